@@ -1,0 +1,140 @@
+// Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
+//
+// Types and parameters that every block of the card shares: the command and
+// completion formats of hdl/doc/contract.md, bus widths, field constants and
+// the build's configuration. Who uses it: everything under hdl/rtl.
+package carillon_pkg;
+
+  // ---- Configuration (named builds select these by define; `sim` is the default) ----
+`ifdef CARILLON_CONFIG_U250
+  parameter int unsigned ConfigId = 1;
+  parameter int unsigned MsmMaxWindowBits = 13;
+  parameter int unsigned MsmWindows = 4;
+  parameter int unsigned NttMaxLog2 = 26;
+  parameter logic [63:0] CardMemBytes = 64'h10_0000_0000;
+`else
+  parameter int unsigned ConfigId = 0;
+  parameter int unsigned MsmMaxWindowBits = 13;  // largest signed window, 2^12 buckets
+  parameter int unsigned MsmWindows = 4;  // windows in flight together
+  parameter int unsigned NttMaxLog2 = 20;
+  parameter logic [63:0] CardMemBytes = 64'h1000_0000;
+`endif
+  parameter int unsigned MsmAdders = 1;
+  parameter int unsigned NttButterflies = 1;
+  parameter int unsigned IoQueues = 2;
+  parameter int unsigned Queues = IoQueues + 1;
+  parameter int unsigned MaxLog2Depth = 10;
+
+  // ---- Buses ----
+  parameter int unsigned BeatBits = 512;
+  parameter int unsigned BeatBytes = BeatBits / 8;
+  parameter int unsigned AddrBits = 64;
+  parameter int unsigned AxiIdBits = 8;
+  typedef logic [BeatBits-1:0] beat_t;
+  typedef logic [AddrBits-1:0] addr_t;
+  typedef logic [AxiIdBits-1:0] axi_id_t;
+
+  // AXI4 address channel payload. size is always 64 bytes, burst INCR.
+  typedef struct packed {
+    axi_id_t     id;
+    addr_t       addr;
+    logic [7:0]  len;   // beats - 1
+  } axi_ax_t;
+  typedef struct packed {
+    beat_t                data;
+    logic [BeatBytes-1:0] strb;
+    logic                 last;
+  } axi_w_t;
+  typedef struct packed {
+    axi_id_t    id;
+    logic [1:0] resp;
+  } axi_b_t;
+  typedef struct packed {
+    axi_id_t    id;
+    beat_t      data;
+    logic [1:0] resp;
+    logic       last;
+  } axi_r_t;
+
+  // ---- Fields ----
+  parameter int unsigned FpBits = 381;
+  parameter int unsigned FrBits = 255;
+  typedef logic [FpBits-1:0] fp_t;
+  typedef logic [FrBits-1:0] fr_t;
+  parameter fp_t FpModulus = 381'h1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab;
+  parameter fp_t FpOne = 381'h15f65ec3fa80e4935c071a97a256ec6d77ce5853705257455f48985753c758baebf4000bc40c0002760900000002fffd;  // R = 2^384 mod p
+  parameter fr_t FrModulus = 255'h73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
+  parameter fr_t FrOne = 255'h1824b159acc5056f998c4fefecbc4ff55884b7fa0003480200000001fffffffe;  // R = 2^256 mod r
+
+  // Latencies in cycles of the free-running pipelines, equal in both arithmetic views.
+  parameter int unsigned FpMulLatency = 77;
+  parameter int unsigned FrMulLatency = 45;
+  parameter int unsigned G1AddLatency = 187;
+
+  // Homogeneous projective point (Renes-Costello-Batina): x = X/Z, y = Y/Z.
+  typedef struct packed {
+    fp_t x;
+    fp_t y;
+    fp_t z;
+  } g1_t;
+
+  // ---- Commands and completions (contract.md) ----
+  typedef enum logic [7:0] {
+    OpIdentify = 8'h01,
+    OpAbort    = 8'h02,
+    OpWrite    = 8'h10,
+    OpRead     = 8'h11,
+    OpMsmG1    = 8'h20,
+    OpNtt      = 8'h30,
+    OpQuotient = 8'h38
+  } opcode_e;
+
+  typedef struct packed {
+    logic [6:0][63:0] op;           // words 1..7: op[0] is word 1
+    logic [15:0]      reserved;
+    logic [7:0]       window_bits;
+    logic [7:0]       log2n;
+    logic [15:0]      cid;
+    logic [7:0]       flags;
+    logic [7:0]       opcode;
+  } command_t;  // 512 bits, least significant first
+
+  parameter logic [7:0] FlagSgl = 8'h01;
+  parameter logic [7:0] FlagInverse = 8'h02;
+  parameter logic [7:0] FlagCoset = 8'h04;
+
+  // Status without the phase bit: {retryable, 3'b0, code, type}.
+  typedef struct packed {
+    logic       retryable;
+    logic [2:0] zero;
+    logic [7:0] code;
+    logic [2:0] kind;
+  } status_t;
+  parameter status_t StSuccess       = '{retryable: 1'b0, zero: '0, code: 8'd0, kind: 3'd0};
+  parameter status_t StInvalidOpcode = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd1};
+  parameter status_t StInvalidField  = '{retryable: 1'b0, zero: '0, code: 8'd2, kind: 3'd1};
+  parameter status_t StInvalidLength = '{retryable: 1'b0, zero: '0, code: 8'd3, kind: 3'd1};
+  parameter status_t StMisaligned    = '{retryable: 1'b0, zero: '0, code: 8'd4, kind: 3'd1};
+  parameter status_t StOutOfRange    = '{retryable: 1'b0, zero: '0, code: 8'd5, kind: 3'd1};
+  parameter status_t StOverlap       = '{retryable: 1'b0, zero: '0, code: 8'd6, kind: 3'd1};
+  parameter status_t StBadScalar     = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd2};
+  parameter status_t StBadPoint      = '{retryable: 1'b0, zero: '0, code: 8'd2, kind: 3'd2};
+  parameter status_t StHostRead      = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd3};
+  parameter status_t StHostWrite     = '{retryable: 1'b1, zero: '0, code: 8'd2, kind: 3'd3};
+  parameter status_t StCardRead      = '{retryable: 1'b1, zero: '0, code: 8'd3, kind: 3'd3};
+  parameter status_t StCardWrite     = '{retryable: 1'b1, zero: '0, code: 8'd4, kind: 3'd3};
+  parameter status_t StAborted       = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd4};
+  parameter status_t StInternal      = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd7};
+
+  // What an execution unit reports when a command ends.
+  typedef struct packed {
+    status_t     status;
+    logic [31:0] detail;
+    logic [31:0] bubble_other;
+    logic [31:0] bubble_memory;
+    logic [31:0] bubble_hazard;
+    logic [31:0] ops;
+    logic [31:0] cycles;
+  } unit_result_t;
+
+endpackage
