@@ -1,0 +1,49 @@
+# Carillon's front door. Every target sets up what it needs first (scripts/setup.sh: quick when all is there).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Options of the demo, e.g. make demo DEMO="--txs 1 --engine cpu"
+DEMO ?=
+# The features of everything that `make test` builds: both arithmetic views of the Verilated card.
+FEATURES := rtl-structural
+
+.PHONY: help setup demo test lint rtl-lint generated rust-test e2e bench fmt clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## fetch the tools that are missing (Verilator, PeakRDL, anvil, solc, ...)
+	@scripts/setup.sh
+
+demo: setup ## prove a batch of signed transfers on the simulated card and settle it on a local Ethereum node
+	cargo run --quiet -p carillon-node --features rtl --bin carillon-node -- demo $(DEMO)
+
+test: setup lint generated rust-test e2e ## everything CI checks
+
+lint: setup rtl-lint ## formatting, clippy, RTL lint
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets --features $(FEATURES) -- -D warnings
+
+rtl-lint: setup ## the gateware alone: Verilator, verible, slang
+	scripts/lint-rtl.sh
+
+generated: setup ## committed generated files are fresh (registers, constants, contracts)
+	scripts/check-generated.sh
+
+rust-test: setup ## Rust, RTL and contract tests
+	cargo test --workspace --features $(FEATURES)
+
+e2e: setup ## the demo as a user runs it, on the Verilated card
+	scripts/test-demo.sh
+
+bench: setup ## side-by-side benchmarks (criterion, release build)
+	cargo bench --workspace
+
+fmt: setup ## format Rust and SystemVerilog in place
+	cargo fmt --all
+	scripts/lint-rtl.sh --fix
+
+clean: ## remove build output and fetched tools
+	rm -rf target .tools
