@@ -1,1 +1,3 @@
-//! Placeholder replaced by the room's first commit.
+//! `carillon-sim`: simulated Carillon cards behind the driver's `Transport`.
+
+pub mod memory;
