@@ -5,4 +5,5 @@
 //! only through [`transport::Transport`].
 
 pub mod memory;
+pub mod registers;
 pub mod transport;

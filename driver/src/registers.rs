@@ -442,13 +442,13 @@ pub mod queue_sq_base_lo {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x1000;
+    pub const FIRST: u32 = 0x1000;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -461,13 +461,13 @@ pub mod queue_sq_base_hi {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x1004;
+    pub const FIRST: u32 = 0x1004;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -480,13 +480,13 @@ pub mod queue_cq_base_lo {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x1008;
+    pub const FIRST: u32 = 0x1008;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -499,13 +499,13 @@ pub mod queue_cq_base_hi {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x100c;
+    pub const FIRST: u32 = 0x100c;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -518,13 +518,13 @@ pub mod queue_log2_depth {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x1010;
+    pub const FIRST: u32 = 0x1010;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -537,13 +537,13 @@ pub mod queue_ctrl {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x1014;
+    pub const FIRST: u32 = 0x1014;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -556,13 +556,13 @@ pub mod queue_status {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x1018;
+    pub const FIRST: u32 = 0x1018;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// The queue runs, or still ends its last command after being disabled.
     pub const ACTIVE: Field = Field { lsb: 0, width: 1 };
@@ -575,13 +575,13 @@ pub mod queue_sq_head {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x101c;
+    pub const FIRST: u32 = 0x101c;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x40;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Ring index.
     pub const INDEX: Field = Field { lsb: 0, width: 16 };
@@ -592,13 +592,13 @@ pub mod sq_tail {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x2000;
+    pub const FIRST: u32 = 0x2000;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x08;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;
@@ -611,13 +611,13 @@ pub mod cq_head {
     use super::Field;
 
     /// Byte offset in BAR0 of queue 0's register.
-    pub const BASE: u32 = 0x2004;
+    pub const FIRST: u32 = 0x2004;
     /// Bytes from one queue's register to the next.
     pub const STRIDE: u32 = 0x08;
     /// Byte offset in BAR0 of the register of `queue`.
     #[must_use]
     pub const fn offset(queue: u16) -> u32 {
-        BASE + queue as u32 * STRIDE
+        FIRST + queue as u32 * STRIDE
     }
     /// Value after reset.
     pub const RESET: u32 = 0x00000000;

@@ -156,13 +156,13 @@ def rust(regs: list[Register], digest: bytes) -> str:
         if reg.count > 1:
             out += [
                 "    /// Byte offset in BAR0 of queue 0's register.",
-                f"    pub const BASE: u32 = 0x{reg.offset:04x};",
+                f"    pub const FIRST: u32 = 0x{reg.offset:04x};",
                 "    /// Bytes from one queue's register to the next.",
                 f"    pub const STRIDE: u32 = 0x{reg.stride:02x};",
                 "    /// Byte offset in BAR0 of the register of `queue`.",
                 "    #[must_use]",
                 "    pub const fn offset(queue: u16) -> u32 {",
-                "        BASE + queue as u32 * STRIDE",
+                "        FIRST + queue as u32 * STRIDE",
                 "    }",
             ]
         else:
