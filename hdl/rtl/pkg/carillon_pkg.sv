@@ -34,6 +34,13 @@ package carillon_pkg;
   typedef logic [AddrBits-1:0] addr_t;
   typedef logic [AxiIdBits-1:0] axi_id_t;
 
+  // Card memory: the high digit of a stream's ID is its engine's, the low one is
+  // the engine's to give (reads and writes each have their own space).
+  parameter axi_id_t DmaIdBase = 8'h00;
+  parameter axi_id_t MsmIdBase = 8'h10;
+  parameter axi_id_t NttIdBase = 8'h20;
+  parameter axi_id_t QuotientIdBase = 8'h30;
+
   // AXI4 address channel payload. size is always 64 bytes, burst INCR.
   typedef struct packed {
     axi_id_t     id;
