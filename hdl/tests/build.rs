@@ -1,0 +1,112 @@
+//! Verilates each block under test in each arithmetic view (feature `rtl`), and generates the table
+//! of models that `src/dut.rs` looks up.
+//!
+//! To test another block: add a line to `BLOCKS`, then write `tests/<block>.rs` next to the others.
+
+#[cfg(not(feature = "rtl"))]
+fn main() {}
+
+#[cfg(feature = "rtl")]
+fn main() -> Result<(), carillon_verilate::Error> {
+    rtl::build()
+}
+
+#[cfg(feature = "rtl")]
+mod rtl {
+    use std::fmt::Write as _;
+    use std::path::PathBuf;
+
+    use carillon_verilate::{Build, Error, Model, Toolchain, hdl_dir};
+
+    /// A module to Verilate as the top of its own model, once in each of `views`.
+    struct Block {
+        top: &'static str,
+        views: &'static [&'static str],
+        /// The file list is `rtl/<list>_<view>.f`.
+        list: &'static str,
+        /// Sources in addition to the file list, below `hdl/`.
+        files: &'static [&'static str],
+        /// Holds `/*verilator hier_block*/` modules below the top (structural view only).
+        hierarchical: bool,
+    }
+
+    const BOTH: &[&str] = &["fast"];
+
+    const fn arithmetic(top: &'static str) -> Block {
+        Block {
+            top,
+            views: BOTH,
+            list: "arith",
+            files: &[],
+            hierarchical: false,
+        }
+    }
+
+    const BLOCKS: &[Block] = &[
+        arithmetic("fp_mul"),
+        arithmetic("fr_mul"),
+        Block {
+            hierarchical: true,
+            ..arithmetic("g1_add")
+        },
+    ];
+
+    pub(crate) fn build() -> Result<(), Error> {
+        let hdl = hdl_dir();
+        let mut build = Build::new(Toolchain::find()?, "carillon_blocks")
+            .source(hdl.join("sim/dpi/carillon_dpi.cpp"));
+        let mut models = Vec::new();
+        for block in BLOCKS {
+            for view in block.views {
+                let prefix = format!("dut_{}_{view}", block.top);
+                let mut model = Model::new(&prefix, block.top)
+                    .file_list(hdl.join(format!("rtl/{}_{view}.f", block.list)))
+                    .expose_ports();
+                for file in block.files {
+                    model = model.file(hdl.join(file));
+                }
+                if block.hierarchical && *view == "structural" {
+                    model = model.hierarchical();
+                }
+                build = build.model(model);
+                models.push((block.top, *view, prefix));
+            }
+        }
+        write_table(&models)?;
+        build.compile()
+    }
+
+    /// `models.rs` in OUT_DIR: declares each model's C functions and lists them.
+    fn write_table(models: &[(&str, &str, String)]) -> Result<(), Error> {
+        let mut declarations = String::new();
+        let mut entries = String::new();
+        for (top, view, prefix) in models {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                declarations,
+                "    fn {prefix}_create() -> *mut c_void;\n    \
+                 fn {prefix}_destroy(dut: *mut c_void);\n    \
+                 fn {prefix}_eval(dut: *mut c_void);\n    \
+                 fn {prefix}_port(dut: *mut c_void, index: usize, port: *mut RawPort) -> bool;"
+            );
+            let _ = writeln!(
+                entries,
+                "    Functions {{ top: {top:?}, view: {view:?}, create: {prefix}_create, \
+                 destroy: {prefix}_destroy, eval: {prefix}_eval, port: {prefix}_port }},"
+            );
+        }
+        let out_dir = std::env::var_os("OUT_DIR")
+            .map(PathBuf::from)
+            .ok_or(Error::NoOutDir)?;
+        let path = out_dir.join("models.rs");
+        let text = format!(
+            "unsafe extern \"C\" {{\n{declarations}}}\n\
+             const MODELS: &[Functions] = &[\n{entries}];\n"
+        );
+        std::fs::write(&path, text).map_err(|source| Error::Io {
+            action: "writing",
+            path,
+            source,
+        })
+    }
+}

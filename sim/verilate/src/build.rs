@@ -1,0 +1,177 @@
+//! Compiles translated models, shims and Verilator's run-time into one static library.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Model, Toolchain};
+
+/// Run-time sources that every model needs (`verilated_dpi.cpp` serves designs with DPI imports).
+const RUNTIME: [&str; 3] = [
+    "verilated.cpp",
+    "verilated_threads.cpp",
+    "verilated_dpi.cpp",
+];
+const RUNTIME_TRACE: &str = "verilated_vcd_c.cpp";
+
+/// One static library of models and shims. Use one per package: it carries Verilator's run-time.
+#[derive(Debug)]
+pub struct Build {
+    toolchain: Toolchain,
+    name: String,
+    models: Vec<Model>,
+    sources: Vec<PathBuf>,
+    include_dirs: Vec<PathBuf>,
+}
+
+impl Build {
+    /// A library called `lib<name>.a`.
+    #[must_use]
+    pub fn new(toolchain: Toolchain, name: impl Into<String>) -> Self {
+        Self {
+            toolchain,
+            name: name.into(),
+            models: Vec::new(),
+            sources: Vec::new(),
+            include_dirs: Vec::new(),
+        }
+    }
+
+    /// Adds a Verilated model.
+    #[must_use]
+    pub fn model(mut self, model: Model) -> Self {
+        self.models.push(model);
+        self
+    }
+
+    /// Adds a C++ source (a shim or DPI functions). It may include every model's header, and headers
+    /// from its own folder; a change in that folder rebuilds the library.
+    #[must_use]
+    pub fn source(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sources.push(path.into());
+        self
+    }
+
+    /// Adds a folder in which the shims' headers are searched.
+    #[must_use]
+    pub fn include_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.include_dirs.push(path.into());
+        self
+    }
+
+    /// Translates, compiles and tells Cargo what to link and when to rebuild.
+    ///
+    /// # Errors
+    /// [`Error::Verilation`] with Verilator's own message, [`Error::Compile`], or a file error.
+    pub fn compile(self) -> Result<(), Error> {
+        let out_dir = std::env::var_os("OUT_DIR")
+            .map(PathBuf::from)
+            .ok_or(Error::NoOutDir)?;
+        let trace = self.models.iter().any(Model::has_trace);
+
+        let mut objects = Vec::new();
+        let mut headers = Vec::new();
+        for model in &self.models {
+            let translated = model.translate(&self.toolchain, &out_dir)?;
+            for input in &translated.inputs {
+                rerun_if_changed(input);
+            }
+            headers.extend(translated.folders.first().cloned());
+            for folder in &translated.folders {
+                objects.extend(self.compile_folder(folder, trace)?);
+            }
+        }
+        objects.extend(self.compile_runtime(trace)?);
+        objects.extend(self.compile_sources(&headers, trace)?);
+
+        let mut library = cc::Build::new();
+        library.cpp(true).objects(objects).try_compile(&self.name)?;
+        for system in ["pthread", "atomic"] {
+            println!("cargo::rustc-link-lib={system}");
+        }
+        Ok(())
+    }
+
+    /// Verilated C++ of one folder. Files that run once (`__Slow`) are hardly optimised: they are
+    /// large and their speed does not matter.
+    fn compile_folder(&self, folder: &Path, trace: bool) -> Result<Vec<PathBuf>, Error> {
+        let mut fast = self.compiler(trace, 2);
+        let mut slow = self.compiler(trace, 1);
+        for compiler in [&mut fast, &mut slow] {
+            compiler.include(folder).warnings(false);
+        }
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(Error::io("listing", folder))? {
+            files.push(entry.map_err(Error::io("listing", folder))?.path());
+        }
+        files.sort();
+        for file in files {
+            if file.extension() != Some(OsStr::new("cpp")) {
+                continue;
+            }
+            let is_slow = file
+                .file_stem()
+                .is_some_and(|stem| stem.to_string_lossy().ends_with("__Slow"));
+            if is_slow {
+                slow.file(file);
+            } else {
+                fast.file(file);
+            }
+        }
+        let mut objects = fast.try_compile_intermediates()?;
+        objects.extend(slow.try_compile_intermediates()?);
+        Ok(objects)
+    }
+
+    fn compile_runtime(&self, trace: bool) -> Result<Vec<PathBuf>, Error> {
+        let include = self.toolchain.include_dir();
+        let mut compiler = self.compiler(trace, 2);
+        compiler.warnings(false);
+        compiler.files(RUNTIME.iter().map(|file| include.join(file)));
+        if trace {
+            compiler.file(include.join(RUNTIME_TRACE));
+        }
+        Ok(compiler.try_compile_intermediates()?)
+    }
+
+    fn compile_sources(&self, headers: &[PathBuf], trace: bool) -> Result<Vec<PathBuf>, Error> {
+        let mut compiler = self.compiler(trace, 2);
+        for folder in headers {
+            compiler.flag("-isystem").flag(folder);
+        }
+        compiler.includes(&self.include_dirs).warnings(true);
+        for source in &self.sources {
+            compiler.file(source);
+            rerun_if_changed(source.parent().unwrap_or(source));
+        }
+        for folder in &self.include_dirs {
+            rerun_if_changed(folder);
+        }
+        Ok(compiler.try_compile_intermediates()?)
+    }
+
+    fn compiler(&self, trace: bool, opt_level: u32) -> cc::Build {
+        let include = self.toolchain.include_dir();
+        let mut compiler = cc::Build::new();
+        compiler
+            .cpp(true)
+            .std("c++17")
+            .opt_level(opt_level)
+            .debug(false)
+            .flag("-isystem")
+            .flag(&include)
+            .flag("-isystem")
+            .flag(include.join("vltstd"))
+            .define("VM_COVERAGE", "0")
+            .define("VM_SC", "0")
+            .define("VM_TIMING", "0")
+            .define("VM_TRACE", if trace { "1" } else { "0" })
+            .define("VM_TRACE_VCD", if trace { "1" } else { "0" })
+            .define("VM_TRACE_FST", "0")
+            .define("VM_TRACE_SAIF", "0");
+        compiler
+    }
+}
+
+fn rerun_if_changed(path: &Path) {
+    println!("cargo::rerun-if-changed={}", path.display());
+}
