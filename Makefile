@@ -12,7 +12,7 @@ FEATURES := rtl-structural
 .PHONY: help setup demo test lint rtl-lint generated rust-test e2e bench fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## fetch the tools that are missing (Verilator, PeakRDL, anvil, solc, ...)
 	@scripts/setup.sh
