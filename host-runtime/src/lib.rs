@@ -1,1 +1,23 @@
-//! Placeholder replaced by the room's first commit.
+//! Carillon's host runtime: Groth16 proving over interchangeable engines.
+//!
+//! An [`Engine`] computes multi-scalar multiplications, number-theoretic transforms and
+//! quotients on the CPU ([`cpu::CpuEngine`]) or on a Carillon card (over
+//! `carillon-driver`; the cards of today are simulated by `carillon-sim`). [`groth16`] builds
+//! keys, proves and verifies on top of it, and [`keys`] keeps proving keys in files that are
+//! mapped, not parsed. All engines give identical bytes for identical input.
+//!
+//! This room may use `driver` and `sim`. `node-adapter` and the `carillon` binary call it.
+//! `unsafe` is confined to [`image`] (memory images of field elements and points) and to
+//! [`keys`]' file mapping.
+
+pub mod cpu;
+pub mod engine;
+pub mod groth16;
+pub mod image;
+pub mod keys;
+pub mod progress;
+pub mod stats;
+
+pub use engine::{Engine, EngineError, EngineKind};
+pub use progress::{ProgressEvent, ProgressSink};
+pub use stats::{CardStats, JobStats};

@@ -1,0 +1,199 @@
+//! The CPU engine: blst's multi-scalar multiplication and a radix-2 transform on all cores.
+//!
+//! The fallback without a card, the yardstick for card engines and, for now, where card engines
+//! compute in G2. Opened by `engine::open`; `card` calls its functions directly.
+
+mod msm;
+mod ntt;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use blstrs::{G1Affine, G2Affine, Scalar};
+use ff::Field;
+use rayon::prelude::*;
+
+pub(crate) use msm::{msm_g1, msm_g2};
+pub(crate) use ntt::{Domains, root_of_unity};
+
+use crate::engine::{
+    Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
+};
+use crate::groth16::{Assignment, ProvingKey, check_job};
+use crate::progress::{Phase, ProgressEvent, ProgressSink};
+use crate::stats::JobStats;
+
+/// Computes everything on the CPU.
+#[derive(Debug, Default)]
+pub struct CpuEngine {
+    domains: Domains,
+}
+
+impl CpuEngine {
+    /// An engine that uses all cores (rayon's and blst's thread pools).
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Runs heavy work from async code. On a multi-threaded runtime the executor's other tasks move
+/// to other threads meanwhile.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// Runs `work` off the async executor and says how long it took.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, JobStats) {
+    blocking(|| {
+        let started = Instant::now();
+        let value = work();
+        (value, JobStats::cpu(started.elapsed()))
+    })
+}
+
+/// `(a[i] * b[i] - c[i]) * z`, written to `a`.
+fn quotient_in_place(a: &mut [Scalar], b: &[Scalar], c: &[Scalar], z: &Scalar) {
+    a.par_iter_mut()
+        .zip(b)
+        .zip(c)
+        .with_min_len(1 << 10)
+        .for_each(|((a, b), c)| {
+            *a = (*a * b - c) * z;
+        });
+}
+
+/// The inverse of the vanishing polynomial x^m - 1 on the coset of 7, where it is constant.
+pub(crate) fn coset_vanishing_inverse(domain_log2: u32) -> Scalar {
+    let vanishing = Scalar::from(7).pow_vartime([1u64 << domain_log2]) - Scalar::ONE;
+    // 7 generates the multiplicative group, so no power of it below r - 1 is 1.
+    vanishing.invert().unwrap_or(Scalar::ZERO)
+}
+
+/// Runs one phase, reporting its start and end.
+fn phase<T>(
+    phase: Phase,
+    stats: &mut JobStats,
+    progress: &dyn ProgressSink,
+    work: impl FnOnce() -> T,
+) -> T {
+    progress.event(ProgressEvent::Started { phase, steps: 1 });
+    let (value, cost) = timed(work);
+    progress.event(ProgressEvent::Finished {
+        phase,
+        wall: cost.wall,
+    });
+    *stats = cost;
+    value
+}
+
+#[async_trait]
+impl Engine for CpuEngine {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn info(&self) -> EngineInfo {
+        EngineInfo {
+            name: self.name().to_owned(),
+            description: format!("blst on {} threads", rayon::current_num_threads()),
+            card_memory: None,
+            max_ntt_log2: check::FIELD_TWO_ADICITY,
+            max_window_bits: None,
+        }
+    }
+
+    async fn msm_g1_with(
+        &self,
+        bases: &[G1Affine],
+        scalars: &[Scalar],
+        _: MsmOptions,
+    ) -> Result<(G1Affine, JobStats), EngineError> {
+        check::msm("msm_g1", bases, scalars)?;
+        Ok(timed(|| msm_g1(bases, scalars)))
+    }
+
+    async fn msm_g2(
+        &self,
+        bases: &[G2Affine],
+        scalars: &[Scalar],
+    ) -> Result<(G2Affine, JobStats), EngineError> {
+        check::msm("msm_g2", bases, scalars)?;
+        Ok(timed(|| msm_g2(bases, scalars)))
+    }
+
+    async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError> {
+        let log2 = check::ntt(self.name(), values, check::FIELD_TWO_ADICITY)?;
+        Ok(timed(|| self.domains.get(log2).transform(values, kind)).1)
+    }
+
+    async fn quotient(
+        &self,
+        a: &[Scalar],
+        b: &[Scalar],
+        c: &[Scalar],
+        z: &Scalar,
+    ) -> Result<(Vec<Scalar>, JobStats), EngineError> {
+        check::quotient(a, b, c, z)?;
+        Ok(timed(|| {
+            let mut out = a.to_vec();
+            quotient_in_place(&mut out, b, c, z);
+            out
+        }))
+    }
+
+    async fn load_key(&self, _: &Arc<ProvingKey>) -> Result<JobStats, EngineError> {
+        Ok(JobStats::default())
+    }
+
+    async fn unload_key(&self, _: &Arc<ProvingKey>) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn groth16(
+        &self,
+        key: &Arc<ProvingKey>,
+        assignment: &Arc<Assignment>,
+        progress: &dyn ProgressSink,
+    ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
+        check_job(key, assignment)?;
+        let log2 = key.shape.domain_log2();
+        check::ntt(
+            self.name(),
+            assignment.polynomials()[0],
+            check::FIELD_TWO_ADICITY,
+        )?;
+        let mut stats = Groth16Stats::default();
+        let [mut a, mut b, mut c] = assignment.polynomials().map(<[Scalar]>::to_vec);
+        let domain = phase(Phase::Ntt, &mut stats.ntt, progress, || {
+            let domain = self.domains.get(log2);
+            for values in [&mut a, &mut b, &mut c] {
+                domain.transform(values, NttKind::Inverse);
+                domain.transform(values, NttKind::CosetForward);
+            }
+            domain
+        });
+        phase(Phase::Quotient, &mut stats.quotient, progress, || {
+            quotient_in_place(&mut a, &b, &c, &coset_vanishing_inverse(log2));
+        });
+        let (_, last) = timed(|| domain.transform(&mut a, NttKind::CosetInverse));
+        stats.ntt += &last;
+        let witness = assignment.witness();
+        let h = phase(Phase::H, &mut stats.h, progress, || {
+            msm_g1(&key.h, &a[..key.h.len()])
+        });
+        let l = phase(Phase::L, &mut stats.l, progress, || msm_g1(&key.l, witness));
+        let a = phase(Phase::A, &mut stats.a, progress, || msm_g1(&key.a, witness));
+        let b1 = phase(Phase::B1, &mut stats.b1, progress, || {
+            msm_g1(&key.b1, witness)
+        });
+        let b2 = phase(Phase::B2, &mut stats.b2, progress, || {
+            msm_g2(&key.b2, witness)
+        });
+        Ok((Groth16Points { h, l, a, b1, b2 }, stats))
+    }
+}

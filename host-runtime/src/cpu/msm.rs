@@ -1,0 +1,104 @@
+//! Multi-scalar multiplication through blst's Pippenger, on all cores.
+//!
+//! Infinity bases and zero scalars are dropped first: they add nothing, proving keys hold many of
+//! them, and blst asks for non-empty input.
+
+use blst::MultiPoint;
+use blstrs::{G1Affine, G2Affine, Scalar};
+use ff::Field;
+use group::Curve;
+use group::prime::PrimeCurveAffine;
+use rayon::prelude::*;
+
+use crate::image;
+
+/// Bits of a canonical scalar.
+const SCALAR_BITS: usize = 255;
+
+/// The pairs that contribute: bases, and canonical little-endian scalars one after the other.
+fn compact<P: PrimeCurveAffine + Send + Sync>(
+    bases: &[P],
+    scalars: &[Scalar],
+) -> (Vec<P>, Vec<u8>) {
+    let (bases, canonical): (Vec<P>, Vec<[u8; 32]>) = bases
+        .par_iter()
+        .zip(scalars)
+        .with_min_len(1 << 10)
+        .filter(|(base, scalar)| !bool::from(base.is_identity() | scalar.is_zero()))
+        .map(|(base, scalar)| (*base, scalar.to_bytes_le()))
+        .unzip();
+    (bases, canonical.into_flattened())
+}
+
+/// The sum of `scalars[i] * bases[i]`; infinity for no terms. Lengths must be equal.
+pub fn msm_g1(bases: &[G1Affine], scalars: &[Scalar]) -> G1Affine {
+    let (bases, scalars) = compact(bases, scalars);
+    if bases.is_empty() {
+        return G1Affine::identity();
+    }
+    image::from_blst_g1(image::blst_g1(&bases).mult(&scalars, SCALAR_BITS)).to_affine()
+}
+
+/// The sum of `scalars[i] * bases[i]`; infinity for no terms. Lengths must be equal.
+pub fn msm_g2(bases: &[G2Affine], scalars: &[Scalar]) -> G2Affine {
+    let (bases, scalars) = compact(bases, scalars);
+    if bases.is_empty() {
+        return G2Affine::identity();
+    }
+    image::from_blst_g2(image::blst_g2(&bases).mult(&scalars, SCALAR_BITS)).to_affine()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blstrs::{G1Projective, G2Projective};
+    use group::Group;
+    use rand::{Rng, SeedableRng};
+
+    /// Sums with double-and-add, whatever the points and scalars.
+    fn naive<C: group::prime::PrimeCurve<Scalar = Scalar>>(
+        bases: &[C::Affine],
+        scalars: &[Scalar],
+    ) -> C::Affine {
+        let sum: C = bases
+            .iter()
+            .zip(scalars)
+            .map(|(base, scalar)| base.to_curve() * scalar)
+            .sum();
+        sum.to_affine()
+    }
+
+    #[test]
+    fn equals_double_and_add_on_every_kind_of_input() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        // Around 32 points blst changes its algorithm.
+        for size in [1, 2, 3, 31, 32, 33, 100, 1000] {
+            let g1 = G1Projective::random(&mut rng);
+            let g2 = G2Projective::random(&mut rng);
+            let multiples: Vec<Scalar> = (0..size)
+                .map(|_| {
+                    [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::from(5)][rng.gen_range(0..4)]
+                })
+                .collect();
+            let bases1: Vec<_> = multiples.iter().map(|k| (g1 * k).to_affine()).collect();
+            let bases2: Vec<_> = multiples.iter().map(|k| (g2 * k).to_affine()).collect();
+            let random: Vec<_> = (0..size).map(|_| Scalar::random(&mut rng)).collect();
+            for scalars in [
+                vec![Scalar::ZERO; size],
+                vec![Scalar::ONE; size],
+                vec![-Scalar::ONE; size],
+                vec![random[0]; size],
+                random,
+            ] {
+                assert_eq!(
+                    msm_g1(&bases1, &scalars),
+                    naive::<G1Projective>(&bases1, &scalars)
+                );
+                assert_eq!(
+                    msm_g2(&bases2, &scalars),
+                    naive::<G2Projective>(&bases2, &scalars)
+                );
+            }
+        }
+    }
+}

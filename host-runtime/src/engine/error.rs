@@ -1,0 +1,130 @@
+//! Errors of engines: wrong inputs, missing engines, failures of the card.
+
+use thiserror::Error;
+
+use crate::image::ImageError;
+
+/// Why an engine could not be opened or refused or failed a job.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// No engine has this name.
+    #[error("unknown engine `{given}`; use cpu, sim:rtl, sim:rtl-structural or sim:model")]
+    Unknown {
+        /// What was asked for.
+        given: String,
+    },
+    /// The engine exists but is not part of this build.
+    #[error(
+        "engine {engine} is not part of this build; install Verilator with scripts/setup.sh and \
+         build with `--features rtl`, or use sim:model or cpu"
+    )]
+    NotBuilt {
+        /// The engine's name.
+        engine: &'static str,
+    },
+    /// Two inputs that belong together differ in length.
+    #[error(
+        "{operation}: {left_name} has {left} elements but {right_name} has {right}; pass equal lengths"
+    )]
+    LengthMismatch {
+        /// The operation refused.
+        operation: &'static str,
+        /// First input.
+        left_name: &'static str,
+        /// Its length.
+        left: usize,
+        /// Second input.
+        right_name: &'static str,
+        /// Its length.
+        right: usize,
+    },
+    /// An input has no elements.
+    #[error("{operation}: the input is empty; pass at least one element")]
+    Empty {
+        /// The operation refused.
+        operation: &'static str,
+    },
+    /// The length of a transform is not a power of two.
+    #[error("ntt: length {length} is not a power of two; pad the polynomial with zeros")]
+    NotPowerOfTwo {
+        /// Length given.
+        length: usize,
+    },
+    /// A transform larger than the engine supports.
+    #[error("ntt: 2^{log2} elements exceed what {engine} supports (2^{max}); use another engine")]
+    TransformTooLarge {
+        /// The engine's name.
+        engine: String,
+        /// Size asked for.
+        log2: u32,
+        /// Largest size.
+        max: u32,
+    },
+    /// Window bits outside the engine's range.
+    #[error(
+        "msm: {bits} window bits are outside what {engine} supports (1 to {max}); leave the choice to the engine"
+    )]
+    WindowBits {
+        /// The engine's name.
+        engine: String,
+        /// Bits asked for.
+        bits: u8,
+        /// Largest window.
+        max: u8,
+    },
+    /// The job does not fit into card memory.
+    #[error(
+        "{operation}: needs {needed} bytes of card memory but only {available} of {total} are \
+         free; use a smaller job, unload keys, or use the cpu engine"
+    )]
+    CardMemory {
+        /// The operation refused.
+        operation: &'static str,
+        /// Bytes needed at once.
+        needed: u64,
+        /// Bytes free.
+        available: u64,
+        /// Bytes of card memory in all.
+        total: u64,
+    },
+    /// An input element that is not what it claims to be.
+    #[error("{operation}: {source}")]
+    Input {
+        /// The operation refused.
+        operation: &'static str,
+        /// Which element, and what is wrong with it.
+        source: ImageError,
+    },
+    /// The key and the assignment are of different circuits.
+    #[error(
+        "groth16: the {what} has {found} elements but the key expects {expected}; use the key of this circuit"
+    )]
+    KeyMismatch {
+        /// Which part differs.
+        what: &'static str,
+        /// Elements found.
+        found: usize,
+        /// Elements expected.
+        expected: usize,
+    },
+    /// The card returned something that cannot be an answer.
+    #[error(
+        "{engine} returned an impossible result for {operation}: {reason}; reset the card and run `carillon bench` to validate it"
+    )]
+    Implausible {
+        /// The engine's name.
+        engine: String,
+        /// The operation.
+        operation: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A helper thread of the runtime ended without a result.
+    #[error("{operation}: a worker thread of the runtime stopped: {reason}; repeat the job")]
+    Worker {
+        /// The operation.
+        operation: &'static str,
+        /// Why it stopped.
+        reason: String,
+    },
+}

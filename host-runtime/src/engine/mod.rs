@@ -1,0 +1,206 @@
+//! The `Engine` trait: what the prover needs computed, wherever it is computed.
+//!
+//! Implemented by [`crate::cpu`] and [`crate::card`]; called by [`crate::groth16`], the CLIs and
+//! the benches. All engines return identical bytes for identical input and refuse the same wrong
+//! inputs (see [`check`]). Jobs are futures over borrowed memory.
+
+pub(crate) mod check;
+mod error;
+mod kind;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use blstrs::{G1Affine, G2Affine, Scalar};
+use serde::Serialize;
+
+pub use error::EngineError;
+pub use kind::{EngineKind, open};
+
+use crate::groth16::{Assignment, ProvingKey};
+use crate::progress::ProgressSink;
+use crate::stats::JobStats;
+
+/// Which transform [`Engine::ntt`] computes, in natural order on both sides, with
+/// omega = blstrs' `ROOT_OF_UNITY` raised to 2^(32 - log2 n) and the coset generator 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NttKind {
+    /// Coefficients to evaluations: out_k = sum in_j omega^(jk).
+    Forward,
+    /// Undoes `Forward`, including the factor 1/n.
+    Inverse,
+    /// Coefficients to evaluations on the coset: out_k = sum in_j (7 omega^k)^j.
+    CosetForward,
+    /// Undoes `CosetForward`.
+    CosetInverse,
+}
+
+impl NttKind {
+    /// All four transforms.
+    pub const ALL: [NttKind; 4] = [
+        NttKind::Forward,
+        NttKind::Inverse,
+        NttKind::CosetForward,
+        NttKind::CosetInverse,
+    ];
+
+    /// True for the transforms from evaluations to coefficients.
+    pub fn is_inverse(self) -> bool {
+        matches!(self, NttKind::Inverse | NttKind::CosetInverse)
+    }
+
+    /// True for the transforms over the coset.
+    pub fn is_coset(self) -> bool {
+        matches!(self, NttKind::CosetForward | NttKind::CosetInverse)
+    }
+}
+
+/// How to run a multi-scalar multiplication. The result does not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MsmOptions {
+    /// Bits of a signed window on a card; `None` lets the engine choose. The CPU ignores it.
+    pub window_bits: Option<u8>,
+}
+
+/// What an engine is and what it can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EngineInfo {
+    /// The engine's name, as accepted by [`EngineKind`].
+    pub name: String,
+    /// One line for humans: which hardware or simulation, which configuration.
+    pub description: String,
+    /// Bytes of card memory; `None` for the CPU.
+    pub card_memory: Option<u64>,
+    /// Largest transform, as a power of two.
+    pub max_ntt_log2: u32,
+    /// Largest signed window of an MSM in bits; `None` where windows cannot be chosen.
+    pub max_window_bits: Option<u8>,
+}
+
+/// The five sums of a Groth16 proof before they are blinded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Groth16Points {
+    /// Quotient polynomial over the H query.
+    pub h: G1Affine,
+    /// Witness over the L query.
+    pub l: G1Affine,
+    /// Witness over the A query.
+    pub a: G1Affine,
+    /// Witness over the B query in G1.
+    pub b1: G1Affine,
+    /// Witness over the B query in G2.
+    pub b2: G2Affine,
+}
+
+/// Cost of the stages of [`Engine::groth16`]. Stages that run at the same time each report
+/// their own wall time, so the sum may exceed the elapsed time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Groth16Stats {
+    /// Moving the key (when it was not there yet) and the job's inputs.
+    pub load: JobStats,
+    /// Seven transforms.
+    pub ntt: JobStats,
+    /// The pointwise quotient.
+    pub quotient: JobStats,
+    /// The H multi-scalar multiplication.
+    pub h: JobStats,
+    /// The L multi-scalar multiplication.
+    pub l: JobStats,
+    /// The A multi-scalar multiplication.
+    pub a: JobStats,
+    /// The B multi-scalar multiplication in G1.
+    pub b1: JobStats,
+    /// The B multi-scalar multiplication in G2.
+    pub b2: JobStats,
+}
+
+impl Groth16Stats {
+    /// The sum of all stages.
+    pub fn total(&self) -> JobStats {
+        let mut sum = JobStats::default();
+        for part in [
+            &self.load,
+            &self.ntt,
+            &self.quotient,
+            &self.h,
+            &self.l,
+            &self.a,
+            &self.b1,
+            &self.b2,
+        ] {
+            sum += part;
+        }
+        sum
+    }
+}
+
+/// A place where the prover's heavy operations run.
+///
+/// Lengths are in elements. Every operation refuses length 0, mismatched lengths and scalars
+/// that are not reduced; a failed job leaves the engine usable.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Short name, e.g. `cpu` or `sim:rtl`; used in reports and errors.
+    fn name(&self) -> &str;
+
+    /// What the engine is and its limits.
+    fn info(&self) -> EngineInfo;
+
+    /// The sum of `scalars[i] * bases[i]` in G1. Bases may be infinity, repeated or negated; they
+    /// need reduced coordinates, and are not checked to lie on the curve.
+    async fn msm_g1_with(
+        &self,
+        bases: &[G1Affine],
+        scalars: &[Scalar],
+        options: MsmOptions,
+    ) -> Result<(G1Affine, JobStats), EngineError>;
+
+    /// [`Engine::msm_g1_with`] with the engine's own choice of options.
+    async fn msm_g1(
+        &self,
+        bases: &[G1Affine],
+        scalars: &[Scalar],
+    ) -> Result<(G1Affine, JobStats), EngineError> {
+        self.msm_g1_with(bases, scalars, MsmOptions::default())
+            .await
+    }
+
+    /// The sum of `scalars[i] * bases[i]` in G2, with the rules of [`Engine::msm_g1_with`].
+    /// Today's cards do not offer it: card engines compute it on the CPU and say so in the
+    /// statistics (`card` is `None`).
+    async fn msm_g2(
+        &self,
+        bases: &[G2Affine],
+        scalars: &[Scalar],
+    ) -> Result<(G2Affine, JobStats), EngineError>;
+
+    /// Transforms `values` in place. The length must be a power of two.
+    async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError>;
+
+    /// `(a[i] * b[i] - c[i]) * z` for every i.
+    async fn quotient(
+        &self,
+        a: &[Scalar],
+        b: &[Scalar],
+        c: &[Scalar],
+        z: &Scalar,
+    ) -> Result<(Vec<Scalar>, JobStats), EngineError>;
+
+    /// Brings a proving key to where the engine computes and keeps it there, so that later
+    /// proofs with the same key need not move it. Loading a loaded key costs nothing.
+    async fn load_key(&self, key: &Arc<ProvingKey>) -> Result<JobStats, EngineError>;
+
+    /// Forgets a key loaded with [`Engine::load_key`] and frees its memory. Unknown keys are
+    /// ignored.
+    async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError>;
+
+    /// Everything heavy of one proof: seven transforms, the quotient, and the five multi-scalar
+    /// multiplications. On a card the chain stays in card memory: the witness and the three
+    /// polynomials go down once and only points come back. Loads the key if need be.
+    async fn groth16(
+        &self,
+        key: &Arc<ProvingKey>,
+        assignment: &Arc<Assignment>,
+        progress: &dyn ProgressSink,
+    ) -> Result<(Groth16Points, Groth16Stats), EngineError>;
+}

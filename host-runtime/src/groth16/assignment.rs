@@ -1,0 +1,174 @@
+//! Running a circuit with its witness: the values of all variables and of the three polynomials
+//! on the domain. Every constraint is checked as it is enforced, so a false statement is refused
+//! by the name of its first violated constraint, before any proving work.
+
+use bellpepper_core::{
+    Circuit, ConstraintSystem, Index, LinearCombination, SynthesisError, Variable,
+};
+use blstrs::Scalar;
+use ff::Field;
+
+use super::{CircuitShape, Groth16Error};
+
+/// A satisfied circuit: what the engine needs beside the key.
+#[derive(Debug)]
+pub struct Assignment {
+    shape: CircuitShape,
+    witness: Vec<Scalar>,
+    a: Vec<Scalar>,
+    b: Vec<Scalar>,
+    c: Vec<Scalar>,
+}
+
+impl Assignment {
+    /// Sizes of the circuit.
+    pub fn shape(&self) -> CircuitShape {
+        self.shape
+    }
+
+    /// Values of all variables: public inputs (the constant ONE first), then private ones.
+    pub fn witness(&self) -> &[Scalar] {
+        &self.witness
+    }
+
+    /// The public inputs without the constant ONE.
+    pub fn public_inputs(&self) -> &[Scalar] {
+        &self.witness[1..self.shape.inputs]
+    }
+
+    /// Values of the three polynomials on the domain, zero beyond the rows.
+    pub fn polynomials(&self) -> [&[Scalar]; 3] {
+        [&self.a, &self.b, &self.c]
+    }
+}
+
+/// Runs `circuit` with its witness and checks every constraint.
+pub fn synthesize<C: Circuit<Scalar>>(circuit: C) -> Result<Assignment, Groth16Error> {
+    let mut system = <WitnessSystem as ConstraintSystem<Scalar>>::new();
+    circuit.synthesize(&mut system)?;
+    system.finish()
+}
+
+/// The first violated constraint.
+struct Violation {
+    constraint: String,
+    index: usize,
+}
+
+/// The constraint system that keeps values and forgets constraints.
+struct WitnessSystem {
+    inputs: Vec<Scalar>,
+    aux: Vec<Scalar>,
+    a: Vec<Scalar>,
+    b: Vec<Scalar>,
+    c: Vec<Scalar>,
+    /// Names of the namespaces that are open.
+    path: Vec<String>,
+    violation: Option<Violation>,
+}
+
+impl WitnessSystem {
+    fn finish(mut self) -> Result<Assignment, Groth16Error> {
+        if let Some(Violation { constraint, index }) = self.violation {
+            return Err(Groth16Error::Unsatisfied { constraint, index });
+        }
+        let shape = CircuitShape {
+            constraints: self.a.len(),
+            inputs: self.inputs.len(),
+            aux: self.aux.len(),
+        };
+        // One row x_i * 0 = 0 per public input.
+        self.a.extend_from_slice(&self.inputs);
+        for values in [&mut self.a, &mut self.b, &mut self.c] {
+            values.resize(shape.domain(), Scalar::ZERO);
+        }
+        let mut witness = self.inputs;
+        witness.append(&mut self.aux);
+        Ok(Assignment {
+            shape,
+            witness,
+            a: self.a,
+            b: self.b,
+            c: self.c,
+        })
+    }
+}
+
+impl ConstraintSystem<Scalar> for WitnessSystem {
+    type Root = Self;
+
+    fn new() -> Self {
+        Self {
+            inputs: vec![Scalar::ONE],
+            aux: Vec::new(),
+            a: Vec::new(),
+            b: Vec::new(),
+            c: Vec::new(),
+            path: Vec::new(),
+            violation: None,
+        }
+    }
+
+    fn alloc<F, A, AR>(&mut self, _: A, value: F) -> Result<Variable, SynthesisError>
+    where
+        F: FnOnce() -> Result<Scalar, SynthesisError>,
+        A: FnOnce() -> AR,
+        AR: Into<String>,
+    {
+        self.aux.push(value()?);
+        Ok(Variable::new_unchecked(Index::Aux(self.aux.len() - 1)))
+    }
+
+    fn alloc_input<F, A, AR>(&mut self, _: A, value: F) -> Result<Variable, SynthesisError>
+    where
+        F: FnOnce() -> Result<Scalar, SynthesisError>,
+        A: FnOnce() -> AR,
+        AR: Into<String>,
+    {
+        self.inputs.push(value()?);
+        Ok(Variable::new_unchecked(Index::Input(self.inputs.len() - 1)))
+    }
+
+    fn enforce<A, AR, LA, LB, LC>(&mut self, name: A, a: LA, b: LB, c: LC)
+    where
+        A: FnOnce() -> AR,
+        AR: Into<String>,
+        LA: FnOnce(LinearCombination<Scalar>) -> LinearCombination<Scalar>,
+        LB: FnOnce(LinearCombination<Scalar>) -> LinearCombination<Scalar>,
+        LC: FnOnce(LinearCombination<Scalar>) -> LinearCombination<Scalar>,
+    {
+        let a = a(LinearCombination::zero()).eval(&self.inputs, &self.aux);
+        let b = b(LinearCombination::zero()).eval(&self.inputs, &self.aux);
+        let c = c(LinearCombination::zero()).eval(&self.inputs, &self.aux);
+        if self.violation.is_none() && a * b != c {
+            let mut constraint = self.path.join("/");
+            if !constraint.is_empty() {
+                constraint.push('/');
+            }
+            constraint.push_str(&name().into());
+            self.violation = Some(Violation {
+                constraint,
+                index: self.a.len(),
+            });
+        }
+        self.a.push(a);
+        self.b.push(b);
+        self.c.push(c);
+    }
+
+    fn push_namespace<NR, N>(&mut self, name: N)
+    where
+        NR: Into<String>,
+        N: FnOnce() -> NR,
+    {
+        self.path.push(name().into());
+    }
+
+    fn pop_namespace(&mut self) {
+        self.path.pop();
+    }
+
+    fn get_root(&mut self) -> &mut Self {
+        self
+    }
+}

@@ -1,0 +1,3 @@
+//! Proving keys on disk: mapped, not parsed.
+mod points;
+pub use points::Points;

@@ -1,0 +1,124 @@
+//! What a job cost: wall time for every engine, and the card's own counters for card engines.
+//!
+//! Filled in by the engines, summed up by `groth16` and printed by the CLIs. Pure data.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Cost of one engine job, or the sum over several jobs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct JobStats {
+    /// Wall-clock time spent waiting for the job, in seconds when serialised.
+    #[serde(rename = "wall_seconds", serialize_with = "seconds")]
+    pub wall: Duration,
+    /// Counters of the card; `None` when no card took part.
+    pub card: Option<CardStats>,
+}
+
+/// Counters of the card for one job (`hdl/doc/contract.md`, "Completion").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CardStats {
+    /// Commands the job was made of, data movement included.
+    pub commands: u64,
+    /// Card clock cycles from start to end of execution, summed over the commands.
+    pub cycles: u64,
+    /// Point additions issued in the bucket phase.
+    pub additions: u64,
+    /// Point additions outside the bucket phase (aggregation of buckets and windows).
+    pub aggregation_additions: u64,
+    /// NTT butterflies.
+    pub butterflies: u64,
+    /// Bucket-phase cycles lost because every candidate's bucket was busy.
+    pub bubble_hazard: u64,
+    /// Bucket-phase cycles lost waiting for points from card memory.
+    pub bubble_memory: u64,
+    /// All other bucket-phase cycles without an addition.
+    pub bubble_other: u64,
+    /// Bytes moved from host to card by `WRITE` commands.
+    pub bytes_to_card: u64,
+    /// Bytes moved from card to host by `READ` commands.
+    pub bytes_from_card: u64,
+}
+
+impl CardStats {
+    /// Share of bucket-phase cycles that issued an addition, 0 to 1; `None` without a bucket phase.
+    pub fn occupancy(&self) -> Option<f64> {
+        let phase = self.additions + self.bubble_hazard + self.bubble_memory + self.bubble_other;
+        (phase > 0).then(|| self.additions as f64 / phase as f64)
+    }
+}
+
+impl JobStats {
+    /// Statistics of a job that ran on the CPU alone.
+    pub fn cpu(wall: Duration) -> Self {
+        Self { wall, card: None }
+    }
+
+    /// Card cycles, 0 when no card took part.
+    pub fn cycles(&self) -> u64 {
+        self.card.as_ref().map_or(0, |card| card.cycles)
+    }
+}
+
+impl AddAssign<&CardStats> for CardStats {
+    fn add_assign(&mut self, other: &CardStats) {
+        self.commands += other.commands;
+        self.cycles += other.cycles;
+        self.additions += other.additions;
+        self.aggregation_additions += other.aggregation_additions;
+        self.butterflies += other.butterflies;
+        self.bubble_hazard += other.bubble_hazard;
+        self.bubble_memory += other.bubble_memory;
+        self.bubble_other += other.bubble_other;
+        self.bytes_to_card += other.bytes_to_card;
+        self.bytes_from_card += other.bytes_from_card;
+    }
+}
+
+impl AddAssign<&JobStats> for JobStats {
+    fn add_assign(&mut self, other: &JobStats) {
+        self.wall += other.wall;
+        if let Some(theirs) = &other.card {
+            *self.card.get_or_insert_default() += theirs;
+        }
+    }
+}
+
+/// Serialises a duration as a floating-point number of seconds.
+pub(crate) fn seconds<S: serde::Serializer>(wall: &Duration, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_f64(wall.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn occupancy_is_additions_over_bucket_phase() {
+        let stats = CardStats {
+            additions: 90,
+            bubble_hazard: 6,
+            bubble_other: 4,
+            ..Default::default()
+        };
+        assert_eq!(stats.occupancy(), Some(0.9));
+        assert_eq!(CardStats::default().occupancy(), None);
+    }
+
+    #[test]
+    fn a_sum_has_card_counters_when_any_part_has() {
+        let mut sum = JobStats::cpu(Duration::from_millis(5));
+        sum += &JobStats {
+            wall: Duration::from_millis(7),
+            card: Some(CardStats {
+                cycles: 11,
+                ..Default::default()
+            }),
+        };
+        sum += &JobStats::cpu(Duration::from_millis(1));
+        assert_eq!(sum.wall, Duration::from_millis(13));
+        assert_eq!(sum.cycles(), 11);
+    }
+}
