@@ -1,2 +1,37 @@
 // The card's files that do not depend on the arithmetic view, in dependency order.
 // Paths are relative to this file: read it with `-F`, after arith_fast.f or arith_structural.f.
+regs/card_rdl_pkg.sv
+regs/card_regs_pkg.sv
+regs/card_regs.sv
+mem/fifo.sv
+mem/rr_arbiter.sv
+mem/stream_reader.sv
+mem/stream_writer.sv
+mem/axi_rd_mux.sv
+mem/axi_wr_mux.sv
+queue/queue_pkg.sv
+queue/queue_check.sv
+queue/queue_fetch.sv
+queue/queue_post.sv
+queue/queue_ring.sv
+queue/queue_dispatch.sv
+queue/queue_abort.sv
+queue/queue_engine.sv
+dma/dma_engine.sv
+dma/identify_unit.sv
+vec/delay_memory.sv
+vec/fr_arith_pkg.sv
+ntt/ntt_pkg.sv
+ntt/ntt_constants_pkg.sv
+ntt/ntt_butterfly.sv
+ntt/ntt_control.sv
+ntt/ntt_datapath.sv
+ntt/ntt_gather.sv
+ntt/ntt_scatter.sv
+ntt/ntt_twiddle.sv
+ntt/ntt_engine.sv
+top/card_pkg.sv
+top/axi_guard.sv
+top/card_counters.sv
+top/card_control.sv
+top/carillon_card.sv

@@ -1,0 +1,142 @@
+// Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
+//
+// The execution unit of IDENTIFY: writes the identity page (contract.md) to
+// host memory. Everything in it is a constant of the build.
+// Used by: carillon_card.
+module identify_unit
+  import carillon_pkg::*;
+#(
+  parameter axi_id_t HostWriteId = '0
+) (
+  input  logic         clk_i,
+  input  logic         rst_ni,
+
+  // Execution unit
+  input  logic         start_i,
+  input  command_t     cmd_i,
+  input  logic         abort_i,
+  output logic         busy_o,
+  output logic         done_o,
+  output unit_result_t result_o,
+
+  // Host memory
+  output axi_ax_t      host_aw_o,
+  output logic         host_aw_valid_o,
+  input  logic         host_aw_ready_i,
+  output axi_w_t       host_w_o,
+  output logic         host_w_valid_o,
+  input  logic         host_w_ready_i,
+  input  axi_b_t       host_b_i,
+  input  logic         host_b_valid_i,
+  output logic         host_b_ready_o
+);
+
+  localparam int unsigned PageBeats = 4096 / BeatBytes;
+  localparam logic [31:0] ContractVersion = 32'd1;
+
+  // The first beat, least significant first; the rest of the page is zero.
+  typedef struct packed {
+    logic [199:0] zero;
+    logic [7:0]   butterflies;
+    logic [7:0]   ntt_max_log2n;
+    logic [7:0]   msm_adders;
+    logic [7:0]   msm_windows;
+    logic [7:0]   msm_max_window_bits;
+    logic [7:0]   max_log2_depth;
+    logic [7:0]   io_queues;
+    logic [63:0]  memory_bytes;
+    logic [63:0]  rdl_hash;
+    logic [31:0]  config_id;
+    logic [31:0]  version;
+    logic [63:0]  name;
+  } identity_t;
+  localparam identity_t Identity = '{
+      zero: '0,
+      butterflies: 8'(NttButterflies),
+      ntt_max_log2n: 8'(NttMaxLog2),
+      msm_adders: 8'(MsmAdders),
+      msm_windows: 8'(MsmWindows),
+      msm_max_window_bits: 8'(MsmMaxWindowBits),
+      max_log2_depth: 8'(MaxLog2Depth),
+      io_queues: 8'(IoQueues),
+      memory_bytes: CardMemBytes,
+      rdl_hash: card_rdl_pkg::RdlHash,
+      config_id: ConfigId,
+      version: ContractVersion,
+      name: {"N", "O", "L", "L", "I", "R", "A", "C"}
+  };
+
+  typedef enum logic [1:0] {
+    Idle,
+    Write,
+    Done
+  } state_e;
+  state_e state_q;
+  logic first_q, aborted_q;
+  logic [31:0] cycles_q;
+  logic writer_busy, writer_error, writer_ready;
+  wire start = state_q == Idle && start_i;
+
+  stream_writer #(
+    .IdValue (HostWriteId),
+    .FifoLog2(4),
+    .MaxBurst(8)
+  ) u_writer (
+    .clk_i,
+    .rst_ni,
+    .start_i       (start),
+    .addr_i        (cmd_i.op[0]),
+    .block_beats_i (32'(PageBeats)),
+    .stride_beats_i('0),
+    .blocks_i      (32'd1),
+    .flush_i       (abort_i || aborted_q),
+    .busy_o        (writer_busy),
+    .error_o       (writer_error),
+    .valid_i       (state_q == Write),
+    .ready_o       (writer_ready),
+    .data_i        (first_q ? beat_t'(Identity) : '0),
+    .aw_o          (host_aw_o),
+    .aw_valid_o    (host_aw_valid_o),
+    .aw_ready_i    (host_aw_ready_i),
+    .w_o           (host_w_o),
+    .w_valid_o     (host_w_valid_o),
+    .w_ready_i     (host_w_ready_i),
+    .b_i           (host_b_i),
+    .b_valid_i     (host_b_valid_i),
+    .b_ready_o     (host_b_ready_o)
+  );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= Idle;
+      first_q <= 1'b0;
+      aborted_q <= 1'b0;
+      cycles_q <= '0;
+    end else begin
+      if (!(&cycles_q)) cycles_q <= cycles_q + 32'd1;
+      if (start) begin
+        state_q <= Write;
+        first_q <= 1'b1;
+        aborted_q <= 1'b0;
+        cycles_q <= 32'd1;
+      end else begin
+        if (writer_ready) first_q <= 1'b0;
+        if (state_q == Write && abort_i) aborted_q <= 1'b1;
+        if (state_q == Write && !writer_busy) state_q <= Done;
+        if (state_q == Done) state_q <= Idle;
+      end
+    end
+  end
+
+  assign busy_o = state_q != Idle;
+  assign done_o = state_q == Done;
+  always_comb begin
+    result_o = '0;
+    if (aborted_q) result_o.status = StAborted;
+    else if (writer_error) result_o.status = StHostWrite;
+    result_o.cycles = cycles_q;
+  end
+
+  wire unused = &{1'b0, cmd_i};
+
+endmodule
