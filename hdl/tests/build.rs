@@ -30,7 +30,7 @@ mod rtl {
         hierarchical: bool,
     }
 
-    const BOTH: &[&str] = &["fast"];
+    const BOTH: &[&str] = &["fast", "structural"];
 
     const fn arithmetic(top: &'static str) -> Block {
         Block {
@@ -46,6 +46,7 @@ mod rtl {
         arithmetic("fp_mul"),
         arithmetic("fr_mul"),
         Block {
+            views: &["fast"],
             hierarchical: true,
             ..arithmetic("g1_add")
         },

@@ -75,8 +75,8 @@ package carillon_pkg;
 
   // Latencies in cycles of the free-running pipelines, equal in both arithmetic views.
   parameter int unsigned FpMulLatency = 77;
-  parameter int unsigned FrMulLatency = 45;
-  parameter int unsigned G1AddLatency = 187;
+  parameter int unsigned FrMulLatency = 54;
+  parameter int unsigned G1AddLatency = 181;
 
   // Homogeneous projective point (Renes-Costello-Batina): x = X/Z, y = Y/Z.
   typedef struct packed {

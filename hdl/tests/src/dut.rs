@@ -17,7 +17,7 @@ pub enum View {
 
 impl View {
     /// Both, for tests that run on each.
-    pub const BOTH: [Self; 1] = [Self::Fast];
+    pub const BOTH: [Self; 2] = [Self::Fast, Self::Structural];
 
     fn name(self) -> &'static str {
         match self {

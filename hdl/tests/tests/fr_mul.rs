@@ -1,0 +1,56 @@
+//! Unit test of `fr_mul` in both views: edge values, random products, gaps, latency.
+#![cfg(feature = "rtl")]
+
+use carillon_hdl_tests::field::Fr;
+use carillon_hdl_tests::{Dut, View, pipeline};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// `FrMulLatency` of `carillon_pkg`.
+const LATENCY: u64 = 54;
+
+fn check(view: View, pairs: &[(Fr, Fr)], mut gap: impl FnMut() -> bool) {
+    let mut dut = Dut::new("fr_mul", view);
+    let mut queue = pairs.iter();
+    let items = std::iter::from_fn(|| {
+        if gap() {
+            return Some(None);
+        }
+        let (a, b) = queue.next()?;
+        Some(Some(vec![a.to_port(), b.to_port()]))
+    });
+    let products = pipeline::run(&mut dut, &["a_i", "b_i"], "p_o", items);
+    assert_eq!(products.len(), pairs.len());
+    for ((a, b), product) in pairs.iter().zip(&products) {
+        assert_eq!(product.latency, LATENCY, "{view:?}");
+        assert_eq!(
+            Fr::from_port(&product.value),
+            *a * *b,
+            "{view:?}: {a:?} * {b:?}"
+        );
+    }
+}
+
+#[test]
+fn edge_values() {
+    let edges = Fr::edges();
+    let pairs: Vec<_> = edges
+        .iter()
+        .flat_map(|a| edges.iter().map(|b| (*a, *b)))
+        .collect();
+    for view in View::BOTH {
+        check(view, &pairs, || false);
+    }
+}
+
+#[test]
+fn random_products_back_to_back_and_with_gaps() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let pairs: Vec<_> = (0..4000)
+        .map(|_| (Fr::random(&mut rng), Fr::random(&mut rng)))
+        .collect();
+    for view in View::BOTH {
+        check(view, &pairs, || false);
+        check(view, &pairs, || rng.gen_bool(0.3));
+    }
+}
