@@ -33,7 +33,7 @@ package ntt_constants_pkg;
 
 
 def array(name: str, text: str, values: list[int]) -> str:
-    rows = ",\n".join(f"    255'h{v * MONTGOMERY % R:064x}" for v in values)
+    rows = ",\n".join(f"      255'h{v * MONTGOMERY % R:064x}" for v in values)
     return f"\n  // {text}\n  parameter fr_t {name}[{len(values)}] = '{{\n{rows}\n  }};\n"
 
 
