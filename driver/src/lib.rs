@@ -3,7 +3,40 @@
 //! The room between the gateware (`hdl/`, which defines the contract) and
 //! everything that uses a card. It may use no other room. It reaches a card
 //! only through [`transport::Transport`].
+//!
+//! | layer | modules |
+//! |---|---|
+//! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`] |
+//! | logic, pure | [`ring`], [`granules`], [`deadline`] |
+//! | memory | [`memory`], [`dma`], [`region`] |
+//! | the card | [`transport`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
+//!
+//! `DESIGN.md` beside this crate explains rings and ownership.
 
+pub mod bar;
+pub mod card;
+pub mod command;
+pub mod completion;
+pub mod deadline;
+pub mod dma;
+pub mod error;
+pub mod granules;
+pub mod io;
 pub mod memory;
+mod queue_pair;
+mod recovery;
+pub mod region;
 pub mod registers;
+pub mod ring;
+pub mod status;
+pub mod ticket;
 pub mod transport;
+mod worker;
+
+pub use card::{Card, CardConfig, CardInfo};
+pub use dma::HostBuf;
+pub use error::{CardError, JobError, RecoveryAction};
+pub use io::{IoQueue, Msm, Ntt, Quotient};
+pub use region::CardRegion;
+pub use ticket::{Finished, Ticket};
+pub use worker::{DriverCounters, Health, ResetLevel};

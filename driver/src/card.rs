@@ -1,0 +1,365 @@
+//! An open card: identity, memory, queues, reset.
+//!
+//! [`Card::open`] takes a [`Transport`] and gives the handle that the runtime
+//! builds its engine on. Dropping the handle (or the runtime it was opened on)
+//! stops the card and ends every command.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::bar::{Bar, Counters, Gone};
+use crate::command::{Command, IDENTITY_BYTES};
+use crate::deadline::Deadlines;
+use crate::dma::{DmaPool, HostBuf};
+use crate::error::CardError;
+use crate::io::IoQueue;
+use crate::queue_pair::QueuePair;
+use crate::region::{CardRegion, CardSpace};
+use crate::registers as reg;
+use crate::transport::{Direction, Transport};
+use crate::worker::{AtomicCounters, DriverCounters, Health, Request, ResetLevel, Shared, Worker};
+
+/// Version of the contract that this driver speaks.
+pub const CONTRACT_VERSION: u32 = 1;
+
+/// How to run a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardConfig {
+    /// log2 of the entries of each I/O queue; the card's maximum if that is
+    /// smaller.
+    pub log2_depth: u8,
+    /// DMA memory per direction, in bytes.
+    pub host_memory_limit: u64,
+    /// Limits on every wait.
+    pub deadlines: Deadlines,
+}
+
+impl Default for CardConfig {
+    fn default() -> Self {
+        Self {
+            log2_depth: 6,
+            host_memory_limit: 4 << 30,
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+/// What a card is and can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardInfo {
+    /// Where it is.
+    pub transport: String,
+    /// Contract version.
+    pub version: u32,
+    /// Register map identity.
+    pub rdl_hash: u64,
+    /// Named build: 0 sim, 1 u250.
+    pub configuration: u32,
+    /// Card memory in bytes.
+    pub memory_bytes: u64,
+    /// I/O queues.
+    pub io_queues: u8,
+    /// Largest log2 of a queue's depth.
+    pub max_log2_depth: u8,
+    /// Largest signed MSM window in bits.
+    pub msm_max_window_bits: u8,
+    /// MSM windows in flight together.
+    pub msm_windows: u8,
+    /// Point adders.
+    pub msm_adders: u8,
+    /// Largest log2 of a transform's length.
+    pub ntt_max_log2n: u8,
+    /// Butterflies a cycle.
+    pub ntt_butterflies: u8,
+}
+
+/// An open card.
+pub struct Card {
+    shared: Arc<Shared>,
+    info: CardInfo,
+    io: Vec<IoQueue>,
+    worker: mpsc::UnboundedSender<Request>,
+}
+
+impl Card {
+    /// Identifies the card, refuses one whose contract or register map it does
+    /// not know, starts its queues, and checks its identity page.
+    ///
+    /// Must be called on a tokio runtime with time enabled; the card is served
+    /// by a task there.
+    ///
+    /// # Errors
+    /// [`CardError`]; the card is then stopped.
+    pub async fn open(
+        transport: Arc<dyn Transport>,
+        config: CardConfig,
+    ) -> Result<Self, CardError> {
+        let bar = Bar::new(Arc::clone(&transport));
+        let info = read_info(&bar)?;
+        if !(1..=info.max_log2_depth).contains(&config.log2_depth.min(info.max_log2_depth)) {
+            return Err(CardError::Config {
+                what: format!(
+                    "log2_depth is {}, this card takes 1 to {}",
+                    config.log2_depth, info.max_log2_depth
+                ),
+            });
+        }
+        let log2_depth = config.log2_depth.min(info.max_log2_depth);
+        let pool =
+            |direction| DmaPool::new(Arc::clone(&transport), direction, config.host_memory_limit);
+        let (to_card, from_card) = (pool(Direction::ToDevice), pool(Direction::FromDevice));
+        let (worker, requests) = mpsc::unbounded_channel();
+        let wake = Arc::new(Notify::new());
+        let queues = (0..=u16::from(info.io_queues))
+            .map(|number| {
+                let pools = (&to_card, &from_card);
+                QueuePair::new(
+                    number,
+                    log2_depth,
+                    bar.clone(),
+                    pools,
+                    worker.clone(),
+                    Arc::clone(&wake),
+                )
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let shared = Arc::new(Shared {
+            bar,
+            queues,
+            to_card,
+            from_card,
+            memory: CardSpace::new(info.memory_bytes),
+            deadlines: config.deadlines,
+            counters: AtomicCounters::default(),
+            health: watch::Sender::new(Health::Ready),
+        });
+        // From here on the worker's drop stops the card.
+        let service = Worker::new(Arc::clone(&shared), requests, wake)?;
+        // Whoever used the card before may have left it running.
+        shared.disable().await?;
+        shared.enable().await?;
+        tokio::spawn(service.run());
+        let io = (1..shared.queues.len())
+            .map(|index| IoQueue::new(Arc::clone(&shared), index))
+            .collect();
+        let card = Self {
+            shared,
+            info,
+            io,
+            worker,
+        };
+        card.check_identity().await?;
+        tracing::info!(card = %card.info.transport, memory = card.info.memory_bytes, "card open");
+        Ok(card)
+    }
+
+    /// `IDENTIFY`, and comparison with the registers: the first proof that
+    /// commands, DMA in both directions and completions work.
+    async fn check_identity(&self) -> Result<(), CardError> {
+        let page = self.shared.from_card.allocate(IDENTITY_BYTES)?;
+        let command = Command::Identify { page: page.iova() };
+        let ticket = self.shared.queues[0]
+            .submit(&command, page, None, Vec::new())
+            .await;
+        let (_, page) = ticket.await.ok()?;
+        let differs = |what| Err(CardError::Identity { what });
+        let word = |at: usize, len: usize| {
+            page.iter()
+                .skip(at)
+                .take(len)
+                .rev()
+                .fold(0u64, |v, &b| v << 8 | u64::from(b))
+        };
+        let info = &self.info;
+        if page.get(..8) != Some(b"CARILLON".as_slice()) {
+            return differs("signature");
+        }
+        let items: [(&str, u64, u64); 11] = [
+            ("contract version", word(8, 4), info.version.into()),
+            ("configuration", word(12, 4), info.configuration.into()),
+            ("register map", word(16, 8), info.rdl_hash),
+            ("card memory", word(24, 8), info.memory_bytes),
+            ("I/O queues", word(32, 1), info.io_queues.into()),
+            ("queue depth", word(33, 1), info.max_log2_depth.into()),
+            ("MSM window", word(34, 1), info.msm_max_window_bits.into()),
+            ("MSM windows", word(35, 1), info.msm_windows.into()),
+            ("MSM adders", word(36, 1), info.msm_adders.into()),
+            ("NTT length", word(37, 1), info.ntt_max_log2n.into()),
+            ("NTT butterflies", word(38, 1), info.ntt_butterflies.into()),
+        ];
+        match items
+            .into_iter()
+            .find(|(_, page, register)| page != register)
+        {
+            Some((what, ..)) => differs(what),
+            None => Ok(()),
+        }
+    }
+
+    /// What it is and can do.
+    pub fn info(&self) -> &CardInfo {
+        &self.info
+    }
+
+    /// The I/O queues. Commands of one queue run in order; queues overlap.
+    pub fn queues(&self) -> &[IoQueue] {
+        &self.io
+    }
+
+    /// I/O queue `index`, counted from 0 and modulo their number, so that
+    /// callers can spread their work without asking how many there are.
+    pub fn queue(&self, index: usize) -> &IoQueue {
+        // A card without I/O queues is refused on open.
+        &self.io[index % self.io.len()]
+    }
+
+    /// A zeroed buffer that travels to the card (operands).
+    ///
+    /// # Errors
+    /// [`CardError::Dma`].
+    pub fn buffer_to_card(&self, bytes: usize) -> Result<HostBuf, CardError> {
+        Ok(self.shared.to_card.allocate(bytes)?)
+    }
+
+    /// A zeroed buffer that the card fills (results).
+    ///
+    /// # Errors
+    /// [`CardError::Dma`].
+    pub fn buffer_from_card(&self, bytes: usize) -> Result<HostBuf, CardError> {
+        Ok(self.shared.from_card.allocate(bytes)?)
+    }
+
+    /// Card memory of at least `bytes` bytes, rounded up to 64.
+    ///
+    /// # Errors
+    /// [`CardError::CardMemory`] when there is no such hole.
+    pub fn allocate(&self, bytes: u64) -> Result<CardRegion, CardError> {
+        self.shared.memory.allocate(bytes)
+    }
+
+    /// Free card memory: bytes in all, and of the largest hole.
+    pub fn free_memory(&self) -> (u64, u64) {
+        self.shared.memory.free()
+    }
+
+    /// The card's counters.
+    ///
+    /// # Errors
+    /// [`CardError::Gone`].
+    pub fn counters(&self) -> Result<Counters, CardError> {
+        self.shared
+            .bar
+            .counters()
+            .map_err(|Gone| self.shared.bar.gone())
+    }
+
+    /// What the driver has met.
+    pub fn driver_counters(&self) -> DriverCounters {
+        self.shared.counters.snapshot()
+    }
+
+    /// Host memory, in bytes, given up because the card may still reach it.
+    pub fn quarantined(&self) -> u64 {
+        self.shared.to_card.quarantined() + self.shared.from_card.quarantined()
+    }
+
+    /// Whether it is in service; changes can be awaited.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Resets the card and puts it in service again; commands under way end
+    /// with [`JobError::Restarted`](crate::error::JobError::Restarted).
+    ///
+    /// # Errors
+    /// [`CardError`]; the card is then out of service.
+    pub async fn reset(&self, level: ResetLevel) -> Result<(), CardError> {
+        let (done, answer) = oneshot::channel();
+        self.worker
+            .send(Request::Reset { level, done })
+            .map_err(|_| self.ended())?;
+        answer.await.map_err(|_| self.ended())?
+    }
+
+    /// Stops the card and waits until it has; commands under way end with
+    /// [`JobError::Closed`](crate::error::JobError::Closed).
+    pub async fn close(self) {
+        let mut health = self.health();
+        drop(self);
+        // An error means that the worker, and with it the card, has ended.
+        let _ = health
+            .wait_for(|h| matches!(h, Health::Closed | Health::Offline(_)))
+            .await;
+    }
+
+    fn ended(&self) -> CardError {
+        match &*self.shared.health.borrow() {
+            Health::Offline(why) => CardError::Offline { why: why.clone() },
+            _ => CardError::Closed,
+        }
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        // Fails only when the worker has ended already.
+        let _ = self.worker.send(Request::Close);
+    }
+}
+
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Card")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_info(bar: &Bar) -> Result<CardInfo, CardError> {
+    let transport = bar.transport().describe();
+    // Not through `Bar::read`: there is nothing yet to confirm all ones by.
+    let magic = bar.transport().read32(reg::magic::OFFSET);
+    if magic == u32::MAX {
+        return Err(CardError::Gone { transport });
+    }
+    if magic != reg::magic::RESET {
+        return Err(CardError::NotACard { transport, magic });
+    }
+    let read = |offset| bar.read(offset).map_err(|Gone| bar.gone());
+    let pair = |lo, hi| Ok::<_, CardError>(u64::from(read(hi)?) << 32 | u64::from(read(lo)?));
+    let version = read(reg::version::OFFSET)?;
+    let rdl_hash = pair(reg::rdl_hash_lo::OFFSET, reg::rdl_hash_hi::OFFSET)?;
+    if version != CONTRACT_VERSION || rdl_hash != reg::RDL_HASH {
+        return Err(CardError::UnknownContract {
+            transport,
+            version,
+            hash: rdl_hash,
+            expected_version: CONTRACT_VERSION,
+            expected_hash: reg::RDL_HASH,
+        });
+    }
+    let queues = read(reg::cap_queues::OFFSET)?;
+    let msm = read(reg::cap_msm::OFFSET)?;
+    let ntt = read(reg::cap_ntt::OFFSET)?;
+    let info = CardInfo {
+        transport,
+        version,
+        rdl_hash,
+        configuration: read(reg::config::OFFSET)?,
+        memory_bytes: pair(reg::cap_mem_lo::OFFSET, reg::cap_mem_hi::OFFSET)?,
+        io_queues: reg::cap_queues::IO_QUEUES.get(queues) as u8,
+        max_log2_depth: reg::cap_queues::MAX_LOG2_DEPTH.get(queues) as u8,
+        msm_max_window_bits: reg::cap_msm::MAX_WINDOW_BITS.get(msm) as u8,
+        msm_windows: reg::cap_msm::WINDOWS.get(msm) as u8,
+        msm_adders: reg::cap_msm::ADDERS.get(msm) as u8,
+        ntt_max_log2n: reg::cap_ntt::MAX_LOG2N.get(ntt) as u8,
+        ntt_butterflies: reg::cap_ntt::BUTTERFLIES.get(ntt) as u8,
+    };
+    if info.io_queues == 0 {
+        return Err(CardError::Config {
+            what: "the card reports no I/O queue".into(),
+        });
+    }
+    Ok(info)
+}

@@ -1,0 +1,428 @@
+//! Commands: 64 bytes in a submission ring (contract, "Command").
+//!
+//! [`RawCommand`] is the layout and takes any value in any field, as a card
+//! must; [`Command`] is what the driver builds. Pure, no I/O.
+
+/// Bytes of a submission entry.
+pub const COMMAND_BYTES: usize = 64;
+/// Granule of every address and transfer, in bytes: one beat of the card's bus.
+pub const BEAT: u64 = 64;
+/// Bytes of a G1 affine point in memory (x, y; Fp Montgomery images).
+pub const G1_BYTES: u64 = 96;
+/// Bytes of a scalar in memory (Fr Montgomery image).
+pub const FR_BYTES: u64 = 32;
+/// Bytes that `MSM_G1` writes: X, Y, Z of 48 bytes, then zeros.
+pub const MSM_RESULT_BYTES: u64 = 192;
+/// Bytes of an entry of a scatter/gather list.
+pub const SGL_ENTRY_BYTES: usize = 16;
+/// Bytes of the identity page.
+pub const IDENTITY_BYTES: usize = 4096;
+
+/// Flag: op0 is the address of a scatter/gather list.
+pub const FLAG_SGL: u8 = 0x01;
+/// Flag: inverse transform.
+pub const FLAG_INVERSE: u8 = 0x02;
+/// Flag: transform on the coset 7<omega>.
+pub const FLAG_COSET: u8 = 0x04;
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// Write the identity page (admin).
+    Identify = 0x01,
+    /// End another queue's command (admin).
+    Abort = 0x02,
+    /// Host memory to card memory.
+    Write = 0x10,
+    /// Card memory to host memory.
+    Read = 0x11,
+    /// Multi-scalar multiplication in G1.
+    MsmG1 = 0x20,
+    /// Number-theoretic transform over Fr.
+    Ntt = 0x30,
+    /// (a * b - c) * z, element by element.
+    Quotient = 0x38,
+}
+
+impl Opcode {
+    /// Every opcode of the contract.
+    pub const ALL: [Self; 7] = [
+        Self::Identify,
+        Self::Abort,
+        Self::Write,
+        Self::Read,
+        Self::MsmG1,
+        Self::Ntt,
+        Self::Quotient,
+    ];
+
+    /// The opcode with this code, if the contract has one.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|o| *o as u8 == code)
+    }
+
+    /// Whether it belongs on the admin queue (and nowhere else).
+    pub fn is_admin(self) -> bool {
+        matches!(self, Self::Identify | Self::Abort)
+    }
+
+    /// The flags it may carry.
+    pub fn allowed_flags(self) -> u8 {
+        match self {
+            Self::Write | Self::Read => FLAG_SGL,
+            Self::Ntt => FLAG_INVERSE | FLAG_COSET,
+            Self::Identify | Self::Abort | Self::MsmG1 | Self::Quotient => 0,
+        }
+    }
+}
+
+/// A command as it lies in the ring; every bit pattern is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RawCommand {
+    /// Bits 7:0 of word 0.
+    pub opcode: u8,
+    /// Bits 15:8.
+    pub flags: u8,
+    /// Bits 31:16, returned in the completion.
+    pub cid: u16,
+    /// Bits 39:32.
+    pub log2n: u8,
+    /// Bits 47:40.
+    pub window_bits: u8,
+    /// Bits 63:48, zero.
+    pub reserved: u16,
+    /// Words 1 to 7.
+    pub op: [u64; 7],
+}
+
+impl RawCommand {
+    /// The eight words, as the ring holds them.
+    pub fn to_words(&self) -> [u64; 8] {
+        let mut words = [0; 8];
+        words[0] = u64::from(self.opcode)
+            | u64::from(self.flags) << 8
+            | u64::from(self.cid) << 16
+            | u64::from(self.log2n) << 32
+            | u64::from(self.window_bits) << 40
+            | u64::from(self.reserved) << 48;
+        words[1..].copy_from_slice(&self.op);
+        words
+    }
+
+    /// The inverse of [`RawCommand::to_words`].
+    pub fn from_words(words: [u64; 8]) -> Self {
+        let [w, op @ ..] = words;
+        let [opcode, flags, cid0, cid1, log2n, window_bits, r0, r1] = w.to_le_bytes();
+        Self {
+            opcode,
+            flags,
+            cid: u16::from_le_bytes([cid0, cid1]),
+            log2n,
+            window_bits,
+            reserved: u16::from_le_bytes([r0, r1]),
+            op,
+        }
+    }
+
+    /// The 64 bytes, little-endian.
+    pub fn to_bytes(&self) -> [u8; COMMAND_BYTES] {
+        let mut bytes = [0; COMMAND_BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.to_words()) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The inverse of [`RawCommand::to_bytes`].
+    pub fn from_bytes(bytes: &[u8; COMMAND_BYTES]) -> Self {
+        let mut words = [0; 8];
+        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            let mut b = [0; 8];
+            b.copy_from_slice(chunk);
+            *word = u64::from_le_bytes(b);
+        }
+        Self::from_words(words)
+    }
+}
+
+/// Which transform an `NTT` command computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+pub struct NttKind {
+    /// Values to coefficients (including 1/n) instead of the other way.
+    pub inverse: bool,
+    /// On the coset 7<omega> instead of the subgroup <omega>.
+    pub coset: bool,
+}
+
+/// A well-formed command. Host addresses are IOVAs, card addresses bytes from
+/// the start of card memory; all are multiples of [`BEAT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Identity page to host memory.
+    Identify {
+        /// Host address of [`IDENTITY_BYTES`] bytes.
+        page: u64,
+    },
+    /// Ends a command of another queue.
+    Abort {
+        /// Its queue.
+        queue: u16,
+        /// Its command id.
+        cid: u16,
+    },
+    /// Host to card.
+    Write {
+        /// Host address of the bytes, or of a list when `list`.
+        host: u64,
+        /// Card address.
+        card: u64,
+        /// Bytes, a multiple of 64.
+        bytes: u64,
+        /// Whether `host` is a scatter/gather list.
+        list: bool,
+    },
+    /// Card to host.
+    Read {
+        /// Host address of the bytes, or of a list when `list`.
+        host: u64,
+        /// Card address.
+        card: u64,
+        /// Bytes, a multiple of 64.
+        bytes: u64,
+        /// Whether `host` is a scatter/gather list.
+        list: bool,
+    },
+    /// Sum of scalar_i * base_i.
+    MsmG1 {
+        /// Card address of n affine points.
+        bases: u64,
+        /// Card address of n scalars.
+        scalars: u64,
+        /// Terms.
+        n: u64,
+        /// Card address of [`MSM_RESULT_BYTES`] bytes.
+        result: u64,
+        /// Window size; 0 lets the card choose.
+        window_bits: u8,
+    },
+    /// Transform of 2^log2n elements.
+    Ntt {
+        /// Card address of the input, preserved.
+        source: u64,
+        /// Card address of the output.
+        destination: u64,
+        /// Card address of as much working memory.
+        scratch: u64,
+        /// log2 of the length.
+        log2n: u8,
+        /// Which transform.
+        kind: NttKind,
+    },
+    /// destination_i = (a_i * b_i - c_i) * z.
+    Quotient {
+        /// Card address of a.
+        a: u64,
+        /// Card address of b.
+        b: u64,
+        /// Card address of c.
+        c: u64,
+        /// Card address of the result; may be a, b or c.
+        destination: u64,
+        /// Elements.
+        n: u64,
+        /// Card address of the one element z.
+        z: u64,
+    },
+}
+
+impl Command {
+    /// Its opcode.
+    pub fn opcode(&self) -> Opcode {
+        match self {
+            Self::Identify { .. } => Opcode::Identify,
+            Self::Abort { .. } => Opcode::Abort,
+            Self::Write { .. } => Opcode::Write,
+            Self::Read { .. } => Opcode::Read,
+            Self::MsmG1 { .. } => Opcode::MsmG1,
+            Self::Ntt { .. } => Opcode::Ntt,
+            Self::Quotient { .. } => Opcode::Quotient,
+        }
+    }
+
+    /// The ring entry with command id `cid`.
+    pub fn encode(&self, cid: u16) -> RawCommand {
+        let mut raw = RawCommand {
+            opcode: self.opcode() as u8,
+            cid,
+            ..RawCommand::default()
+        };
+        match *self {
+            Self::Identify { page } => raw.op[0] = page,
+            Self::Abort { queue, cid } => raw.op[0] = u64::from(queue) | u64::from(cid) << 16,
+            Self::Write {
+                host,
+                card,
+                bytes,
+                list,
+            }
+            | Self::Read {
+                host,
+                card,
+                bytes,
+                list,
+            } => {
+                raw.op[..3].copy_from_slice(&[host, card, bytes]);
+                raw.flags = if list { FLAG_SGL } else { 0 };
+            }
+            Self::MsmG1 {
+                bases,
+                scalars,
+                n,
+                result,
+                window_bits,
+            } => {
+                raw.op[..4].copy_from_slice(&[bases, scalars, n, result]);
+                raw.window_bits = window_bits;
+            }
+            Self::Ntt {
+                source,
+                destination,
+                scratch,
+                log2n,
+                kind,
+            } => {
+                raw.op[..3].copy_from_slice(&[source, destination, scratch]);
+                raw.log2n = log2n;
+                raw.flags = if kind.inverse { FLAG_INVERSE } else { 0 }
+                    | if kind.coset { FLAG_COSET } else { 0 };
+            }
+            Self::Quotient {
+                a,
+                b,
+                c,
+                destination,
+                n,
+                z,
+            } => {
+                raw.op[..6].copy_from_slice(&[a, b, c, destination, n, z]);
+            }
+        }
+        raw
+    }
+
+    /// The command of a ring entry; `None` if the opcode is none of the
+    /// contract's. Flags and reserved bits that do not belong are dropped: a
+    /// card checks them on the [`RawCommand`] first.
+    pub fn decode(raw: &RawCommand) -> Option<Self> {
+        let op = raw.op;
+        let list = raw.flags & FLAG_SGL != 0;
+        Some(match Opcode::from_code(raw.opcode)? {
+            Opcode::Identify => Self::Identify { page: op[0] },
+            Opcode::Abort => Self::Abort {
+                queue: op[0] as u16,
+                cid: (op[0] >> 16) as u16,
+            },
+            Opcode::Write => Self::Write {
+                host: op[0],
+                card: op[1],
+                bytes: op[2],
+                list,
+            },
+            Opcode::Read => Self::Read {
+                host: op[0],
+                card: op[1],
+                bytes: op[2],
+                list,
+            },
+            Opcode::MsmG1 => Self::MsmG1 {
+                bases: op[0],
+                scalars: op[1],
+                n: op[2],
+                result: op[3],
+                window_bits: raw.window_bits,
+            },
+            Opcode::Ntt => Self::Ntt {
+                source: op[0],
+                destination: op[1],
+                scratch: op[2],
+                log2n: raw.log2n,
+                kind: NttKind {
+                    inverse: raw.flags & FLAG_INVERSE != 0,
+                    coset: raw.flags & FLAG_COSET != 0,
+                },
+            },
+            Opcode::Quotient => Self::Quotient {
+                a: op[0],
+                b: op[1],
+                c: op[2],
+                destination: op[3],
+                n: op[4],
+                z: op[5],
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_layout_is_that_of_the_contract() {
+        let command = Command::Ntt {
+            source: 0x40,
+            destination: 0x80,
+            scratch: 0xc0,
+            log2n: 0x0a,
+            kind: NttKind {
+                inverse: true,
+                coset: true,
+            },
+        };
+        let bytes = command.encode(0xbeef).to_bytes();
+        assert_eq!(bytes[..8], [0x30, 0x06, 0xef, 0xbe, 0x0a, 0, 0, 0]);
+        assert_eq!(
+            bytes[8..32].chunks(8).map(|w| w[0]).collect::<Vec<_>>(),
+            [0x40, 0x80, 0xc0]
+        );
+        let abort = Command::Abort {
+            queue: 2,
+            cid: 0x1234,
+        }
+        .encode(7);
+        assert_eq!(abort.op[0], 0x1234_0002);
+        let msm = Command::MsmG1 {
+            bases: 1,
+            scalars: 2,
+            n: 3,
+            result: 4,
+            window_bits: 9,
+        };
+        assert_eq!(msm.encode(0).to_words()[0] >> 40, 9);
+    }
+
+    proptest! {
+        #[test]
+        fn any_64_bytes_are_a_raw_command(words: [u64; 8]) {
+            let raw = RawCommand::from_words(words);
+            prop_assert_eq!(raw.to_words(), words);
+            prop_assert_eq!(RawCommand::from_bytes(&raw.to_bytes()), raw);
+        }
+
+        #[test]
+        fn decode_undoes_encode(words: [u64; 8], pick in 0usize..7, cid: u16) {
+            let mut raw = RawCommand::from_words(words);
+            raw.opcode = Opcode::ALL[pick] as u8;
+            let command = Command::decode(&raw);
+            prop_assert!(command.is_some());
+            if let Some(command) = command {
+                let again = command.encode(cid);
+                prop_assert_eq!(Command::decode(&again), Some(command));
+                prop_assert_eq!((again.cid, again.reserved), (cid, 0));
+                prop_assert_eq!(again.flags & !command.opcode().allowed_flags(), 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! When a command has taken too long.
+//!
+//! Simulated cards run a thousand to a million times slower than real ones, so
+//! wall-clock limits would either never fire or fire falsely. The card's own
+//! clock decides instead: a command has a budget of *card cycles*, from its
+//! size. Wall-clock counts only while nothing moves at all: neither the cycle
+//! counter nor any counter of work. Pure; [`crate::worker`] feeds it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::command::Command;
+
+/// Limits on everything the driver waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// How often to look at the queues without an interrupt while commands are
+    /// outstanding. Bounds what a lost interrupt costs.
+    pub poll: Duration,
+    /// Wall-clock time without a sign of life (cycles or work counters) after
+    /// which the oldest command of a queue is overdue.
+    pub stall: Duration,
+    /// Cycles that any command may take.
+    pub floor_cycles: u64,
+    /// Cycles beyond the floor per estimated cycle of all outstanding commands.
+    pub slack: u32,
+    /// Time that a command has to end after `ABORT`.
+    pub abort_grace: Duration,
+    /// Time that a queue or the controller has to start or stop.
+    pub control: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(50),
+            stall: Duration::from_secs(30),
+            floor_cycles: 100_000_000,
+            slack: 16,
+            abort_grace: Duration::from_secs(5),
+            control: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Rough upper estimate of a command's cycles on an idle card; only its order
+/// of magnitude matters, see [`Deadlines::slack`].
+pub fn estimate_cycles(command: &Command) -> u64 {
+    let beats = |bytes: u64| bytes / 64;
+    match *command {
+        Command::Identify { .. } | Command::Abort { .. } => 1_000,
+        Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
+            beats(bytes).saturating_mul(4)
+        }
+        // At most one addition per window of one bit and term; the buckets'
+        // sums are within the floor.
+        Command::MsmG1 { n, .. } => n.saturating_mul(256),
+        Command::Ntt { log2n, .. } => (1u64 << log2n.min(40))
+            .saturating_mul(u64::from(log2n) + 8)
+            .saturating_mul(2),
+        Command::Quotient { n, .. } => n.saturating_mul(8),
+    }
+}
+
+/// What the worker saw of the card at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub at: Instant,
+    pub cycles: u64,
+    pub work: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    cid: u16,
+    first: Sample,
+    last: Sample,
+}
+
+/// Watches the oldest command of one queue.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    current: Option<Start>,
+}
+
+impl Watch {
+    /// Takes a sample while `oldest` is the queue's oldest command; returns how
+    /// long it has been watched once it is overdue against `budget` cycles.
+    pub fn check(
+        &mut self,
+        oldest: Option<u16>,
+        sample: Sample,
+        budget: u64,
+        stall: Duration,
+    ) -> Option<Duration> {
+        let Some(cid) = oldest else {
+            self.current = None;
+            return None;
+        };
+        let fresh = Start {
+            cid,
+            first: sample,
+            last: sample,
+        };
+        let start = self.current.get_or_insert(fresh);
+        if start.cid != cid {
+            *start = fresh;
+        }
+        let ticking = sample.cycles != start.last.cycles;
+        if ticking || sample.work != start.last.work {
+            start.last = sample;
+        }
+        let over_budget = ticking && sample.cycles.saturating_sub(start.first.cycles) > budget;
+        let stalled = sample.at.saturating_duration_since(start.last.at) >= stall;
+        (over_budget || stalled).then(|| sample.at.saturating_duration_since(start.first.at))
+    }
+
+    /// Forgets the command, after it was dealt with.
+    pub fn clear(&mut self) {
+        self.current = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(10);
+
+    fn at(base: Instant, seconds: u64, cycles: u64, work: u64) -> Sample {
+        Sample {
+            at: base + Duration::from_secs(seconds),
+            cycles,
+            work,
+        }
+    }
+
+    #[test]
+    fn a_slow_simulation_that_proceeds_is_never_overdue() {
+        let base = Instant::now();
+        let mut watch = Watch::default();
+        for hour in 0..100 {
+            let sample = at(base, hour * 3600, hour * 1000, 0);
+            assert_eq!(watch.check(Some(1), sample, 1_000_000, STALL), None);
+        }
+        // No clock at all, but work (the functional model).
+        let mut watch = Watch::default();
+        for step in 0..100 {
+            assert_eq!(
+                watch.check(Some(1), at(base, step * 9, 0, step), 0, STALL),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn a_standstill_and_a_used_up_budget_are_overdue() {
+        let base = Instant::now();
+        let mut watch = Watch::default();
+        assert_eq!(watch.check(Some(1), at(base, 0, 5, 5), 100, STALL), None);
+        assert_eq!(watch.check(Some(1), at(base, 9, 5, 5), 100, STALL), None);
+        assert_eq!(
+            watch.check(Some(1), at(base, 10, 5, 5), 100, STALL),
+            Some(STALL)
+        );
+        let mut watch = Watch::default();
+        assert_eq!(watch.check(Some(1), at(base, 0, 5, 5), 100, STALL), None);
+        assert_eq!(watch.check(Some(1), at(base, 1, 105, 6), 100, STALL), None);
+        assert!(
+            watch
+                .check(Some(1), at(base, 2, 106, 7), 100, STALL)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn each_command_has_its_own_time() {
+        let base = Instant::now();
+        let mut watch = Watch::default();
+        for step in 0..50u16 {
+            let sample = at(base, u64::from(step) * 9, u64::from(step) * 90, 0);
+            assert_eq!(watch.check(Some(step), sample, 100, STALL), None);
+        }
+        assert_eq!(
+            watch.check(None, at(base, 9999, 99999, 0), 100, STALL),
+            None
+        );
+        assert_eq!(
+            watch.check(Some(49), at(base, 10_000, 99_999, 0), 100, STALL),
+            None
+        );
+    }
+}

@@ -1,0 +1,398 @@
+//! Commands on an I/O queue, in terms of buffers and regions.
+//!
+//! Each operation comes twice: `submit_x(..).await` returns a [`Ticket`] as
+//! soon as the command is in the ring, so that a chain can be sent without
+//! waiting in between (one queue runs in order); `x(..).await` waits for its
+//! end. Sizes and directions are checked here, because the card cannot know
+//! them; all else is left to the card, whose answer is the truth.
+
+use std::sync::Arc;
+
+use crate::command::{
+    BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, NttKind, RawCommand, SGL_ENTRY_BYTES,
+};
+use crate::completion::Completion;
+use crate::dma::HostBuf;
+use crate::error::JobError;
+use crate::region::CardRegion;
+use crate::ticket::{Finished, JobMemory, Ticket};
+use crate::worker::Shared;
+
+/// One I/O queue of an open card. Cheap to clone; outlives the card's handle,
+/// answering [`JobError::Closed`].
+#[derive(Clone)]
+pub struct IoQueue {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+/// The four operands of [`IoQueue::msm_g1`].
+#[derive(Clone, Debug)]
+pub struct Msm {
+    /// n affine points of 96 bytes.
+    pub bases: CardRegion,
+    /// n scalars of 32 bytes, Montgomery form.
+    pub scalars: CardRegion,
+    /// Terms.
+    pub n: u64,
+    /// 192 bytes for the projective result.
+    pub result: CardRegion,
+    /// Window size in bits; 0 lets the card choose.
+    pub window_bits: u8,
+}
+
+/// The operands of [`IoQueue::ntt`]; three disjoint regions of 2^log2n elements.
+#[derive(Clone, Debug)]
+pub struct Ntt {
+    /// Input, preserved.
+    pub source: CardRegion,
+    /// Output.
+    pub destination: CardRegion,
+    /// Working memory.
+    pub scratch: CardRegion,
+    /// log2 of the length.
+    pub log2n: u8,
+    /// Which transform.
+    pub kind: NttKind,
+}
+
+/// The operands of [`IoQueue::quotient`].
+#[derive(Clone, Debug)]
+pub struct Quotient {
+    /// First factor.
+    pub a: CardRegion,
+    /// Second factor.
+    pub b: CardRegion,
+    /// What is subtracted.
+    pub c: CardRegion,
+    /// Result; may be `a`, `b` or `c`.
+    pub destination: CardRegion,
+    /// Elements.
+    pub n: u64,
+    /// One element.
+    pub z: CardRegion,
+}
+
+fn fits(what: &'static str, needed: Option<u64>, given: u64) -> Result<(), JobError> {
+    match needed {
+        Some(n) if n <= given => Ok(()),
+        needed => Err(JobError::Size {
+            what,
+            needed: needed.unwrap_or(u64::MAX),
+            given,
+        }),
+    }
+}
+
+/// Bytes of `n` elements, rounded up to beats as the card writes them.
+fn elements(n: u64, each: u64) -> Option<u64> {
+    n.checked_mul(each)?.checked_next_multiple_of(BEAT)
+}
+
+impl IoQueue {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
+        Self { shared, index }
+    }
+
+    /// The card's number of this queue.
+    pub fn number(&self) -> u16 {
+        self.shared.queues[self.index].number()
+    }
+
+    /// Commands that have not ended.
+    pub fn outstanding(&self) -> usize {
+        self.shared.queues[self.index].outstanding()
+    }
+
+    fn current(&self, regions: &[&CardRegion]) -> Result<(), JobError> {
+        let all = regions.iter().all(|r| self.shared.memory.is_current(r));
+        all.then_some(()).ok_or(JobError::StaleRegion)
+    }
+
+    async fn send<M: JobMemory>(
+        &self,
+        command: Result<Command, JobError>,
+        memory: M,
+        list: Option<HostBuf>,
+        regions: Vec<CardRegion>,
+    ) -> Ticket<M> {
+        match command {
+            Ok(command) => {
+                self.shared.queues[self.index]
+                    .submit(&command, memory, list, regions)
+                    .await
+            }
+            Err(error) => Ticket::failed(error, memory),
+        }
+    }
+
+    fn transfer(
+        &self,
+        buffers: &[HostBuf],
+        region: &CardRegion,
+        write: bool,
+    ) -> Result<u64, JobError> {
+        self.current(&[region])?;
+        let bytes = buffers.iter().map(|b| b.padded_len() as u64).sum();
+        fits("the transfer", Some(bytes), region.len())?;
+        for b in buffers {
+            let d = b.direction();
+            if write && !d.card_may_read() {
+                return Err(JobError::Direction {
+                    needed: "reading by the card (`buffer_to_card`)",
+                });
+            }
+            if !write && !d.card_may_write() {
+                return Err(JobError::Direction {
+                    needed: "writing by the card (`buffer_from_card`)",
+                });
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Sends all of `from` (padded with zeros to 64 bytes) to the start of `to`.
+    pub async fn submit_write(&self, from: HostBuf, to: &CardRegion) -> Ticket<HostBuf> {
+        let checked = self.transfer(std::slice::from_ref(&from), to, true);
+        let (host, card) = (from.iova(), to.address());
+        let command = checked.map(|bytes| Command::Write {
+            host,
+            card,
+            bytes,
+            list: false,
+        });
+        self.send(command, from, None, vec![to.clone()]).await
+    }
+
+    /// [`IoQueue::submit_write`] and its end.
+    pub async fn write(&self, from: HostBuf, to: &CardRegion) -> Finished<HostBuf> {
+        self.submit_write(from, to).await.await
+    }
+
+    /// Fills `into` (padded to 64 bytes) from the start of `from`.
+    pub async fn submit_read(&self, from: &CardRegion, into: HostBuf) -> Ticket<HostBuf> {
+        let checked = self.transfer(std::slice::from_ref(&into), from, false);
+        let (host, card) = (into.iova(), from.address());
+        let command = checked.map(|bytes| Command::Read {
+            host,
+            card,
+            bytes,
+            list: false,
+        });
+        self.send(command, into, None, vec![from.clone()]).await
+    }
+
+    /// [`IoQueue::submit_read`] and its end.
+    pub async fn read(&self, from: &CardRegion, into: HostBuf) -> Finished<HostBuf> {
+        self.submit_read(from, into).await.await
+    }
+
+    /// The list of the buffers' addresses and sizes, in memory that the card
+    /// can read.
+    fn list(&self, buffers: &[HostBuf]) -> Result<HostBuf, JobError> {
+        if buffers.is_empty() {
+            return Err(JobError::EmptyList);
+        }
+        let mut list = self
+            .shared
+            .to_card
+            .allocate(buffers.len() * SGL_ENTRY_BYTES)
+            .map_err(|e| JobError::HostMemory {
+                cause: e.to_string(),
+            })?;
+        for (entry, b) in list.chunks_exact_mut(SGL_ENTRY_BYTES).zip(buffers) {
+            let (address, bytes) = entry.split_at_mut(8);
+            address.copy_from_slice(&b.iova().to_le_bytes());
+            bytes.copy_from_slice(&(b.padded_len() as u64).to_le_bytes());
+        }
+        Ok(list)
+    }
+
+    async fn submit_list(
+        &self,
+        buffers: Vec<HostBuf>,
+        region: &CardRegion,
+        write: bool,
+    ) -> Ticket<Vec<HostBuf>> {
+        let built = self
+            .transfer(&buffers, region, write)
+            .and_then(|bytes| Ok((bytes, self.list(&buffers)?)));
+        let (bytes, list) = match built {
+            Ok(built) => built,
+            Err(error) => return Ticket::failed(error, buffers),
+        };
+        let (host, card, list_flag) = (list.iova(), region.address(), true);
+        let command = if write {
+            Command::Write {
+                host,
+                card,
+                bytes,
+                list: list_flag,
+            }
+        } else {
+            Command::Read {
+                host,
+                card,
+                bytes,
+                list: list_flag,
+            }
+        };
+        self.send(Ok(command), buffers, Some(list), vec![region.clone()])
+            .await
+    }
+
+    /// Sends the buffers one after the other to the start of `to`, each padded
+    /// to 64 bytes, as one command with a scatter/gather list.
+    pub async fn submit_write_list(
+        &self,
+        from: Vec<HostBuf>,
+        to: &CardRegion,
+    ) -> Ticket<Vec<HostBuf>> {
+        self.submit_list(from, to, true).await
+    }
+
+    /// Fills the buffers one after the other from the start of `from`.
+    pub async fn submit_read_list(
+        &self,
+        from: &CardRegion,
+        into: Vec<HostBuf>,
+    ) -> Ticket<Vec<HostBuf>> {
+        self.submit_list(into, from, false).await
+    }
+
+    /// Sum of scalar_i * base_i into `msm.result`.
+    pub async fn submit_msm_g1(&self, msm: &Msm) -> Ticket<()> {
+        let Msm {
+            bases,
+            scalars,
+            n,
+            result,
+            window_bits,
+        } = msm;
+        let command = self
+            .current(&[bases, scalars, result])
+            .and_then(|()| fits("the bases", n.checked_mul(G1_BYTES), bases.len()))
+            .and_then(|()| fits("the scalars", n.checked_mul(FR_BYTES), scalars.len()))
+            .and_then(|()| fits("the result", Some(MSM_RESULT_BYTES), result.len()))
+            .map(|()| Command::MsmG1 {
+                bases: bases.address(),
+                scalars: scalars.address(),
+                n: *n,
+                result: result.address(),
+                window_bits: *window_bits,
+            });
+        let regions = vec![bases.clone(), scalars.clone(), result.clone()];
+        self.send(command, (), None, regions).await
+    }
+
+    /// [`IoQueue::submit_msm_g1`] and its end.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn msm_g1(&self, msm: &Msm) -> Result<Completion, JobError> {
+        self.submit_msm_g1(msm).await.await.result
+    }
+
+    /// Transform of `ntt.source` into `ntt.destination`.
+    pub async fn submit_ntt(&self, ntt: &Ntt) -> Ticket<()> {
+        let Ntt {
+            source,
+            destination,
+            scratch,
+            log2n,
+            kind,
+        } = ntt;
+        let bytes = 1u64
+            .checked_shl(u32::from(*log2n))
+            .and_then(|n| elements(n, FR_BYTES));
+        let command = self
+            .current(&[source, destination, scratch])
+            .and_then(|()| fits("the source", bytes, source.len()))
+            .and_then(|()| fits("the destination", bytes, destination.len()))
+            .and_then(|()| fits("the scratch", bytes, scratch.len()))
+            .map(|()| Command::Ntt {
+                source: source.address(),
+                destination: destination.address(),
+                scratch: scratch.address(),
+                log2n: *log2n,
+                kind: *kind,
+            });
+        let regions = vec![source.clone(), destination.clone(), scratch.clone()];
+        self.send(command, (), None, regions).await
+    }
+
+    /// [`IoQueue::submit_ntt`] and its end.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn ntt(&self, ntt: &Ntt) -> Result<Completion, JobError> {
+        self.submit_ntt(ntt).await.await.result
+    }
+
+    /// (a_i * b_i - c_i) * z into `quotient.destination`.
+    pub async fn submit_quotient(&self, quotient: &Quotient) -> Ticket<()> {
+        let Quotient {
+            a,
+            b,
+            c,
+            destination,
+            n,
+            z,
+        } = quotient;
+        let bytes = elements(*n, FR_BYTES);
+        let command = self
+            .current(&[a, b, c, destination, z])
+            .and_then(|()| fits("a", bytes, a.len()))
+            .and_then(|()| fits("b", bytes, b.len()))
+            .and_then(|()| fits("c", bytes, c.len()))
+            .and_then(|()| fits("the destination", bytes, destination.len()))
+            .and_then(|()| fits("z", Some(FR_BYTES), z.len()))
+            .map(|()| Command::Quotient {
+                a: a.address(),
+                b: b.address(),
+                c: c.address(),
+                destination: destination.address(),
+                n: *n,
+                z: z.address(),
+            });
+        let regions = [a, b, c, destination, z].into_iter().cloned().collect();
+        self.send(command, (), None, regions).await
+    }
+
+    /// [`IoQueue::submit_quotient`] and its end.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn quotient(&self, quotient: &Quotient) -> Result<Completion, JobError> {
+        self.submit_quotient(quotient).await.await.result
+    }
+
+    /// Sends any 64 bytes, for diagnosis and tests; the command id is filled in.
+    /// `memory` and `regions` are kept until the command ends; `cost` is its
+    /// estimated cycles.
+    ///
+    /// # Safety
+    /// The card reads and writes host memory as the command says. Every host
+    /// address in it, and in a list that it names, must lie in `memory`, or
+    /// outside all memory that is mapped for this card.
+    #[allow(unsafe_code)]
+    pub async unsafe fn submit_raw(
+        &self,
+        raw: RawCommand,
+        cost: u64,
+        memory: Vec<HostBuf>,
+        regions: Vec<CardRegion>,
+    ) -> Ticket<Vec<HostBuf>> {
+        self.shared.queues[self.index]
+            .submit_raw(raw, cost, memory, None, regions)
+            .await
+    }
+}
+
+impl std::fmt::Debug for IoQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IoQueue")
+            .field("number", &self.number())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,426 @@
+//! One queue pair: rings in host memory, doorbells, and the jobs between.
+//!
+//! The I/O around [`Ring`]. Anybody submits ([`QueuePair::submit`]); only the
+//! card's worker takes completions ([`QueuePair::poll`]) and starts, stops and
+//! empties the queue. The rules are those of `driver/DESIGN.md`.
+
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::bar::{Bar, Gone};
+use crate::command::{COMMAND_BYTES, Command, RawCommand};
+use crate::completion::{COMPLETION_BYTES, Completion, PHASE_BIT, PHASE_WORD};
+use crate::deadline::estimate_cycles;
+use crate::dma::{DmaPool, HostBuf};
+use crate::error::{CardError, JobError};
+use crate::registers as reg;
+use crate::ring::{Ring, RingError};
+use crate::status::StatusCode;
+use crate::ticket::{Finished, Job, JobMemory, Pending, Ticket};
+use crate::worker::Request;
+
+/// Whether a queue takes commands.
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    /// It does.
+    Running,
+    /// Not now: it is being started or repaired. Submitters wait.
+    Repair,
+    /// Never again, for this reason.
+    Ended(JobError),
+}
+
+/// A job in its slot.
+pub(crate) struct Entry {
+    job: Box<dyn Job>,
+    cost: u64,
+    /// Set when the driver gave up on it: an `ABORTED` is then its own doing.
+    overdue: Option<Duration>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Entry {
+    fn finish(self, completion: Completion) {
+        let result = match (completion.status.code, self.overdue) {
+            (StatusCode::Success, _) => Ok(completion),
+            (StatusCode::Aborted, Some(waited)) => Err(JobError::TimedOut {
+                waited,
+                by: "ABORT",
+            }),
+            _ => Err(JobError::Status {
+                completion: Box::new(completion),
+            }),
+        };
+        self.job.finish(result);
+    }
+
+    /// Ends it with an error; the card is proven to be done with its memory.
+    pub fn fail(self, error: JobError) {
+        self.job.finish(Err(error));
+    }
+
+    /// Ends it with an error; the card may still use its memory.
+    pub fn quarantine(self, error: JobError) {
+        self.job.quarantine(error);
+    }
+}
+
+/// A queue pair of one card.
+pub(crate) struct QueuePair {
+    number: u16,
+    log2_depth: u8,
+    bar: Bar,
+    sq: HostBuf,
+    cq: HostBuf,
+    ring: Mutex<Ring<Entry>>,
+    mode: watch::Sender<Mode>,
+    room: Arc<Semaphore>,
+    worker: mpsc::UnboundedSender<Request>,
+    wake: Arc<Notify>,
+}
+
+impl QueuePair {
+    /// Rings for queue `number`, not yet started. The depth exponent was
+    /// checked against the card's capability.
+    pub fn new(
+        number: u16,
+        log2_depth: u8,
+        bar: Bar,
+        pools: (&DmaPool, &DmaPool),
+        worker: mpsc::UnboundedSender<Request>,
+        wake: Arc<Notify>,
+    ) -> Result<Self, CardError> {
+        let ring = Ring::new(number, log2_depth).ok_or_else(|| CardError::Config {
+            what: format!("log2 of the queue depth is {log2_depth}; it can be 1 to 12"),
+        })?;
+        let depth = usize::from(ring.depth());
+        let (to_card, from_card) = pools;
+        Ok(Self {
+            number,
+            log2_depth,
+            bar,
+            sq: to_card.allocate(depth * COMMAND_BYTES)?,
+            cq: from_card.allocate(depth * COMPLETION_BYTES)?,
+            ring: Mutex::new(ring),
+            mode: watch::Sender::new(Mode::Repair),
+            room: Arc::new(Semaphore::new(depth - 1)),
+            worker,
+            wake,
+        })
+    }
+
+    /// Queue number; 0 is the admin queue.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring<Entry>> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends `command` with what it borrows; waits for room and for repairs,
+    /// not for the command.
+    pub async fn submit<M: JobMemory>(
+        &self,
+        command: &Command,
+        memory: M,
+        list: Option<HostBuf>,
+        regions: Vec<crate::region::CardRegion>,
+    ) -> Ticket<M> {
+        self.submit_raw(
+            command.encode(0),
+            estimate_cycles(command),
+            memory,
+            list,
+            regions,
+        )
+        .await
+    }
+
+    /// The same for any 64 bytes (the command id is filled in here).
+    pub async fn submit_raw<M: JobMemory>(
+        &self,
+        mut raw: RawCommand,
+        cost: u64,
+        memory: M,
+        list: Option<HostBuf>,
+        regions: Vec<crate::region::CardRegion>,
+    ) -> Ticket<M> {
+        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+            return Ticket::failed(self.end_reason(), memory);
+        };
+        let mut mode = self.mode.subscribe();
+        loop {
+            // An error means that the sender is gone, which `self` holds.
+            if mode.wait_for(|m| !matches!(m, Mode::Repair)).await.is_err() {
+                return Ticket::failed(JobError::Closed, memory);
+            }
+            let mut ring = self.ring();
+            // The mode changes under this lock only.
+            match &*self.mode.borrow() {
+                Mode::Running => {}
+                Mode::Repair => continue,
+                Mode::Ended(error) => return Ticket::failed(error.clone(), memory),
+            }
+            let (reply, receiver) = oneshot::channel();
+            let idle = ring.outstanding() == 0;
+            let job = Box::new(Pending {
+                memory,
+                list,
+                regions,
+                reply,
+            });
+            let placed = match ring.place(Entry {
+                job,
+                cost,
+                overdue: None,
+                _room: room,
+            }) {
+                Ok(placed) => placed,
+                // The permit stands for the place; without it the ring's own
+                // bookkeeping is broken.
+                Err(entry) => {
+                    entry.fail(JobError::Closed);
+                    return Ticket::new(receiver, self.number, 0, self.worker.clone());
+                }
+            };
+            raw.cid = placed.cid;
+            if let Err(e) = self.write_entry(placed.index, &raw) {
+                tracing::error!(error = %e, queue = self.number, "submission ring out of range");
+            }
+            // Rule 1: the whole command, then the fence, then one doorbell.
+            fence(Ordering::Release);
+            self.bar
+                .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
+            drop(ring);
+            if idle {
+                self.wake.notify_one();
+            }
+            return Ticket::new(receiver, self.number, placed.cid, self.worker.clone());
+        }
+    }
+
+    /// Submits without waiting and without anybody listening: for `ABORT`.
+    /// Returns whether there was room.
+    pub fn try_submit(&self, command: &Command) -> bool {
+        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+            return false;
+        };
+        let mut ring = self.ring();
+        if !matches!(&*self.mode.borrow(), Mode::Running) {
+            return false;
+        }
+        let (reply, _) = oneshot::channel::<Finished<()>>();
+        let job = Box::new(Pending {
+            memory: (),
+            list: None,
+            regions: Vec::new(),
+            reply,
+        });
+        let cost = estimate_cycles(command);
+        let Ok(placed) = ring.place(Entry {
+            job,
+            cost,
+            overdue: None,
+            _room: room,
+        }) else {
+            return false;
+        };
+        if self
+            .write_entry(placed.index, &command.encode(placed.cid))
+            .is_err()
+        {
+            return false;
+        }
+        fence(Ordering::Release);
+        self.bar
+            .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
+        true
+    }
+
+    fn write_entry(&self, index: u16, raw: &RawCommand) -> Result<(), crate::memory::MemoryError> {
+        let (memory, base) = self.sq.shared();
+        let at = base + usize::from(index) * COMMAND_BYTES;
+        for (i, word) in raw.to_words().into_iter().enumerate() {
+            memory.store(at + 8 * i, word, Ordering::Relaxed)?;
+        }
+        Ok(())
+    }
+
+    /// The completion at the ring's head, if it is new.
+    fn look(&self, ring: &Ring<Entry>) -> Option<[u64; 4]> {
+        let (index, phase) = ring.next_completion();
+        let (memory, base) = self.cq.shared();
+        let at = base + usize::from(index) * COMPLETION_BYTES;
+        // Rule 2: the phase word with Acquire, then the rest.
+        let last = memory.load(at + PHASE_WORD, Ordering::Acquire).ok()?;
+        if (last & PHASE_BIT != 0) != phase {
+            return None;
+        }
+        let mut words = [0, 0, 0, last];
+        for (i, word) in words.iter_mut().take(3).enumerate() {
+            *word = memory.load(at + 8 * i, Ordering::Relaxed).ok()?;
+        }
+        Some(words)
+    }
+
+    /// Takes every new completion and ends its job; the number of them.
+    ///
+    /// # Errors
+    /// [`RingError`]: the queue takes no more commands and must be stopped.
+    pub fn poll(&self) -> Result<usize, RingError> {
+        let mut ended = Vec::new();
+        let mut fault = None;
+        {
+            let mut ring = self.ring();
+            while let Some(words) = self.look(&ring) {
+                let accepted = match Completion::from_words(words) {
+                    Some((completion, _)) => ring.accept(&completion).map(|e| (completion, e)),
+                    None => Err(RingError::Malformed {
+                        word: (words[3] >> 48) as u16,
+                    }),
+                };
+                match accepted {
+                    Ok(pair) => ended.push(pair),
+                    Err(error) => {
+                        self.set_mode(&ring, Mode::Repair);
+                        fault = Some(error);
+                        break;
+                    }
+                }
+            }
+            if !ended.is_empty() {
+                self.bar
+                    .write(reg::cq_head::offset(self.number), u32::from(ring.cq_head()));
+            }
+        }
+        let count = ended.len();
+        for (completion, entry) in ended {
+            entry.finish(completion);
+        }
+        fault.map_or(Ok(count), Err)
+    }
+
+    /// Commands outstanding.
+    pub fn outstanding(&self) -> usize {
+        self.ring().outstanding()
+    }
+
+    /// Estimated cycles of all outstanding commands.
+    pub fn cost(&self) -> u64 {
+        self.ring()
+            .iter()
+            .fold(0, |sum, e| sum.saturating_add(e.cost))
+    }
+
+    /// Id of the command that runs, or will run next.
+    pub fn oldest(&self) -> Option<u16> {
+        self.ring().oldest().map(|(cid, _)| cid)
+    }
+
+    /// Whether the command with this id has not ended.
+    pub fn is_outstanding(&self, cid: u16) -> bool {
+        self.ring().is_outstanding(cid)
+    }
+
+    /// Notes that the driver gave up on the oldest command after `waited`.
+    pub fn mark_overdue(&self, waited: Duration) -> Option<u16> {
+        let mut ring = self.ring();
+        let (cid, entry) = ring.oldest()?;
+        entry.overdue = Some(waited);
+        Some(cid)
+    }
+
+    // The guard is proof that the caller holds the lock.
+    fn set_mode(&self, _lock: &MutexGuard<'_, Ring<Entry>>, mode: Mode) {
+        self.mode.send_if_modified(|current| {
+            let change = !matches!(current, Mode::Ended(_));
+            if change {
+                *current = mode;
+            }
+            change
+        });
+    }
+
+    /// Takes no commands until started again.
+    pub fn pause(&self) {
+        let ring = self.ring();
+        self.set_mode(&ring, Mode::Repair);
+    }
+
+    /// Takes no commands ever again.
+    pub fn end(&self, reason: JobError) {
+        let ring = self.ring();
+        self.set_mode(&ring, Mode::Ended(reason));
+        self.room.close();
+    }
+
+    fn end_reason(&self) -> JobError {
+        match &*self.mode.borrow() {
+            Mode::Ended(error) => error.clone(),
+            Mode::Running | Mode::Repair => JobError::Closed,
+        }
+    }
+
+    /// Tells the card to stop the queue and waits until it has (contract,
+    /// Queues 6).
+    pub async fn stop(&self, limit: Duration) -> Result<(), CardError> {
+        let control = reg::queue_ctrl::offset(self.number);
+        self.bar
+            .write_flushed(control, 0)
+            .map_err(|Gone| self.bar.gone())?;
+        let status = reg::queue_status::offset(self.number);
+        self.bar
+            .wait_field(status, reg::queue_status::ACTIVE, 0, "stop a queue", limit)
+            .await
+    }
+
+    /// The jobs of a queue that the card is proven to have stopped, or whose
+    /// memory it is proven not to reach. Oldest first.
+    pub fn take_all(&self) -> Vec<Entry> {
+        self.ring().tear_down()
+    }
+
+    /// Programs and starts the (stopped, emptied) queue.
+    pub async fn start(&self, limit: Duration) -> Result<(), CardError> {
+        {
+            // The first lap's phase is 1, so old completions must go.
+            let ring = self.ring();
+            let (memory, base) = self.cq.shared();
+            for offset in (0..self.cq.padded_len()).step_by(8) {
+                memory
+                    .store(base + offset, 0, Ordering::Relaxed)
+                    .map_err(CardError::from)?;
+            }
+            self.set_mode(&ring, Mode::Repair);
+        }
+        let (q, bar) = (self.number, &self.bar);
+        let halves = |iova: u64| (iova as u32, (iova >> 32) as u32);
+        let (sq_lo, sq_hi) = halves(self.sq.iova());
+        let (cq_lo, cq_hi) = halves(self.cq.iova());
+        bar.write(reg::queue_sq_base_lo::offset(q), sq_lo);
+        bar.write(reg::queue_sq_base_hi::offset(q), sq_hi);
+        bar.write(reg::queue_cq_base_lo::offset(q), cq_lo);
+        bar.write(reg::queue_cq_base_hi::offset(q), cq_hi);
+        bar.write(reg::queue_log2_depth::offset(q), u32::from(self.log2_depth));
+        let enable = reg::queue_ctrl::ENABLE.set(0, 1);
+        bar.write_flushed(reg::queue_ctrl::offset(q), enable)
+            .map_err(|Gone| bar.gone())?;
+        let status = reg::queue_status::offset(q);
+        bar.wait_field(status, reg::queue_status::ACTIVE, 1, "start a queue", limit)
+            .await?;
+        let ring = self.ring();
+        self.set_mode(&ring, Mode::Running);
+        Ok(())
+    }
+
+    /// The error code with which the card stopped the queue, if it did.
+    pub fn card_error(&self) -> Result<Option<u32>, Gone> {
+        let status = self.bar.read(reg::queue_status::offset(self.number))?;
+        let error = reg::queue_status::ERROR.get(status);
+        Ok((error != 0).then_some(error))
+    }
+}

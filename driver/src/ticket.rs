@@ -1,0 +1,195 @@
+//! The host's side of a submitted command: a future of its end.
+//!
+//! A [`Ticket`] resolves to [`Finished`]: how the command ended, and the memory
+//! that was lent to the card. Dropping it first orphans the command: the driver
+//! asks the card to abort it, and the memory stays in the queue's slot until
+//! the card is proven to be done with it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::completion::Completion;
+use crate::dma::HostBuf;
+use crate::error::JobError;
+use crate::region::CardRegion;
+use crate::worker::Request;
+
+/// Host memory that can be lent to a command.
+pub trait JobMemory: Send + 'static {
+    /// Gives it up for good, because the card may still write there.
+    #[doc(hidden)]
+    fn quarantine(self);
+}
+
+impl JobMemory for () {
+    fn quarantine(self) {}
+}
+
+impl JobMemory for HostBuf {
+    fn quarantine(self) {
+        HostBuf::quarantine(self);
+    }
+}
+
+impl JobMemory for Vec<HostBuf> {
+    fn quarantine(self) {
+        self.into_iter().for_each(HostBuf::quarantine);
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Finished<M> {
+    /// The completion of a success, or the error.
+    pub result: Result<Completion, JobError>,
+    /// The memory that was lent. `None` only when the card could not be proven
+    /// to be done with it (it is then quarantined), or the driver was torn
+    /// down.
+    pub memory: Option<M>,
+}
+
+impl<M> Finished<M> {
+    /// Completion and memory of a success.
+    ///
+    /// # Errors
+    /// The job's error; the memory is dropped.
+    pub fn ok(self) -> Result<(Completion, M), JobError> {
+        let completion = self.result?;
+        // A success always brings its memory back.
+        self.memory.map(|m| (completion, m)).ok_or(JobError::Closed)
+    }
+}
+
+/// A command under way. Awaiting it is cancel-safe; dropping it asks for its
+/// end.
+pub struct Ticket<M> {
+    reply: oneshot::Receiver<Finished<M>>,
+    /// Queue and command id, while it may be outstanding.
+    placed: Option<(u16, u16)>,
+    worker: Option<mpsc::UnboundedSender<Request>>,
+}
+
+impl<M> Ticket<M> {
+    pub(crate) fn new(
+        reply: oneshot::Receiver<Finished<M>>,
+        queue: u16,
+        cid: u16,
+        worker: mpsc::UnboundedSender<Request>,
+    ) -> Self {
+        Self {
+            reply,
+            placed: Some((queue, cid)),
+            worker: Some(worker),
+        }
+    }
+
+    /// A command that never reached the card.
+    pub(crate) fn failed(error: JobError, memory: M) -> Self {
+        let (sender, reply) = oneshot::channel();
+        // The receiver is right here.
+        let _ = sender.send(Finished {
+            result: Err(error),
+            memory: Some(memory),
+        });
+        Self {
+            reply,
+            placed: None,
+            worker: None,
+        }
+    }
+
+    /// Asks the card to end the command; the ticket still resolves, with
+    /// `ABORTED` if the card got to it in time.
+    pub fn abort(&self) {
+        if let (Some((queue, cid)), Some(worker)) = (self.placed, &self.worker) {
+            // Fails only when the driver is gone, and with it the command.
+            let _ = worker.send(Request::Abort { queue, cid });
+        }
+    }
+}
+
+impl<M> Future for Ticket<M> {
+    type Output = Finished<M>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.reply).poll(cx).map(|finished| {
+            self.placed = None;
+            finished.unwrap_or(Finished {
+                result: Err(JobError::Closed),
+                memory: None,
+            })
+        })
+    }
+}
+
+impl<M> Drop for Ticket<M> {
+    fn drop(&mut self) {
+        // Close first, so that a job which ends now frees its memory itself.
+        self.reply.close();
+        self.abort();
+    }
+}
+
+impl<M> fmt::Debug for Ticket<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("placed", &self.placed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The queue's side: everything a command keeps until its end.
+pub(crate) struct Pending<M> {
+    pub memory: M,
+    /// The scatter/gather list, if it has one.
+    pub list: Option<HostBuf>,
+    /// Operands in card memory.
+    pub regions: Vec<CardRegion>,
+    pub reply: oneshot::Sender<Finished<M>>,
+}
+
+/// [`Pending`] of any memory.
+pub(crate) trait Job: Send {
+    /// The card is done with it: reports, and gives the memory back.
+    fn finish(self: Box<Self>, result: Result<Completion, JobError>);
+    /// The card may not be done with it: reports, and keeps all memory from
+    /// being used again.
+    fn quarantine(self: Box<Self>, error: JobError);
+}
+
+impl<M: JobMemory> Job for Pending<M> {
+    fn finish(self: Box<Self>, result: Result<Completion, JobError>) {
+        let Self {
+            memory,
+            list,
+            regions,
+            reply,
+        } = *self;
+        drop((list, regions));
+        // A dropped ticket returns the memory here, where it is freed.
+        let _ = reply.send(Finished {
+            result,
+            memory: Some(memory),
+        });
+    }
+
+    fn quarantine(self: Box<Self>, error: JobError) {
+        let Self {
+            memory,
+            list,
+            regions,
+            reply,
+        } = *self;
+        memory.quarantine();
+        list.into_iter().for_each(HostBuf::quarantine);
+        std::mem::forget(regions);
+        let _ = reply.send(Finished {
+            result: Err(error),
+            memory: None,
+        });
+    }
+}

@@ -1,0 +1,363 @@
+//! The card's only task: takes completions, watches deadlines, repairs.
+//!
+//! Everybody submits straight into the rings; everything that happens *because
+//! of the card* happens here, one thing after the other, so that repairs never
+//! race with completions. When the task ends for whatever reason (card closed,
+//! dropped, or the runtime gone), its drop stops the card and ends every job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::bar::{Bar, Gone};
+use crate::command::Command;
+use crate::deadline::{Deadlines, Sample, Watch};
+use crate::dma::DmaPool;
+use crate::error::{CardError, JobError};
+use crate::queue_pair::QueuePair;
+use crate::recovery::Cause;
+use crate::region::CardSpace;
+use crate::registers as reg;
+use crate::transport::{InterruptLine, TransportError, TransportEvent};
+
+/// What others ask of the worker.
+pub(crate) enum Request {
+    /// End a command, best effort.
+    Abort {
+        /// Its queue.
+        queue: u16,
+        /// Its id.
+        cid: u16,
+    },
+    /// Reset the card; answers when it is in service again.
+    Reset {
+        /// How deep.
+        level: ResetLevel,
+        /// The answer.
+        done: oneshot::Sender<Result<(), CardError>>,
+    },
+    /// Stop the card and end.
+    Close,
+}
+
+/// How deep a reset goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetLevel {
+    /// All queues are stopped and started; card memory keeps its content.
+    Controller,
+    /// Function-level reset; card memory loses its content.
+    Function,
+}
+
+/// Whether the card is in service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Yes.
+    Ready,
+    /// It is being repaired; commands wait.
+    Repairing,
+    /// No, for this reason; open it again.
+    Offline(String),
+    /// It was closed.
+    Closed,
+}
+
+macro_rules! driver_counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What the driver itself has met since the card was opened.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct DriverCounters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct AtomicCounters {
+            $(pub $name: AtomicU64,)*
+        }
+
+        impl AtomicCounters {
+            pub fn snapshot(&self) -> DriverCounters {
+                DriverCounters { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+driver_counters! {
+    /// Completions taken.
+    completions,
+    /// Completions found by looking, without an interrupt: lost interrupts.
+    lost_interrupts,
+    /// Commands that were overdue.
+    timeouts,
+    /// `ABORT`s sent, for overdue commands and dropped tickets.
+    aborts,
+    /// Completions that broke the queue protocol.
+    protocol_errors,
+    /// Queues that the card itself stopped with an error.
+    queue_errors,
+    /// Queues stopped and started again.
+    queue_restarts,
+    /// Controller resets.
+    controller_resets,
+    /// Function-level resets.
+    function_resets,
+}
+
+/// Everything about an open card that its handles and its worker share.
+pub(crate) struct Shared {
+    pub bar: Bar,
+    pub queues: Vec<QueuePair>,
+    pub to_card: DmaPool,
+    pub from_card: DmaPool,
+    pub memory: CardSpace,
+    pub deadlines: Deadlines,
+    pub counters: AtomicCounters,
+    pub health: watch::Sender<Health>,
+}
+
+impl Shared {
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn sample(&self) -> Result<Sample, Gone> {
+        let counters = self.bar.counters()?;
+        Ok(Sample {
+            at: Instant::now(),
+            cycles: counters.cycles,
+            work: counters.work(),
+        })
+    }
+}
+
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    requests: mpsc::UnboundedReceiver<Request>,
+    wake: Arc<Notify>,
+    events: broadcast::Receiver<TransportEvent>,
+    lines: Vec<Arc<InterruptLine>>,
+    /// Interrupts seen per queue when completions were last looked for.
+    seen: Vec<u64>,
+    watches: Vec<Watch>,
+    // Ends the tasks that wait for interrupts, when dropped.
+    _waiters: JoinSet<()>,
+}
+
+enum Turn {
+    Look,
+    Tick,
+    Asked(Option<Request>),
+    Event(Result<TransportEvent, broadcast::error::RecvError>),
+}
+
+impl Worker {
+    /// Connects the interrupts; call on a tokio runtime.
+    pub fn new(
+        shared: Arc<Shared>,
+        requests: mpsc::UnboundedReceiver<Request>,
+        wake: Arc<Notify>,
+    ) -> Result<Self, TransportError> {
+        let transport = Arc::clone(shared.bar.transport());
+        let mut lines = Vec::new();
+        let mut waiters = JoinSet::new();
+        // One vector per queue, then the one for asynchronous events.
+        for vector in 0..=shared.queues.len() as u16 {
+            let line = transport.interrupt(vector)?;
+            let (waiting, wake) = (Arc::clone(&line), Arc::clone(&wake));
+            let mut seen = line.count();
+            waiters.spawn(async move {
+                loop {
+                    seen = waiting.wait_beyond(seen).await;
+                    wake.notify_one();
+                }
+            });
+            lines.push(line);
+        }
+        let queues = shared.queues.len();
+        Ok(Self {
+            events: transport.events(),
+            seen: lines.iter().map(|l| l.count()).collect(),
+            lines,
+            shared,
+            requests,
+            wake,
+            watches: (0..queues).map(|_| Watch::default()).collect(),
+            _waiters: waiters,
+        })
+    }
+
+    /// Runs until the card is closed or out of service for good.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(self.shared.deadlines.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let proceed = match self.next(&mut ticks).await {
+                Turn::Look => self.look(false).await,
+                Turn::Tick => self.look(true).await && self.watch().await,
+                Turn::Asked(Some(Request::Abort { queue, cid })) => {
+                    self.abort(queue, cid);
+                    true
+                }
+                Turn::Asked(Some(Request::Reset { level, done })) => {
+                    let result = self.reset(level).await;
+                    let proceed = result.is_ok();
+                    // The asker may have gone; the reset is done all the same.
+                    let _ = done.send(result);
+                    proceed
+                }
+                Turn::Asked(Some(Request::Close) | None) => return,
+                Turn::Event(Ok(TransportEvent::Removed)) => self.recover(0, Cause::Gone).await,
+                Turn::Event(Ok(TransportEvent::Reset)) => {
+                    self.recover(0, Cause::ForeignReset).await
+                }
+                // Events were missed: look at the card itself.
+                Turn::Event(Err(_)) => self.look(true).await,
+            };
+            if !proceed {
+                return;
+            }
+        }
+    }
+
+    async fn next(&mut self, ticks: &mut Interval) -> Turn {
+        let busy = self.shared.queues.iter().any(|q| q.outstanding() > 0);
+        // A transport that has dropped its events has nothing more to tell.
+        let events = !self.events.is_closed();
+        tokio::select! {
+            () = self.wake.notified() => Turn::Look,
+            asked = self.requests.recv() => Turn::Asked(asked),
+            event = self.events.recv(), if events => Turn::Event(event),
+            _ = ticks.tick(), if busy => Turn::Tick,
+        }
+    }
+
+    /// Takes completions from all queues, and the card's own complaints.
+    /// Returns whether the card is still in service.
+    async fn look(&mut self, tick: bool) -> bool {
+        for index in 0..self.shared.queues.len() {
+            let raised = self.lines[index].count();
+            let silent = tick && raised == self.seen[index];
+            self.seen[index] = raised;
+            match self.shared.queues[index].poll() {
+                Ok(0) => {}
+                Ok(n) => {
+                    let counters = &self.shared.counters;
+                    counters.completions.fetch_add(n as u64, Ordering::Relaxed);
+                    if silent {
+                        Shared::count(&counters.lost_interrupts);
+                        tracing::warn!(queue = index, "completion without an interrupt");
+                    }
+                }
+                Err(error) => {
+                    Shared::count(&self.shared.counters.protocol_errors);
+                    tracing::error!(queue = index, %error, "queue protocol broken");
+                    if !self.recover(index, Cause::Protocol(error)).await {
+                        return false;
+                    }
+                }
+            }
+        }
+        let asynchronous = self.lines.last().map_or(0, |l| l.count());
+        let last = self.seen.len() - 1;
+        if tick || asynchronous != self.seen[last] {
+            self.seen[last] = asynchronous;
+            return self.look_at_errors().await;
+        }
+        true
+    }
+
+    async fn look_at_errors(&mut self) -> bool {
+        let Ok(status) = self.shared.bar.read(reg::status::OFFSET) else {
+            return self.recover(0, Cause::Gone).await;
+        };
+        if reg::status::FATAL.get(status) != 0 {
+            let code = reg::status::FATAL_CODE.get(status);
+            return self.recover(0, Cause::Fatal { code }).await;
+        }
+        for index in 0..self.shared.queues.len() {
+            match self.shared.queues[index].card_error() {
+                Ok(None) => {}
+                Ok(Some(code)) => {
+                    Shared::count(&self.shared.counters.queue_errors);
+                    if !self.recover(index, Cause::QueueError { code }).await {
+                        return false;
+                    }
+                }
+                Err(Gone) => return self.recover(0, Cause::Gone).await,
+            }
+        }
+        true
+    }
+
+    /// Checks the deadline of every queue's oldest command.
+    async fn watch(&mut self) -> bool {
+        let Ok(sample) = self.shared.sample() else {
+            return self.recover(0, Cause::Gone).await;
+        };
+        let limits = self.shared.deadlines;
+        let cost: u64 = self
+            .shared
+            .queues
+            .iter()
+            .map(QueuePair::cost)
+            .fold(0, u64::saturating_add);
+        let budget = cost
+            .saturating_mul(u64::from(limits.slack))
+            .saturating_add(limits.floor_cycles);
+        for index in 0..self.shared.queues.len() {
+            let oldest = self.shared.queues[index].oldest();
+            let overdue = self.watches[index].check(oldest, sample, budget, limits.stall);
+            let Some(waited) = overdue else { continue };
+            // Rule 6: look once more; the interrupt may have been lost.
+            if !self.look(true).await {
+                return false;
+            }
+            if self.shared.queues[index].oldest() != oldest {
+                continue;
+            }
+            Shared::count(&self.shared.counters.timeouts);
+            self.watches[index].clear();
+            if !self.recover(index, Cause::Overdue { waited }).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends `ABORT` for a command that is still outstanding; whether it went.
+    pub(crate) fn abort(&self, queue: u16, cid: u16) -> bool {
+        let outstanding = queue != 0
+            && self
+                .shared
+                .queues
+                .get(usize::from(queue))
+                .is_some_and(|q| q.is_outstanding(cid));
+        let sent = outstanding && self.shared.queues[0].try_submit(&Command::Abort { queue, cid });
+        if sent {
+            Shared::count(&self.shared.counters.aborts);
+        }
+        sent
+    }
+
+    /// Interrupts and completions, while recovery waits for something to end.
+    pub(crate) fn wake(&self) -> &Notify {
+        &self.wake
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.close_blocking(JobError::Closed);
+        self.shared.health.send_if_modified(|h| {
+            let closed = !matches!(h, Health::Offline(_));
+            if closed {
+                *h = Health::Closed;
+            }
+            closed
+        });
+    }
+}
