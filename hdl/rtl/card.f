@@ -30,6 +30,10 @@ ntt/ntt_gather.sv
 ntt/ntt_scatter.sv
 ntt/ntt_twiddle.sv
 ntt/ntt_engine.sv
+vec/quotient_pipe.sv
+vec/quotient_control.sv
+vec/quotient_datapath.sv
+vec/quotient_engine.sv
 top/card_pkg.sv
 top/axi_guard.sv
 top/card_counters.sv

@@ -40,6 +40,9 @@ module queue_engine
   output logic [Queues-1:0] irq_o,
   output logic              stopped_o,
 
+  // Something is under way; while clear, only a register access can start anything
+  output logic              awake_o,
+
   // Host bus
   output axi_ax_t       ar_o,
   output logic          ar_valid_o,
@@ -72,7 +75,7 @@ module queue_engine
   logic [Queues-1:0] ring_abort, ring_found, ring_settled;
   logic [15:0] ring_cid;
 
-  logic [Queues-1:0] post_valid, post_taken, post_done, failed;
+  logic [Queues-1:0] post_valid, post_taken, post_done, failed, awake;
   addr_t post_addr[Queues];
   completion_t post_completion[Queues];
   logic post_failed;
@@ -93,6 +96,7 @@ module queue_engine
       .error_o          (error_o[q]),
       .sq_head_o        (sq_head_o[q]),
       .failed_o         (failed[q]),
+      .awake_o          (awake[q]),
       .fetch_valid_o    (fetch_valid[q]),
       .fetch_addr_o     (fetch_addr[q]),
       .fetch_taken_i    (fetch_taken[q]),
@@ -217,5 +221,6 @@ module queue_engine
   assign posted_o = |post_done && !post_failed;
   assign irq_o = post_failed ? '0 : post_done;
   assign stopped_o = |failed;
+  assign awake_o = |awake;
 
 endmodule

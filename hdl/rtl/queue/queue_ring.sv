@@ -24,6 +24,7 @@ module queue_ring
   output queue_error_e  error_o,
   output ring_index_t   sq_head_o,
   output logic          failed_o,         // pulse: the queue stopped itself
+  output logic          awake_o,          // something will happen without a register access
 
   // Fetch
   output logic          fetch_valid_o,
@@ -100,6 +101,7 @@ module queue_ring
   ring_index_t after_q;      // head to report: the index after the current command
   logic next_valid_q, fetching_q;
   unit_result_t result_q;
+  wire advance = on && slot_q == Empty && next_valid_q;
 
   always_comb begin
     error_now = QueueNoError;
@@ -149,6 +151,9 @@ module queue_ring
   end
 
   assign active_o = life_q == On || life_q == Ending;
+  // A completion that waits for room is asleep: only a doorbell moves it on.
+  assign awake_o = start || life_q == Ending || !settled_o || advance || post_valid_o ||
+      slot_q == Ready || slot_q == Running || slot_q == Posting;
   assign error_o = error_q;
   assign failed_o = error_now != QueueNoError;
 
@@ -179,7 +184,6 @@ module queue_ring
   assign sq_head_o = sq_head_q;
 
   // ---- Fetch ahead ----
-  wire advance = on && slot_q == Empty && next_valid_q;
   wire wanted = on && !next_valid_q && sq_head_q != sq_tail_q;
   assign fetch_valid_o = wanted && !fetching_q;
   assign fetch_addr_o = sq_base_q + (addr_t'(sq_head_q) << CommandShift);

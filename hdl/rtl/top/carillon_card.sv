@@ -96,7 +96,10 @@ module carillon_card
   output logic                 m_axi_mem_bready,
 
   // Interrupt requests, pulses: one per queue, then asynchronous events
-  output logic [Queues:0]      irq_o
+  output logic [Queues:0]      irq_o,
+
+  // While clear and no register access is under way, the clock may stop
+  output logic                 awake_o
 );
 
   // IDs on the host bus; reads and writes have their own space.
@@ -176,8 +179,8 @@ module carillon_card
   logic host_aw_valid[HostWriters], host_aw_ready[HostWriters], host_w_valid[HostWriters], host_w_ready[HostWriters];
   logic host_b_valid[HostWriters], host_b_ready[HostWriters];
 
-  // Card memory: DMA, NTT.
-  localparam int unsigned MemMasters = 2;
+  // Card memory: DMA, NTT, QUOTIENT.
+  localparam int unsigned MemMasters = 3;
   axi_ax_t mem_ar[MemMasters], mem_aw[MemMasters];
   axi_r_t mem_r[MemMasters];
   axi_w_t mem_w[MemMasters];
@@ -192,6 +195,7 @@ module carillon_card
   unit_result_t unit_result[Units];
   logic posted, posted_error, stopped, fatal_q;
   logic [Queues-1:0] irq;
+  logic queues_awake;
 
   queue_engine #(
     .ReadId (FetchId),
@@ -218,6 +222,7 @@ module carillon_card
     .posted_error_o (posted_error),
     .irq_o          (irq),
     .stopped_o      (stopped),
+    .awake_o        (queues_awake),
     .ar_o           (host_ar[0]),
     .ar_valid_o     (host_ar_valid[0]),
     .ar_ready_i     (host_ar_ready[0]),
@@ -244,6 +249,7 @@ module carillon_card
       fatal_q <= fatal;
     end
   end
+  assign awake_o = queues_awake || |irq_o || (fatal && !fatal_q);
 
   // ---- Execution units. ABORT runs inside the queue engine. ----
   assign unit_busy[UnitAbort] = 1'b0;
@@ -348,9 +354,33 @@ module carillon_card
     .mem_b_ready_o  (mem_b_ready[1])
   );
 
-  assign unit_busy[UnitQuotient] = 1'b0;
-  always_ff @(posedge clk_i) unit_done[UnitQuotient] <= unit_start[UnitQuotient];
-  assign unit_result[UnitQuotient] = '{status: StInternal, default: '0};
+  quotient_engine #(
+    .IdBase(QuotientIdBase)
+  ) u_quotient (
+    .clk_i,
+    .rst_ni,
+    .start_i        (unit_start[UnitQuotient]),
+    .cmd_i          (unit_command[UnitQuotient]),
+    .abort_i        (unit_abort[UnitQuotient]),
+    .busy_o         (unit_busy[UnitQuotient]),
+    .done_o         (unit_done[UnitQuotient]),
+    .result_o       (unit_result[UnitQuotient]),
+    .mem_ar_o       (mem_ar[2]),
+    .mem_ar_valid_o (mem_ar_valid[2]),
+    .mem_ar_ready_i (mem_ar_ready[2]),
+    .mem_r_i        (mem_r[2]),
+    .mem_r_valid_i  (mem_r_valid[2]),
+    .mem_r_ready_o  (mem_r_ready[2]),
+    .mem_aw_o       (mem_aw[2]),
+    .mem_aw_valid_o (mem_aw_valid[2]),
+    .mem_aw_ready_i (mem_aw_ready[2]),
+    .mem_w_o        (mem_w[2]),
+    .mem_w_valid_o  (mem_w_valid[2]),
+    .mem_w_ready_i  (mem_w_ready[2]),
+    .mem_b_i        (mem_b[2]),
+    .mem_b_valid_i  (mem_b_valid[2]),
+    .mem_b_ready_o  (mem_b_ready[2])
+  );
 
   // ---- Onto the two buses ----
   localparam logic [2:0] AxiSize = 3'($clog2(BeatBytes));
