@@ -298,11 +298,25 @@ fn product(a: &blst_fp, b: &blst_fp) -> blst_fp {
     out
 }
 
+/// A point of the curve outside the subgroup of order r: the first with a small x coordinate.
+#[cfg(test)]
+pub(crate) fn outside_subgroup() -> G1Affine {
+    let mut encoded = [0; 48];
+    encoded[0] = 0x80;
+    let candidates = (1..=u8::MAX).filter_map(|x| {
+        encoded[47] = x;
+        Option::<G1Affine>::from(G1Affine::from_compressed_unchecked(&encoded))
+    });
+    candidates
+        .into_iter()
+        .find(|point| !point.in_subgroup())
+        .unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ff::Field;
-    use group::UncompressedEncoding;
 
     #[test]
     fn views_round_trip() {
@@ -346,10 +360,7 @@ mod tests {
         let mut big = good;
         big.as_mut().x.l = P;
         let off = G1Affine::from_raw_unchecked(good.x(), good.x(), false);
-        // (0, 2) lies on y^2 = x^3 + 4 and has order 3.
-        let mut encoded = blstrs::G1Uncompressed::default();
-        encoded.as_mut()[95] = 2;
-        let small = G1Affine::from_uncompressed_unchecked(&encoded).unwrap();
+        let small = outside_subgroup();
         let infinity = G1Affine::default();
         assert_eq!(check_points(&[good, infinity], true), Ok(()));
         assert_eq!(

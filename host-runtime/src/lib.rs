@@ -17,6 +17,7 @@ pub mod image;
 pub mod keys;
 pub mod progress;
 pub mod stats;
+pub mod workload;
 
 pub use engine::{Engine, EngineError, EngineKind};
 pub use progress::{ProgressEvent, ProgressSink};

@@ -96,7 +96,6 @@ mod tests {
     use super::*;
     use blstrs::{G1Projective, G2Projective};
     use ff::Field;
-    use group::{Curve, Group};
     use rand::SeedableRng;
 
     fn agrees<C>(multiples: usize)

@@ -126,9 +126,14 @@ const G2: usize = 192;
 const FIXED: usize = 3 * G1 + 3 * G2 + 4;
 
 impl VerifyingKey {
+    /// Bytes of the encoding of a key with `inputs` input points (the constant ONE included).
+    pub(crate) fn encoded_bytes(inputs: usize) -> usize {
+        FIXED + inputs * G1
+    }
+
     /// The uncompressed encoding, byte for byte that of bellman's `VerifyingKey::write`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(FIXED + self.ic.len() * G1);
+        let mut out = Vec::with_capacity(Self::encoded_bytes(self.ic.len()));
         out.extend_from_slice(self.alpha_g1.to_uncompressed().as_ref());
         out.extend_from_slice(self.beta_g1.to_uncompressed().as_ref());
         out.extend_from_slice(self.beta_g2.to_uncompressed().as_ref());
