@@ -1,0 +1,79 @@
+// Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
+//
+// What a completion reports about the run: cycles, additions, and the cycles of
+// the bucket phase in which no bucket addition started, by cause. The phase ends
+// with its last addition, which is known only afterwards: cycles without one
+// count when the next addition comes. Saturating. Used by: msm_engine.
+module msm_counters (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  input  logic        start_i,         // pulse: a new command
+  input  logic        busy_i,
+  input  logic        phase_i,         // a group's points are being added
+  input  logic        bucket_issue_i,
+  input  logic        node_issue_i,
+  input  logic        waiting_i,       // candidates are there
+  input  logic        streaming_i,     // points are still to come
+
+  output logic [31:0] cycles_o,
+  output logic [31:0] bucket_adds_o,
+  output logic [31:0] node_adds_o,
+  output logic [31:0] bubble_hazard_o,
+  output logic [31:0] bubble_memory_o,
+  output logic [31:0] bubble_other_o
+);
+
+  function automatic logic [31:0] plus(logic [31:0] a, logic [31:0] b);
+    logic [32:0] sum;
+    sum = {1'b0, a} + {1'b0, b};
+    return sum[32] ? '1 : sum[31:0];
+  endfunction
+
+  logic began_q;  // the group's first addition has started
+  logic [31:0] hazard_q, memory_q, other_q;  // since the last addition
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      cycles_o <= '0;
+      bucket_adds_o <= '0;
+      node_adds_o <= '0;
+      bubble_hazard_o <= '0;
+      bubble_memory_o <= '0;
+      bubble_other_o <= '0;
+      began_q <= 1'b0;
+      hazard_q <= '0;
+      memory_q <= '0;
+      other_q <= '0;
+    end else if (start_i) begin
+      cycles_o <= 32'd1;
+      bucket_adds_o <= '0;
+      node_adds_o <= '0;
+      bubble_hazard_o <= '0;
+      bubble_memory_o <= '0;
+      bubble_other_o <= '0;
+    end else if (busy_i) begin
+      cycles_o <= plus(cycles_o, 32'd1);
+      if (node_issue_i) node_adds_o <= plus(node_adds_o, 32'd1);
+      if (bucket_issue_i) bucket_adds_o <= plus(bucket_adds_o, 32'd1);
+
+      if (!phase_i || bucket_issue_i) begin
+        began_q <= phase_i;
+        hazard_q <= '0;
+        memory_q <= '0;
+        other_q <= '0;
+      end else if (began_q) begin
+        if (node_issue_i) other_q <= other_q + 32'd1;
+        else if (waiting_i) hazard_q <= hazard_q + 32'd1;
+        else if (streaming_i) memory_q <= memory_q + 32'd1;
+        else other_q <= other_q + 32'd1;
+      end
+      if (phase_i && bucket_issue_i) begin
+        bubble_hazard_o <= plus(bubble_hazard_o, hazard_q);
+        bubble_memory_o <= plus(bubble_memory_o, memory_q);
+        bubble_other_o <= plus(bubble_other_o, other_q);
+      end
+    end
+  end
+
+endmodule

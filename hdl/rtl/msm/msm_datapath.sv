@@ -1,0 +1,120 @@
+// Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
+//
+// The wide half of the engine: bucket memories, node memory, operand selection
+// and the adder. It does what msm_scheduler decided one cycle before:
+//   cycle 0  access the memories; sums out of the adder and points are written
+//   cycle 1  select the operands
+//   cycle 2  the adder takes them; G1AddLatency later its sum is back in cycle 0
+// Used by: msm_engine.
+module msm_datapath
+  import carillon_pkg::*;
+  import msm_pkg::*;
+(
+  input  logic       clk_i,
+  input  logic       rst_ni,
+
+  input  access_t    out_access_i[MsmWindows],
+  input  access_t    in_access_i[MsmWindows],
+  input  issue_t     issue_i,
+  input  logic       node_write_i,
+  input  node_addr_t node_dst_i,
+  input  g1_t        point_i[MsmWindows],
+
+  // The total, for the result; while no addition starts
+  input  logic       total_read_i,
+  output g1_t        total_o,
+
+  output logic       sum_valid_o
+);
+
+  localparam node_addr_t TotalAddr = '{kind: NodeTotal, segment: '0, win: '0};
+  localparam g1_t Infinity = '{x: '0, y: FpOne, z: '0};
+
+  // ---- Cycle 0: memories ----
+  g1_t sum;
+  g1_t slot_out[MsmWindows], slot_in[MsmWindows];
+  g1_t node_x, node_y;
+
+  for (genvar w = 0; w < MsmWindows; w++) begin : gen_window
+    msm_bucket_memory u_buckets (
+      .clk_i,
+      .out_access_i(out_access_i[w]),
+      .out_data_i  (sum),
+      .out_data_o  (slot_out[w]),
+      .in_access_i (in_access_i[w]),
+      .in_data_i   (point_i[w]),
+      .in_data_o   (slot_in[w])
+    );
+  end
+
+  msm_node_memory u_nodes (
+    .clk_i,
+    .write_i     (node_write_i),
+    .write_addr_i(node_dst_i),
+    .write_data_i(sum),
+    .x_read_i    (total_read_i || (issue_i.valid && issue_i.b_sel == BNode)),
+    .x_addr_i    (total_read_i ? TotalAddr : issue_i.x),
+    .x_data_o    (node_x),
+    .y_read_i    (issue_i.valid && issue_i.a_sel == ANode),
+    .y_addr_i    (issue_i.y),
+    .y_data_o    (node_y)
+  );
+  assign total_o = node_x;
+
+  // ---- Cycle 1: operands ----
+  logic select_q;
+  a_sel_e a_sel_q;
+  b_sel_e b_sel_q;
+  logic a_infinity_q;
+  win_t a_win_q;
+  g1_t sum_q, point_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) select_q <= 1'b0;
+    else select_q <= issue_i.valid;
+  end
+  always_ff @(posedge clk_i) begin
+    a_sel_q <= issue_i.a_sel;
+    b_sel_q <= issue_i.b_sel;
+    a_infinity_q <= issue_i.a_infinity;
+    a_win_q <= issue_i.a_win;
+    if (issue_i.valid && (issue_i.a_sel == AResult || issue_i.b_sel == BResult)) sum_q <= sum;
+    if (issue_i.valid && issue_i.b_sel == BPoint) point_q <= point_i[issue_i.b_win];
+  end
+
+  // ---- Cycle 2: addition ----
+  logic add_q;
+  g1_t a_q, b_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) add_q <= 1'b0;
+    else add_q <= select_q;
+  end
+  always_ff @(posedge clk_i) begin
+    if (select_q) begin
+      unique case (a_sel_q)
+        AResult:  a_q <= sum_q;
+        ASlotOut: a_q <= slot_out[a_win_q];
+        ASlotIn:  a_q <= a_infinity_q ? Infinity : slot_in[a_win_q];
+        default:  a_q <= node_y;
+      endcase
+      unique case (b_sel_q)
+        BResult: b_q <= sum_q;
+        BPoint:  b_q <= point_q;
+        BNode:   b_q <= node_x;
+        default: b_q <= Infinity;
+      endcase
+    end
+  end
+
+  g1_add u_add (
+    .clk_i,
+    .rst_ni,
+    .valid_i(add_q),
+    .a_i    (a_q),
+    .b_i    (b_q),
+    .valid_o(sum_valid_o),
+    .s_o    (sum)
+  );
+
+endmodule
