@@ -8,7 +8,7 @@ module msm_engine
   import carillon_pkg::*;
   import msm_pkg::*;
 #(
-  parameter axi_id_t IdBase = 8'h20  // two read IDs and one write ID from here
+  parameter axi_id_t IdBase = MsmIdBase  // two read IDs and one write ID from here
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,

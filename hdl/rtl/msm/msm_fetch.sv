@@ -8,7 +8,7 @@ module msm_fetch
   import carillon_pkg::*;
   import msm_pkg::*;
 #(
-  parameter axi_id_t IdBase = 8'h20  // two read IDs from here
+  parameter axi_id_t IdBase = MsmIdBase  // two read IDs from here
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,

@@ -188,21 +188,25 @@ package msm_pkg;
   endfunction
 
   function automatic longint unsigned msm_cost(int unsigned c, longint unsigned n);
-    longint unsigned loop, buckets, segments, length, chains, groups, levels;
-    longint unsigned parked, points, aggregate;
-    loop = longint'(LoopLatency);
+    longint unsigned loop, buckets, levels, segments, length, chains, windows;
+    longint unsigned parked, points, aggregate, groups, combine;
+    loop = 64'(LoopLatency);
     buckets = 64'd1 << (c - 1);
     levels = (c - 1 > SegmentLog2) ? 64'(SegmentLog2) : 64'(c - 1);
     segments = 64'd1 << levels;
     length = buckets / segments;
     chains = segments * 64'(MsmWindows);
-    groups = (64'(window_count(c)) + 64'(MsmWindows) - 1) / 64'(MsmWindows);
-    parked = n * buckets / (n + buckets);  // buckets that got a point, roughly
+    windows = 64'(window_count(c));
+    // A group: its points, then its buckets.
+    parked = n * buckets / (n + buckets);  // points that wait in an empty bucket, roughly
     points = larger(2 * n, 64'(MsmWindows) * (n - parked)) + parked + 3 * loop;
     aggregate = (length - 1) * larger(2 * chains, loop) + 2 * larger(chains, loop)
         + 64'($clog2(length)) * larger(chains, loop) + 2 * levels * loop + 4 * chains;
-    return larger(groups * (points + aggregate), 64'(window_count(c) * c) * loop)
-        + 64'(MsmWindows * c) * loop;
+    // The combination follows the groups, unless it is the slower; the last group's part is waited for.
+    groups = (windows + 64'(MsmWindows) - 1) / 64'(MsmWindows) * (points + aggregate);
+    combine = 64'(c + 1) * (loop + 2);
+    return larger(groups, points + aggregate + (windows - 64'(MsmWindows)) * combine)
+        + 64'(MsmWindows) * combine;
   endfunction
 
   // The cheapest window size by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)).

@@ -5,7 +5,7 @@
 module msm_result
   import carillon_pkg::*;
 #(
-  parameter axi_id_t IdValue = 8'h20
+  parameter axi_id_t IdValue = MsmIdBase
 ) (
   input  logic    clk_i,
   input  logic    rst_ni,

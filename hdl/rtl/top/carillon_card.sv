@@ -179,8 +179,8 @@ module carillon_card
   logic host_aw_valid[HostWriters], host_aw_ready[HostWriters], host_w_valid[HostWriters], host_w_ready[HostWriters];
   logic host_b_valid[HostWriters], host_b_ready[HostWriters];
 
-  // Card memory: DMA, NTT, QUOTIENT.
-  localparam int unsigned MemMasters = 3;
+  // Card memory: DMA, NTT, QUOTIENT, MSM.
+  localparam int unsigned MemMasters = 4;
   axi_ax_t mem_ar[MemMasters], mem_aw[MemMasters];
   axi_r_t mem_r[MemMasters];
   axi_w_t mem_w[MemMasters];
@@ -322,9 +322,33 @@ module carillon_card
     .mem_b_ready_o  (mem_b_ready[0])
   );
 
-  assign unit_busy[UnitMsm] = 1'b0;
-  always_ff @(posedge clk_i) unit_done[UnitMsm] <= unit_start[UnitMsm];
-  assign unit_result[UnitMsm] = '{status: StInternal, default: '0};
+  msm_engine #(
+    .IdBase(MsmIdBase)
+  ) u_msm (
+    .clk_i,
+    .rst_ni,
+    .start_i        (unit_start[UnitMsm]),
+    .cmd_i          (unit_command[UnitMsm]),
+    .abort_i        (unit_abort[UnitMsm]),
+    .busy_o         (unit_busy[UnitMsm]),
+    .done_o         (unit_done[UnitMsm]),
+    .result_o       (unit_result[UnitMsm]),
+    .mem_ar_o       (mem_ar[3]),
+    .mem_ar_valid_o (mem_ar_valid[3]),
+    .mem_ar_ready_i (mem_ar_ready[3]),
+    .mem_r_i        (mem_r[3]),
+    .mem_r_valid_i  (mem_r_valid[3]),
+    .mem_r_ready_o  (mem_r_ready[3]),
+    .mem_aw_o       (mem_aw[3]),
+    .mem_aw_valid_o (mem_aw_valid[3]),
+    .mem_aw_ready_i (mem_aw_ready[3]),
+    .mem_w_o        (mem_w[3]),
+    .mem_w_valid_o  (mem_w_valid[3]),
+    .mem_w_ready_i  (mem_w_ready[3]),
+    .mem_b_i        (mem_b[3]),
+    .mem_b_valid_i  (mem_b_valid[3]),
+    .mem_b_ready_o  (mem_b_ready[3])
+  );
 
   ntt_engine #(
     .IdBase(NttIdBase)
