@@ -1,1 +1,11 @@
-//! Placeholder replaced by the room's first commit.
+//! The rollup node of Carillon: transfers are signed, executed, sealed into a
+//! batch, proved by the batch circuit, and settled on Ethereum.
+//!
+//! Data travel one way: user's transfer -> [`sequencer`] -> batch and witness
+//! ([`batch`], [`state`], [`circuit`]) -> proof -> settlement.
+
+pub mod batch;
+pub mod circuit;
+pub mod crypto;
+pub mod sequencer;
+pub mod state;

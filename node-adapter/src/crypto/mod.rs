@@ -1,0 +1,9 @@
+//! Native cryptography of the rollup: Poseidon with its domains, the Jubjub
+//! curve, and Schnorr keys and signatures.
+//!
+//! Pure computation without I/O. `batch`, `state` and `sequencer` call it; every
+//! function here has a twin in `circuit`, and the tests hold the two equal.
+
+pub mod jubjub;
+pub mod poseidon;
+pub mod schnorr;

@@ -1,0 +1,86 @@
+//! Poseidon over the BLS12-381 scalar field, one domain per use.
+//!
+//! Parameters are neptune's standard ones (128-bit security, x^5 S-box; Grassi et
+//! al., <https://eprint.iacr.org/2019/458>). Every use has its own domain tag in
+//! the capacity element, so a digest made for one purpose is never valid for
+//! another. Called by `state`, `batch` and `schnorr`; the circuit uses the same
+//! constants through [`crate::circuit`].
+
+use std::sync::LazyLock;
+
+use blstrs::Scalar;
+use generic_array::typenum::{U2, U4, U5, U7};
+use neptune::hash_type::{CType, HashType};
+use neptune::poseidon::{Arity, Poseidon, PoseidonConstants};
+
+/// Constants of one Poseidon domain of arity `A`.
+pub type Domain<A> = PoseidonConstants<Scalar, A>;
+
+/// Inner nodes of the account tree: four children.
+pub static NODE: LazyLock<Domain<U4>> = LazyLock::new(Domain::new);
+
+/// Account leaves: key x, key y, nonce, balance, owner.
+pub static LEAF: LazyLock<Domain<U5>> = LazyLock::new(|| domain(1));
+
+/// State roots: root of the account tree, fees collected.
+pub static STATE: LazyLock<Domain<U2>> = LazyLock::new(|| domain(2));
+
+/// Signature challenges: R, public key, and three message elements.
+pub static CHALLENGE: LazyLock<Domain<U7>> = LazyLock::new(|| domain(3));
+
+/// Links of the chain over a batch's packed transfers: previous link, three transfers.
+pub static DATA: LazyLock<Domain<U4>> = LazyLock::new(|| domain(4));
+
+fn domain<A: Arity<Scalar>>(identifier: u64) -> Domain<A> {
+    Domain::new_with_strength_and_type(
+        neptune::Strength::Standard,
+        HashType::Custom(CType::Arbitrary(identifier)),
+    )
+}
+
+/// Hash of an inner node of the account tree from its four children, left to right.
+pub fn hash_node(children: &[Scalar; 4]) -> Scalar {
+    Poseidon::new_with_preimage(children, &NODE).hash()
+}
+
+/// Hash of an account leaf: `[key x, key y, nonce, balance, owner]`.
+pub fn hash_leaf(fields: &[Scalar; 5]) -> Scalar {
+    Poseidon::new_with_preimage(fields, &LEAF).hash()
+}
+
+/// State root from `[root of the account tree, fees collected]`.
+pub fn hash_state(parts: &[Scalar; 2]) -> Scalar {
+    Poseidon::new_with_preimage(parts, &STATE).hash()
+}
+
+/// Full challenge hash of a signature, before it is cut to 128 bits.
+pub fn hash_challenge(parts: &[Scalar; 7]) -> Scalar {
+    Poseidon::new_with_preimage(parts, &CHALLENGE).hash()
+}
+
+/// One link of the data chain: `[previous link, three packed transfers]`.
+pub fn hash_data(parts: &[Scalar; 4]) -> Scalar {
+    Poseidon::new_with_preimage(parts, &DATA).hash()
+}
+
+#[cfg(test)]
+mod tests {
+    use ff::Field;
+
+    use super::*;
+
+    #[test]
+    fn domains_of_equal_arity_give_different_digests() {
+        let input = [Scalar::ZERO; 4];
+        assert_ne!(hash_node(&input), hash_data(&input));
+    }
+
+    #[test]
+    fn optimised_hash_equals_the_reference_permutation() {
+        use neptune::poseidon::HashMode;
+        let input: Vec<Scalar> = (1..=5).map(Scalar::from).collect();
+        let mut reference = Poseidon::new_with_preimage(&input, &LEAF);
+        let fast = Poseidon::new_with_preimage(&input, &LEAF).hash();
+        assert_eq!(reference.hash_in_mode(HashMode::Correct), fast);
+    }
+}
