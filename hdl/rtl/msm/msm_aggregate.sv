@@ -16,20 +16,20 @@ module msm_aggregate
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic         start_i,          // pulse
+  input  logic         start_i,         // pulse
   input  window_bits_t window_bits_i,
-  input  logic         flush_i,          // level: stop
-  input  logic         results_free_i,   // the windows' sums may be overwritten
-  output logic         done_o,           // pulse: the windows' sums are in the node memory
+  input  logic         flush_i,         // level: stop
+  input  logic         results_free_i,  // the windows' sums may be overwritten
+  output logic         done_o,          // pulse: the windows' sums are in the node memory
 
-  output logic         op_valid_o,
-  output node_op_t     op_o,
-  output take_t        take_o,
-  input  logic         op_grant_i,
-  input  logic         op_return_i
+  output logic     op_valid_o,
+  output node_op_t op_o,
+  output take_t    take_o,
+  input  logic     op_grant_i,
+  input  logic     op_return_i
 );
 
   typedef enum logic [2:0] {
@@ -48,31 +48,31 @@ module msm_aggregate
   typedef logic [$clog2(BucketBits+1)-1:0] log_t;
 
   // ---- Shape, constant over a run ----
-  wire log_t buckets_log = log_t'(window_bits_i - 1'b1);
-  wire log_t segments_log = (buckets_log > log_t'(SegmentLog2)) ? log_t'(SegmentLog2) : buckets_log;
-  wire log_t length_log = buckets_log - segments_log;
-  wire span_t segments = span_t'(1) << segments_log;
-  wire bucket_t length = bucket_t'(1) << length_log;
-  wire level_t chains = level_t'(segments) * level_t'(MsmWindows);
+  wire log_t     buckets_log = log_t'(window_bits_i - 1'b1);
+  wire log_t     segments_log = (buckets_log > log_t'(SegmentLog2)) ? log_t'(SegmentLog2) : buckets_log;
+  wire log_t     length_log = buckets_log - segments_log;
+  wire span_t    segments = span_t'(1) << segments_log;
+  wire bucket_t  length = bucket_t'(1) << length_log;
+  wire level_t   chains = level_t'(segments) * level_t'(MsmWindows);
 
   // ---- State ----
-  state_e state_q;
-  bucket_t round_q;   // StSum: buckets of each segment summed; StDouble: doublings done
-  segment_t segment_q;
-  win_t win_q;
-  logic plain_q;      // the addition makes a plain sum (else a weighted one)
-  log_t level_q;      // StPair, StMerge
-  logic fresh_q;      // first addition of a step that needs all sums of the step before
-  level_t under_way_q;
+  state_e        state_q;
+  bucket_t       round_q;  // StSum: buckets of each segment summed; StDouble: doublings done
+  segment_t      segment_q;
+  win_t          win_q;
+  logic          plain_q;  // the addition makes a plain sum (else a weighted one)
+  log_t          level_q;  // StPair, StMerge
+  logic          fresh_q;  // first addition of a step that needs all sums of the step before
+  level_t        under_way_q;
 
-  wire last_level = level_q == segments_log - 1'b1;
-  wire span_t stride = (state_q == StPair || state_q == StMerge) ? span_t'(2) << level_q : span_t'(1);
+  wire           last_level = level_q == segments_log - 1'b1;
+  wire span_t    stride = (state_q == StPair || state_q == StMerge) ? span_t'(2) << level_q : span_t'(1);
   wire segment_t partner = segment_q | (segment_t'(1) << level_q);
-  wire last_segment = span_t'(segment_q) + stride == segments;
-  wire last_chain = last_segment && win_q == LastWin;
+  wire           last_segment = span_t'(segment_q) + stride == segments;
+  wire           last_chain = last_segment && win_q == LastWin;
 
   // The next addition of the same chain in this step is the plain one.
-  logic both;
+  logic          both;
   always_comb begin
     unique case (state_q)
       StSum:           both = round_q != '0 && round_q != length;
@@ -80,7 +80,7 @@ module msm_aggregate
       default:         both = 1'b0;
     endcase
   end
-  wire step_done = op_grant_i && last_chain && (plain_q || !both);
+  wire    step_done = op_grant_i && last_chain && (plain_q || !both);
 
   // ---- The addition ----
   level_t allowed;  // additions that may be under way when this one starts
@@ -129,7 +129,7 @@ module msm_aggregate
       valid: state_q == StSum && plain_q,
       win: win_q,
       bucket: (bucket_t'(segment_q) << length_log) | (length - bucket_t'(1) - round_q)
-  };
+    };
 
   // ---- Steps ----
   always_ff @(posedge clk_i or negedge rst_ni) begin

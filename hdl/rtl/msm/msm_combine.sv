@@ -9,25 +9,25 @@ module msm_combine
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic         start_i,        // pulse: a new command
-  input  window_bits_t window_bits_i,
-  input  logic         flush_i,        // level: stop
+  input logic         start_i,        // pulse: a new command
+  input window_bits_t window_bits_i,
+  input logic         flush_i,        // level: stop
 
   // Groups, handed over when their windows' sums are in the node memory
-  output logic         free_o,         // none is waiting or being added: the sums may be overwritten
-  input  logic         group_valid_i,  // pulse while free_o is set
-  input  win_mask_t    group_mask_i,   // windows with a sum; the others count as infinity
-  input  logic         group_last_i,
-  output logic         done_o,         // pulse: the last group is in the total
-  output logic         total_valid_o,  // the total is in the node memory (else it is infinity)
+  output logic      free_o,         // none is waiting or being added: the sums may be overwritten
+  input  logic      group_valid_i,  // pulse while free_o is set
+  input  win_mask_t group_mask_i,   // windows with a sum; the others count as infinity
+  input  logic      group_last_i,
+  output logic      done_o,         // pulse: the last group is in the total
+  output logic      total_valid_o,  // the total is in the node memory (else it is infinity)
 
-  output logic         op_valid_o,
-  output node_op_t     op_o,
-  input  logic         op_grant_i,
-  input  logic         op_return_i
+  output logic     op_valid_o,
+  output node_op_t op_o,
+  input  logic     op_grant_i,
+  input  logic     op_return_i
 );
 
   localparam node_addr_t TotalAddr = '{kind: NodeTotal, segment: '0, win: '0};
@@ -39,26 +39,21 @@ module msm_combine
     StAdd     // total += sum of the window
   } state_e;
 
-  state_e state_q;
-  win_t win_q;
+  state_e       state_q;
+  win_t         win_q;
   window_bits_t doublings_q;
   logic total_valid_q, pending_q, last_q;
   win_mask_t mask_q;
-  logic started_q;  // this step's addition is under way
+  logic      started_q;  // this step's addition is under way
 
-  wire scaled = !total_valid_q || doublings_q == window_bits_i;
-  wire has_sum = mask_q[win_q];
-  wire window_done = state_q == StAdd && pending_q && (!has_sum || op_return_i);
-  wire group_done = window_done && win_q == '0;
+  wire       scaled = !total_valid_q || doublings_q == window_bits_i;
+  wire       has_sum = mask_q[win_q];
+  wire       window_done = state_q == StAdd && pending_q && (!has_sum || op_return_i);
+  wire       group_done = window_done && win_q == '0;
 
   assign op_valid_o = !started_q && ((state_q == StScale && !scaled) || (state_q == StAdd && pending_q && has_sum));
   always_comb begin
-    op_o = '{
-        dst: TotalAddr,
-        x: TotalAddr,
-        x_infinity: 1'b0,
-        y: TotalAddr
-    };
+    op_o = '{dst: TotalAddr, x: TotalAddr, x_infinity: 1'b0, y: TotalAddr};
     if (state_q == StAdd) begin
       op_o.x_infinity = !total_valid_q;
       op_o.y = '{kind: NodeWindow, segment: '0, win: win_q};

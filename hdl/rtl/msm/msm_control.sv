@@ -7,18 +7,18 @@ module msm_control
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic         start_i,
-  input  count_t       count_i,           // elements, held
-  input  logic [7:0]   window_bits_i,     // as commanded; 0 lets the card choose; held
-  input  logic         abort_i,
-  output logic         busy_o,
-  output logic         done_o,
-  output status_t      status_o,          // with done_o
-  output count_t       bad_index_o,       // with StBadScalar and StBadPoint
-  output logic         begin_o,           // pulse: a run begins
+  input  logic          start_i,
+  input  count_t        count_i,        // elements, held
+  input  logic    [7:0] window_bits_i,  // as commanded; 0 lets the card choose; held
+  input  logic          abort_i,
+  output logic          busy_o,
+  output logic          done_o,
+  output status_t       status_o,       // with done_o
+  output count_t        bad_index_o,    // with StBadScalar and StBadPoint
+  output logic          begin_o,        // pulse: a run begins
 
   // Geometry of the run and of the group
   output window_bits_t window_bits_o,
@@ -28,37 +28,37 @@ module msm_control
   input  logic         touched_i,
 
   // Bucket phase
-  output logic         flush_o,           // level: everything drops what it has
-  output logic         pass_start_o,      // pulse: stream all pairs
-  output logic         phase_o,
-  input  logic         fetch_busy_i,
-  input  logic         fetch_error_i,
-  input  logic         recoder_busy_i,
-  input  logic         all_in_i,
-  input  logic         empty_i,
-  input  logic         bad_scalar_i,
-  input  logic         bad_point_i,
-  input  count_t       bad_index_i,
-  input  logic         buckets_idle_i,
-  input  logic         idle_i,
-  input  logic         fault_i,           // the adder and the scheduler disagree
-  output logic         clear_o,
-  output bucket_t      clear_bucket_o,
+  output logic    flush_o,         // level: everything drops what it has
+  output logic    pass_start_o,    // pulse: stream all pairs
+  output logic    phase_o,
+  input  logic    fetch_busy_i,
+  input  logic    fetch_error_i,
+  input  logic    recoder_busy_i,
+  input  logic    all_in_i,
+  input  logic    empty_i,
+  input  logic    bad_scalar_i,
+  input  logic    bad_point_i,
+  input  count_t  bad_index_i,
+  input  logic    buckets_idle_i,
+  input  logic    idle_i,
+  input  logic    fault_i,         // the adder and the scheduler disagree
+  output logic    clear_o,
+  output bucket_t clear_bucket_o,
 
   // Aggregation and combination
-  output logic         aggregate_start_o,
-  input  logic         aggregate_done_i,
-  input  logic         combine_free_i,
-  output logic         group_valid_o,
-  output win_mask_t    group_mask_o,
-  output logic         group_last_o,
-  input  logic         combine_done_i,
+  output logic      aggregate_start_o,
+  input  logic      aggregate_done_i,
+  input  logic      combine_free_i,
+  output logic      group_valid_o,
+  output win_mask_t group_mask_o,
+  output logic      group_last_o,
+  input  logic      combine_done_i,
 
   // Result
-  output logic         total_read_o,
-  output logic         write_start_o,
-  input  logic         write_busy_i,
-  input  logic         write_error_i
+  output logic total_read_o,
+  output logic write_start_o,
+  input  logic write_busy_i,
+  input  logic write_error_i
 );
 
   typedef enum logic [3:0] {
@@ -77,20 +77,20 @@ module msm_control
     StDone
   } state_e;
 
-  state_e state_q;
-  logic dirty_q;  // buckets may hold sums of a run that failed
-  logic first_q;  // first pass of the run
-  logic skip_q;   // no scalar has a digit in this group
-  window_bits_t bits_q;
+  state_e        state_q;
+  logic          dirty_q;  // buckets may hold sums of a run that failed
+  logic          first_q;  // first pass of the run
+  logic          skip_q;  // no scalar has a digit in this group
+  window_bits_t  bits_q;
   window_index_t first_window_q;
-  bit_pos_t pos_q;
-  win_mask_t mask_q;
-  bucket_t clear_q;
-  status_t status_q;
-  count_t bad_index_q;
+  bit_pos_t      pos_q;
+  win_mask_t     mask_q;
+  bucket_t       clear_q;
+  status_t       status_q;
+  count_t        bad_index_q;
 
   // ---- Window size ----
-  window_bits_t chosen;
+  window_bits_t  chosen;
   always_comb begin
     chosen = WindowChoice[0];
     for (int unsigned l = 0; l < CountBits; l++) begin
@@ -106,17 +106,17 @@ module msm_control
   // ---- Geometry: the topmost group takes what is left over ----
   wire window_index_t windows = Geometry[bits_q].windows;
   wire window_index_t top_first = Geometry[bits_q].top_first;
-  win_mask_t top_mask;
+  win_mask_t          top_mask;
   always_comb begin
     for (int unsigned w = 0; w < MsmWindows; w++) begin
       top_mask[w] = top_first + window_index_t'(w) < windows;
     end
   end
-  wire last_group = first_window_q == '0;
+  wire     last_group = first_window_q == '0;
 
   // ---- Failures, the graver first ----
-  wire running = state_q != StIdle && state_q != StDrain && state_q != StDone;
-  logic fail;
+  wire     running = state_q != StIdle && state_q != StDrain && state_q != StDone;
+  logic    fail;
   status_t fail_status;
   always_comb begin
     fail = running;
@@ -191,12 +191,12 @@ module msm_control
             state_q <= last_group ? StCombine : StGroup;
           end
         end
-        StCombine: if (combine_done_i) state_q <= StRead;
-        StRead:    if (idle_i) state_q <= StWrite;
-        StWrite:   state_q <= StWait;
-        StWait:    if (!write_busy_i) state_q <= StDone;
-        StDrain:   if (!fetch_busy_i && !recoder_busy_i && idle_i && !write_busy_i) state_q <= StDone;
-        default:   state_q <= StIdle;
+        StCombine:   if (combine_done_i) state_q <= StRead;
+        StRead:      if (idle_i) state_q <= StWrite;
+        StWrite:     state_q <= StWait;
+        StWait:      if (!write_busy_i) state_q <= StDone;
+        StDrain:     if (!fetch_busy_i && !recoder_busy_i && idle_i && !write_busy_i) state_q <= StDone;
+        default:     state_q <= StIdle;
       endcase
     end
   end

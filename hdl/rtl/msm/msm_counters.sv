@@ -5,16 +5,16 @@
 // with its last addition, which is known only afterwards: cycles without one
 // count when the next addition comes. Saturating. Used by: msm_engine.
 module msm_counters (
-  input  logic        clk_i,
-  input  logic        rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic        start_i,         // pulse: a new command
-  input  logic        busy_i,
-  input  logic        phase_i,         // a group's points are being added
-  input  logic        bucket_issue_i,
-  input  logic        node_issue_i,
-  input  logic        waiting_i,       // candidates are there
-  input  logic        streaming_i,     // points are still to come
+  input logic start_i,         // pulse: a new command
+  input logic busy_i,
+  input logic phase_i,         // a group's points are being added
+  input logic bucket_issue_i,
+  input logic node_issue_i,
+  input logic waiting_i,       // candidates are there
+  input logic streaming_i,     // points are still to come
 
   output logic [31:0] cycles_o,
   output logic [31:0] bucket_adds_o,

@@ -10,21 +10,21 @@ module msm_datapath
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic       clk_i,
-  input  logic       rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  access_t    out_access_i[MsmWindows],
-  input  access_t    in_access_i[MsmWindows],
-  input  issue_t     issue_i,
-  input  logic       node_write_i,
-  input  node_addr_t node_dst_i,
-  input  g1_t        point_i[MsmWindows],
+  input access_t    out_access_i[MsmWindows],
+  input access_t    in_access_i [MsmWindows],
+  input issue_t     issue_i,
+  input logic       node_write_i,
+  input node_addr_t node_dst_i,
+  input g1_t        point_i     [MsmWindows],
 
   // The total, for the result; while no addition starts
-  input  logic       total_read_i,
-  output g1_t        total_o,
+  input  logic total_read_i,
+  output g1_t  total_o,
 
-  output logic       sum_valid_o
+  output logic sum_valid_o
 );
 
   localparam node_addr_t TotalAddr = '{kind: NodeTotal, segment: '0, win: '0};
@@ -62,11 +62,11 @@ module msm_datapath
   assign total_o = node_x;
 
   // ---- Cycle 1: operands ----
-  logic select_q;
+  logic   select_q;
   a_sel_e a_sel_q;
   b_sel_e b_sel_q;
-  logic a_infinity_q;
-  win_t a_win_q;
+  logic   a_infinity_q;
+  win_t   a_win_q;
   g1_t sum_q, point_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

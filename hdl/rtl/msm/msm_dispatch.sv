@@ -10,34 +10,34 @@ module msm_dispatch
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic       clk_i,
-  input  logic       rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic       start_i,           // pulse: a pass over `count_i` pairs begins
-  input  count_t     count_i,
-  input  logic       flush_i,           // level: drop everything
-  output logic       all_in_o,          // every pair of the pass has been joined
-  output logic       empty_o,           // no candidate is left
+  input  logic   start_i,   // pulse: a pass over `count_i` pairs begins
+  input  count_t count_i,
+  input  logic   flush_i,   // level: drop everything
+  output logic   all_in_o,  // every pair of the pass has been joined
+  output logic   empty_o,   // no candidate is left
 
   // The first faulty pair stops the pass
-  output logic       bad_scalar_o,
-  output logic       bad_point_o,
-  output count_t     bad_index_o,
+  output logic   bad_scalar_o,
+  output logic   bad_point_o,
+  output count_t bad_index_o,
 
-  input  logic       point_valid_i,
-  output logic       point_ready_o,
-  input  point_t     point_i,
-  input  logic       digits_valid_i,
-  output logic       digits_ready_o,
-  input  digits_t    digits_i,
+  input  logic    point_valid_i,
+  output logic    point_ready_o,
+  input  point_t  point_i,
+  input  logic    digits_valid_i,
+  output logic    digits_ready_o,
+  input  digits_t digits_i,
 
   // Candidates, one per window
   output win_mask_t  candidate_valid_o,
-  output candidate_t candidate_o[MsmWindows],
+  output candidate_t candidate_o      [MsmWindows],
   input  win_mask_t  candidate_take_i,
 
   // The points taken in the cycle before, signed and projective
-  output g1_t        point_o[MsmWindows]
+  output g1_t point_o[MsmWindows]
 );
 
   localparam int unsigned Slots = 1 << PointsLog2;
@@ -45,14 +45,14 @@ module msm_dispatch
   // ---- Join ----
   count_t left_q, index_q;
   point_slot_t oldest_q, next_q;
-  logic [PointsLog2:0] held_q;
-  win_mask_t wanted;
+  logic      [PointsLog2:0] held_q;
+  win_mask_t                wanted;
 
-  wire pair = point_valid_i && digits_valid_i && left_q != '0;
-  wire bad = digits_i.bad || point_i.bad;
-  wire room = !held_q[PointsLog2];
-  wire join_ok = pair && !bad && room && !flush_i;
-  wire keep = join_ok && |wanted;
+  wire                      pair = point_valid_i && digits_valid_i && left_q != '0;
+  wire                      bad = digits_i.bad || point_i.bad;
+  wire                      room = !held_q[PointsLog2];
+  wire                      join_ok = pair && !bad && room && !flush_i;
+  wire                      keep = join_ok && |wanted;
 
   always_comb begin
     for (int unsigned w = 0; w < MsmWindows; w++) begin
@@ -85,7 +85,7 @@ module msm_dispatch
   // ---- Ring of points ----
   fp_t x_q[Slots], y_q[Slots], neg_y_q[Slots];
   win_mask_t refers;  // the window's oldest entry is the ring's oldest slot
-  wire release_slot = held_q != '0 && refers == '0;
+  wire       release_slot = held_q != '0 && refers == '0;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -117,7 +117,7 @@ module msm_dispatch
 
   for (genvar w = 0; w < MsmWindows; w++) begin : gen_window
     candidate_t front;
-    wire pull = !head_valid_q[w] || candidate_take_i[w];
+    wire        pull = !head_valid_q[w] || candidate_take_i[w];
 
     // As deep as the ring, hence never full before it.
     fifo #(

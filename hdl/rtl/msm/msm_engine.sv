@@ -10,8 +10,8 @@ module msm_engine
 #(
   parameter axi_id_t IdBase = MsmIdBase  // two read IDs and one write ID from here
 ) (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit (hdl/doc/blocks.md)
   input  logic         start_i,
@@ -22,27 +22,27 @@ module msm_engine
   output unit_result_t result_o,
 
   // AXI4 master to card memory
-  output axi_ax_t      mem_ar_o,
-  output logic         mem_ar_valid_o,
-  input  logic         mem_ar_ready_i,
-  input  axi_r_t       mem_r_i,
-  input  logic         mem_r_valid_i,
-  output logic         mem_r_ready_o,
-  output axi_ax_t      mem_aw_o,
-  output logic         mem_aw_valid_o,
-  input  logic         mem_aw_ready_i,
-  output axi_w_t       mem_w_o,
-  output logic         mem_w_valid_o,
-  input  logic         mem_w_ready_i,
-  input  axi_b_t       mem_b_i,
-  input  logic         mem_b_valid_i,
-  output logic         mem_b_ready_o
+  output axi_ax_t mem_ar_o,
+  output logic    mem_ar_valid_o,
+  input  logic    mem_ar_ready_i,
+  input  axi_r_t  mem_r_i,
+  input  logic    mem_r_valid_i,
+  output logic    mem_r_ready_o,
+  output axi_ax_t mem_aw_o,
+  output logic    mem_aw_valid_o,
+  input  logic    mem_aw_ready_i,
+  output axi_w_t  mem_w_o,
+  output logic    mem_w_valid_o,
+  input  logic    mem_w_ready_i,
+  input  axi_b_t  mem_b_i,
+  input  logic    mem_b_valid_i,
+  output logic    mem_b_ready_o
 );
 
-  wire addr_t points_addr = cmd_i.op[0];
-  wire addr_t scalars_addr = cmd_i.op[1];
+  wire addr_t  points_addr = cmd_i.op[0];
+  wire addr_t  scalars_addr = cmd_i.op[1];
   wire count_t count = cmd_i.op[2][CountBits-1:0];
-  wire addr_t result_addr = cmd_i.op[3];
+  wire addr_t  result_addr = cmd_i.op[3];
 
   // ---- Control ----
   logic start, flush, pass_start, phase, learn, touched, fault;
@@ -53,7 +53,7 @@ module msm_engine
   status_t status;
   count_t bad_index, fault_index;
   window_bits_t window_bits;
-  bit_pos_t pos;
+  bit_pos_t     pos;
   win_mask_t mask, group_mask;
   bucket_t clear_bucket;
 
@@ -105,12 +105,12 @@ module msm_engine
 
   // ---- Points and digits ----
   logic point_valid, point_ready, scalar_valid, scalar_ready, digits_valid, digits_ready;
-  point_t point;
-  logic [255:0] scalar;
-  digits_t digits;
+  point_t          point;
+  logic    [255:0] scalar;
+  digits_t         digits;
   win_mask_t candidate_valid, candidate_take;
-  candidate_t candidate[MsmWindows];
-  g1_t taken_point[MsmWindows];
+  candidate_t candidate  [MsmWindows];
+  g1_t        taken_point[MsmWindows];
 
   msm_fetch #(
     .IdBase(IdBase)
@@ -189,7 +189,7 @@ module msm_engine
   issue_t issue;
   logic node_write, bucket_issue, node_issue, sum_valid, sum_due;
   node_addr_t node_dst;
-  g1_t total;
+  g1_t        total;
 
   msm_scheduler u_scheduler (
     .clk_i,
@@ -324,7 +324,6 @@ module msm_engine
   end
 
   // Checked before the command comes here, or of no meaning to this unit.
-  wire unused = &{1'b0, cmd_i.op[6:4], cmd_i.op[2][63:CountBits], cmd_i.reserved, cmd_i.log2n, cmd_i.cid,
-                  cmd_i.flags, cmd_i.opcode};
+  wire unused = &{1'b0, cmd_i.op[6:4], cmd_i.op[2][63:CountBits], cmd_i.reserved, cmd_i.log2n, cmd_i.cid, cmd_i.flags, cmd_i.opcode};
 
 endmodule

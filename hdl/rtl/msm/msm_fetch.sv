@@ -10,31 +10,31 @@ module msm_fetch
 #(
   parameter axi_id_t IdBase = MsmIdBase  // two read IDs from here
 ) (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic         start_i,         // pulse: stream `count_i` pairs from the beginning
-  input  addr_t        points_addr_i,
-  input  addr_t        scalars_addr_i,
-  input  count_t       count_i,
-  input  logic         flush_i,         // level: drop everything; busy_o falls in bounded time
-  output logic         busy_o,
-  output logic         error_o,         // a read failed; sticky until the next start
+  input  logic   start_i,         // pulse: stream `count_i` pairs from the beginning
+  input  addr_t  points_addr_i,
+  input  addr_t  scalars_addr_i,
+  input  count_t count_i,
+  input  logic   flush_i,         // level: drop everything; busy_o falls in bounded time
+  output logic   busy_o,
+  output logic   error_o,         // a read failed; sticky until the next start
 
-  output logic         point_valid_o,
-  input  logic         point_ready_i,
-  output point_t       point_o,
+  output logic   point_valid_o,
+  input  logic   point_ready_i,
+  output point_t point_o,
 
   output logic         scalar_valid_o,
   input  logic         scalar_ready_i,
   output logic [255:0] scalar_o,        // as in memory: Montgomery form, not yet checked
 
-  output axi_ax_t      ar_o,
-  output logic         ar_valid_o,
-  input  logic         ar_ready_i,
-  input  axi_r_t       r_i,
-  input  logic         r_valid_i,
-  output logic         r_ready_o
+  output axi_ax_t ar_o,
+  output logic    ar_valid_o,
+  input  logic    ar_ready_i,
+  input  axi_r_t  r_i,
+  input  logic    r_valid_i,
+  output logic    r_ready_o
 );
 
   localparam int unsigned Points = 0;
@@ -44,13 +44,13 @@ module msm_fetch
 
   // ---- Streams ----
   axi_ax_t ar[2];
-  axi_r_t r[2];
+  axi_r_t  r [2];
   logic ar_valid[2], ar_ready[2], r_valid[2], r_ready[2];
   logic [1:0] stream_busy, stream_error;
   logic beat_valid[2], beat_ready[2];
-  beat_t beat[2];
+  beat_t        beat                                                                 [2];
 
-  wire [31:0] pairs = 32'(count_i[CountBits-1:1]) + 32'(count_i[0]);  // rounded up
+  wire   [31:0] pairs = 32'(count_i[CountBits-1:1]) + 32'(count_i[0]);  // rounded up
 
   stream_reader #(
     .IdValue (IdBase),
@@ -129,13 +129,13 @@ module msm_fetch
     BeatMiddle,  // end of point 0, start of point 1
     BeatLast     // rest of point 1
   } phase_e;
-  phase_e phase_q;
-  beat_t held_q;
-  logic [1:0][FpSlot-1:0] raw;  // y, x
-  logic point_valid_q;
-  point_t point_q;
+  phase_e                   phase_q;
+  beat_t                    held_q;
+  logic   [1:0][FpSlot-1:0] raw;  // y, x
+  logic                     point_valid_q;
+  point_t                   point_q;
 
-  wire out_free = !point_valid_q || point_ready_i;
+  wire                      out_free = !point_valid_q || point_ready_i;
   assign beat_ready[Points] = phase_q == BeatFirst || out_free;
   wire take = beat_valid[Points] && beat_ready[Points];
   wire emit = take && phase_q != BeatFirst;
@@ -182,7 +182,7 @@ module msm_fetch
   assign point_o = point_q;
 
   // ---- Scalars: a beat leaves in halves; the odd half at the end is dropped ----
-  logic upper_q;
+  logic   upper_q;
   count_t scalars_left_q;
 
   assign scalar_valid_o = beat_valid[Scalars];

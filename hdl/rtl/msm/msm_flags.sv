@@ -9,18 +9,18 @@ module msm_flags
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic    clk_i,
+  input logic clk_i,
 
   input  bucket_t out_bucket_i,  // port of the sums that come out of the adder
   output logic    out_full_o,
   input  logic    out_toggle_i,
 
-  input  bucket_t in_bucket_i,   // port of the points that go in
+  input  bucket_t in_bucket_i,  // port of the points that go in
   output logic    in_full_o,
   input  logic    in_toggle_i,
 
-  input  logic    clear_i,
-  input  bucket_t clear_bucket_i
+  input logic    clear_i,
+  input bucket_t clear_bucket_i
 );
 
   logic out_q[Buckets], in_q[Buckets];

@@ -35,7 +35,7 @@ package msm_pkg;
 
   // A scalar as the dispatcher sees it: the digits of the windows in flight.
   typedef struct packed {
-    logic                    bad;  // the scalar was not below r
+    logic                    bad;    // the scalar was not below r
     digit_t [MsmWindows-1:0] digit;
   } digits_t;
 
@@ -205,8 +205,7 @@ package msm_pkg;
     // The combination follows the groups, unless it is the slower; the last group's part is waited for.
     groups = (windows + 64'(MsmWindows) - 1) / 64'(MsmWindows) * (points + aggregate);
     combine = 64'(c + 1) * (loop + 2);
-    return larger(groups, points + aggregate + (windows - 64'(MsmWindows)) * combine)
-        + 64'(MsmWindows) * combine;
+    return larger(groups, points + aggregate + (windows - 64'(MsmWindows)) * combine) + 64'(MsmWindows) * combine;
   endfunction
 
   // The cheapest window size by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)).

@@ -9,27 +9,27 @@ module msm_recoder
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Held from the start of a pass to its end
   input  window_bits_t window_bits_i,
-  input  bit_pos_t     pos_i,           // lowest bit of the group's window 0
-  input  win_mask_t    mask_i,          // windows of the group that exist
-  input  logic         learn_i,         // first pass: collect where digits are
-  input  logic         forget_i,        // pulse: a new command
-  output logic         touched_o,       // some learnt scalar has a digit in the group
+  input  bit_pos_t     pos_i,          // lowest bit of the group's window 0
+  input  win_mask_t    mask_i,         // windows of the group that exist
+  input  logic         learn_i,        // first pass: collect where digits are
+  input  logic         forget_i,       // pulse: a new command
+  output logic         touched_o,      // some learnt scalar has a digit in the group
 
-  input  logic         flush_i,         // level, at least until busy_o is low
-  output logic         busy_o,          // scalars in the pipeline
+  input  logic flush_i,  // level, at least until busy_o is low
+  output logic busy_o,   // scalars in the pipeline
 
   input  logic         scalar_valid_i,
   output logic         scalar_ready_o,
   input  logic [255:0] scalar_i,
 
-  output logic         digits_valid_o,
-  input  logic         digits_ready_i,
-  output digits_t      digits_o
+  output logic    digits_valid_o,
+  input  logic    digits_ready_i,
+  output digits_t digits_o
 );
 
   // Scalars in the pipeline and in the FIFO behind it; covers fr_mul's latency at
@@ -39,15 +39,15 @@ module msm_recoder
   typedef logic [DepthLog2:0] level_t;
   typedef logic [MsmMaxWindowBits-1:0] window_t;
 
-  level_t promised_q;   // FIFO entries in use or promised to the pipeline
+  level_t promised_q;  // FIFO entries in use or promised to the pipeline
   level_t in_flight_q;  // of these, in the pipeline
 
   assign scalar_ready_o = promised_q != level_t'(Depth) && !flush_i;
-  wire enter = scalar_valid_i && scalar_ready_o;
+  wire                     enter = scalar_valid_i && scalar_ready_o;
 
   // ---- Leave Montgomery form ----
-  logic plain_valid;
-  fr_t plain;
+  logic                    plain_valid;
+  fr_t                     plain;
   logic [FrMulLatency-1:0] bad_q;  // beside the multiplier
 
   fr_mul u_from_montgomery (
@@ -91,16 +91,16 @@ module msm_recoder
   // ---- Cut ----
   wire window_t half = window_t'(1) << (window_bits_i - 1'b1);
   wire window_t used = half | (half - 1'b1);
-  digits_t digits;
-  win_mask_t touched;
+  digits_t      digits;
+  win_mask_t    touched;
 
   always_comb begin
     digits.bad = recoded_bad_q;
     for (int unsigned w = 0; w < MsmWindows; w++) begin
       automatic bit_pos_t pos = pos_i + bit_pos_t'(w) * bit_pos_t'(window_bits_i);
-      automatic window_t window = recoded_q[pos+:MsmMaxWindowBits] & used;
-      automatic logic negative = (window & half) == '0;
-      automatic window_t magnitude = negative ? half - window : window - half;
+      automatic window_t  window = recoded_q[pos+:MsmMaxWindowBits] & used;
+      automatic logic     negative = (window & half) == '0;
+      automatic window_t  magnitude = negative ? half - window : window - half;
       digits.digit[w].nonzero = window != half && mask_i[w];
       digits.digit[w].negative = negative;
       digits.digit[w].bucket = bucket_t'(magnitude - 1'b1);
@@ -111,8 +111,8 @@ module msm_recoder
 
   // ---- Wait for the points ----
   logic fifo_full;  // never: places are promised before scalars enter
-  wire push = recoded_valid_q && !flush_i;
-  wire pop = digits_valid_o && digits_ready_i;
+  wire  push = recoded_valid_q && !flush_i;
+  wire  pop = digits_valid_o && digits_ready_i;
 
   fifo #(
     .T        (digits_t),

@@ -7,16 +7,16 @@ module msm_result
 #(
   parameter axi_id_t IdValue = MsmIdBase
 ) (
-  input  logic    clk_i,
-  input  logic    rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic    start_i,        // pulse
-  input  addr_t   addr_i,
-  input  g1_t     total_i,        // held
-  input  logic    total_valid_i,  // else the result is infinity
-  input  logic    flush_i,
-  output logic    busy_o,
-  output logic    error_o,
+  input  logic  start_i,        // pulse
+  input  addr_t addr_i,
+  input  g1_t   total_i,        // held
+  input  logic  total_valid_i,  // else the result is infinity
+  input  logic  flush_i,
+  output logic  busy_o,
+  output logic  error_o,
 
   output axi_ax_t aw_o,
   output logic    aw_valid_o,
@@ -33,9 +33,9 @@ module msm_result
   localparam int unsigned FpSlot = 384;
   localparam g1_t Infinity = '{x: '0, y: FpOne, z: '0};
 
-  logic [1:0] index_q;
-  logic ready;
-  g1_t point;
+  logic [      1:0]               index_q;
+  logic                           ready;
+  g1_t                            point;
   logic [Beats-1:0][BeatBits-1:0] beats;
 
   assign point = total_valid_i ? total_i : Infinity;

@@ -16,49 +16,49 @@ module msm_scheduler
   import carillon_pkg::*;
   import msm_pkg::*;
 (
-  input  logic       clk_i,
-  input  logic       rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic       flush_i,              // level: start nothing, drop what comes back
-  input  logic       clear_i,              // mark one bucket of every window empty
-  input  bucket_t    clear_bucket_i,
-  output logic       idle_o,               // no addition under way, the last sum stored
-  output logic       buckets_idle_o,       // no bucket addition under way
+  input  logic    flush_i,         // level: start nothing, drop what comes back
+  input  logic    clear_i,         // mark one bucket of every window empty
+  input  bucket_t clear_bucket_i,
+  output logic    idle_o,          // no addition under way, the last sum stored
+  output logic    buckets_idle_o,  // no bucket addition under way
 
   // Candidates of the windows
   input  win_mask_t  candidate_valid_i,
-  input  candidate_t candidate_i[MsmWindows],
+  input  candidate_t candidate_i      [MsmWindows],
   output win_mask_t  candidate_take_o,
 
   // Additions outside the bucket phase
-  input  logic       aggregate_valid_i,    // never while candidates or bucket sums are about
-  input  node_op_t   aggregate_op_i,
-  input  take_t      aggregate_take_i,
-  output logic       aggregate_grant_o,
-  output logic       aggregate_return_o,   // one of its sums is back
-  input  logic       combine_valid_i,
-  input  node_op_t   combine_op_i,
-  output logic       combine_grant_o,
-  output logic       combine_return_o,
+  input  logic     aggregate_valid_i,   // never while candidates or bucket sums are about
+  input  node_op_t aggregate_op_i,
+  input  take_t    aggregate_take_i,
+  output logic     aggregate_grant_o,
+  output logic     aggregate_return_o,  // one of its sums is back
+  input  logic     combine_valid_i,
+  input  node_op_t combine_op_i,
+  output logic     combine_grant_o,
+  output logic     combine_return_o,
 
   // To the datapath, one cycle after the decision
   output access_t    out_access_o[MsmWindows],  // bucket port of the sums
-  output access_t    in_access_o[MsmWindows],   // bucket port of the points
+  output access_t    in_access_o [MsmWindows],  // bucket port of the points
   output issue_t     issue_o,
   output logic       sum_due_o,                 // the adder's sum is there
   output logic       node_write_o,              // it goes to the node memory
   output node_addr_t node_dst_o,
 
   // For the counters, in the cycle of the decision
-  output logic       bucket_issue_o,
-  output logic       node_issue_o
+  output logic bucket_issue_o,
+  output logic node_issue_o
 );
 
   // ---- Tags of the additions under way ----
   logic issue;  // an addition starts
   tag_t tag, back;
   logic [LoopLatency-1:0] valid_q;
-  wire back_valid = valid_q[LoopLatency-1];
+  wire                    back_valid = valid_q[LoopLatency-1];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid_q <= '0;
@@ -106,12 +106,12 @@ module msm_scheduler
   win_mask_t same, want, park, grant;
   logic any_want;
   win_t turn;
-  wire out_same = |same;
-  wire out_issue = |(out_here & (same | out_full));
-  wire combine_issue = combine_valid_i && !out_issue && !flush_i;
-  wire in_free = !out_issue && !combine_issue && !flush_i;
-  wire point_issue = in_free && any_want;
-  wire aggregate_issue = in_free && !any_want && aggregate_valid_i;
+  wire  out_same = |same;
+  wire  out_issue = |(out_here & (same | out_full));
+  wire  combine_issue = combine_valid_i && !out_issue && !flush_i;
+  wire  in_free = !out_issue && !combine_issue && !flush_i;
+  wire  point_issue = in_free && any_want;
+  wire  aggregate_issue = in_free && !any_want && aggregate_valid_i;
 
   always_comb begin
     for (int unsigned w = 0; w < MsmWindows; w++) begin
