@@ -6,22 +6,22 @@
 // word, and only when it is valid. Used by the views in hdl/sim.
 module delay_ring #(
   parameter int unsigned Width = 1,
-  parameter int unsigned Delay = 2  // cycles, at least 2
+  parameter int unsigned Delay = 2   // cycles, at least 2
 ) (
   input  logic             clk_i,
   input  logic             rst_ni,
   input  logic             valid_i,
   input  logic [Width-1:0] data_i,
   output logic             valid_o,
-  output logic [Width-1:0] data_o   // holds its last value while `valid_o` is low
+  output logic [Width-1:0] data_o    // holds its last value while `valid_o` is low
 );
   // The output register is the last cycle of the delay.
   localparam int unsigned Slots = Delay - 1;
   localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
   localparam logic [SlotBits-1:0] LastSlot = SlotBits'(Slots - 1);
 
-  logic [Width-1:0]    data_q [Slots];
-  logic [Slots-1:0]    valid_q;
+  logic [   Width-1:0] data_q  [Slots];
+  logic [   Slots-1:0] valid_q;
   logic [SlotBits-1:0] slot_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

@@ -46,9 +46,13 @@ mod rtl {
         arithmetic("fp_mul"),
         arithmetic("fr_mul"),
         Block {
-            views: &["fast"],
             hierarchical: true,
             ..arithmetic("g1_add")
+        },
+        Block {
+            views: &["structural"],
+            files: &["tests/tops/fp_linear.sv"],
+            ..arithmetic("fp_linear")
         },
     ];
 

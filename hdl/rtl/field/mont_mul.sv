@@ -10,12 +10,12 @@
 // added; the carry out of the low half is 1 unless the low half of t is zero.
 // Who uses it: fp_mul, fr_mul.
 module mont_mul #(
-  parameter int unsigned      Bits       = 381,  // of the modulus
-  parameter int unsigned      Width      = 384,  // the Montgomery radix is 2^Width
-  parameter int unsigned      Levels     = 3,    // of Karatsuba's method
-  parameter logic [ Bits-1:0] Modulus    = '1,
-  parameter logic [Width-1:0] NegInverse = '1,   // N'
-  parameter int unsigned      Latency    = 80    // at least mont_latency(Width, Bits, Levels)
+  parameter int unsigned             Bits       = 381,  // of the modulus
+  parameter int unsigned             Width      = 384,  // the Montgomery radix is 2^Width
+  parameter int unsigned             Levels     = 3,    // of Karatsuba's method
+  parameter logic        [ Bits-1:0] Modulus    = '1,
+  parameter logic        [Width-1:0] NegInverse = '1,   // N'
+  parameter int unsigned             Latency    = 80    // at least mont_latency(Width, Bits, Levels)
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
@@ -25,10 +25,10 @@ module mont_mul #(
   output logic            valid_o,
   output logic [Bits-1:0] p_o
 );
-  localparam int unsigned FullLatency = mul_pkg::karatsuba_latency(Width, Levels);
-  localparam int unsigned LowLatency = mul_pkg::low_latency(Width, Levels);
-  localparam int unsigned SumStages = mul_pkg::add_stages(Bits + 1);
-  localparam int unsigned OwnLatency = mul_pkg::mont_latency(Width, Bits, Levels);
+  localparam int unsigned FullLatency = arith_pkg::karatsuba_latency(Width, Levels);
+  localparam int unsigned LowLatency = arith_pkg::low_latency(Width, Levels);
+  localparam int unsigned SumStages = arith_pkg::add_stages(Bits + 1);
+  localparam int unsigned OwnLatency = arith_pkg::mont_latency(Width, Bits, Levels);
 
   if (Latency < OwnLatency) begin : g_check
     $error("mont_mul needs %0d cycles, Latency is %0d", OwnLatency, Latency);

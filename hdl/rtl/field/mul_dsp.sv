@@ -20,9 +20,9 @@ module mul_dsp #(
 
   logic [   Rows*DspA-1:0] a_q;
   logic [Columns*DspB-1:0] b_q;
-  logic [   DspA+DspB-1:0] product_q [Rows][Columns];
-  logic [     RowBits-1:0] row_d     [Rows];
-  logic [     RowBits-1:0] row_q     [Rows];
+  logic [   DspA+DspB-1:0] product_q[Rows] [Columns];
+  logic [     RowBits-1:0] row_d    [Rows];
+  logic [     RowBits-1:0] row_q    [Rows];
   logic [   TotalBits-1:0] total_d;
 
   always_comb begin

@@ -28,10 +28,10 @@ module mul_karatsuba #(
     localparam int unsigned Half = (Width + 1) / 2;
     localparam int unsigned HighHalf = Width - Half;
     localparam int unsigned Part = Half + 1;
-    localparam int unsigned SumStages = mul_pkg::add_stages(Half);
-    localparam int unsigned MiddleStages = mul_pkg::add_stages(2 * Part);
+    localparam int unsigned SumStages = arith_pkg::add_stages(Half);
+    localparam int unsigned MiddleStages = arith_pkg::add_stages(2 * Part);
     localparam int unsigned JoinBits = 2 * Width - Half;
-    localparam int unsigned JoinStages = mul_pkg::add_stages(JoinBits);
+    localparam int unsigned JoinStages = arith_pkg::add_stages(JoinBits);
 
     logic [  Width-1:0] a_q;
     logic [  Width-1:0] b_q;

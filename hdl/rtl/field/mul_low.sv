@@ -25,10 +25,10 @@ module mul_low #(
   end else begin : g_split
     localparam int unsigned Half = (Width + 1) / 2;
     localparam int unsigned HighHalf = Width - Half;
-    localparam int unsigned AddStages = mul_pkg::add_stages(Half);
-    localparam int unsigned PartsLatency = mul_pkg::low_latency(Width, Levels) - AddStages;
-    localparam int unsigned LowLatency = mul_pkg::karatsuba_latency(Half, Levels - 1);
-    localparam int unsigned MixedLatency = mul_pkg::low_latency(Half, Levels - 1) + AddStages;
+    localparam int unsigned AddStages = arith_pkg::add_stages(Half);
+    localparam int unsigned PartsLatency = arith_pkg::low_latency(Width, Levels) - AddStages;
+    localparam int unsigned LowLatency = arith_pkg::karatsuba_latency(Half, Levels - 1);
+    localparam int unsigned MixedLatency = arith_pkg::low_latency(Half, Levels - 1) + AddStages;
 
     logic [2*Half-1:0] low;
     logic [2*Half-1:0] low_q;

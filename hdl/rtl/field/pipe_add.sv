@@ -5,7 +5,7 @@
 // Who uses it: the multipliers and modular adders of hdl/rtl/field.
 module pipe_add #(
   parameter  int unsigned Width  = 64,
-  localparam int unsigned Stages = mul_pkg::add_stages(Width)
+  localparam int unsigned Stages = arith_pkg::add_stages(Width)
 ) (
   input  logic             clk_i,
   input  logic [Width-1:0] a_i,
@@ -25,8 +25,8 @@ module pipe_add #(
     logic [Width-Low-1:0] a;
     logic [Width-Low-1:0] b;
     logic                 carry;
-    logic [Bits:0]        chunk;
-    logic [High-1:0]      sum_q;
+    logic [       Bits:0] chunk;
+    logic [     High-1:0] sum_q;
     logic                 carry_q;
 
     assign chunk = {1'b0, a[Bits-1:0]} + {1'b0, b[Bits-1:0]} + {{Bits{1'b0}}, carry};

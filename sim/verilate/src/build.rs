@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Model, Toolchain};
+use crate::{Error, Model, Toolchain, cache};
 
 /// Run-time sources that every model needs (`verilated_dpi.cpp` serves designs with DPI imports).
 const RUNTIME: [&str; 3] = [
@@ -77,10 +77,10 @@ impl Build {
             }
             headers.extend(translated.folders.first().cloned());
             for folder in &translated.folders {
-                objects.extend(self.compile_folder(folder, trace)?);
+                objects.extend(self.compile_folder(&out_dir, folder, trace)?);
             }
         }
-        objects.extend(self.compile_runtime(trace)?);
+        objects.extend(self.compile_runtime(&out_dir, trace)?);
         objects.extend(self.compile_sources(&headers, trace)?);
 
         let mut library = cc::Build::new();
@@ -93,21 +93,30 @@ impl Build {
 
     /// Verilated C++ of one folder. Files that run once (`__Slow`) are hardly optimised: they are
     /// large and their speed does not matter.
-    fn compile_folder(&self, folder: &Path, trace: bool) -> Result<Vec<PathBuf>, Error> {
+    fn compile_folder(
+        &self,
+        out_dir: &Path,
+        folder: &Path,
+        trace: bool,
+    ) -> Result<Vec<PathBuf>, Error> {
         let mut fast = self.compiler(trace, 2);
         let mut slow = self.compiler(trace, 1);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(Error::io("listing", folder))? {
+            let path = entry.map_err(Error::io("listing", folder))?.path();
+            let extension = path.extension().and_then(OsStr::to_str);
+            if matches!(extension, Some("cpp" | "h")) {
+                files.push(path);
+            }
+        }
+        files.sort();
         for compiler in [&mut fast, &mut slow] {
             compiler.include(folder).warnings(false);
         }
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(Error::io("listing", folder))? {
-            files.push(entry.map_err(Error::io("listing", folder))?.path());
-        }
-        files.sort();
-        for file in files {
-            if file.extension() != Some(OsStr::new("cpp")) {
-                continue;
-            }
+        for file in files
+            .iter()
+            .filter(|file| file.extension() == Some(OsStr::new("cpp")))
+        {
             let is_slow = file
                 .file_stem()
                 .is_some_and(|stem| stem.to_string_lossy().ends_with("__Slow"));
@@ -117,20 +126,22 @@ impl Build {
                 fast.file(file);
             }
         }
-        let mut objects = fast.try_compile_intermediates()?;
-        objects.extend(slow.try_compile_intermediates()?);
-        Ok(objects)
+        // Not inside the folder, which is emptied by every run.
+        let name = folder.strip_prefix(out_dir).unwrap_or(folder);
+        let stamp = format!("{}.stamp", name.to_string_lossy().replace('/', "-"));
+        cache::objects(&out_dir.join(stamp), &files, &[fast, slow])
     }
 
-    fn compile_runtime(&self, trace: bool) -> Result<Vec<PathBuf>, Error> {
+    fn compile_runtime(&self, out_dir: &Path, trace: bool) -> Result<Vec<PathBuf>, Error> {
         let include = self.toolchain.include_dir();
         let mut compiler = self.compiler(trace, 2);
         compiler.warnings(false);
-        compiler.files(RUNTIME.iter().map(|file| include.join(file)));
+        let mut files: Vec<_> = RUNTIME.iter().map(|file| include.join(file)).collect();
         if trace {
-            compiler.file(include.join(RUNTIME_TRACE));
+            files.push(include.join(RUNTIME_TRACE));
         }
-        Ok(compiler.try_compile_intermediates()?)
+        compiler.files(&files);
+        cache::objects(&out_dir.join("runtime.stamp"), &files, &[compiler])
     }
 
     fn compile_sources(&self, headers: &[PathBuf], trace: bool) -> Result<Vec<PathBuf>, Error> {

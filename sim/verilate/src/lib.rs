@@ -26,6 +26,7 @@
 //! that contain the same hierarchical block.
 
 mod build;
+mod cache;
 mod error;
 mod model;
 mod ports;

@@ -177,6 +177,12 @@ impl Model {
                 "-Mdir".into(),
                 block.directory.clone().into(),
             ];
+            // A block's argument file says what it is called, the top's does not.
+            if block.directory == folder {
+                for argument in ["--prefix", &self.prefix, "--top-module", &self.top] {
+                    arguments.push(argument.into());
+                }
+            }
             arguments.extend(block.sources.into_iter().map(OsString::from));
             toolchain.run(&self.top, &arguments)?;
             if block.directory != folder {

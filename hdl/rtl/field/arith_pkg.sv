@@ -1,8 +1,8 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Latencies of the multiplier tree, computed from widths, so that every block of
-// it is in step by construction. Who uses it: the modules of hdl/rtl/field.
-package mul_pkg;
+// Latencies of the arithmetic blocks, computed from widths, so that everything built
+// of them is in step by construction. Who uses it: the modules of hdl/rtl/field.
+package arith_pkg;
 
   // Longest carry chain of one cycle. 100 bits are 13 CARRY8 blocks, which leaves
   // an UltraScale+ device at 300 MHz room for one LUT in front.
@@ -58,15 +58,14 @@ package mul_pkg;
   endfunction
 
   // Cycles of mont_mul without padding: three products, sum, subtraction, choice.
-  function automatic int unsigned mont_latency(int unsigned width, int unsigned bits,
-                                               int unsigned levels);
-    return 2 * karatsuba_latency(width, levels) + low_latency(width, levels)
-        + 2 * add_stages(bits + 1) + 1;
+  function automatic int unsigned mont_latency(int unsigned width, int unsigned bits, int unsigned levels);
+    return 2 * karatsuba_latency(width, levels) + low_latency(width, levels) + 2 * add_stages(bits + 1) + 1;
   endfunction
 
-  // Cycles of mod_add and mod_sub: both candidates side by side, choice.
-  function automatic int unsigned mod_add_latency(int unsigned bits);
-    return add_stages(bits + 1) + 1;
-  endfunction
+  // Cycles of fp_add and fp_sub: both candidates side by side, choice.
+  parameter int unsigned FpAddLatency = add_stages(carillon_pkg::FpBits + 1) + 1;
+
+  // Cycles of fp_times12: estimate, table, both candidates side by side, choice.
+  parameter int unsigned FpTimes12Latency = 2 + add_stages(carillon_pkg::FpBits + 5) + 1;
 
 endpackage
