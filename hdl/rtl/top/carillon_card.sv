@@ -179,7 +179,7 @@ module carillon_card
   logic host_aw_valid[HostWriters], host_aw_ready[HostWriters], host_w_valid[HostWriters], host_w_ready[HostWriters];
   logic host_b_valid[HostWriters], host_b_ready[HostWriters];
 
-  // Card memory: DMA, NTT, QUOTIENT, MSM.
+  // Card memory: DMA, MSM, NTT, QUOTIENT.
   localparam int unsigned MemMasters = 4;
   axi_ax_t mem_ar[MemMasters], mem_aw[MemMasters];
   axi_r_t mem_r[MemMasters];
@@ -333,34 +333,6 @@ module carillon_card
     .busy_o         (unit_busy[UnitMsm]),
     .done_o         (unit_done[UnitMsm]),
     .result_o       (unit_result[UnitMsm]),
-    .mem_ar_o       (mem_ar[3]),
-    .mem_ar_valid_o (mem_ar_valid[3]),
-    .mem_ar_ready_i (mem_ar_ready[3]),
-    .mem_r_i        (mem_r[3]),
-    .mem_r_valid_i  (mem_r_valid[3]),
-    .mem_r_ready_o  (mem_r_ready[3]),
-    .mem_aw_o       (mem_aw[3]),
-    .mem_aw_valid_o (mem_aw_valid[3]),
-    .mem_aw_ready_i (mem_aw_ready[3]),
-    .mem_w_o        (mem_w[3]),
-    .mem_w_valid_o  (mem_w_valid[3]),
-    .mem_w_ready_i  (mem_w_ready[3]),
-    .mem_b_i        (mem_b[3]),
-    .mem_b_valid_i  (mem_b_valid[3]),
-    .mem_b_ready_o  (mem_b_ready[3])
-  );
-
-  ntt_engine #(
-    .IdBase(NttIdBase)
-  ) u_ntt (
-    .clk_i,
-    .rst_ni,
-    .start_i        (unit_start[UnitNtt]),
-    .cmd_i          (unit_command[UnitNtt]),
-    .abort_i        (unit_abort[UnitNtt]),
-    .busy_o         (unit_busy[UnitNtt]),
-    .done_o         (unit_done[UnitNtt]),
-    .result_o       (unit_result[UnitNtt]),
     .mem_ar_o       (mem_ar[1]),
     .mem_ar_valid_o (mem_ar_valid[1]),
     .mem_ar_ready_i (mem_ar_ready[1]),
@@ -378,17 +350,17 @@ module carillon_card
     .mem_b_ready_o  (mem_b_ready[1])
   );
 
-  quotient_engine #(
-    .IdBase(QuotientIdBase)
-  ) u_quotient (
+  ntt_engine #(
+    .IdBase(NttIdBase)
+  ) u_ntt (
     .clk_i,
     .rst_ni,
-    .start_i        (unit_start[UnitQuotient]),
-    .cmd_i          (unit_command[UnitQuotient]),
-    .abort_i        (unit_abort[UnitQuotient]),
-    .busy_o         (unit_busy[UnitQuotient]),
-    .done_o         (unit_done[UnitQuotient]),
-    .result_o       (unit_result[UnitQuotient]),
+    .start_i        (unit_start[UnitNtt]),
+    .cmd_i          (unit_command[UnitNtt]),
+    .abort_i        (unit_abort[UnitNtt]),
+    .busy_o         (unit_busy[UnitNtt]),
+    .done_o         (unit_done[UnitNtt]),
+    .result_o       (unit_result[UnitNtt]),
     .mem_ar_o       (mem_ar[2]),
     .mem_ar_valid_o (mem_ar_valid[2]),
     .mem_ar_ready_i (mem_ar_ready[2]),
@@ -404,6 +376,34 @@ module carillon_card
     .mem_b_i        (mem_b[2]),
     .mem_b_valid_i  (mem_b_valid[2]),
     .mem_b_ready_o  (mem_b_ready[2])
+  );
+
+  quotient_engine #(
+    .IdBase(QuotientIdBase)
+  ) u_quotient (
+    .clk_i,
+    .rst_ni,
+    .start_i        (unit_start[UnitQuotient]),
+    .cmd_i          (unit_command[UnitQuotient]),
+    .abort_i        (unit_abort[UnitQuotient]),
+    .busy_o         (unit_busy[UnitQuotient]),
+    .done_o         (unit_done[UnitQuotient]),
+    .result_o       (unit_result[UnitQuotient]),
+    .mem_ar_o       (mem_ar[3]),
+    .mem_ar_valid_o (mem_ar_valid[3]),
+    .mem_ar_ready_i (mem_ar_ready[3]),
+    .mem_r_i        (mem_r[3]),
+    .mem_r_valid_i  (mem_r_valid[3]),
+    .mem_r_ready_o  (mem_r_ready[3]),
+    .mem_aw_o       (mem_aw[3]),
+    .mem_aw_valid_o (mem_aw_valid[3]),
+    .mem_aw_ready_i (mem_aw_ready[3]),
+    .mem_w_o        (mem_w[3]),
+    .mem_w_valid_o  (mem_w_valid[3]),
+    .mem_w_ready_i  (mem_w_ready[3]),
+    .mem_b_i        (mem_b[3]),
+    .mem_b_valid_i  (mem_b_valid[3]),
+    .mem_b_ready_o  (mem_b_ready[3])
   );
 
   // ---- Onto the two buses ----
