@@ -1,0 +1,37 @@
+//! Verilates the card for the features `rtl` (fast arithmetic view), `rtl-structural` (the gateware's
+//! own arithmetic as well) and `rtl-trace` (VCD). Without `rtl` there is nothing to build.
+
+#[cfg(not(feature = "rtl"))]
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+}
+
+#[cfg(feature = "rtl")]
+fn main() -> Result<(), carillon_verilate::Error> {
+    use carillon_verilate::{Build, Model, Toolchain, hdl_dir};
+
+    println!("cargo::rerun-if-changed=build.rs");
+    let hdl = hdl_dir();
+    let model = |prefix: &str, list: &str| {
+        let model = Model::new(prefix, "carillon_card")
+            .file(hdl.join("lint/waivers.vlt"))
+            .file_list(hdl.join("rtl").join(list));
+        if cfg!(feature = "rtl-trace") {
+            model.trace()
+        } else {
+            model
+        }
+    };
+    let mut build = Build::new(Toolchain::find()?, "carillon_rtl")
+        .model(model("VCarillonFast", "card_fast.f"))
+        .source(hdl.join("sim/dpi/carillon_dpi.cpp"));
+    if cfg!(feature = "rtl-structural") {
+        build = build
+            .model(model("VCarillonStructural", "card_structural.f").hierarchical())
+            .source("src/rtl/shim/card_structural.cpp");
+    }
+    build
+        .source("src/rtl/shim/card.cpp")
+        .source("src/rtl/shim/card_fast.cpp")
+        .compile()
+}

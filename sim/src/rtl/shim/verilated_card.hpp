@@ -1,0 +1,282 @@
+// Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
+//
+// Steps a Verilated card: clock, AXI4-Lite master, the far ends of its two AXI4
+// buses, interrupts. A template over the model's class, because the arithmetic
+// views are different classes with the same ports. See card.h.
+// Used by card_fast.cpp and card_structural.cpp; card.cpp uses the class Card.
+#ifndef CARILLON_SIM_RTL_VERILATED_CARD_HPP
+#define CARILLON_SIM_RTL_VERILATED_CARD_HPP
+
+#include <memory>
+
+#include "axi.hpp"
+#include "card.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
+
+namespace carillon {
+
+inline constexpr uint64_t kBarPatience = 1000;     // cycles until an access counts as unanswered
+inline constexpr uint32_t kResetCycles = 8;
+inline constexpr uint32_t kPollCycles = 64;        // between looks at the attention byte
+inline constexpr uint32_t kSleepCycles = 16;       // asleep for so long before the clock stops
+
+class CardMemory {
+  public:
+    CardMemory(uint8_t* bytes, uint64_t size) : bytes_(bytes), size_(size) {}
+
+    const uint8_t* read(uint64_t address, size_t bytes) const {
+        if (!inside(address, bytes) || (fault_.reads && faulty(address, bytes))) return nullptr;
+        return bytes_ + address;
+    }
+
+    bool write(uint64_t address, const uint8_t* data, uint64_t strobes) {
+        if (!inside(address, kBeat) || (fault_.writes && faulty(address, kBeat))) return false;
+        if (strobes == ~uint64_t{0}) {
+            std::memcpy(bytes_ + address, data, kBeat);
+        } else {
+            for (size_t i = 0; i < kBeat; i++) {
+                if (strobes >> i & 1) bytes_[address + i] = data[i];
+            }
+        }
+        return true;
+    }
+
+    void set_fault(const carillon_rtl_fault& fault) { fault_ = fault; }
+
+  private:
+    bool inside(uint64_t address, size_t bytes) const { return address <= size_ && bytes <= size_ - address; }
+    bool faulty(uint64_t address, size_t bytes) const {
+        return address < fault_.address + fault_.bytes && fault_.address < address + bytes;
+    }
+
+    uint8_t* bytes_;
+    uint64_t size_;
+    carillon_rtl_fault fault_{};
+};
+
+class HostMemory {
+  public:
+    explicit HostMemory(const carillon_rtl_options& options) : options_(options) {}
+
+    const uint8_t* read(uint64_t address, size_t bytes) {
+        return options_.host_read(options_.context, address, buffer_, bytes) ? buffer_ : nullptr;
+    }
+
+    // Each run of enabled bytes is one write, so that a completion (half a beat) arrives whole.
+    bool write(uint64_t address, const uint8_t* data, uint64_t strobes) {
+        bool done = true;
+        for (size_t i = 0; i < kBeat;) {
+            if (!(strobes >> i & 1)) {
+                i++;
+                continue;
+            }
+            size_t end = i;
+            while (end < kBeat && strobes >> end & 1) end++;
+            done &= options_.host_write(options_.context, address + i, data + i, end - i);
+            i = end;
+        }
+        return done;
+    }
+
+  private:
+    const carillon_rtl_options& options_;
+    uint8_t buffer_[kMaxBeats * kBeat];
+};
+
+class Card {
+  public:
+    virtual ~Card() = default;
+    virtual void reset() = 0;
+    virtual uint32_t read(uint32_t offset) = 0;
+    virtual void write(uint32_t offset, uint32_t value) = 0;
+    virtual bool run(uint64_t cycles) = 0;
+    virtual void fault_memory(const carillon_rtl_fault& fault) = 0;
+    virtual void stray_response(bool memory) = 0;
+    virtual uint64_t cycles() const = 0;
+};
+
+#define CARILLON_AXI_PORTS(bus)                                                                             \
+    AxiPorts {                                                                                              \
+        model_.bus##_arid, model_.bus##_arlen, model_.bus##_arvalid, model_.bus##_arready,                  \
+            model_.bus##_araddr, model_.bus##_rid, model_.bus##_rresp, model_.bus##_rlast,                  \
+            model_.bus##_rvalid, model_.bus##_rready, model_.bus##_rdata.data(), model_.bus##_awid,         \
+            model_.bus##_awlen, model_.bus##_awvalid, model_.bus##_awready, model_.bus##_awaddr,            \
+            model_.bus##_wdata.data(), model_.bus##_wstrb, model_.bus##_wlast, model_.bus##_wvalid,         \
+            model_.bus##_wready, model_.bus##_bid, model_.bus##_bresp, model_.bus##_bvalid,                 \
+            model_.bus##_bready                                                                             \
+    }
+
+template <typename Model>
+class VerilatedCard final : public Card {
+  public:
+    explicit VerilatedCard(const carillon_rtl_options& options)
+        : options_(options),
+          memory_(options.memory, options.memory_bytes),
+          host_(options_),
+          host_bus_(CARILLON_AXI_PORTS(m_axi_host), host_, options.host_latency, options.backpressure, options.seed),
+          memory_bus_(CARILLON_AXI_PORTS(m_axi_mem), memory_, options.memory_latency, options.backpressure,
+                      ~options.seed) {
+        if (options.trace) open_trace(options.trace);
+        if (ready_) reset();
+    }
+
+    ~VerilatedCard() override {
+        model_.final();
+#if VM_TRACE
+        if (trace_) trace_->close();
+#endif
+    }
+
+    bool ready() const { return ready_; }
+    uint64_t cycles() const override { return now_; }
+    void fault_memory(const carillon_rtl_fault& fault) override { memory_.set_fault(fault); }
+
+    void reset() override {
+        model_.rst_ni = 0;
+        model_.s_axil_awvalid = model_.s_axil_wvalid = model_.s_axil_arvalid = 0;
+        model_.s_axil_bready = model_.s_axil_rready = 1;
+        model_.s_axil_wstrb = 0xf;
+        for (uint32_t i = 0; i < kResetCycles; i++) {
+            host_bus_.reset();
+            memory_bus_.reset();
+            edge();
+        }
+        model_.rst_ni = 1;
+        step();
+    }
+
+    uint32_t read(uint32_t offset) override {
+        model_.s_axil_araddr = static_cast<uint16_t>(offset);
+        model_.s_axil_arvalid = 1;
+        uint32_t value = ~uint32_t{0};
+        bool answered = false;
+        for (uint64_t i = 0; i < kBarPatience && !answered; i++) {
+            step([&] {
+                accepted_ = model_.s_axil_arready;
+                if (model_.s_axil_rvalid) {
+                    value = model_.s_axil_rdata;
+                    answered = true;
+                }
+            });
+            if (accepted_) model_.s_axil_arvalid = 0;
+        }
+        model_.s_axil_arvalid = 0;
+        return value;
+    }
+
+    void write(uint32_t offset, uint32_t value) override {
+        model_.s_axil_awaddr = static_cast<uint16_t>(offset);
+        model_.s_axil_wdata = value;
+        model_.s_axil_awvalid = model_.s_axil_wvalid = 1;
+        bool answered = false;
+        for (uint64_t i = 0; i < kBarPatience && !answered; i++) {
+            bool address = false, data = false;
+            step([&] {
+                address = model_.s_axil_awready;
+                data = model_.s_axil_wready;
+                answered = model_.s_axil_bvalid;
+            });
+            if (address) model_.s_axil_awvalid = 0;
+            if (data) model_.s_axil_wvalid = 0;
+        }
+        model_.s_axil_awvalid = model_.s_axil_wvalid = 0;
+    }
+
+    bool run(uint64_t cycles) override {
+        uint32_t asleep = 0;
+        for (uint64_t i = 0; i < cycles; i++) {
+            step();
+            asleep = model_.awake_o ? 0 : asleep + 1;
+            if (asleep >= kSleepCycles) return true;
+            if (i % kPollCycles == 0 && __atomic_load_n(options_.attention, __ATOMIC_RELAXED)) return false;
+        }
+        return false;
+    }
+
+    void stray_response(bool memory) override {
+        if (memory) {
+            memory_bus_.stray();
+        } else {
+            host_bus_.stray();
+        }
+        step();
+    }
+
+  private:
+    struct Nothing {
+        void operator()() const {}
+    };
+
+    // One clock cycle. `look` sees the settled state right before the rising edge.
+    template <typename Look = Nothing>
+    void step(Look look = Look{}) {
+        host_bus_.drive(now_);
+        memory_bus_.drive(now_);
+        model_.clk_i = 0;
+        model_.eval();
+        dump(2 * now_);
+        host_bus_.sample(now_);
+        memory_bus_.sample(now_);
+        look();
+        rise();
+        host_bus_.advance();
+        memory_bus_.advance();
+        if (model_.irq_o) options_.interrupt(options_.context, model_.irq_o);
+    }
+
+    void edge() {
+        model_.clk_i = 0;
+        model_.eval();
+        dump(2 * now_);
+        rise();
+    }
+
+    void rise() {
+        model_.clk_i = 1;
+        model_.eval();
+        dump(2 * now_ + 1);
+        now_++;
+    }
+
+#if VM_TRACE
+    void open_trace(const char* path) {
+        context_.traceEverOn(true);
+        trace_ = std::make_unique<VerilatedVcdC>();
+        model_.trace(trace_.get(), 99);
+        trace_->open(path);
+        ready_ = trace_->isOpen();
+    }
+    void dump(uint64_t time) {
+        if (trace_) trace_->dump(time);
+    }
+    std::unique_ptr<VerilatedVcdC> trace_;
+#else
+    void open_trace(const char*) { ready_ = false; }
+    void dump(uint64_t) {}
+#endif
+
+    VerilatedContext context_;
+    Model model_{&context_};
+    const carillon_rtl_options options_;
+    CardMemory memory_;
+    HostMemory host_;
+    AxiResponder<HostMemory> host_bus_;
+    AxiResponder<CardMemory> memory_bus_;
+    uint64_t now_ = 0;
+    bool ready_ = true;
+    bool accepted_ = false;
+};
+
+// A card of this view, or null when its trace cannot be opened.
+template <typename Model>
+Card* make_card(const carillon_rtl_options& options) {
+    auto card = std::make_unique<VerilatedCard<Model>>(options);
+    return card->ready() ? card.release() : nullptr;
+}
+
+}  // namespace carillon
+
+#endif

@@ -1,0 +1,144 @@
+//! The thread that owns the Verilated model: takes register accesses and
+//! runs the clock while the card has something to do. Started by
+//! [`super::RtlCard`]; nobody else touches the model.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use carillon_driver::transport::InterruptLine;
+
+use super::model::Model;
+use super::{Bus, MemoryFault};
+use crate::memory::DmaSpace;
+
+/// Cycles between two looks at the clock's account.
+const BATCH: u64 = 16_384;
+
+/// What [`super::RtlCard`] asks of the thread, served in order.
+pub(super) enum Request {
+    Read {
+        offset: u32,
+        reply: SyncSender<u32>,
+    },
+    Write {
+        offset: u32,
+        value: u32,
+    },
+    Reset {
+        reply: SyncSender<()>,
+    },
+    Fault {
+        fault: Option<MemoryFault>,
+        reply: SyncSender<()>,
+    },
+    Stray {
+        bus: Bus,
+        reply: SyncSender<()>,
+    },
+    Stop,
+}
+
+/// What the thread, the card's handle and the model's callbacks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) dma: DmaSpace,
+    /// One line per interrupt vector.
+    pub(super) lines: Vec<Arc<InterruptLine>>,
+    /// Not 0 while requests wait; the model polls it.
+    pub(super) attention: AtomicU8,
+    /// Clock cycles run so far.
+    pub(super) cycles: AtomicU64,
+    /// Nanoseconds spent running the clock.
+    pub(super) nanos: AtomicU64,
+    /// The card has left the bus.
+    pub(super) gone: AtomicBool,
+    requests: Mutex<VecDeque<Request>>,
+    wake: Condvar,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Read { .. } => "Read",
+            Self::Write { .. } => "Write",
+            Self::Reset { .. } => "Reset",
+            Self::Fault { .. } => "Fault",
+            Self::Stray { .. } => "Stray",
+            Self::Stop => "Stop",
+        })
+    }
+}
+
+impl Shared {
+    /// For a card with `vectors` interrupt vectors.
+    pub(super) fn new(vectors: u16) -> Self {
+        Self {
+            dma: DmaSpace::default(),
+            lines: (0..vectors).map(|_| Arc::default()).collect(),
+            attention: AtomicU8::new(0),
+            cycles: AtomicU64::new(0),
+            nanos: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
+            requests: Mutex::default(),
+            wake: Condvar::new(),
+        }
+    }
+
+    /// Queues a request and wakes the thread.
+    pub(super) fn send(&self, request: Request) {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(request);
+        self.attention.store(1, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// The requests that wait; blocks for the first one if `block`.
+    fn take(&self, block: bool) -> VecDeque<Request> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        while block && requests.is_empty() {
+            requests = self
+                .wake
+                .wait(requests)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        self.attention.store(0, Ordering::Release);
+        std::mem::take(&mut *requests)
+    }
+}
+
+/// The thread's body: ends with [`Request::Stop`].
+pub(super) fn run(mut model: Model, shared: &Shared) {
+    let mut asleep = true;
+    loop {
+        for request in shared.take(asleep) {
+            match request {
+                // A caller that has given up waiting is no concern of the card's.
+                Request::Read { offset, reply } => drop(reply.send(model.read(offset))),
+                Request::Write { offset, value } => model.write(offset, value),
+                Request::Reset { reply } => {
+                    model.reset();
+                    let _ = reply.send(());
+                }
+                Request::Fault { fault, reply } => {
+                    model.fault_memory(fault.as_ref());
+                    let _ = reply.send(());
+                }
+                Request::Stray { bus, reply } => {
+                    model.stray_response(bus == Bus::Memory);
+                    let _ = reply.send(());
+                }
+                Request::Stop => return,
+            }
+        }
+        let start = Instant::now();
+        asleep = model.run(BATCH);
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        shared.nanos.fetch_add(nanos, Ordering::Relaxed);
+        shared.cycles.store(model.cycles(), Ordering::Relaxed);
+    }
+}
