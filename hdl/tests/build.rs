@@ -42,6 +42,17 @@ mod rtl {
         }
     }
 
+    /// An execution unit. Its structural view is tested as part of the whole card.
+    const fn unit(top: &'static str) -> Block {
+        Block {
+            top,
+            views: &["fast"],
+            list: "card",
+            files: &[],
+            hierarchical: false,
+        }
+    }
+
     const BLOCKS: &[Block] = &[
         arithmetic("fp_mul"),
         arithmetic("fr_mul"),
@@ -54,6 +65,16 @@ mod rtl {
             files: &["tests/tops/fp_linear.sv"],
             ..arithmetic("fp_linear")
         },
+        Block {
+            files: &[
+                "rtl/vec/fr_arith_pkg.sv",
+                "rtl/vec/delay_memory.sv",
+                "rtl/ntt/ntt_butterfly.sv",
+            ],
+            ..arithmetic("ntt_butterfly")
+        },
+        unit("ntt_engine"),
+        unit("quotient_engine"),
     ];
 
     pub(crate) fn build() -> Result<(), Error> {

@@ -4,7 +4,8 @@
 //! - [`Dut`]: a block under test, its ports reached by name.
 //! - [`pipeline`]: feeds a free-running pipeline, one operation a cycle, and records when each result
 //!   appears.
-//! - [`field`], [`point`]: golden values from blst, and conversions to port images.
+//! - [`unit`]: runs commands on an execution unit, with an [`axi_memory`] as its card memory.
+//! - [`field`], [`point`], [`scalars`]: golden values from blst, and conversions to port and memory images.
 //!
 //! All of it needs the feature `rtl`, which Verilates the blocks listed in `build.rs`; without it this
 //! crate is empty, so that the workspace builds where Verilator is missing.
@@ -14,11 +15,14 @@
     reason = "a test harness reports a failed test by panicking"
 )]
 
+pub mod axi_memory;
 mod bits;
 mod dut;
 pub mod field;
 pub mod pipeline;
 pub mod point;
+pub mod scalars;
+pub mod unit;
 
 pub use bits::{concat, extract};
 pub use dut::{Dut, View};

@@ -1,0 +1,119 @@
+//! Runs commands on an execution unit with one AXI master to card memory (`hdl/doc/blocks.md`).
+
+use crate::axi_memory::AxiMemory;
+use crate::{Dut, View, extract};
+
+/// Status codes of `carillon_pkg` (`St..`), without the phase bit.
+pub mod status {
+    /// The command did what it says.
+    pub const SUCCESS: u64 = 0;
+    /// An operand is not below r.
+    pub const BAD_SCALAR: u64 = 1 << 3 | 2;
+    /// Bus error reading card memory.
+    pub const CARD_READ: u64 = 1 << 14 | 3 << 3 | 3;
+    /// Bus error writing card memory.
+    pub const CARD_WRITE: u64 = 1 << 14 | 4 << 3 | 3;
+    /// Ended by `abort_i`.
+    pub const ABORTED: u64 = 1 << 14 | 1 << 3 | 4;
+}
+
+/// The fields of a command that execution units look at; the rest is zero.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Command {
+    /// Opcode; a unit is only given its own.
+    pub opcode: u8,
+    /// Flags of the contract.
+    pub flags: u8,
+    /// log2 of the elements (NTT).
+    pub log2n: u8,
+    /// `op0`..`op6`.
+    pub operands: [u64; 7],
+}
+
+impl Command {
+    fn image(&self) -> Vec<u8> {
+        let word =
+            u64::from(self.opcode) | u64::from(self.flags) << 8 | u64::from(self.log2n) << 32;
+        std::iter::once(word)
+            .chain(self.operands)
+            .flat_map(u64::to_le_bytes)
+            .collect()
+    }
+}
+
+/// What a unit reports (`unit_result_t`), as far as vector units fill it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// One of [`status`].
+    pub status: u64,
+    /// Start to end.
+    pub cycles: u64,
+    /// Butterflies or elements.
+    pub ops: u64,
+}
+
+/// An execution unit and its card memory.
+pub struct Unit {
+    /// Card memory; change it between commands.
+    pub memory: AxiMemory,
+    dut: Dut,
+}
+
+impl Unit {
+    /// The unit `top` in the fast view with `size` bytes of card memory. (The structural view runs
+    /// units as parts of the whole card, `sim/tests`.)
+    #[must_use]
+    pub fn new(top: &str, size: usize) -> Self {
+        Self {
+            memory: AxiMemory::new("mem", size),
+            dut: Dut::new(top, View::Fast),
+        }
+    }
+
+    /// Runs `command` to its end.
+    pub fn run(&mut self, command: &Command) -> Outcome {
+        self.run_aborted(command, u64::MAX)
+    }
+
+    /// Runs `command` and raises `abort_i` after `abort_after` cycles until the end. Panics if the unit
+    /// hangs, or if it leaves anything under way on its bus.
+    pub fn run_aborted(&mut self, command: &Command, abort_after: u64) -> Outcome {
+        /// Longer than any command of the tests takes.
+        const PATIENCE: u64 = 10_000_000;
+
+        let start = self.dut.cycle();
+        self.dut.set("cmd_i", &command.image());
+        self.dut.set_u64("start_i", 1);
+        self.step(abort_after == 0);
+        self.dut.set_u64("start_i", 0);
+        loop {
+            let elapsed = self.dut.cycle() - start;
+            assert!(elapsed < PATIENCE, "{command:?} does not end");
+            if self.dut.get_u64("done_o") == 1 {
+                break;
+            }
+            self.step(elapsed >= abort_after);
+        }
+        let result = self.dut.get("result_o");
+        self.step(false);
+        assert_eq!(self.dut.get_u64("busy_o"), 0, "done means free");
+        assert!(self.memory.idle(), "nothing is left on the bus");
+
+        let field = |offset, width| {
+            extract(&result, offset, width)
+                .iter()
+                .rev()
+                .fold(0u64, |value, byte| value << 8 | u64::from(*byte))
+        };
+        Outcome {
+            cycles: field(0, 32),
+            ops: field(32, 32),
+            status: field(192, 15),
+        }
+    }
+
+    fn step(&mut self, abort: bool) {
+        self.dut.set_u64("abort_i", abort.into());
+        self.memory.step(&mut self.dut);
+    }
+}
