@@ -8,8 +8,8 @@ module ntt_control
   import carillon_pkg::*;
   import ntt_pkg::*;
 (
-  input  logic clk_i,
-  input  logic rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit (hdl/doc/blocks.md)
   input  logic         start_i,
@@ -20,13 +20,13 @@ module ntt_control
   output unit_result_t result_o,
 
   // Streams: reads and writes of one pass start together
-  output logic            stream_start_o,
-  output logic [3:0]      stream_use_o,      // readers 0 and 1, writers 0 and 1
-  output stream_request_t stream_o[4],
-  output logic            flush_o,
-  input  logic            stream_busy_i,     // any of the four
-  input  logic            read_error_i,
-  input  logic            write_error_i,
+  output logic                  stream_start_o,
+  output logic            [3:0] stream_use_o,       // readers 0 and 1, writers 0 and 1
+  output stream_request_t       stream_o      [4],
+  output logic                  flush_o,
+  input  logic                  stream_busy_i,      // any of the four
+  input  logic                  read_error_i,
+  input  logic                  write_error_i,
 
   // Datapath
   output logic  start_o,   // first pass of a command
@@ -48,13 +48,13 @@ module ntt_control
   state_e state_q;
 
   // ---- Command and pass ----
-  log2_t log2n_q, left_q;    // size; passes left, this one included
-  log2_t log2s_q;            // butterfly distance in the strided order
-  logic  first_q, inverse_q, coset_q, single_q;
+  log2_t log2n_q, left_q;  // size; passes left, this one included
+  log2_t log2s_q;  // butterfly distance in the strided order
+  logic first_q, inverse_q, coset_q, single_q;
   addr_t from_q, destination_q, scratch_q, to;
-  logic  pass_done;
+  logic pass_done;
   logic [31:0] cycles_q, ops_q;
-  status_t     status_q;
+  status_t status_q;
 
   // Destination and scratch by turns, so that the last pass ends in the destination.
   assign to = left_q[0] ? destination_q : scratch_q;
@@ -126,8 +126,8 @@ module ntt_control
           end
         end
         StateDrain: if (!stream_busy_i && !busy_i) state_q <= StateDone;
-        StateDone: state_q <= StateIdle;
-        default: state_q <= StateIdle;
+        StateDone:  state_q <= StateIdle;
+        default:    state_q <= StateIdle;
       endcase
     end
   end
@@ -152,10 +152,10 @@ module ntt_control
   // The halves i and i + n/2 are read by the inverse and written by the forward;
   // q + 2 s p and q + 2 s p + s are written by the inverse and read by the forward.
   localparam log2_t ElementLog2 = log2_t'($clog2(BeatBytes) - 1);
-  layout_e         halves_layout, strided_layout;
+  layout_e halves_layout, strided_layout;
   stream_request_t halves[2], strided[2];
-  addr_t           halves_at, strided_at;
-  logic [31:0]     beats;    // of the whole buffer
+  addr_t halves_at, strided_at;
+  logic [31:0] beats;  // of the whole buffer
 
   function automatic stream_request_t sequential(addr_t at, logic [31:0] count);
     return '{addr: at, block_beats: count, stride_beats: count, blocks: 32'd1};
@@ -185,12 +185,12 @@ module ntt_control
     if (strided_layout != LayoutSplit) strided[0] = sequential(strided_at, beats);
 
     pass_o = '{
-        inverse: inverse_q,
-        single: single_q,
-        log2s: log2s_q,
-        read: inverse_q ? halves_layout : strided_layout,
-        write: inverse_q ? strided_layout : halves_layout,
-        run_log2: run_log2_t'(log2s_q - log2_t'(1))
+      inverse: inverse_q,
+      single: single_q,
+      log2s: log2s_q,
+      read: inverse_q ? halves_layout : strided_layout,
+      write: inverse_q ? strided_layout : halves_layout,
+      run_log2: run_log2_t'(log2s_q - log2_t'(1))
     };
     for (int unsigned i = 0; i < 2; i++) begin
       stream_o[i]   = inverse_q ? halves[i] : strided[i];

@@ -9,19 +9,19 @@ module ntt_datapath
   import fr_arith_pkg::*;
   import ntt_pkg::*;
 (
-  input  logic  clk_i,
-  input  logic  rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Control
-  input  logic  start_i,             // a transform starts: the twiddles of all its passes
-  input  log2_t log2n_i,             // held, as is coset_i
+  input  logic  start_i,       // a transform starts: the twiddles of all its passes
+  input  log2_t log2n_i,       // held, as is coset_i
   input  logic  coset_i,
   input  logic  pass_start_i,
   input  pass_t pass_i,
-  input  logic  stop_i,              // issue nothing more, drop what waits
-  output logic  busy_o,              // something is in a pipeline, or twiddles are to come
-  output logic  issued_o,            // a butterfly was issued
-  output logic  bad_o,               // one of its operands is not an element
+  input  logic  stop_i,        // issue nothing more, drop what waits
+  output logic  busy_o,        // something is in a pipeline, or twiddles are to come
+  output logic  issued_o,      // a butterfly was issued
+  output logic  bad_o,         // one of its operands is not an element
 
   // Streams
   input  logic  read_valid_i [2],
@@ -33,7 +33,7 @@ module ntt_datapath
 );
   logic operands_valid, twiddle_valid, twiddle_busy, room, issue, last_of_twiddle;
   fr_image_t a, b;
-  fr_t twiddle;
+  fr_t  twiddle;
 
   // Nothing of a pass or of an ended command is left for the next.
   logic clear;

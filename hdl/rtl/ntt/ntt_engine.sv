@@ -12,8 +12,8 @@ module ntt_engine
   parameter int unsigned ReadFifoLog2 = 7,      // beats in flight: covers the memory's latency
   parameter int unsigned MaxBurst     = 16      // beats
 ) (
-  input  logic clk_i,
-  input  logic rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit (hdl/doc/blocks.md)
   input  logic         start_i,
@@ -44,10 +44,10 @@ module ntt_engine
   localparam int unsigned WriteFifoLog2 = $clog2(2 * MaxBurst);
 
   logic stream_start, flush, start, stop, coset, datapath_busy, issued, bad;
-  log2_t log2n;
-  pass_t pass;
-  logic [3:0] stream_use;
-  stream_request_t stream[4];
+  log2_t                 log2n;
+  pass_t                 pass;
+  logic            [3:0] stream_use;
+  stream_request_t       stream     [4];
   logic [1:0] read_busy, read_error, write_busy, write_error;
 
   logic read_valid[2], read_ready[2], write_valid[2], write_ready[2];

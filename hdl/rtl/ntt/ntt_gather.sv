@@ -8,12 +8,12 @@ module ntt_gather
   import fr_arith_pkg::*;
   import ntt_pkg::*;
 (
-  input  logic  clk_i,
-  input  logic  rst_ni,
-  input  logic  clear_i,             // drop everything
-  input  layout_e   layout_i,
-  input  logic      single_i,
-  input  run_log2_t run_log2_i,
+  input logic      clk_i,
+  input logic      rst_ni,
+  input logic      clear_i,    // drop everything
+  input layout_e   layout_i,
+  input logic      single_i,
+  input run_log2_t run_log2_i,
 
   input  logic  beat_valid_i[2],
   output logic  beat_ready_o[2],

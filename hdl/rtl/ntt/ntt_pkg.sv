@@ -34,8 +34,8 @@ package ntt_pkg;
   // What one pass asks of the datapath. Constant while the pass runs.
   typedef struct packed {
     logic      inverse;
-    logic      single;      // n = 1: the element is copied, as a + t 0 (inverse is 0)
-    log2_t     log2s;       // a twiddle serves 2^log2s butterflies
+    logic      single;    // n = 1: the element is copied, as a + t 0 (inverse is 0)
+    log2_t     log2s;     // a twiddle serves 2^log2s butterflies
     layout_e   read;
     layout_e   write;
     run_log2_t run_log2;  // beats of a run when a layout is LayoutMerged

@@ -11,19 +11,19 @@ module ntt_scatter
   import fr_arith_pkg::*;
   import ntt_pkg::*;
 (
-  input  logic  clk_i,
-  input  logic  rst_ni,
-  input  logic  clear_i,             // drop everything
-  input  layout_e   layout_i,
-  input  logic      single_i,
-  input  run_log2_t run_log2_i,
+  input logic      clk_i,
+  input logic      rst_ni,
+  input logic      clear_i,    // drop everything
+  input layout_e   layout_i,
+  input logic      single_i,
+  input run_log2_t run_log2_i,
 
-  output logic  room_o,           // the results of one more butterfly have a place
-  input  logic  issue_i,          // and it is issued
+  output logic room_o,  // the results of one more butterfly have a place
+  input  logic issue_i, // and it is issued
 
-  input  logic  valid_i,
-  input  fr_t   u_i,
-  input  fr_t   v_i,
+  input logic valid_i,
+  input fr_t  u_i,
+  input fr_t  v_i,
 
   output logic  beat_valid_o[2],
   input  logic  beat_ready_i[2],
@@ -108,7 +108,7 @@ module ntt_scatter
 
   // ---- Beats to the streams ----
   logic [MergeLog2:0] beats_q;  // given to a merged stream
-  logic second_run;
+  logic               second_run;
 
   assign second_run      = merged && beats_q[run_log2_i];
   assign beat_valid_o[0] = second_run ? head_valid[1] : head_valid[0];

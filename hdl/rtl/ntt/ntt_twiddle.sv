@@ -21,8 +21,8 @@ module ntt_twiddle
   import ntt_pkg::*;
   import ntt_constants_pkg::*;
 (
-  input  logic  clk_i,
-  input  logic  rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // All passes of one transform: s = 1, 2, .., n/2 (inverse), n/2, .., 1 (forward).
   input  logic  start_i,
@@ -32,9 +32,9 @@ module ntt_twiddle
   input  logic  stop_i,     // issue nothing more; what is left is dropped at the next start
   output logic  busy_o,
 
-  output logic  valid_o,
-  input  logic  ready_i,
-  output fr_t   twiddle_o
+  output logic valid_o,
+  input  logic ready_i,
+  output fr_t  twiddle_o
 );
   // Issue register and product: cycles from reading an operand to writing the result.
   localparam int unsigned Latency = FrMulLatency + 1;
@@ -52,13 +52,13 @@ module ntt_twiddle
   // Absolute positions in the ring: next to issue, to be written, to be taken.
   pointer_t issue_q, done_q, take_q;
 
-  logic                 active_q;
-  log2_t                log2m_q;
-  logic [$clog2(TwoAdicity)-1:0] log2s;
+  logic                           active_q;
+  log2_t                          log2m_q;
+  logic  [$clog2(TwoAdicity)-1:0] log2s;
   logic [IndexBits-1:0] index_q, next_index;
-  logic                 first;             // t_0 of a pass
-  log2_t                level_q;           // log2 of h
-  logic                 last_of_pass, last_pass;
+  logic  first;  // t_0 of a pass
+  log2_t level_q;  // log2 of h
+  logic last_of_pass, last_pass;
 
   assign log2s        = $bits(log2s)'(log2n_i - log2m_q);
   assign first        = (index_q == '0);
@@ -68,7 +68,7 @@ module ntt_twiddle
 
   // ---- Issue ----
   pointer_t reach, in_flight;
-  logic     issue, operand_ready, room;
+  logic issue, operand_ready, room;
 
   assign reach         = pointer_t'(1) << level_q;
   assign in_flight     = issue_q - done_q;
@@ -107,10 +107,10 @@ module ntt_twiddle
   end
 
   // ---- Product ----
-  logic     operand_valid_q, product_valid;
-  fr_t      operand_q, factor_q, product;
-  logic [RingLog2-1:0] source;
-  log2_t    factor_log2;
+  logic operand_valid_q, product_valid;
+  fr_t operand_q, factor_q, product;
+  logic  [RingLog2-1:0] source;
+  log2_t                factor_log2;
 
   assign source      = RingLog2'(issue_q - reach);
   assign factor_log2 = log2m_q - level_q;

@@ -7,7 +7,7 @@
 // undefined. Used by ntt_butterfly and quotient_pipe.
 module delay_memory #(
   parameter int unsigned Width = 1,
-  parameter int unsigned Delay = 2  // cycles, at least 2
+  parameter int unsigned Delay = 2   // cycles, at least 2
 ) (
   input  logic             clk_i,
   input  logic             rst_ni,
@@ -20,7 +20,7 @@ module delay_memory #(
   localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
   localparam logic [SlotBits-1:0] LastSlot = SlotBits'(Slots - 1);
 
-  logic [Width-1:0]    data_q [Slots];
+  logic [   Width-1:0] data_q [Slots];
   logic [SlotBits-1:0] slot_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

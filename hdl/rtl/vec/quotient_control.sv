@@ -7,8 +7,8 @@ module quotient_control
   import carillon_pkg::*;
   import fr_arith_pkg::*;
 (
-  input  logic clk_i,
-  input  logic rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit (hdl/doc/blocks.md); cmd_i is held until done
   input  logic         start_i,
@@ -52,9 +52,9 @@ module quotient_control
   state_e state_q;
 
   logic [31:0] cycles_q, ops_q;
-  status_t     status_q, trouble;
-  logic        troubled, bad_z, z_taken_q;
-  fr_image_t   z;
+  status_t status_q, trouble;
+  logic troubled, bad_z, z_taken_q;
+  fr_image_t z;
 
   assign z     = fetch_beat_i[FrImageBits-1:0];
   assign bad_z = fetch_ready_o && fetch_valid_i && !fr_is_canonical(z);
@@ -98,7 +98,7 @@ module quotient_control
             state_q <= StateStart;
           end
         end
-        StateStart: state_q <= StateRun;
+        StateStart:      state_q <= StateRun;
         StateRun: begin
           if (troubled) begin
             state_q  <= StateDrain;
@@ -107,9 +107,9 @@ module quotient_control
             state_q <= StateDone;
           end
         end
-        StateDrain: if (!stream_busy_i && !busy_i) state_q <= StateDone;
-        StateDone: state_q <= StateIdle;
-        default: state_q <= StateIdle;
+        StateDrain:      if (!stream_busy_i && !busy_i) state_q <= StateDone;
+        StateDone:       state_q <= StateIdle;
+        default:         state_q <= StateIdle;
       endcase
     end
   end

@@ -7,25 +7,25 @@ module quotient_datapath
   import carillon_pkg::*;
   import fr_arith_pkg::*;
 (
-  input  logic        clk_i,
-  input  logic        rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Control
   input  logic        start_i,
-  input  logic [31:0] count_i,        // elements; sampled with start_i
-  input  fr_t         z_i,            // held until the last result was taken
-  input  logic        stop_i,         // issue nothing more, drop what waits
-  output logic        busy_o,         // something is in the pipeline
-  output logic        issued_o,       // an element was issued
-  output logic        bad_o,          // one of its operands is not an element
+  input  logic [31:0] count_i,   // elements; sampled with start_i
+  input  fr_t         z_i,       // held until the last result was taken
+  input  logic        stop_i,    // issue nothing more, drop what waits
+  output logic        busy_o,    // something is in the pipeline
+  output logic        issued_o,  // an element was issued
+  output logic        bad_o,     // one of its operands is not an element
 
   // Streams a, b, c and the result
-  input  logic        read_valid_i[3],
-  output logic        read_ready_o[3],
-  input  beat_t       read_beat_i [3],
-  output logic        write_valid_o,
-  input  logic        write_ready_i,
-  output beat_t       write_beat_o
+  input  logic  read_valid_i [3],
+  output logic  read_ready_o [3],
+  input  beat_t read_beat_i  [3],
+  output logic  write_valid_o,
+  input  logic  write_ready_i,
+  output beat_t write_beat_o
 );
   // Operand register, two products and the difference between them.
   localparam int unsigned Latency = 2 * FrMulLatency + 2;
@@ -35,9 +35,9 @@ module quotient_datapath
 
   // ---- Issue: the two lanes of a beat in turn ----
   logic all_valid, room, issue, lane_q;
-  logic [31:0] left_q;
-  logic padding;         // the last beat's second lane when the count is odd
-  count_t reserved_q;    // beats promised a place in the output FIFO
+  logic   [31:0] left_q;
+  logic          padding;  // the last beat's second lane when the count is odd
+  count_t        reserved_q;  // beats promised a place in the output FIFO
 
   assign all_valid = read_valid_i[0] && read_valid_i[1] && read_valid_i[2];
   assign room      = lane_q || !reserved_q[FifoLog2];
@@ -93,7 +93,7 @@ module quotient_datapath
 
   // ---- Arithmetic ----
   logic result_valid;
-  fr_t result;
+  fr_t  result;
 
   quotient_pipe u_pipe (
     .clk_i,

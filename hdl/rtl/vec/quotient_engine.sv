@@ -13,8 +13,8 @@ module quotient_engine
   parameter int unsigned ReadFifoLog2 = 6,      // beats in flight per vector
   parameter int unsigned MaxBurst     = 16      // beats
 ) (
-  input  logic clk_i,
-  input  logic rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit (hdl/doc/blocks.md)
   input  logic         start_i,
@@ -56,7 +56,7 @@ module quotient_engine
   logic write_valid, write_ready;
 
   axi_ax_t ar[Sources];
-  axi_r_t r[Sources];
+  axi_r_t  r [Sources];
   logic ar_valid[Sources], ar_ready[Sources], r_valid[Sources], r_ready[Sources];
 
   quotient_control u_control (
