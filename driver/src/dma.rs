@@ -155,7 +155,8 @@ impl DmaPool {
             .unwrap_or_else(PoisonError::into_inner);
         let mut all = true;
         chunks.retain(|chunk| match self.inner.transport.unmap(chunk.iova) {
-            Ok(()) => false,
+            // A card that has left the bus reaches nothing either.
+            Ok(()) | Err(TransportError::Gone { .. }) => false,
             Err(e) => {
                 tracing::error!(error = %e, iova = chunk.iova, "cannot unmap DMA memory");
                 all = false;
@@ -174,8 +175,11 @@ impl Drop for PoolInner {
             .unwrap_or_else(PoisonError::into_inner)
             .drain(..)
         {
-            if let Err(e) = self.transport.unmap(chunk.iova) {
-                tracing::warn!(error = %e, iova = chunk.iova, "cannot unmap DMA memory");
+            match self.transport.unmap(chunk.iova) {
+                Ok(()) | Err(TransportError::Gone { .. }) => {}
+                Err(e) => {
+                    tracing::warn!(error = %e, iova = chunk.iova, "cannot unmap DMA memory");
+                }
             }
         }
     }

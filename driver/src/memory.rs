@@ -166,7 +166,7 @@ impl HostMemory {
 
     fn word(&self, offset: usize) -> Result<&AtomicU64, MemoryError> {
         self.check(offset, 8)?;
-        if offset % 8 != 0 {
+        if !offset.is_multiple_of(8) {
             return Err(MemoryError::Range {
                 offset,
                 bytes: 8,

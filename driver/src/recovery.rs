@@ -83,11 +83,9 @@ impl Worker {
             Cause::Gone => false,
             Cause::Fatal { .. } | Cause::ForeignReset => self.function_reset(&cause).await.is_ok(),
             Cause::Overdue { waited } => {
-                self.abort_overdue(index, *waited).await || self.from_queue_up(index, &cause).await
+                self.abort_overdue(index, *waited).await || self.escalate(index, &cause).await
             }
-            Cause::Protocol(_) | Cause::QueueError { .. } => {
-                self.from_queue_up(index, &cause).await
-            }
+            Cause::Protocol(_) | Cause::QueueError { .. } => self.escalate(index, &cause).await,
         };
         if repaired {
             self.shared.health.send_replace(Health::Ready);
@@ -97,7 +95,7 @@ impl Worker {
         repaired
     }
 
-    async fn from_queue_up(&mut self, index: usize, cause: &Cause) -> bool {
+    async fn escalate(&mut self, index: usize, cause: &Cause) -> bool {
         self.queue_restart(index, cause).await.is_ok()
             || self.controller_reset(index, cause).await.is_ok()
             || self.function_reset(cause).await.is_ok()

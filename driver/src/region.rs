@@ -142,7 +142,7 @@ impl CardRegion {
             bytes,
             len: self.len,
         };
-        if offset % GRANULE != 0 || bytes == 0 {
+        if !offset.is_multiple_of(GRANULE) || bytes == 0 {
             return Err(bad);
         }
         match round_up(bytes).and_then(|len| Some((len, offset.checked_add(len)?))) {

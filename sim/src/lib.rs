@@ -1,5 +1,6 @@
 //! `carillon-sim`: simulated Carillon cards behind the driver's `Transport`.
 
 pub mod memory;
+pub mod model;
 #[cfg(feature = "rtl")]
 pub mod rtl;

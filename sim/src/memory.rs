@@ -7,7 +7,8 @@
 //! `crate::rtl`) use both, so that the same faults hit them in the same way.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use carillon_driver::memory::{HostMemory, PAGE};
 use carillon_driver::transport::{Direction, TransportError};
@@ -38,20 +39,63 @@ struct Table {
     next: u64,
 }
 
-/// The host memory that a simulated card can reach, by I/O address.
+/// What an injected fault makes of an access of the card to host memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It happens as always.
+    Pass,
+    /// A bus error.
+    Fail,
+    /// It looks to the card as if it had happened, but has not (writes).
+    Lose,
+}
+
+/// An access of the card to host memory, as an injected fault sees it.
 #[derive(Debug)]
+pub enum DmaAccess<'a> {
+    /// The card reads this many bytes.
+    Read {
+        /// I/O address.
+        address: u64,
+        /// Bytes.
+        bytes: usize,
+    },
+    /// The card writes these bytes, which may be changed on the way.
+    Write {
+        /// I/O address.
+        address: u64,
+        /// The data. Completions are the only writes of 32 bytes.
+        data: &'a mut Vec<u8>,
+    },
+}
+
+/// Judges every access of the card to host memory.
+pub type DmaFault = Box<dyn FnMut(DmaAccess<'_>) -> Verdict + Send>;
+
+/// The host memory that a simulated card can reach, by I/O address.
 pub struct DmaSpace {
     table: RwLock<Table>,
+    fault: Mutex<Option<DmaFault>>,
 }
 
 impl Default for DmaSpace {
     fn default() -> Self {
+        let table = Table {
+            mappings: BTreeMap::new(),
+            next: FIRST_IOVA,
+        };
         Self {
-            table: RwLock::new(Table {
-                mappings: BTreeMap::new(),
-                next: FIRST_IOVA,
-            }),
+            table: RwLock::new(table),
+            fault: Mutex::new(None),
         }
+    }
+}
+
+impl fmt::Debug for DmaSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DmaSpace")
+            .field("mapped", &self.mapped())
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,6 +139,11 @@ impl DmaSpace {
             .ok_or(TransportError::NotMapped { iova })
     }
 
+    /// Injects a fault from now on; `None` heals it.
+    pub fn inject(&self, fault: Option<DmaFault>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
     /// Mappings there are now.
     pub fn mapped(&self) -> usize {
         self.table
@@ -129,6 +178,18 @@ impl DmaSpace {
     /// [`BusError`] outside any mapping or where the card may not read; `out`
     /// is then unchanged.
     pub fn read(&self, address: u64, out: &mut [u8]) -> Result<(), BusError> {
+        if let Some(fault) = self
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+            && fault(DmaAccess::Read {
+                address,
+                bytes: out.len(),
+            }) != Verdict::Pass
+        {
+            return Err(BusError { address });
+        }
         self.with(address, Direction::card_may_read, |m, at| {
             m.read(at, out).ok()
         })
@@ -140,9 +201,53 @@ impl DmaSpace {
     /// [`BusError`] outside any mapping or where the card may not write;
     /// nothing is then written.
     pub fn write(&self, address: u64, data: &[u8]) -> Result<(), BusError> {
+        if let Some(fault) = self
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+        {
+            let mut data = data.to_vec();
+            return match fault(DmaAccess::Write {
+                address,
+                data: &mut data,
+            }) {
+                Verdict::Pass => self.put(address, &data),
+                Verdict::Fail => Err(BusError { address }),
+                Verdict::Lose => Ok(()),
+            };
+        }
+        self.put(address, data)
+    }
+
+    fn put(&self, address: u64, data: &[u8]) -> Result<(), BusError> {
         self.with(address, Direction::card_may_write, |m, at| {
             m.write(at, data).ok()
         })
+    }
+}
+
+/// Card memory that answers with a bus error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFault {
+    /// First byte.
+    pub address: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Reads fail.
+    pub reads: bool,
+    /// Writes fail and have no effect.
+    pub writes: bool,
+}
+
+impl MemoryFault {
+    /// Whether an access of `bytes` bytes at `address` fails.
+    #[must_use]
+    pub fn hits(&self, address: u64, bytes: u64, write: bool) -> bool {
+        let concerned = if write { self.writes } else { self.reads };
+        concerned
+            && address < self.address.saturating_add(self.bytes)
+            && self.address < address.saturating_add(bytes)
     }
 }
 

@@ -1,0 +1,348 @@
+//! What each command does to host and card memory, and how it ends.
+//!
+//! One function per command; the queue's thread (`queue.rs`) calls
+//! [`execute`] and posts the [`Outcome`]. Long commands ask between pieces
+//! whether they were aborted.
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use blst::blst_fr;
+use carillon_driver::command::{
+    BEAT, Command, FR_BYTES, G1_BYTES, IDENTITY_BYTES, NttKind, RawCommand, SGL_ENTRY_BYTES,
+};
+use carillon_driver::registers as reg;
+use carillon_driver::status::StatusCode;
+
+use super::arith::{self, BadData, MsmSum};
+use super::counters::Counter;
+use super::{Core, IO_QUEUES, validate::validate};
+
+/// How a command ended, as far as the model knows: it does not simulate time,
+/// so cycles, bubbles and MSM additions are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub status: StatusCode,
+    pub ops: u32,
+    pub detail: u32,
+}
+
+impl From<StatusCode> for Outcome {
+    fn from(status: StatusCode) -> Self {
+        Self {
+            status,
+            ops: 0,
+            detail: 0,
+        }
+    }
+}
+
+fn success(ops: u64) -> Outcome {
+    let ops = u32::try_from(ops).unwrap_or(u32::MAX);
+    Outcome {
+        status: StatusCode::Success,
+        ops,
+        detail: 0,
+    }
+}
+
+/// Bytes moved, and terms summed, between two looks at the abort flag.
+const MOVE_PIECE: u64 = 1 << 16;
+const MSM_PIECE: usize = 1 << 15;
+
+/// One command on one queue.
+pub(super) struct Job<'a> {
+    pub core: &'a Core,
+    pub abort: &'a AtomicBool,
+    pub admin: bool,
+}
+
+/// Checks the command and runs it.
+pub(super) fn execute(job: &Job<'_>, raw: &RawCommand) -> Outcome {
+    let command = match validate(raw, job.admin, &job.core.options) {
+        Ok(command) => command,
+        Err(status) => return status.into(),
+    };
+    let result = match command {
+        Command::Identify { page } => job.identify(page),
+        Command::Abort { queue, cid } => Ok(job.abort_command(queue, cid)),
+        Command::Write {
+            host,
+            card,
+            bytes,
+            list,
+        } => job.transfer(host, card, bytes, list, true),
+        Command::Read {
+            host,
+            card,
+            bytes,
+            list,
+        } => job.transfer(host, card, bytes, list, false),
+        Command::MsmG1 {
+            bases,
+            scalars,
+            n,
+            result,
+            ..
+        } => job.msm(bases, scalars, n, result),
+        Command::Ntt {
+            source,
+            destination,
+            log2n,
+            kind,
+            ..
+        } => job.ntt(source, destination, log2n, kind),
+        Command::Quotient {
+            a,
+            b,
+            c,
+            destination,
+            n,
+            z,
+        } => job.quotient([a, b, c], destination, n, z),
+    };
+    result.unwrap_or_else(Outcome::from)
+}
+
+impl Job<'_> {
+    fn go_on(&self) -> Result<(), StatusCode> {
+        if self.abort.load(Ordering::Acquire) {
+            Err(StatusCode::Aborted)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn count(&self, counter: Counter, n: u64) {
+        self.core.counters.add(counter, n);
+    }
+
+    /// A copy of card memory.
+    fn card_read(&self, address: u64, bytes: u64) -> Result<Vec<u8>, StatusCode> {
+        let copy = self.card_copy(address, bytes)?;
+        self.count(Counter::CardRead, bytes);
+        Ok(copy)
+    }
+
+    /// The same, not yet counted.
+    fn card_copy(&self, address: u64, bytes: u64) -> Result<Vec<u8>, StatusCode> {
+        let memory = self
+            .core
+            .memory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if memory.faulty(address, bytes, false) {
+            return Err(StatusCode::CardRead);
+        }
+        let slice = memory
+            .card
+            .slice(address, bytes as usize)
+            .map_err(|_| StatusCode::CardRead)?;
+        Ok(slice.to_vec())
+    }
+
+    fn card_write(&self, address: u64, data: &[u8]) -> Result<(), StatusCode> {
+        let mut memory = self
+            .core
+            .memory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if memory.faulty(address, data.len() as u64, true) {
+            return Err(StatusCode::CardWrite);
+        }
+        let slice = memory
+            .card
+            .slice_mut(address, data.len())
+            .map_err(|_| StatusCode::CardWrite)?;
+        slice.copy_from_slice(data);
+        self.count(Counter::CardWritten, data.len() as u64);
+        Ok(())
+    }
+
+    /// Writes results, with zeros up to the end of the last beat.
+    fn card_write_padded(&self, address: u64, mut data: Vec<u8>) -> Result<(), StatusCode> {
+        data.resize(data.len().next_multiple_of(BEAT as usize), 0);
+        self.card_write(address, &data)
+    }
+
+    fn host_read(&self, address: u64, out: &mut [u8]) -> Result<(), StatusCode> {
+        self.core
+            .dma
+            .read(address, out)
+            .map_err(|_| StatusCode::HostRead)?;
+        self.count(Counter::HostRead, out.len() as u64);
+        Ok(())
+    }
+
+    fn host_write(&self, address: u64, data: &[u8]) -> Result<(), StatusCode> {
+        self.core
+            .dma
+            .write(address, data)
+            .map_err(|_| StatusCode::HostWrite)?;
+        self.count(Counter::HostWritten, data.len() as u64);
+        Ok(())
+    }
+
+    fn identify(&self, page: u64) -> Result<Outcome, StatusCode> {
+        let o = &self.core.options;
+        let mut data = Vec::with_capacity(IDENTITY_BYTES);
+        data.extend_from_slice(b"CARILLON");
+        data.extend_from_slice(&reg::version::RESET.to_le_bytes());
+        data.extend_from_slice(&o.configuration.to_le_bytes());
+        data.extend_from_slice(&o.rdl_hash.to_le_bytes());
+        data.extend_from_slice(&o.memory_bytes.to_le_bytes());
+        data.extend_from_slice(&[IO_QUEUES, o.max_log2_depth, o.msm_max_window_bits]);
+        data.extend_from_slice(&[
+            o.msm_windows,
+            o.msm_adders,
+            o.ntt_max_log2n,
+            o.ntt_butterflies,
+        ]);
+        data.resize(IDENTITY_BYTES, 0);
+        self.host_write(page, &data)?;
+        Ok(success(0))
+    }
+
+    fn abort_command(&self, queue: u16, cid: u16) -> Outcome {
+        let found = self.core.abort(queue, cid);
+        Outcome {
+            status: StatusCode::Success,
+            ops: 0,
+            detail: found.into(),
+        }
+    }
+
+    fn transfer(
+        &self,
+        host: u64,
+        card: u64,
+        bytes: u64,
+        list: bool,
+        write: bool,
+    ) -> Result<Outcome, StatusCode> {
+        if !list {
+            self.segment(host, card, bytes, write)?;
+            return Ok(success(bytes / BEAT));
+        }
+        let (mut entry_at, mut card_at, mut left) = (host, card, bytes);
+        let mut beat = [0; BEAT as usize];
+        while left > 0 {
+            // The card reads the list beat by beat.
+            let within = (entry_at % BEAT) as usize;
+            if within == 0 {
+                self.host_read(entry_at, &mut beat)?;
+            }
+            let word = |at: usize| {
+                let mut b = [0; 8];
+                b.copy_from_slice(&beat[at..at + 8]);
+                u64::from_le_bytes(b)
+            };
+            let (address, length) = (word(within), word(within + 8));
+            if length == 0 || length % BEAT != 0 || length > left {
+                return Err(StatusCode::InvalidLength);
+            }
+            if address % BEAT != 0 {
+                return Err(StatusCode::Misaligned);
+            }
+            self.segment(address, card_at, length, write)?;
+            card_at += length;
+            left -= length;
+            entry_at = entry_at.wrapping_add(SGL_ENTRY_BYTES as u64);
+        }
+        Ok(success(bytes / BEAT))
+    }
+
+    fn segment(&self, host: u64, card: u64, bytes: u64, write: bool) -> Result<(), StatusCode> {
+        let mut done = 0;
+        while done < bytes {
+            self.go_on()?;
+            let piece = (bytes - done).min(MOVE_PIECE);
+            let at = host.wrapping_add(done);
+            if write {
+                let mut data = vec![0; piece as usize];
+                self.host_read(at, &mut data)?;
+                self.card_write(card + done, &data)?;
+            } else {
+                let data = self.card_read(card + done, piece)?;
+                self.host_write(at, &data)?;
+            }
+            done += piece;
+        }
+        Ok(())
+    }
+
+    fn msm(&self, bases: u64, scalars: u64, n: u64, result: u64) -> Result<Outcome, StatusCode> {
+        let points = self.card_copy(bases, n * G1_BYTES)?;
+        let scalars = self.card_copy(scalars, n * FR_BYTES)?;
+        match arith::check_msm(&points, &scalars) {
+            Ok(()) => {}
+            Err(BadData::Scalar(i)) => return Ok(bad(StatusCode::BadScalar, i)),
+            Err(BadData::Point(i)) => return Ok(bad(StatusCode::BadPoint, i)),
+        }
+        let mut sum = MsmSum::new();
+        let pieces = points
+            .chunks(MSM_PIECE * G1_BYTES as usize)
+            .zip(scalars.chunks(MSM_PIECE * FR_BYTES as usize));
+        for (points, scalars) in pieces {
+            self.go_on()?;
+            sum.add(points, scalars);
+            // Counted piece by piece: the driver's sign of life.
+            self.count(Counter::CardRead, (points.len() + scalars.len()) as u64);
+        }
+        self.card_write(result, &sum.result())?;
+        Ok(success(0))
+    }
+
+    fn elements(&self, address: u64, n: u64) -> Result<Vec<blst_fr>, StatusCode> {
+        let images = self.card_read(address, n * FR_BYTES)?;
+        arith::scalars(&images).map_err(|_| StatusCode::BadScalar)
+    }
+
+    fn ntt(
+        &self,
+        source: u64,
+        destination: u64,
+        log2n: u8,
+        kind: NttKind,
+    ) -> Result<Outcome, StatusCode> {
+        let mut values = self.elements(source, 1 << log2n)?;
+        let mut butterflies = 0;
+        let whole = arith::ntt(&mut values, log2n, kind, |n| {
+            butterflies += n;
+            self.count(Counter::Butterflies, n);
+            self.go_on().is_ok()
+        });
+        if !whole {
+            return Err(StatusCode::Aborted);
+        }
+        self.card_write_padded(destination, arith::images(&values))?;
+        Ok(success(butterflies))
+    }
+
+    fn quotient(
+        &self,
+        [a, b, c]: [u64; 3],
+        destination: u64,
+        n: u64,
+        z: u64,
+    ) -> Result<Outcome, StatusCode> {
+        // Bus errors come before data, so all is read before anything is judged.
+        let z = self.card_read(z, FR_BYTES)?;
+        let [a, b, c] = [a, b, c].map(|address| self.card_read(address, n * FR_BYTES));
+        let (a, b, c) = (a?, b?, c?);
+        self.go_on()?;
+        let decode = |images: &[u8]| arith::scalars(images).map_err(|_| StatusCode::BadScalar);
+        let (z, a, b, c) = (decode(&z)?, decode(&a)?, decode(&b)?, decode(&c)?);
+        let z = z.first().copied().ok_or(StatusCode::Internal)?;
+        self.card_write_padded(destination, arith::images(&arith::quotient(&a, &b, &c, z)))?;
+        Ok(success(n))
+    }
+}
+
+fn bad(status: StatusCode, index: u64) -> Outcome {
+    Outcome {
+        status,
+        ops: 0,
+        detail: u32::try_from(index).unwrap_or(u32::MAX),
+    }
+}

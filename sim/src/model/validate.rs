@@ -1,0 +1,155 @@
+//! The checks that a command passes before it runs (contract, "Status"), in the
+//! order of the contract's table: opcode, field, length, alignment, range,
+//! overlap. Pure; the gateware's counterpart is `hdl/rtl/queue/queue_check.sv`.
+
+use carillon_driver::command::{
+    BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, Opcode, RawCommand,
+};
+use carillon_driver::status::StatusCode;
+
+use super::ModelOptions;
+
+/// Largest count of elements.
+const MAX_ELEMENTS: u64 = u32::MAX as u64;
+
+/// The command in `raw`, if it may run on this queue of this card.
+///
+/// # Errors
+/// The first status of the contract's order that applies.
+pub(super) fn validate(
+    raw: &RawCommand,
+    admin: bool,
+    options: &ModelOptions,
+) -> Result<Command, StatusCode> {
+    let opcode = Opcode::from_code(raw.opcode).ok_or(StatusCode::InvalidOpcode)?;
+    if opcode.is_admin() != admin {
+        return Err(StatusCode::InvalidOpcode);
+    }
+    let beyond = match opcode {
+        Opcode::Ntt => raw.log2n > options.ntt_max_log2n,
+        Opcode::MsmG1 => raw.window_bits > options.msm_max_window_bits,
+        _ => false,
+    };
+    if raw.reserved != 0 || raw.flags & !opcode.allowed_flags() != 0 || beyond {
+        return Err(StatusCode::InvalidField);
+    }
+    let command = Command::decode(raw).ok_or(StatusCode::InvalidOpcode)?;
+    if !length_ok(&command) {
+        return Err(StatusCode::InvalidLength);
+    }
+    if addresses(&command).iter().any(|a| a % BEAT != 0) {
+        return Err(StatusCode::Misaligned);
+    }
+    let ranges = ranges(&command);
+    let inside = |&(start, bytes): &(u64, u64)| {
+        start
+            .checked_add(bytes)
+            .is_some_and(|end| end <= options.memory_bytes)
+    };
+    if !ranges.iter().all(inside) {
+        return Err(StatusCode::OutOfRange);
+    }
+    if opcode == Opcode::Ntt && overlapping(&ranges) {
+        return Err(StatusCode::Overlap);
+    }
+    Ok(command)
+}
+
+fn length_ok(command: &Command) -> bool {
+    match *command {
+        Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
+            bytes != 0 && bytes % BEAT == 0
+        }
+        Command::MsmG1 { n, .. } | Command::Quotient { n, .. } => (1..=MAX_ELEMENTS).contains(&n),
+        Command::Identify { .. } | Command::Abort { .. } | Command::Ntt { .. } => true,
+    }
+}
+
+/// Every host and card address that the command names.
+fn addresses(command: &Command) -> Vec<u64> {
+    match *command {
+        Command::Identify { page } => vec![page],
+        Command::Abort { .. } => vec![],
+        Command::Write { host, card, .. } | Command::Read { host, card, .. } => vec![host, card],
+        Command::MsmG1 {
+            bases,
+            scalars,
+            result,
+            ..
+        } => vec![bases, scalars, result],
+        Command::Ntt {
+            source,
+            destination,
+            scratch,
+            ..
+        } => vec![source, destination, scratch],
+        Command::Quotient {
+            a,
+            b,
+            c,
+            destination,
+            z,
+            ..
+        } => vec![a, b, c, destination, z],
+    }
+}
+
+/// Every range of card memory that the command touches: start and bytes.
+fn ranges(command: &Command) -> Vec<(u64, u64)> {
+    match *command {
+        Command::Identify { .. } | Command::Abort { .. } => vec![],
+        Command::Write { card, bytes, .. } | Command::Read { card, bytes, .. } => {
+            vec![(card, bytes)]
+        }
+        // Counts are at most 2^32 - 1 here, so nothing overflows.
+        Command::MsmG1 {
+            bases,
+            scalars,
+            n,
+            result,
+            ..
+        } => {
+            vec![
+                (bases, n * G1_BYTES),
+                (scalars, n * FR_BYTES),
+                (result, MSM_RESULT_BYTES),
+            ]
+        }
+        Command::Ntt {
+            source,
+            destination,
+            scratch,
+            log2n,
+            ..
+        } => {
+            let bytes = FR_BYTES << log2n.min(48);
+            vec![(source, bytes), (destination, bytes), (scratch, bytes)]
+        }
+        Command::Quotient {
+            a,
+            b,
+            c,
+            destination,
+            n,
+            z,
+        } => {
+            let bytes = n * FR_BYTES;
+            vec![
+                (a, bytes),
+                (b, bytes),
+                (c, bytes),
+                (destination, bytes),
+                (z, FR_BYTES),
+            ]
+        }
+    }
+}
+
+/// Whether any two ranges share a byte.
+fn overlapping(ranges: &[(u64, u64)]) -> bool {
+    ranges.iter().enumerate().any(|(i, &(start, bytes))| {
+        ranges[..i]
+            .iter()
+            .any(|&(s, b)| start < s + b && s < start + bytes)
+    })
+}
