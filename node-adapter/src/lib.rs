@@ -2,10 +2,11 @@
 //! batch, proved by the batch circuit, and settled on Ethereum.
 //!
 //! Data travel one way: user's transfer -> [`sequencer`] -> batch and witness
-//! ([`batch`], [`state`], [`circuit`]) -> proof -> settlement.
+//! ([`batch`], [`state`], [`circuit`]) -> proof -> [`settlement`].
 
 pub mod batch;
 pub mod circuit;
 pub mod crypto;
 pub mod sequencer;
+pub mod settlement;
 pub mod state;

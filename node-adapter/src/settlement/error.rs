@@ -1,0 +1,119 @@
+//! Errors of the settlement module.
+
+use std::time::Duration;
+
+use alloy::primitives::{Address, TxHash};
+
+use super::{AnvilError, MAX_TRANSACTION_GAS, Refusal};
+
+/// Why a settlement did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum SettlementError {
+    /// The local Ethereum node could not be started.
+    #[error(transparent)]
+    Anvil(#[from] AnvilError),
+    /// The address of the Ethereum node is not a URL.
+    #[error(
+        "{url:?} is not the URL of an Ethereum node ({reason}); give one like http://127.0.0.1:8545"
+    )]
+    Url {
+        /// What was given.
+        url: String,
+        /// The parser's reason.
+        reason: String,
+    },
+    /// The verifying key belongs to another circuit.
+    #[error(
+        "the verifying key is for {found} public inputs, the contract takes {expected}: it belongs to another circuit"
+    )]
+    WrongKey {
+        /// Inputs of the key.
+        found: usize,
+        /// Inputs of the contract.
+        expected: usize,
+    },
+    /// The contract refused the call.
+    #[error("{action} was refused by the contract{}: {reason}", in_transaction(.transaction))]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The contract's reason.
+        reason: Refusal,
+        /// The reverted transaction; `None` when the refusal was seen in simulation and nothing was
+        /// sent.
+        transaction: Option<TxHash>,
+    },
+    /// The node answered a request with an error.
+    #[error("the Ethereum node refused {request}: {reason}")]
+    Rpc {
+        /// The JSON-RPC method or step.
+        request: &'static str,
+        /// The node's reason.
+        reason: String,
+    },
+    /// The node did not answer in time.
+    #[error("the Ethereum node did not answer {request} within {}s; is it alive and reachable?", .deadline.as_secs_f32())]
+    NoAnswer {
+        /// The JSON-RPC method or step.
+        request: &'static str,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// The transaction was sent and not mined in time. It may still be mined.
+    #[error(
+        "transaction {transaction} ({action}) was sent but not mined within {}s; it may still be: look it up before sending again",
+        .deadline.as_secs_f32()
+    )]
+    NotMined {
+        /// What was sent.
+        action: &'static str,
+        /// The transaction.
+        transaction: TxHash,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// The transaction needs more gas than Ethereum allows a transaction.
+    #[error(
+        "{action} needs {gas} gas, a transaction may use {MAX_TRANSACTION_GAS} (EIP-7825); settle a smaller batch"
+    )]
+    TooMuchGas {
+        /// What was to be sent.
+        action: &'static str,
+        /// The estimate.
+        gas: u64,
+    },
+    /// The transaction could not be signed.
+    #[error("{action} could not be signed: {reason}")]
+    Signing {
+        /// What was to be sent.
+        action: &'static str,
+        /// The signer's reason.
+        reason: String,
+    },
+    /// No contract of this project stands at the address.
+    #[error(
+        "the contract at {address} does not answer {request} as RollupChain does: {reason}; check the address"
+    )]
+    NotOurContract {
+        /// The address.
+        address: Address,
+        /// The call.
+        request: &'static str,
+        /// What was wrong with the answer.
+        reason: String,
+    },
+    /// A mined transaction did not have the effect it must have.
+    #[error(
+        "transaction {transaction} succeeded, but {reason}; the address is not RollupChain's or the chain was reorganised"
+    )]
+    WrongEffect {
+        /// The transaction.
+        transaction: TxHash,
+        /// What is missing.
+        reason: String,
+    },
+}
+
+fn in_transaction(transaction: &Option<TxHash>) -> String {
+    transaction.map_or_else(String::new, |hash| format!(" in transaction {hash}"))
+}

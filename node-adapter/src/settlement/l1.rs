@@ -1,0 +1,338 @@
+//! A client of one Ethereum node with one signing key: sign, send, wait for the receipt, read.
+//!
+//! Called by [`super::RollupContract`] and the tests. The steps are separate (request, signed
+//! bytes, receipt) so that a journal can be kept between them. Every request and every wait has a
+//! deadline.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::time::{Duration, Instant};
+
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::eips::{BlockId, Encodable2718};
+use alloy::network::Ethereum;
+use alloy::primitives::{Address, Bytes, TxHash, TxKind};
+use alloy::providers::{Provider, RootProvider};
+use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::signers::SignerSync;
+use alloy::signers::local::PrivateKeySigner;
+use alloy::transports::{RpcError, TransportErrorKind};
+
+use super::{Refusal, SettlementError};
+
+/// The most gas that one Ethereum transaction may ask for (EIP-7825).
+pub const MAX_TRANSACTION_GAS: u64 = 1 << 24;
+
+/// How long to wait for the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the answer to one request.
+    pub answer: Duration,
+    /// From sending a transaction to its receipt.
+    pub receipt: Duration,
+    /// Between two looks for a receipt.
+    pub poll: Duration,
+}
+
+impl Default for Deadlines {
+    /// For a node on the same machine that mines every transaction at once.
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(10),
+            receipt: Duration::from_secs(30),
+            poll: Duration::from_millis(20),
+        }
+    }
+}
+
+/// Where a transaction's gas limit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GasLimit {
+    /// From a simulation of the call; a call that would revert is refused and not sent.
+    Estimate,
+    /// As given; the transaction is sent unseen, and may be mined and revert.
+    Fixed(u64),
+}
+
+/// A transaction that was mined and succeeded.
+#[derive(Clone, Debug)]
+pub struct Mined {
+    /// The node's receipt.
+    pub receipt: TransactionReceipt,
+    /// Time from sending to the receipt.
+    pub wait: Duration,
+}
+
+/// A node's URL, a key, and deadlines.
+#[derive(Clone)]
+pub struct L1Client {
+    provider: RootProvider<Ethereum>,
+    signer: PrivateKeySigner,
+    deadlines: Deadlines,
+}
+
+impl fmt::Debug for L1Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("L1Client")
+            .field("address", &self.address())
+            .field("deadlines", &self.deadlines)
+            .finish_non_exhaustive()
+    }
+}
+
+impl L1Client {
+    /// A client of the node at `url` that signs with `signer`. Does not connect yet.
+    pub fn new(
+        url: &str,
+        signer: PrivateKeySigner,
+        deadlines: Deadlines,
+    ) -> Result<Self, SettlementError> {
+        let parsed = url.parse().map_err(|error| SettlementError::Url {
+            url: url.into(),
+            reason: format!("{error}"),
+        })?;
+        Ok(Self {
+            provider: RootProvider::new_http(parsed),
+            signer,
+            deadlines,
+        })
+    }
+
+    /// The address that signs.
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// The same node with another key.
+    pub fn with_signer(&self, signer: PrivateKeySigner) -> Self {
+        Self {
+            signer,
+            ..self.clone()
+        }
+    }
+
+    /// Sends a transaction to `to` (`None` creates a contract) and waits until it is mined.
+    /// `action` names it in errors.
+    pub async fn transact(
+        &self,
+        action: &'static str,
+        to: Option<Address>,
+        input: Bytes,
+        gas: GasLimit,
+    ) -> Result<Mined, SettlementError> {
+        let signed = self.sign(action, to, input, gas).await?;
+        self.send_signed(action, &signed).await
+    }
+
+    /// Fills in nonce, gas and fees and signs.
+    pub async fn sign(
+        &self,
+        action: &'static str,
+        to: Option<Address>,
+        input: Bytes,
+        gas: GasLimit,
+    ) -> Result<TxEnvelope, SettlementError> {
+        let gas_limit = match gas {
+            GasLimit::Fixed(gas) => gas,
+            GasLimit::Estimate => {
+                let request = self.request(to, input.clone());
+                self.ask("eth_estimateGas", self.provider.estimate_gas(request))
+                    .await
+                    .map_err(|error| error.of(action, None))?
+            }
+        };
+        if gas_limit > MAX_TRANSACTION_GAS {
+            return Err(SettlementError::TooMuchGas {
+                action,
+                gas: gas_limit,
+            });
+        }
+        let fees = self
+            .ask("eth_feeHistory", self.provider.estimate_eip1559_fees())
+            .await?;
+        let nonce = self.provider.get_transaction_count(self.address());
+        let transaction = TxEip1559 {
+            chain_id: self
+                .ask("eth_chainId", self.provider.get_chain_id())
+                .await?,
+            nonce: self.ask("eth_getTransactionCount", nonce.pending()).await?,
+            gas_limit,
+            max_fee_per_gas: fees.max_fee_per_gas,
+            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            to: to.map_or(TxKind::Create, TxKind::Call),
+            input,
+            ..Default::default()
+        };
+        let signature = self
+            .signer
+            .sign_hash_sync(&transaction.signature_hash())
+            .map_err(|error| SettlementError::Signing {
+                action,
+                reason: error.to_string(),
+            })?;
+        Ok(transaction.into_signed(signature).into())
+    }
+
+    /// Sends signed bytes and waits until they are mined; a mined revert is an error with its
+    /// reason.
+    pub async fn send_signed(
+        &self,
+        action: &'static str,
+        signed: &TxEnvelope,
+    ) -> Result<Mined, SettlementError> {
+        let raw = signed.encoded_2718();
+        let started = Instant::now();
+        let sent = self.provider.send_raw_transaction(&raw);
+        let transaction = *self.ask("eth_sendRawTransaction", sent).await?.tx_hash();
+        let receipt = self.receipt(action, transaction, started).await?;
+        if receipt.status() {
+            return Ok(Mined {
+                receipt,
+                wait: started.elapsed(),
+            });
+        }
+        Err(self.reason_of(action, signed, &receipt).await)
+    }
+
+    /// Calls a contract without sending a transaction, as the signing address.
+    pub async fn call(
+        &self,
+        action: &'static str,
+        to: Address,
+        input: Bytes,
+    ) -> Result<Bytes, SettlementError> {
+        let request = self.request(Some(to), input);
+        self.ask("eth_call", self.provider.call(request))
+            .await
+            .map_err(|error| error.of(action, None))
+    }
+
+    async fn receipt(
+        &self,
+        action: &'static str,
+        transaction: TxHash,
+        started: Instant,
+    ) -> Result<TransactionReceipt, SettlementError> {
+        loop {
+            let look = self.provider.get_transaction_receipt(transaction);
+            if let Some(receipt) = self.ask("eth_getTransactionReceipt", look).await? {
+                return Ok(receipt);
+            }
+            if started.elapsed() >= self.deadlines.receipt {
+                return Err(SettlementError::NotMined {
+                    action,
+                    transaction,
+                    deadline: self.deadlines.receipt,
+                });
+            }
+            tokio::time::sleep(self.deadlines.poll).await;
+        }
+    }
+
+    /// A receipt does not say why a transaction reverted: the call is repeated on the state after
+    /// its block, where the reverted transaction changed nothing.
+    async fn reason_of(
+        &self,
+        action: &'static str,
+        signed: &TxEnvelope,
+        receipt: &TransactionReceipt,
+    ) -> SettlementError {
+        use alloy::consensus::Transaction;
+        let request = self
+            .request(signed.to(), signed.input().clone())
+            .gas_limit(signed.gas_limit());
+        let block = BlockId::number(receipt.block_number.unwrap_or_default());
+        let call = self.provider.call(request).block(block);
+        match self.ask("eth_call", call).await {
+            Ok(_) => SettlementError::Refused {
+                action,
+                reason: Refusal::Silent,
+                transaction: Some(receipt.transaction_hash),
+            },
+            Err(error) => error.of(action, Some(receipt.transaction_hash)),
+        }
+    }
+
+    fn request(&self, to: Option<Address>, input: Bytes) -> TransactionRequest {
+        TransactionRequest {
+            from: Some(self.address()),
+            to: Some(to.map_or(TxKind::Create, TxKind::Call)),
+            input: input.into(),
+            ..Default::default()
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        request: &'static str,
+        answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
+    ) -> Result<T, AskError> {
+        match tokio::time::timeout(self.deadlines.answer, answer.into_future()).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(AskError::from_rpc(request, &error)),
+            Err(_) => Err(AskError::Other(SettlementError::NoAnswer {
+                request,
+                deadline: self.deadlines.answer,
+            })),
+        }
+    }
+}
+
+/// A request's failure: a revert, which the caller names, or anything else.
+enum AskError {
+    Revert {
+        request: &'static str,
+        reason: Refusal,
+    },
+    Other(SettlementError),
+}
+
+impl AskError {
+    fn from_rpc(request: &'static str, error: &RpcError<TransportErrorKind>) -> Self {
+        let Some(payload) = error.as_error_resp() else {
+            return Self::Other(SettlementError::Rpc {
+                request,
+                reason: error.to_string(),
+            });
+        };
+        match payload.as_revert_data() {
+            Some(data) => Self::Revert {
+                request,
+                reason: Refusal::decode(&data),
+            },
+            None if payload.message.contains("revert") => Self::Revert {
+                request,
+                reason: Refusal::Silent,
+            },
+            None => Self::Other(SettlementError::Rpc {
+                request,
+                reason: payload.to_string(),
+            }),
+        }
+    }
+
+    /// Names the action that reverted.
+    fn of(self, action: &'static str, transaction: Option<TxHash>) -> SettlementError {
+        match self {
+            Self::Revert { reason, .. } => SettlementError::Refused {
+                action,
+                reason,
+                transaction,
+            },
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<AskError> for SettlementError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Revert { request, reason } => SettlementError::Refused {
+                action: request,
+                reason,
+                transaction: None,
+            },
+            AskError::Other(error) => error,
+        }
+    }
+}
