@@ -1,7 +1,7 @@
 //! Carillon's host runtime: Groth16 proving over interchangeable engines.
 //!
 //! An [`Engine`] computes multi-scalar multiplications, number-theoretic transforms and
-//! quotients on the CPU ([`cpu::CpuEngine`]) or on a Carillon card (over
+//! quotients on the CPU ([`cpu::CpuEngine`]) or on a Carillon card ([`card::CardEngine`], over
 //! `carillon-driver`; the cards of today are simulated by `carillon-sim`). [`groth16`] builds
 //! keys, proves and verifies on top of it, and [`keys`] keeps proving keys in files that are
 //! mapped, not parsed. All engines give identical bytes for identical input.
@@ -10,6 +10,7 @@
 //! `unsafe` is confined to [`image`] (memory images of field elements and points) and to
 //! [`keys`]' file mapping.
 
+pub mod card;
 pub mod cpu;
 pub mod engine;
 pub mod groth16;

@@ -43,10 +43,11 @@ pub struct CardStats {
 }
 
 impl CardStats {
-    /// Share of bucket-phase cycles that issued an addition, 0 to 1; `None` without a bucket phase.
+    /// Share of bucket-phase cycles that issued an addition, 0 to 1; `None` without a bucket phase
+    /// or on a card without a clock (the functional model).
     pub fn occupancy(&self) -> Option<f64> {
         let phase = self.additions + self.bubble_hazard + self.bubble_memory + self.bubble_other;
-        (phase > 0).then(|| self.additions as f64 / phase as f64)
+        (phase > 0 && self.cycles > 0).then(|| self.additions as f64 / phase as f64)
     }
 }
 
@@ -98,6 +99,7 @@ mod tests {
     #[test]
     fn occupancy_is_additions_over_bucket_phase() {
         let stats = CardStats {
+            cycles: 120,
             additions: 90,
             bubble_hazard: 6,
             bubble_other: 4,

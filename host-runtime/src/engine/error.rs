@@ -1,7 +1,9 @@
 //! Errors of engines: wrong inputs, missing engines, failures of the card.
 
+use carillon_driver::CardError;
 use thiserror::Error;
 
+use super::EngineKind;
 use crate::image::ImageError;
 
 /// Why an engine could not be opened or refused or failed a job.
@@ -16,11 +18,37 @@ pub enum EngineError {
     /// The engine exists but is not part of this build.
     #[error(
         "engine {engine} is not part of this build; install Verilator with scripts/setup.sh and \
-         build with `--features rtl`, or use sim:model or cpu"
+         build with `--features {feature}`, or use sim:model or cpu"
     )]
     NotBuilt {
         /// The engine's name.
         engine: &'static str,
+        /// The Cargo feature that adds it.
+        feature: &'static str,
+    },
+    /// The engine computes without a card, but a card was asked for.
+    #[error("engine {engine} has no card; use a sim: engine")]
+    NotACard {
+        /// The engine's name.
+        engine: &'static str,
+    },
+    /// The simulated card could not be started.
+    #[error("engine {engine}: {reason}")]
+    Simulation {
+        /// The engine's name.
+        engine: &'static str,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The card or its driver failed.
+    #[error("{operation} on {engine}: {source}")]
+    Card {
+        /// The engine's name.
+        engine: String,
+        /// The operation.
+        operation: &'static str,
+        /// What the driver reports.
+        source: Box<CardError>,
     },
     /// Two inputs that belong together differ in length.
     #[error(
@@ -107,18 +135,6 @@ pub enum EngineError {
         /// Elements expected.
         expected: usize,
     },
-    /// The card returned something that cannot be an answer.
-    #[error(
-        "{engine} returned an impossible result for {operation}: {reason}; reset the card and run `carillon bench` to validate it"
-    )]
-    Implausible {
-        /// The engine's name.
-        engine: String,
-        /// The operation.
-        operation: &'static str,
-        /// What was wrong.
-        reason: String,
-    },
     /// A helper thread of the runtime ended without a result.
     #[error("{operation}: a worker thread of the runtime stopped: {reason}; repeat the job")]
     Worker {
@@ -127,4 +143,18 @@ pub enum EngineError {
         /// Why it stopped.
         reason: String,
     },
+}
+
+impl EngineError {
+    /// [`EngineError::NotBuilt`] with the feature that adds the engine.
+    pub(crate) fn not_built(kind: EngineKind) -> Self {
+        let feature = match kind {
+            EngineKind::SimRtlStructural => "rtl-structural",
+            _ => "rtl",
+        };
+        Self::NotBuilt {
+            engine: kind.name(),
+            feature,
+        }
+    }
 }

@@ -13,7 +13,8 @@ pub enum EngineKind {
     Cpu,
     /// `sim:rtl`: the Verilated card with fast arithmetic. Needs the feature `rtl`.
     SimRtl,
-    /// `sim:rtl-structural`: the Verilated card with real multipliers, slow. Needs the feature `rtl`.
+    /// `sim:rtl-structural`: the Verilated card with real multipliers, slow. Needs the feature
+    /// `rtl-structural`.
     SimRtlStructural,
     /// `sim:model`: the functional card model in Rust.
     SimModel,
@@ -42,7 +43,8 @@ impl EngineKind {
     pub fn is_built(self) -> bool {
         match self {
             EngineKind::Cpu | EngineKind::SimModel => true,
-            EngineKind::SimRtl | EngineKind::SimRtlStructural => cfg!(feature = "rtl"),
+            EngineKind::SimRtl => cfg!(feature = "rtl"),
+            EngineKind::SimRtlStructural => cfg!(feature = "rtl-structural"),
         }
     }
 }
@@ -72,9 +74,7 @@ pub async fn open(kind: EngineKind) -> Result<Arc<dyn Engine>, EngineError> {
     match kind {
         EngineKind::Cpu => Ok(Arc::new(crate::cpu::CpuEngine::new())),
         EngineKind::SimModel | EngineKind::SimRtl | EngineKind::SimRtlStructural => {
-            Err(EngineError::NotBuilt {
-                engine: kind.name(),
-            })
+            Ok(Arc::new(crate::card::open(kind).await?))
         }
     }
 }

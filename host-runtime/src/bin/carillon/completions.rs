@@ -1,0 +1,17 @@
+//! `carillon completions SHELL`: a completion script on standard output.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the script.
+pub fn run(args: &CompletionsArgs) {
+    let mut command = crate::Cli::command();
+    clap_complete::generate(args.shell, &mut command, "carillon", &mut std::io::stdout());
+}

@@ -1,0 +1,99 @@
+//! `carillon prove`: a proof of the built-in benchmark circuit, to a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carillon_runtime::groth16::{ProveReport, circuit_digest};
+use carillon_runtime::progress::Phase;
+use carillon_runtime::workload::SquareChain;
+use carillon_runtime::{JobStats, engine, groth16, keys};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::output::{duration, stats_json, stats_rows};
+use crate::{Context, EngineArg};
+
+/// Arguments of `prove`.
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    #[command(flatten)]
+    engine: EngineArg,
+    /// Key file made by `setup`
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Seed of the witness
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to write the proof (192 bytes)
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Proves and writes the proof; prints the public input that `verify` needs.
+pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
+    let key = Arc::new(keys::load(&args.key)?);
+    let circuit = chain_of(&key, args.seed)?;
+    let input = circuit
+        .end()
+        .ok_or_else(|| Failure::Unexpected("the benchmark circuit has no witness".to_owned()))?;
+    let engine = engine::open(context.engine(&args.engine))
+        .await
+        .map_err(Failure::opening)?;
+    let progress = context.output.progress();
+    let (proof, report) = groth16::prove(&*engine, &key, circuit, &*progress).await?;
+    std::fs::write(&args.out, proof.to_bytes())
+        .map_err(|error| Failure::Input(format!("cannot write {}: {error}", args.out.display())))?;
+    let input = hex::encode(input.to_bytes_be());
+    let mut rows = vec![
+        ("proof", args.out.display().to_string()),
+        ("public input", input.clone()),
+    ];
+    rows.extend(report_rows(&report));
+    let mut fields = report_json(&report);
+    fields["proof"] = json!(args.out);
+    fields["public_inputs"] = json!([input]);
+    context.output.result("carillon.prove/1", fields, &rows);
+    Ok(())
+}
+
+/// The benchmark circuit that the key is for; refuses keys of other circuits.
+fn chain_of(key: &groth16::ProvingKey, seed: u64) -> Result<SquareChain, Failure> {
+    let log2 = key.shape.domain_log2();
+    if !SquareChain::LOG2_RANGE.contains(&log2)
+        || circuit_digest(SquareChain::blank(log2))? != key.circuit
+    {
+        return Err(Failure::Input(format!(
+            "the key belongs to circuit {}, not to the built-in benchmark circuit; \
+             make one with `carillon setup`",
+            key.circuit
+        )));
+    }
+    Ok(SquareChain::with_witness(log2, seed))
+}
+
+/// A prove report as JSON.
+pub fn report_json(report: &ProveReport) -> Value {
+    let mut fields = json!(report);
+    let total = JobStats {
+        wall: report.wall,
+        card: report.card.clone(),
+    };
+    fields["card"] = stats_json(&total)["card"].clone();
+    fields
+}
+
+/// A prove report as table rows.
+pub fn report_rows(report: &ProveReport) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("engine", report.engine.clone()),
+        ("constraints", report.circuit.constraints.to_string()),
+    ];
+    let phases = Phase::ALL.map(|phase| (phase.name(), duration(report.phases.get(phase))));
+    rows.extend(phases);
+    rows.extend(stats_rows(&JobStats {
+        wall: report.wall,
+        card: report.card.clone(),
+    }));
+    rows
+}

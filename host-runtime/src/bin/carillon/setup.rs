@@ -1,0 +1,59 @@
+//! `carillon setup`: an INSECURE development key for the built-in benchmark circuit.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use carillon_runtime::workload::SquareChain;
+use carillon_runtime::{groth16, keys};
+use clap::Args;
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
+use serde_json::json;
+
+use crate::Context;
+use crate::exit::Failure;
+use crate::output::duration;
+
+/// Arguments of `setup`.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Rows of the circuit as a power of two, 2 to 26
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=26))]
+    log2: u32,
+    /// Seed of the key's randomness: same seed, same key
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to write the key
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Makes and writes the key.
+pub fn run(context: &Context, args: &SetupArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    let spinner = context.output.spinner("making an INSECURE development key");
+    let mut rng = ChaCha12Rng::seed_from_u64(args.seed);
+    let key = groth16::setup(SquareChain::blank(args.log2), &mut rng)?;
+    keys::save(&args.out, &key)?;
+    spinner.finish_and_clear();
+    let wall = started.elapsed();
+    eprintln!("carillon: INSECURE development key; whoever knows the seed can forge proofs");
+    context.output.result(
+        "carillon.setup/1",
+        json!({
+            "key": args.out,
+            "origin": key.origin,
+            "circuit": key.circuit.to_string(),
+            "shape": key.shape,
+            "wall_seconds": wall.as_secs_f64(),
+        }),
+        &[
+            ("key", args.out.display().to_string()),
+            ("origin", key.origin.to_string()),
+            ("circuit", key.circuit.to_string()),
+            ("constraints", key.shape.constraints.to_string()),
+            ("time", duration(wall)),
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! One proof as one command list: the witness and the three polynomials go down once, the card
+//! does seven transforms, the quotient and four multi-scalar multiplications in its own memory,
+//! and only points come back. The sum in G2 runs on the CPU at the same time.
+//!
+//! ```text
+//! a, b, c  -INTT-> t -coset NTT-> a, b, c     (three times, t and scratch shared)
+//! a        = (a b - c) / z                    (quotient on the coset)
+//! a        -coset INTT-> t                    (coefficients of h)
+//! H = msm(h query, t), L, A, B1 = msm(query, witness)
+//! ```
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use blstrs::{G1Affine, G2Affine};
+use carillon_driver::command::MSM_RESULT_BYTES;
+use carillon_driver::completion::Completion;
+use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
+use tokio::task::JoinHandle;
+
+use super::jobs::{allocate, driver_kind};
+use super::keys::ResidentKeys;
+use super::tally::{self, Command};
+use super::transfer::Writes;
+use super::{CardResult, done, implausible};
+use crate::cpu::{coset_vanishing_inverse, msm_g2};
+use crate::engine::{EngineError, Groth16Stats, NttKind};
+use crate::groth16::{Assignment, ProvingKey};
+use crate::image::{self, SCALAR_BYTES};
+use crate::progress::{Phase, ProgressEvent, ProgressSink};
+use crate::stats::{CardStats, JobStats};
+
+/// How many sums the card computes.
+const SUMS: usize = 4;
+
+/// The sums that the card computes.
+pub struct G1Points {
+    pub h: G1Affine,
+    pub l: G1Affine,
+    pub a: G1Affine,
+    pub b1: G1Affine,
+}
+
+/// The sum in G2, under way on the CPU.
+pub struct G2Task {
+    handle: JoinHandle<(G2Affine, JobStats)>,
+    operation: &'static str,
+}
+
+/// Starts the sum in G2.
+pub fn spawn_g2(
+    key: &Arc<ProvingKey>,
+    assignment: &Arc<Assignment>,
+    operation: &'static str,
+) -> G2Task {
+    let (key, assignment) = (Arc::clone(key), Arc::clone(assignment));
+    let handle = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
+        let sum = msm_g2(&key.b2, assignment.witness());
+        (sum, JobStats::cpu(started.elapsed()))
+    });
+    G2Task { handle, operation }
+}
+
+impl G2Task {
+    /// Waits for the sum.
+    pub async fn finish(
+        self,
+        progress: &dyn ProgressSink,
+    ) -> Result<(G2Affine, JobStats), EngineError> {
+        progress.event(ProgressEvent::Started {
+            phase: Phase::B2,
+            steps: 1,
+        });
+        let (sum, cost) = self.handle.await.map_err(|error| EngineError::Worker {
+            operation: self.operation,
+            reason: error.to_string(),
+        })?;
+        progress.event(ProgressEvent::Finished {
+            phase: Phase::B2,
+            wall: cost.wall,
+        });
+        Ok((sum, cost))
+    }
+}
+
+/// Times a phase and reports it. Phases follow one another, since the card's queue is in order.
+struct PhaseClock<'a> {
+    phase: Phase,
+    started: Instant,
+    done: u64,
+    progress: &'a dyn ProgressSink,
+    card: CardStats,
+}
+
+impl<'a> PhaseClock<'a> {
+    fn start(phase: Phase, steps: u64, progress: &'a dyn ProgressSink) -> Self {
+        progress.event(ProgressEvent::Started { phase, steps });
+        Self {
+            phase,
+            started: Instant::now(),
+            done: 0,
+            progress,
+            card: CardStats::default(),
+        }
+    }
+
+    async fn wait(&mut self, command: Command, ticket: Ticket<()>) -> CardResult<Completion> {
+        let completion = done(ticket.await)?;
+        tally::add(&mut self.card, command, &completion);
+        self.done += 1;
+        self.progress.event(ProgressEvent::Advanced {
+            phase: self.phase,
+            done: self.done,
+        });
+        Ok(completion)
+    }
+
+    fn finish(self) -> JobStats {
+        let wall = self.started.elapsed();
+        self.progress.event(ProgressEvent::Finished {
+            phase: self.phase,
+            wall,
+        });
+        JobStats {
+            wall,
+            card: Some(self.card),
+        }
+    }
+}
+
+/// The polynomials' and working memory of one proof.
+struct Workspace {
+    polynomials: [CardRegion; 3],
+    /// Coefficients between two transforms, at last those of h.
+    coefficients: CardRegion,
+    scratch: CardRegion,
+    witness: CardRegion,
+    z: CardRegion,
+    results: CardRegion,
+}
+
+impl Workspace {
+    fn allocate(card: &Card, key: &ProvingKey) -> CardResult<Self> {
+        let polynomial = (key.shape.domain() * SCALAR_BYTES) as u64;
+        let witness = (key.shape.variables() * SCALAR_BYTES) as u64;
+        let [a, b, c, coefficients, scratch] = allocate(card, [polynomial; 5])?;
+        let [witness, z, results] = allocate(
+            card,
+            [witness, SCALAR_BYTES as u64, SUMS as u64 * MSM_RESULT_BYTES],
+        )?;
+        Ok(Self {
+            polynomials: [a, b, c],
+            coefficients,
+            scratch,
+            witness,
+            z,
+            results,
+        })
+    }
+
+    fn ntt(&self, source: &CardRegion, destination: &CardRegion, log2: u32, kind: NttKind) -> Ntt {
+        Ntt {
+            source: source.clone(),
+            destination: destination.clone(),
+            scratch: self.scratch.clone(),
+            log2n: log2 as u8,
+            kind: driver_kind(kind),
+        }
+    }
+}
+
+/// Runs the list. Everything is queued before the first answer is awaited.
+pub async fn run(
+    card: &Card,
+    resident: &ResidentKeys,
+    key: &Arc<ProvingKey>,
+    assignment: &Assignment,
+    progress: &dyn ProgressSink,
+) -> CardResult<(G1Points, Groth16Stats)> {
+    let mut stats = Groth16Stats::default();
+    let log2 = key.shape.domain_log2();
+    let queue = card.queue(0);
+
+    let mut load = PhaseClock::start(Phase::Load, 2, progress);
+    let (points, cost) = resident.load(card, key).await?;
+    load.card += &cost;
+    progress.event(ProgressEvent::Advanced {
+        phase: Phase::Load,
+        done: 1,
+    });
+    let memory = Workspace::allocate(card, key)?;
+    let mut writes = Writes::default();
+    for (values, region) in assignment
+        .polynomials()
+        .into_iter()
+        .zip(&memory.polynomials)
+    {
+        writes.send(card, values, region).await?;
+    }
+    writes
+        .send(card, assignment.witness(), &memory.witness)
+        .await?;
+    writes
+        .send(card, &[coset_vanishing_inverse(log2)], &memory.z)
+        .await?;
+
+    let mut transforms = Vec::with_capacity(7);
+    for polynomial in &memory.polynomials {
+        let (t, forward) = (&memory.coefficients, NttKind::CosetForward);
+        let down = memory.ntt(polynomial, t, log2, NttKind::Inverse);
+        let up = memory.ntt(t, polynomial, log2, forward);
+        transforms.push(queue.submit_ntt(&down).await);
+        transforms.push(queue.submit_ntt(&up).await);
+    }
+    let [a, b, c] = &memory.polynomials;
+    let quotient = Quotient {
+        a: a.clone(),
+        b: b.clone(),
+        c: c.clone(),
+        destination: a.clone(),
+        n: key.shape.domain() as u64,
+        z: memory.z.clone(),
+    };
+    let quotient = queue.submit_quotient(&quotient).await;
+    let last = memory.ntt(a, &memory.coefficients, log2, NttKind::CosetInverse);
+    let last = queue.submit_ntt(&last).await;
+
+    let sums = [
+        (Phase::H, &points.h, &memory.coefficients, key.h.len()),
+        (Phase::L, &points.l, &memory.witness, key.l.len()),
+        (Phase::A, &points.a, &memory.witness, key.a.len()),
+        (Phase::B1, &points.b1, &memory.witness, key.b1.len()),
+    ];
+    let mut tickets = Vec::with_capacity(sums.len());
+    for (index, (phase, bases, scalars, n)) in sums.into_iter().enumerate() {
+        let msm = Msm {
+            bases: bases.clone(),
+            scalars: scalars.clone(),
+            n: n as u64,
+            result: memory
+                .results
+                .part(index as u64 * MSM_RESULT_BYTES, MSM_RESULT_BYTES)?,
+            window_bits: 0,
+        };
+        tickets.push((phase, queue.submit_msm_g1(&msm).await));
+    }
+    let buffer = card.buffer_from_card(SUMS * MSM_RESULT_BYTES as usize)?;
+    let results = queue.submit_read(&memory.results, buffer).await;
+
+    // From here on the card works through the list; phases end in its order.
+    writes.finish(&mut load.card).await?;
+    stats.load = load.finish();
+    let mut ntt = PhaseClock::start(Phase::Ntt, 7, progress);
+    for transform in transforms {
+        ntt.wait(Command::Ntt, transform).await?;
+    }
+    stats.ntt = ntt.finish();
+    let mut clock = PhaseClock::start(Phase::Quotient, 1, progress);
+    clock.wait(Command::Quotient, quotient).await?;
+    stats.quotient = clock.finish();
+    stats.ntt += &last_transform(last).await?;
+
+    let stages = [&mut stats.h, &mut stats.l, &mut stats.a, &mut stats.b1];
+    for ((phase, ticket), stage) in tickets.into_iter().zip(stages) {
+        let mut clock = PhaseClock::start(phase, 1, progress);
+        clock.wait(Command::Msm, ticket).await?;
+        *stage = clock.finish();
+    }
+    let (points, cost) = read_points(results).await?;
+    stats.load += &cost;
+    Ok((points, stats))
+}
+
+/// Takes the sums out of the buffer that the card filled.
+async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats)> {
+    let started = Instant::now();
+    let mut card = CardStats::default();
+    let (completion, buffer) = results.await.ok()?;
+    tally::add(
+        &mut card,
+        Command::Read(buffer.padded_len() as u64),
+        &completion,
+    );
+    let mut points = buffer
+        .chunks_exact(MSM_RESULT_BYTES as usize)
+        .map(|raw| image::g1_from_homogeneous(raw).map_err(implausible));
+    let mut next = || {
+        points
+            .next()
+            .unwrap_or_else(|| Err(implausible("a sum is missing")))
+    };
+    let points = G1Points {
+        h: next()?,
+        l: next()?,
+        a: next()?,
+        b1: next()?,
+    };
+    Ok((
+        points,
+        JobStats {
+            wall: started.elapsed(),
+            card: Some(card),
+        },
+    ))
+}
+
+/// The coset inverse, which belongs to the transforms but comes after the quotient.
+async fn last_transform(ticket: Ticket<()>) -> CardResult<JobStats> {
+    let started = Instant::now();
+    let mut card = CardStats::default();
+    tally::add(&mut card, Command::Ntt, &done(ticket.await)?);
+    Ok(JobStats {
+        wall: started.elapsed(),
+        card: Some(card),
+    })
+}

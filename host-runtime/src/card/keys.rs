@@ -1,0 +1,81 @@
+//! Proving keys that stay in card memory between proofs.
+//!
+//! A key is known by its address: the entry holds the `Arc`, so the address is not reused. When
+//! memory is short, keys that are not wanted now make room.
+
+use std::sync::Arc;
+
+use carillon_driver::{Card, CardError, CardRegion};
+use tokio::sync::Mutex;
+
+use super::CardResult;
+use super::jobs::allocate;
+use super::transfer::Writes;
+use crate::groth16::ProvingKey;
+use crate::image;
+use crate::stats::CardStats;
+
+/// The G1 queries of a key in card memory.
+#[derive(Clone, Debug)]
+pub struct CardKey {
+    pub a: CardRegion,
+    pub b1: CardRegion,
+    pub l: CardRegion,
+    pub h: CardRegion,
+}
+
+/// The keys in one card's memory.
+#[derive(Debug, Default)]
+pub struct ResidentKeys {
+    keys: Mutex<Vec<(Arc<ProvingKey>, CardKey)>>,
+}
+
+impl ResidentKeys {
+    /// The key's regions, written first if it is not there. The cost is zero if it is.
+    pub async fn load(
+        &self,
+        card: &Card,
+        key: &Arc<ProvingKey>,
+    ) -> CardResult<(CardKey, CardStats)> {
+        let mut keys = self.keys.lock().await;
+        let mut stats = CardStats::default();
+        if let Some((_, resident)) = keys.iter().find(|(known, _)| Arc::ptr_eq(known, key)) {
+            return Ok((resident.clone(), stats));
+        }
+        let queries = [&key.a, &key.b1, &key.l, &key.h];
+        let sizes = queries.map(|points| image::bytes(points).len() as u64);
+        let regions = match allocate(card, sizes) {
+            Err(CardError::CardMemory { .. }) if !keys.is_empty() => {
+                tracing::info!(
+                    keys = keys.len(),
+                    "card memory is short: other keys make room"
+                );
+                keys.clear();
+                allocate(card, sizes)?
+            }
+            other => other?,
+        };
+        let mut writes = Writes::default();
+        for (points, region) in queries.into_iter().zip(&regions) {
+            writes.send(card, points, region).await?;
+        }
+        writes.finish(&mut stats).await?;
+        let [a, b1, l, h] = regions;
+        let resident = CardKey { a, b1, l, h };
+        keys.push((Arc::clone(key), resident.clone()));
+        Ok((resident, stats))
+    }
+
+    /// Forgets one key.
+    pub async fn forget(&self, key: &Arc<ProvingKey>) {
+        self.keys
+            .lock()
+            .await
+            .retain(|(known, _)| !Arc::ptr_eq(known, key));
+    }
+
+    /// Forgets all keys, after card memory was lost.
+    pub async fn forget_all(&self) {
+        self.keys.lock().await.clear();
+    }
+}

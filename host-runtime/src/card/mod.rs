@@ -1,0 +1,283 @@
+//! The card engine: Groth16's heavy operations as commands to one Carillon card.
+//!
+//! Everything goes through `carillon-driver`; which card it is (today the Verilated gateware or
+//! the functional model of `carillon-sim`) is decided in `connect`. Opened by `engine::open`.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `connect` | from an engine's name to an open card |
+//! | `transfer` | slices to card memory and back |
+//! | `tally` | completions to statistics |
+//! | `jobs` | single operations |
+//! | `chain` | one proof as one command list |
+//! | `keys` | proving keys that stay in card memory |
+//!
+//! A job that a restart of the card cut short is run once more.
+
+mod chain;
+mod connect;
+mod jobs;
+mod keys;
+mod tally;
+mod transfer;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use blstrs::{G1Affine, G2Affine, Scalar};
+use carillon_driver::{Card, CardError, JobError, RecoveryAction};
+
+pub use connect::open;
+
+use crate::cpu::CpuEngine;
+use crate::engine::{
+    Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
+};
+use crate::groth16::{Assignment, ProvingKey, check_job};
+use crate::progress::ProgressSink;
+use crate::stats::JobStats;
+
+/// Computes on one card; G2 on the CPU beside it.
+#[derive(Debug)]
+pub struct CardEngine {
+    name: String,
+    card: Card,
+    /// Where G2 is computed.
+    cpu: CpuEngine,
+    resident: keys::ResidentKeys,
+}
+
+/// What went wrong with a command or its preparation, before it has the engine's name on it.
+type CardResult<T> = Result<T, CardError>;
+
+impl CardEngine {
+    /// An engine over an open card.
+    pub fn new(name: impl Into<String>, card: Card) -> Self {
+        Self {
+            name: name.into(),
+            card,
+            cpu: CpuEngine::new(),
+            resident: keys::ResidentKeys::default(),
+        }
+    }
+
+    /// The card below, for its counters and health.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn fault(&self, operation: &'static str, source: CardError) -> EngineError {
+        EngineError::Card {
+            engine: self.name.clone(),
+            operation,
+            source: Box::new(source),
+        }
+    }
+
+    /// Refuses a job that can never fit beside what is in card memory now.
+    fn fits(&self, operation: &'static str, regions: &[u64]) -> Result<(), EngineError> {
+        let needed = regions.iter().fold(0u64, |sum, bytes| {
+            sum.saturating_add(bytes.checked_next_multiple_of(64).unwrap_or(u64::MAX))
+        });
+        let (available, _) = self.card.free_memory();
+        if needed <= available {
+            return Ok(());
+        }
+        let total = self.card.info().memory_bytes;
+        Err(EngineError::CardMemory {
+            operation,
+            needed,
+            available,
+            total,
+        })
+    }
+
+    /// Runs `attempt`, and once more if the card was restarted under it or asks for a retry. Keys
+    /// are forgotten when card memory was lost.
+    async fn retrying<T, F>(
+        &self,
+        operation: &'static str,
+        mut attempt: impl FnMut() -> F + Send,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = CardResult<T>> + Send,
+    {
+        let first = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match first.recovery_action() {
+            RecoveryAction::Retry => {}
+            RecoveryAction::RewriteAndRetry => self.resident.forget_all().await,
+            _ => return Err(self.fault(operation, first)),
+        }
+        tracing::warn!(engine = %self.name, operation, error = %first, "repeating the job");
+        attempt()
+            .await
+            .map_err(|second| self.fault(operation, second))
+    }
+
+    fn window_bits(&self, options: MsmOptions) -> Result<u8, EngineError> {
+        let max = self.card.info().msm_max_window_bits;
+        match options.window_bits {
+            None => Ok(0),
+            Some(bits) if (1..=max).contains(&bits) => Ok(bits),
+            Some(bits) => Err(EngineError::WindowBits {
+                engine: self.name.clone(),
+                bits,
+                max,
+            }),
+        }
+    }
+}
+
+/// A card's answer that cannot be one, as a driver error: the card is defective.
+fn implausible(what: impl std::fmt::Display) -> CardError {
+    CardError::Offline {
+        why: format!("the card returned an impossible result: {what}"),
+    }
+}
+
+/// The end of a command whose memory is of no more interest.
+fn done<M>(
+    finished: carillon_driver::Finished<M>,
+) -> Result<carillon_driver::completion::Completion, JobError> {
+    finished.result
+}
+
+#[async_trait]
+impl Engine for CardEngine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn info(&self) -> EngineInfo {
+        let card = self.card.info();
+        EngineInfo {
+            name: self.name.clone(),
+            description: format!(
+                "card at {} (configuration {}, {} point adder(s), {} butterfly unit(s)); G2 on the CPU",
+                card.transport, card.configuration, card.msm_adders, card.ntt_butterflies
+            ),
+            card_memory: Some(card.memory_bytes),
+            max_ntt_log2: u32::from(card.ntt_max_log2n),
+            max_window_bits: Some(card.msm_max_window_bits),
+        }
+    }
+
+    async fn msm_g1_with(
+        &self,
+        bases: &[G1Affine],
+        scalars: &[Scalar],
+        options: MsmOptions,
+    ) -> Result<(G1Affine, JobStats), EngineError> {
+        const OPERATION: &str = "msm_g1";
+        check::msm(OPERATION, bases, scalars)?;
+        let window_bits = self.window_bits(options)?;
+        self.fits(OPERATION, &jobs::msm_memory(bases.len()))?;
+        let started = Instant::now();
+        let (point, card) = self
+            .retrying(OPERATION, || {
+                jobs::msm_g1(&self.card, bases, scalars, window_bits)
+            })
+            .await?;
+        Ok((
+            point,
+            JobStats {
+                wall: started.elapsed(),
+                card: Some(card),
+            },
+        ))
+    }
+
+    async fn msm_g2(
+        &self,
+        bases: &[G2Affine],
+        scalars: &[Scalar],
+    ) -> Result<(G2Affine, JobStats), EngineError> {
+        self.cpu.msm_g2(bases, scalars).await
+    }
+
+    async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError> {
+        const OPERATION: &str = "ntt";
+        let log2 = check::ntt(
+            &self.name,
+            values,
+            u32::from(self.card.info().ntt_max_log2n),
+        )?;
+        self.fits(OPERATION, &jobs::ntt_memory(values.len()))?;
+        let started = Instant::now();
+        let source: &[Scalar] = values;
+        let (output, card) = self
+            .retrying(OPERATION, || jobs::ntt(&self.card, source, log2, kind))
+            .await?;
+        values.copy_from_slice(&output);
+        Ok(JobStats {
+            wall: started.elapsed(),
+            card: Some(card),
+        })
+    }
+
+    async fn quotient(
+        &self,
+        a: &[Scalar],
+        b: &[Scalar],
+        c: &[Scalar],
+        z: &Scalar,
+    ) -> Result<(Vec<Scalar>, JobStats), EngineError> {
+        const OPERATION: &str = "quotient";
+        check::quotient(a, b, c, z)?;
+        self.fits(OPERATION, &jobs::quotient_memory(a.len()))?;
+        let started = Instant::now();
+        let (output, card) = self
+            .retrying(OPERATION, || jobs::quotient(&self.card, [a, b, c], z))
+            .await?;
+        Ok((
+            output,
+            JobStats {
+                wall: started.elapsed(),
+                card: Some(card),
+            },
+        ))
+    }
+
+    async fn load_key(&self, key: &Arc<ProvingKey>) -> Result<JobStats, EngineError> {
+        const OPERATION: &str = "load_key";
+        let started = Instant::now();
+        let (_, card) = self
+            .retrying(OPERATION, || self.resident.load(&self.card, key))
+            .await?;
+        Ok(JobStats {
+            wall: started.elapsed(),
+            card: Some(card),
+        })
+    }
+
+    async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError> {
+        self.resident.forget(key).await;
+        Ok(())
+    }
+
+    async fn groth16(
+        &self,
+        key: &Arc<ProvingKey>,
+        assignment: &Arc<Assignment>,
+        progress: &dyn ProgressSink,
+    ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
+        const OPERATION: &str = "groth16";
+        check_job(key, assignment)?;
+        let max = u32::from(self.card.info().ntt_max_log2n);
+        check::ntt(&self.name, assignment.polynomials()[0], max)?;
+        let g2 = chain::spawn_g2(key, assignment, OPERATION);
+        let (g1, mut stats) = self
+            .retrying(OPERATION, || {
+                chain::run(&self.card, &self.resident, key, assignment, progress)
+            })
+            .await?;
+        let (b2, cost) = g2.finish(progress).await?;
+        stats.b2 = cost;
+        let chain::G1Points { h, l, a, b1 } = g1;
+        Ok((Groth16Points { h, l, a, b1, b2 }, stats))
+    }
+}

@@ -1,0 +1,39 @@
+//! Adding up completions (`hdl/doc/contract.md`, "Completion") into job statistics.
+
+use carillon_driver::completion::Completion;
+
+use crate::stats::CardStats;
+
+/// What kind of command a completion belongs to, which decides the meaning of its counters.
+#[derive(Clone, Copy, Debug)]
+pub enum Command {
+    /// `WRITE` of this many bytes.
+    Write(u64),
+    /// `READ` of this many bytes.
+    Read(u64),
+    /// `MSM_G1`.
+    Msm,
+    /// `NTT`.
+    Ntt,
+    /// `QUOTIENT`.
+    Quotient,
+}
+
+/// Adds one command's cost.
+pub fn add(stats: &mut CardStats, command: Command, completion: &Completion) {
+    stats.commands += 1;
+    stats.cycles += u64::from(completion.cycles);
+    match command {
+        Command::Write(bytes) => stats.bytes_to_card += bytes,
+        Command::Read(bytes) => stats.bytes_from_card += bytes,
+        Command::Msm => {
+            stats.additions += u64::from(completion.ops);
+            stats.aggregation_additions += u64::from(completion.detail);
+            stats.bubble_hazard += u64::from(completion.bubble_hazard);
+            stats.bubble_memory += u64::from(completion.bubble_memory);
+            stats.bubble_other += u64::from(completion.bubble_other);
+        }
+        Command::Ntt => stats.butterflies += u64::from(completion.ops),
+        Command::Quotient => {}
+    }
+}
