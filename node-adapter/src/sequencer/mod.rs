@@ -261,3 +261,38 @@ impl Sequencer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Owner;
+    use crate::crypto::schnorr::SecretKey;
+
+    #[test]
+    fn a_faulty_execution_is_caught_and_leaves_the_state_alone() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let account = Account::new(*key.public(), Owner([1; 20]), 100);
+        let shape = Shape::new(2, 2).unwrap();
+        let mut sequencer = Sequencer::new(1, shape, vec![account; 2]).unwrap();
+        let root = sequencer.state.root();
+        let order = sequencer.draft_transfer(0, 1, 10, 1).unwrap();
+        sequencer.submit(order.sign(&key)).unwrap();
+
+        let mut faulty = account;
+        faulty.balance += 11;
+        let executed = sequencer.touched.insert(1, faulty).unwrap();
+        assert!(matches!(
+            sequencer.seal(),
+            Err(SealError::RootMismatch { .. })
+        ));
+        sequencer.touched.insert(1, executed);
+        sequencer.fees += 1;
+        assert!(matches!(
+            sequencer.seal(),
+            Err(SealError::RootMismatch { .. })
+        ));
+        sequencer.fees -= 1;
+        assert_eq!((sequencer.state.root(), sequencer.number), (root, 1));
+        assert!(sequencer.seal().is_ok());
+    }
+}
