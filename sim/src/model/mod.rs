@@ -307,3 +307,6 @@ impl Drop for ModelCard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,14 +200,11 @@ impl State {
                 .get(queue)
                 .map(|q| (q, (offset - first) % stride))
         };
-        if let Some((q, 0 | 4)) = find(reg::sq_tail::FIRST, reg::sq_tail::STRIDE) {
-            // Doorbells read back what the card last took over.
-            let tail = (offset - reg::sq_tail::FIRST) % reg::sq_tail::STRIDE == 0;
-            return if tail {
-                q.rings.sq_tail
-            } else {
-                q.rings.cq_head
-            };
+        // Doorbells read back what the card last took over.
+        match find(reg::sq_tail::FIRST, reg::sq_tail::STRIDE) {
+            Some((q, 0)) => return q.rings.sq_tail,
+            Some((q, 4)) => return q.rings.cq_head,
+            _ => {}
         }
         let Some((q, at)) = find(reg::queue_sq_base_lo::FIRST, reg::queue_sq_base_lo::STRIDE)
         else {
