@@ -26,8 +26,6 @@ mod rtl {
         list: &'static str,
         /// Sources in addition to the file list, below `hdl/`.
         files: &'static [&'static str],
-        /// Holds `/*verilator hier_block*/` modules below the top (structural view only).
-        hierarchical: bool,
     }
 
     const BOTH: &[&str] = &["fast", "structural"];
@@ -38,7 +36,6 @@ mod rtl {
             views: BOTH,
             list: "arith",
             files: &[],
-            hierarchical: false,
         }
     }
 
@@ -49,17 +46,20 @@ mod rtl {
             views: &["fast"],
             list: "card",
             files: &[],
-            hierarchical: false,
         }
     }
 
     const BLOCKS: &[Block] = &[
-        arithmetic("fp_mul"),
-        arithmetic("fr_mul"),
+        // A hierarchical block cannot be a top itself; behind a wrapper it is compiled once for all.
         Block {
-            hierarchical: true,
-            ..arithmetic("g1_add")
+            files: &["tests/tops/fp_mul_top.sv"],
+            ..arithmetic("fp_mul_top")
         },
+        Block {
+            files: &["tests/tops/fr_mul_top.sv"],
+            ..arithmetic("fr_mul_top")
+        },
+        arithmetic("g1_add"),
         Block {
             views: &["structural"],
             files: &["tests/tops/fp_linear.sv"],
@@ -73,6 +73,7 @@ mod rtl {
             ],
             ..arithmetic("ntt_butterfly")
         },
+        unit("msm_engine"),
         unit("ntt_engine"),
         unit("quotient_engine"),
     ];
@@ -91,7 +92,7 @@ mod rtl {
                 for file in block.files {
                     model = model.file(hdl.join(file));
                 }
-                if block.hierarchical && *view == "structural" {
+                if *view == "structural" {
                     model = model.hierarchical();
                 }
                 build = build.model(model);

@@ -14,6 +14,8 @@ module fr_mul
   output logic valid_o,
   output fr_t  p_o       // a b 2^-256 mod r, FrMulLatency cycles later
 );
+  /*verilator hier_block*/
+
   localparam int unsigned Width = 256;
 
   mont_mul #(

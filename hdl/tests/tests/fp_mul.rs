@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 const LATENCY: u64 = 77;
 
 fn check(view: View, pairs: &[(Fp, Fp)], mut gap: impl FnMut() -> bool) {
-    let mut dut = Dut::new("fp_mul", view);
+    let mut dut = Dut::new("fp_mul_top", view);
     let mut queue = pairs.iter();
     let items = std::iter::from_fn(|| {
         if gap() {

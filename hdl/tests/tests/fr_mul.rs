@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 const LATENCY: u64 = 54;
 
 fn check(view: View, pairs: &[(Fr, Fr)], mut gap: impl FnMut() -> bool) {
-    let mut dut = Dut::new("fr_mul", view);
+    let mut dut = Dut::new("fr_mul_top", view);
     let mut queue = pairs.iter();
     let items = std::iter::from_fn(|| {
         if gap() {

@@ -83,8 +83,16 @@ fn small_order_points_agree_between_views() {
     let two = two();
     let zero = carillon_hdl_tests::field::Fp::from_image([0; 6]);
     let one = Point::from_affine(&G1Affine::generator()).z;
-    let p = Point { x: zero, y: two, z: one };
-    let minus_p = Point { x: zero, y: zero - two, z: one };
+    let p = Point {
+        x: zero,
+        y: two,
+        z: one,
+    };
+    let minus_p = Point {
+        x: zero,
+        y: zero - two,
+        z: one,
+    };
     let generator = Point::from_affine(&G1Affine::generator());
     let mut pairs = Vec::new();
     for a in [p, minus_p, generator] {
@@ -144,7 +152,10 @@ fn random_sums() {
             walk += step;
             let b = walk.to_affine();
             walk += step;
-            Some((Point::from_affine(&a).scaled(&mut rng), Point::from_affine(&b)))
+            Some((
+                Point::from_affine(&a).scaled(&mut rng),
+                Point::from_affine(&b),
+            ))
         })
         .collect();
     check(&pairs);

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::model::Blocks;
 use crate::{Error, Model, Toolchain, cache};
 
 /// Run-time sources that every model needs (`verilated_dpi.cpp` serves designs with DPI imports).
@@ -70,15 +71,16 @@ impl Build {
 
         let mut objects = Vec::new();
         let mut headers = Vec::new();
+        let mut blocks = Blocks::new();
         for model in &self.models {
-            let translated = model.translate(&self.toolchain, &out_dir)?;
+            let translated = model.translate(&self.toolchain, &out_dir, &mut blocks)?;
             for input in &translated.inputs {
                 rerun_if_changed(input);
             }
-            headers.extend(translated.folders.first().cloned());
-            for folder in &translated.folders {
+            for folder in translated.new_blocks.iter().chain([&translated.folder]) {
                 objects.extend(self.compile_folder(&out_dir, folder, trace)?);
             }
+            headers.push(translated.folder);
         }
         objects.extend(self.compile_runtime(&out_dir, trace)?);
         objects.extend(self.compile_sources(&headers, trace)?);
@@ -91,7 +93,7 @@ impl Build {
         Ok(())
     }
 
-    /// Verilated C++ of one folder. Files that run once (`__Slow`) are hardly optimised: they are
+    /// Verilated C++ of one folder. Files that run once (`__Slow`) are not optimised: they are
     /// large and their speed does not matter.
     fn compile_folder(
         &self,
@@ -100,16 +102,8 @@ impl Build {
         trace: bool,
     ) -> Result<Vec<PathBuf>, Error> {
         let mut fast = self.compiler(trace, 2);
-        let mut slow = self.compiler(trace, 1);
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(Error::io("listing", folder))? {
-            let path = entry.map_err(Error::io("listing", folder))?.path();
-            let extension = path.extension().and_then(OsStr::to_str);
-            if matches!(extension, Some("cpp" | "h")) {
-                files.push(path);
-            }
-        }
-        files.sort();
+        let mut slow = self.compiler(trace, 0);
+        let files = cache::cpp_files(folder)?;
         for compiler in [&mut fast, &mut slow] {
             compiler.include(folder).warnings(false);
         }

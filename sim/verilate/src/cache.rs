@@ -1,6 +1,7 @@
 //! Keeps object files between runs of a build script. Verilator is quick and deterministic, the C++
 //! compiler is not quick: when one block changes, the models without it need not be compiled again.
 
+use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -34,15 +35,36 @@ pub(crate) fn objects(
     Ok(objects)
 }
 
-/// A digest of the files' names and contents and of the compilers' commands.
-fn key(files: &[PathBuf], compilers: &[cc::Build]) -> Result<String, Error> {
+/// The C++ sources and headers in `folder`, sorted.
+pub(crate) fn cpp_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io("listing", folder))? {
+        let path = entry.map_err(Error::io("listing", folder))?.path();
+        let extension = path.extension().and_then(OsStr::to_str);
+        if matches!(extension, Some("cpp" | "h")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A digest of the files' names (without their folders) and contents.
+pub(crate) fn digest(files: &[PathBuf]) -> Result<u64, Error> {
     let mut hasher = DefaultHasher::new();
     for file in files {
-        file.hash(&mut hasher);
+        file.file_name().hash(&mut hasher);
         std::fs::read(file)
             .map_err(Error::io("reading", file))?
             .hash(&mut hasher);
     }
+    Ok(hasher.finish())
+}
+
+/// A digest of the files and of the compilers' commands.
+fn key(files: &[PathBuf], compilers: &[cc::Build]) -> Result<String, Error> {
+    let mut hasher = DefaultHasher::new();
+    digest(files)?.hash(&mut hasher);
     for compiler in compilers {
         format!("{:?}", compiler.try_get_compiler()?.to_command()).hash(&mut hasher);
     }

@@ -56,6 +56,15 @@ pub enum Error {
         /// The parser's error.
         source: serde_json::Error,
     },
+    /// Two models of one library hold different modules under one name.
+    #[error(
+        "hierarchical block {block} differs between two models of this library, and its C++ names \
+         can exist only once; build one of the models without `hierarchical`, or in another package"
+    )]
+    BlocksDiffer {
+        /// The block's class name.
+        block: String,
+    },
     /// The C++ compiler failed.
     #[error("compiling the Verilated model failed; is a C++17 compiler installed? {0}")]
     Compile(#[from] cc::Error),

@@ -22,8 +22,8 @@
 //!
 //! **Hierarchical models** ([`Model::hierarchical`]): modules marked `/*verilator hier_block*/` are
 //! translated on their own, which is what makes the structural arithmetic view compile in reasonable
-//! time. Their C++ names come from the module's name alone, so one binary must not link two models
-//! that contain the same hierarchical block.
+//! time. Their C++ names come from the module's name alone: within one [`Build`] a block that occurs in
+//! several models is compiled once, and one binary must not link two libraries that hold the same block.
 
 mod build;
 mod cache;

@@ -1,12 +1,12 @@
 //! One design to translate: top module, files, options.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{Error, Toolchain, ports};
+use crate::{Error, Toolchain, cache, ports};
 
 /// A top module and what Verilator needs to translate it into the C++ class `prefix`.
 #[derive(Clone, Debug)]
@@ -21,21 +21,36 @@ pub struct Model {
 
 /// The translated model: folders of C++ and the files that they came from.
 pub(crate) struct Translated {
-    /// The folder with the model's header first, then one for each hierarchical block.
-    pub(crate) folders: Vec<PathBuf>,
+    /// The model itself, with its header.
+    pub(crate) folder: PathBuf,
+    /// One folder for each hierarchical block that no earlier model has.
+    pub(crate) new_blocks: Vec<PathBuf>,
     /// Every source file and file list that was read.
     pub(crate) inputs: BTreeSet<PathBuf>,
+}
+
+/// The hierarchical blocks of a library so far, by class name.
+pub(crate) type Blocks = BTreeMap<PathBuf, Block>;
+
+/// A translated hierarchical block.
+pub(crate) struct Block {
+    /// Of its C++.
+    digest: u64,
+    /// The SystemVerilog module that stands for it in the models around it.
+    wrapper: PathBuf,
 }
 
 /// The part that is used of the build description which `--make json` writes.
 #[derive(Deserialize)]
 struct Description {
     #[serde(default)]
-    submodules: Vec<Block>,
+    submodules: Vec<Step>,
 }
 
+/// One more run of Verilator: a hierarchical block, or the top, which comes last.
 #[derive(Deserialize)]
-struct Block {
+struct Step {
+    top: String,
     directory: PathBuf,
     sources: Vec<PathBuf>,
     verilator_args: PathBuf,
@@ -126,6 +141,7 @@ impl Model {
         &self,
         toolchain: &Toolchain,
         out_dir: &Path,
+        blocks: &mut Blocks,
     ) -> Result<Translated, Error> {
         let folder = out_dir.join(&self.prefix);
         if folder.exists() {
@@ -165,28 +181,34 @@ impl Model {
         toolchain.run(&self.top, &arguments)?;
 
         let inputs = self.inputs(&folder)?;
-        let mut folders = vec![folder.clone()];
-        // In hierarchical mode that run only wrote one argument file for each block, in dependency
+        let mut new_blocks = Vec::new();
+        let mut wrappers = BTreeMap::new();
+        // In hierarchical mode that run only wrote an argument file for each block, in dependency
         // order, the top last.
-        for block in self.description(&folder)?.submodules {
-            std::fs::create_dir_all(&block.directory)
-                .map_err(Error::io("creating", &block.directory))?;
+        for step in self.description(&folder)?.submodules {
             let mut arguments: Vec<OsString> = vec![
                 "-f".into(),
-                block.verilator_args.into(),
+                step.verilator_args.clone().into(),
                 "-Mdir".into(),
-                block.directory.clone().into(),
+                step.directory.clone().into(),
             ];
+            let is_top = step.directory == folder;
             // A block's argument file says what it is called, the top's does not.
-            if block.directory == folder {
+            if is_top {
                 for argument in ["--prefix", &self.prefix, "--top-module", &self.top] {
                     arguments.push(argument.into());
                 }
             }
-            arguments.extend(block.sources.into_iter().map(OsString::from));
+            for source in &step.sources {
+                arguments.push(wrappers.get(source).unwrap_or(source).into());
+            }
+            std::fs::create_dir_all(&step.directory)
+                .map_err(Error::io("creating", &step.directory))?;
             toolchain.run(&self.top, &arguments)?;
-            if block.directory != folder {
-                folders.push(block.directory);
+            if !is_top && let Some(wrapper) = step.known_wrapper(blocks)? {
+                wrappers.insert(step.wrapper(), wrapper);
+            } else if !is_top {
+                new_blocks.push(step.directory);
             }
         }
         if self.expose_ports {
@@ -196,7 +218,11 @@ impl Model {
             std::fs::write(&shim, ports::shim(&self.prefix, &text))
                 .map_err(Error::io("writing", &shim))?;
         }
-        Ok(Translated { folders, inputs })
+        Ok(Translated {
+            folder,
+            new_blocks,
+            inputs,
+        })
     }
 
     fn description(&self, folder: &Path) -> Result<Description, Error> {
@@ -212,6 +238,40 @@ impl Model {
         Ok(dependencies(&text)
             .filter(|input| !input.starts_with(folder))
             .collect())
+    }
+}
+
+impl Step {
+    /// The module that stands for this block in the models around it.
+    fn wrapper(&self) -> PathBuf {
+        self.directory.join(format!("{}.sv", self.top))
+    }
+
+    /// The wrapper of the same block in an earlier model; if there is none, the block becomes known.
+    ///
+    /// Wrapper and implementation carry a number that depends on the whole list of sources and is
+    /// compared at run time. It does not make two blocks different, but they have to be used in pairs.
+    fn known_wrapper(&self, blocks: &mut Blocks) -> Result<Option<PathBuf>, Error> {
+        let name = self
+            .directory
+            .file_name()
+            .map(PathBuf::from)
+            .unwrap_or_default();
+        let numbered = self.directory.join(format!("{}.cpp", self.top));
+        let mut files = cache::cpp_files(&self.directory)?;
+        files.retain(|file| *file != numbered);
+        let digest = cache::digest(&files)?;
+        match blocks.get(&name) {
+            Some(block) if block.digest == digest => Ok(Some(block.wrapper.clone())),
+            Some(_) => Err(Error::BlocksDiffer {
+                block: name.display().to_string(),
+            }),
+            None => {
+                let wrapper = self.wrapper();
+                blocks.insert(name, Block { digest, wrapper });
+                Ok(None)
+            }
+        }
     }
 }
 
