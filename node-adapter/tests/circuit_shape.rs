@@ -18,12 +18,27 @@ fn a_transfer_costs_less_than_twenty_thousand_constraints() {
     let mut domains = Vec::new();
     for slots in [1, 2, 3, 4, 8] {
         let stats = stats(Shape::production(slots).unwrap()).unwrap();
-        let batch: usize = stats.batch_parts.iter().map(|part| part.constraints).sum();
-        assert_eq!(stats.constraints, slots * stats.per_transfer + batch);
+        assert_eq!(
+            stats.constraints,
+            slots * stats.per_transfer + stats.per_batch()
+        );
         assert_eq!((stats.per_transfer, stats.inputs), (18_697, 4));
         domains.push(stats.domain_log2());
     }
     assert_eq!(domains, [15, 16, 16, 17, 18]);
+    let shown = stats(Shape::production(1).unwrap()).unwrap().to_string();
+    for line in [
+        "   19591  constraints, domain 2^15",
+        "   18697  constraints a transfer",
+        "        6984  sender update: path",
+        "        1403  signature: c PK",
+        "     894  constraints once a batch",
+    ] {
+        assert!(
+            shown.lines().any(|l| l == line),
+            "{line} is not in\n{shown}"
+        );
+    }
 }
 
 #[test]

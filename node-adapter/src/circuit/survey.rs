@@ -5,6 +5,7 @@
 //! pin the circuit's version, and by operators who compare keys.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bellpepper_core::{
     Circuit, ConstraintSystem, Index, LinearCombination, SynthesisError, Variable,
@@ -41,12 +42,42 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Constraints that a batch needs once.
+    pub fn per_batch(&self) -> usize {
+        self.batch_parts.iter().map(|part| part.constraints).sum()
+    }
+
     /// log2 of the evaluation domain: the least power of two that holds the
     /// constraints and one row for each input and the constant one.
     pub fn domain_log2(&self) -> u32 {
         (self.constraints + self.inputs + 1)
             .next_power_of_two()
             .trailing_zeros()
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>8}  constraints, domain 2^{}",
+            self.constraints,
+            self.domain_log2()
+        )?;
+        writeln!(
+            f,
+            "{:>8}  witness variables, {} public inputs",
+            self.witness, self.inputs
+        )?;
+        writeln!(f, "{:>8}  constraints a transfer", self.per_transfer)?;
+        for part in &self.transfer_parts {
+            writeln!(f, "{:>12}  {}", part.constraints, part.name)?;
+        }
+        writeln!(f, "{:>8}  constraints once a batch", self.per_batch())?;
+        for part in &self.batch_parts {
+            writeln!(f, "{:>12}  {}", part.constraints, part.name)?;
+        }
+        Ok(())
     }
 }
 

@@ -111,6 +111,14 @@ mod tests {
     }
 
     #[test]
+    fn the_addition_law_is_complete() {
+        // Twisted Edwards with a = -1 has no exceptions if a is a square and d is not.
+        assert!(bool::from((-Scalar::ONE).sqrt().is_some()));
+        assert!(bool::from(EDWARDS_D.sqrt().is_none()));
+        assert_eq!(*EDWARDS_D * Scalar::from(10241), -Scalar::from(10240));
+    }
+
+    #[test]
     fn coordinates_off_the_curve_are_seen() {
         assert!(Point::IDENTITY.is_on_curve());
         assert!(
