@@ -9,6 +9,8 @@ pub mod status {
     pub const SUCCESS: u64 = 0;
     /// An operand is not below r.
     pub const BAD_SCALAR: u64 = 1 << 3 | 2;
+    /// A coordinate is not below p.
+    pub const BAD_POINT: u64 = 2 << 3 | 2;
     /// Bus error reading card memory.
     pub const CARD_READ: u64 = 1 << 14 | 3 << 3 | 3;
     /// Bus error writing card memory.
@@ -26,14 +28,18 @@ pub struct Command {
     pub flags: u8,
     /// log2 of the elements (NTT).
     pub log2n: u8,
+    /// Window size (MSM); 0 lets the card choose.
+    pub window_bits: u8,
     /// `op0`..`op6`.
     pub operands: [u64; 7],
 }
 
 impl Command {
     fn image(&self) -> Vec<u8> {
-        let word =
-            u64::from(self.opcode) | u64::from(self.flags) << 8 | u64::from(self.log2n) << 32;
+        let word = u64::from(self.opcode)
+            | u64::from(self.flags) << 8
+            | u64::from(self.log2n) << 32
+            | u64::from(self.window_bits) << 40;
         std::iter::once(word)
             .chain(self.operands)
             .flat_map(u64::to_le_bytes)
@@ -41,15 +47,19 @@ impl Command {
     }
 }
 
-/// What a unit reports (`unit_result_t`), as far as vector units fill it.
+/// What a unit reports (`unit_result_t`); vector units leave `bubbles` and `detail` at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// One of [`status`].
     pub status: u64,
     /// Start to end.
     pub cycles: u64,
-    /// Butterflies or elements.
+    /// Butterflies, elements, or additions of the bucket phase.
     pub ops: u64,
+    /// Cycles of an MSM's bucket phase without an addition: hazard, memory, other.
+    pub bubbles: [u64; 3],
+    /// Other additions of an MSM, or the index of its faulty element.
+    pub detail: u64,
 }
 
 /// An execution unit and its card memory.
@@ -108,6 +118,8 @@ impl Unit {
         Outcome {
             cycles: field(0, 32),
             ops: field(32, 32),
+            bubbles: [64, 96, 128].map(|offset| field(offset, 32)),
+            detail: field(160, 32),
             status: field(192, 15),
         }
     }

@@ -35,6 +35,7 @@ fn command(log2n: u8, flags: u8) -> Command {
             0,
             0,
         ],
+        ..Command::default()
     }
 }
 
