@@ -10,8 +10,8 @@ module dma_engine
   parameter axi_id_t HostReadId  = 8'd1,  // data; the list uses the next ID
   parameter axi_id_t HostWriteId = 8'd1
 ) (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit
   input  logic         start_i,
@@ -22,38 +22,38 @@ module dma_engine
   output unit_result_t result_o,
 
   // Host memory
-  output axi_ax_t      host_ar_o,
-  output logic         host_ar_valid_o,
-  input  logic         host_ar_ready_i,
-  input  axi_r_t       host_r_i,
-  input  logic         host_r_valid_i,
-  output logic         host_r_ready_o,
-  output axi_ax_t      host_aw_o,
-  output logic         host_aw_valid_o,
-  input  logic         host_aw_ready_i,
-  output axi_w_t       host_w_o,
-  output logic         host_w_valid_o,
-  input  logic         host_w_ready_i,
-  input  axi_b_t       host_b_i,
-  input  logic         host_b_valid_i,
-  output logic         host_b_ready_o,
+  output axi_ax_t host_ar_o,
+  output logic    host_ar_valid_o,
+  input  logic    host_ar_ready_i,
+  input  axi_r_t  host_r_i,
+  input  logic    host_r_valid_i,
+  output logic    host_r_ready_o,
+  output axi_ax_t host_aw_o,
+  output logic    host_aw_valid_o,
+  input  logic    host_aw_ready_i,
+  output axi_w_t  host_w_o,
+  output logic    host_w_valid_o,
+  input  logic    host_w_ready_i,
+  input  axi_b_t  host_b_i,
+  input  logic    host_b_valid_i,
+  output logic    host_b_ready_o,
 
   // Card memory
-  output axi_ax_t      mem_ar_o,
-  output logic         mem_ar_valid_o,
-  input  logic         mem_ar_ready_i,
-  input  axi_r_t       mem_r_i,
-  input  logic         mem_r_valid_i,
-  output logic         mem_r_ready_o,
-  output axi_ax_t      mem_aw_o,
-  output logic         mem_aw_valid_o,
-  input  logic         mem_aw_ready_i,
-  output axi_w_t       mem_w_o,
-  output logic         mem_w_valid_o,
-  input  logic         mem_w_ready_i,
-  input  axi_b_t       mem_b_i,
-  input  logic         mem_b_valid_i,
-  output logic         mem_b_ready_o
+  output axi_ax_t mem_ar_o,
+  output logic    mem_ar_valid_o,
+  input  logic    mem_ar_ready_i,
+  input  axi_r_t  mem_r_i,
+  input  logic    mem_r_valid_i,
+  output logic    mem_r_ready_o,
+  output axi_ax_t mem_aw_o,
+  output logic    mem_aw_valid_o,
+  input  logic    mem_aw_ready_i,
+  output axi_w_t  mem_w_o,
+  output logic    mem_w_valid_o,
+  input  logic    mem_w_ready_i,
+  input  axi_b_t  mem_b_i,
+  input  logic    mem_b_valid_i,
+  output logic    mem_b_ready_o
 );
 
   localparam int unsigned OffsetBits = $clog2(BeatBytes);
@@ -78,19 +78,19 @@ module dma_engine
     Fail,     // until every stream has let go
     Done
   } state_e;
-  state_e state_q;
+  state_e                      state_q;
 
-  logic to_card_q;  // WRITE
+  logic                        to_card_q;  // WRITE
   entry_t [EntriesPerBeat-1:0] entries_q;
-  logic [EntryBits-1:0] index_q;
-  addr_t list_q;
-  addr_t addr_q;
+  logic   [     EntryBits-1:0] index_q;
+  addr_t                       list_q;
+  addr_t                       addr_q;
   logic [31:0] beats_q, remaining_q;  // of the segment; of the command, that no segment has covered
   unit_result_t result_q;
 
-  wire begin_command = state_q == Idle && start_i;
-  wire to_card = begin_command ? cmd_i.opcode == OpWrite : to_card_q;
-  wire flush = state_q == Fail;
+  wire          begin_command = state_q == Idle && start_i;
+  wire          to_card = begin_command ? cmd_i.opcode == OpWrite : to_card_q;
+  wire          flush = state_q == Fail;
 
   // ---- Streams ----
   logic list_busy, list_error, list_valid, list_requested_q;
@@ -101,9 +101,9 @@ module dma_engine
   logic mem_rd_busy, mem_rd_error, mem_rd_valid, mem_rd_ready;
   beat_t mem_rd_data;
   logic mem_wr_busy, mem_wr_error, mem_wr_ready;
-  wire any_busy = list_busy || host_rd_busy || host_wr_busy || mem_rd_busy || mem_wr_busy;
+  wire     any_busy = list_busy || host_rd_busy || host_wr_busy || mem_rd_busy || mem_wr_busy;
 
-  axi_ax_t rd_ar[2];
+  axi_ax_t rd_ar                                                                              [2];
   logic rd_ar_valid[2], rd_ar_ready[2], rd_r_valid[2], rd_r_ready[2];
   axi_r_t rd_r[2];
 
@@ -264,10 +264,11 @@ module dma_engine
 
   assign host_rd_ready = mem_wr_ready;
   assign mem_rd_ready = host_wr_ready;
-  wire moved = (host_rd_valid && host_rd_ready) || (mem_rd_valid && mem_rd_ready);
+  wire     moved = (host_rd_valid && host_rd_ready) || (mem_rd_valid && mem_rd_ready);
 
   // ---- Faults: where the data comes from before where it goes ----
   // Errors of a stream that this command does not use are left over from an earlier one.
+  logic    segment_started_q;
   status_t fault;
   always_comb begin
     fault = StSuccess;
@@ -280,11 +281,10 @@ module dma_engine
   end
 
   // ---- Control ----
-  logic segment_started_q;
   wire entry_t entry = entries_q[index_q];
-  wire entry_bad = entry.bytes == '0 || entry.bytes[OffsetBits-1:0] != '0 || (entry.bytes >> OffsetBits) > 64'(remaining_q);
-  wire entry_misaligned = entry.addr[OffsetBits-1:0] != '0;
-  wire segment_done = !host_rd_busy && !host_wr_busy;
+  wire         entry_bad = entry.bytes == '0 || entry.bytes[OffsetBits-1:0] != '0 || (entry.bytes >> OffsetBits) > 64'(remaining_q);
+  wire         entry_misaligned = entry.addr[OffsetBits-1:0] != '0;
+  wire         segment_done = !host_rd_busy && !host_wr_busy;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -344,8 +344,8 @@ module dma_engine
               else state_q <= index_q == '0 ? List : Entry;
             end
           end
-          Drain: if (!any_busy) state_q <= Done;
-          Fail:  if (!any_busy) state_q <= Done;
+          Drain:   if (!any_busy) state_q <= Done;
+          Fail:    if (!any_busy) state_q <= Done;
           default: state_q <= Idle;
         endcase
       end

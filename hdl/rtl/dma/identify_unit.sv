@@ -8,8 +8,8 @@ module identify_unit
 #(
   parameter axi_id_t HostWriteId = '0
 ) (
-  input  logic         clk_i,
-  input  logic         rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit
   input  logic         start_i,
@@ -20,15 +20,15 @@ module identify_unit
   output unit_result_t result_o,
 
   // Host memory
-  output axi_ax_t      host_aw_o,
-  output logic         host_aw_valid_o,
-  input  logic         host_aw_ready_i,
-  output axi_w_t       host_w_o,
-  output logic         host_w_valid_o,
-  input  logic         host_w_ready_i,
-  input  axi_b_t       host_b_i,
-  input  logic         host_b_valid_i,
-  output logic         host_b_ready_o
+  output axi_ax_t host_aw_o,
+  output logic    host_aw_valid_o,
+  input  logic    host_aw_ready_i,
+  output axi_w_t  host_w_o,
+  output logic    host_w_valid_o,
+  input  logic    host_w_ready_i,
+  input  axi_b_t  host_b_i,
+  input  logic    host_b_valid_i,
+  output logic    host_b_ready_o
 );
 
   localparam int unsigned PageBeats = 4096 / BeatBytes;
@@ -51,19 +51,19 @@ module identify_unit
     logic [63:0]  name;
   } identity_t;
   localparam identity_t Identity = '{
-      zero: '0,
-      butterflies: 8'(NttButterflies),
-      ntt_max_log2n: 8'(NttMaxLog2),
-      msm_adders: 8'(MsmAdders),
-      msm_windows: 8'(MsmWindows),
-      msm_max_window_bits: 8'(MsmMaxWindowBits),
-      max_log2_depth: 8'(MaxLog2Depth),
-      io_queues: 8'(IoQueues),
-      memory_bytes: CardMemBytes,
-      rdl_hash: card_rdl_pkg::RdlHash,
-      config_id: ConfigId,
-      version: ContractVersion,
-      name: {"N", "O", "L", "L", "I", "R", "A", "C"}
+    zero: '0,
+    butterflies: 8'(NttButterflies),
+    ntt_max_log2n: 8'(NttMaxLog2),
+    msm_adders: 8'(MsmAdders),
+    msm_windows: 8'(MsmWindows),
+    msm_max_window_bits: 8'(MsmMaxWindowBits),
+    max_log2_depth: 8'(MaxLog2Depth),
+    io_queues: 8'(IoQueues),
+    memory_bytes: CardMemBytes,
+    rdl_hash: card_rdl_pkg::RdlHash,
+    config_id: ConfigId,
+    version: ContractVersion,
+    name: {"N", "O", "L", "L", "I", "R", "A", "C"}
   };
 
   typedef enum logic [1:0] {

@@ -9,8 +9,8 @@ module axi_rd_mux
 #(
   parameter int unsigned N = 2
 ) (
-  input  logic    clk_i,
-  input  logic    rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // From the masters
   input  axi_ax_t s_ar_i      [N],
@@ -33,13 +33,13 @@ module axi_rd_mux
   typedef logic [IndexBits-1:0] index_t;
 
   // ---- Requests ----
-  logic [N-1:0] request;
-  logic any;
-  index_t turn;
-  axi_ax_t ar_q;
-  logic ar_valid_q;
-  wire space = !ar_valid_q || m_ar_ready_i;
-  index_t owner_q[1 << AxiIdBits];  // by ID
+  logic    [N-1:0] request;
+  logic            any;
+  index_t          turn;
+  axi_ax_t         ar_q;
+  logic            ar_valid_q;
+  wire             space = !ar_valid_q || m_ar_ready_i;
+  index_t          owner_q                             [1 << AxiIdBits];  // by ID
 
   rr_arbiter #(
     .N(N)

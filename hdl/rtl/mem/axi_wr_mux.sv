@@ -11,8 +11,8 @@ module axi_wr_mux
 #(
   parameter int unsigned N = 2
 ) (
-  input  logic    clk_i,
-  input  logic    rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // From the masters
   input  axi_ax_t s_aw_i      [N],
@@ -42,17 +42,17 @@ module axi_wr_mux
   typedef logic [IndexBits-1:0] index_t;
 
   // ---- Requests ----
-  logic [N-1:0] request;
-  logic any;
-  index_t turn;
-  axi_ax_t aw_q;
-  index_t aw_from_q;
-  logic aw_valid_q;
+  logic    [N-1:0] request;
+  logic            any;
+  index_t          turn;
+  axi_ax_t         aw_q;
+  index_t          aw_from_q;
+  logic            aw_valid_q;
   logic order_full, order_valid;
   index_t from;
-  wire aw_done = m_aw_valid_o && m_aw_ready_i;
-  wire space = !aw_valid_q || aw_done;
-  index_t owner_q[1 << AxiIdBits];  // by ID
+  wire    aw_done = m_aw_valid_o && m_aw_ready_i;
+  wire    space = !aw_valid_q || aw_done;
+  index_t owner_q                                [1 << AxiIdBits];  // by ID
 
   rr_arbiter #(
     .N(N)

@@ -5,7 +5,7 @@
 // and popping when empty are the caller's mistakes and are ignored.
 // Used by: the streams and muxes of this folder, the queue engine.
 module fifo #(
-  parameter type T = logic [7:0],
+  parameter type         T         = logic [7:0],
   parameter int unsigned DepthLog2 = 4
 ) (
   input  logic clk_i,

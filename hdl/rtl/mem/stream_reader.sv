@@ -17,31 +17,31 @@ module stream_reader
   parameter int unsigned FifoLog2 = 6,   // log2 of the beats in flight or buffered
   parameter int unsigned MaxBurst = 16   // beats, at most 64 and 2^FifoLog2
 ) (
-  input  logic        clk_i,
-  input  logic        rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Request; start_i is ignored while busy_o is set
-  input  logic        start_i,
-  input  addr_t       addr_i,          // bytes, a multiple of 64
-  input  logic [31:0] block_beats_i,
-  input  logic [31:0] stride_beats_i,
-  input  logic [31:0] blocks_i,
-  input  logic        flush_i,
-  output logic        busy_o,
-  output logic        error_o,
+  input  logic         start_i,
+  input  addr_t        addr_i,          // bytes, a multiple of 64
+  input  logic  [31:0] block_beats_i,
+  input  logic  [31:0] stride_beats_i,
+  input  logic  [31:0] blocks_i,
+  input  logic         flush_i,
+  output logic         busy_o,
+  output logic         error_o,
 
   // Data
-  output logic        valid_o,
-  input  logic        ready_i,
-  output beat_t       data_o,
+  output logic  valid_o,
+  input  logic  ready_i,
+  output beat_t data_o,
 
   // AXI read side
-  output axi_ax_t     ar_o,
-  output logic        ar_valid_o,
-  input  logic        ar_ready_i,
-  input  axi_r_t      r_i,
-  input  logic        r_valid_i,
-  output logic        r_ready_o
+  output axi_ax_t ar_o,
+  output logic    ar_valid_o,
+  input  logic    ar_ready_i,
+  input  axi_r_t  r_i,
+  input  logic    r_valid_i,
+  output logic    r_ready_o
 );
 
   localparam int unsigned Depth = 1 << FifoLog2;
@@ -56,21 +56,21 @@ module stream_reader
   logic flushing_q;
   beat_addr_t block_q, at_q;
   logic [31:0] block_beats_q, stride_q, blocks_q, left_q;
-  count_t free_q;  // FIFO entries promised to nobody
-  axi_ax_t ar_q;
-  logic ar_valid_q;
+  count_t               free_q;  // FIFO entries promised to nobody
+  axi_ax_t              ar_q;
+  logic                 ar_valid_q;
 
-  wire [PageBits:0] page_left = (PageBits + 1)'(PageBeats) - {1'b0, at_q[PageBits-1:0]};
-  logic [PageBits:0] burst;
+  wire     [PageBits:0] page_left = (PageBits + 1)'(PageBeats) - {1'b0, at_q[PageBits-1:0]};
+  logic    [PageBits:0] burst;
   always_comb begin
     burst = page_left;
     if (burst > (PageBits + 1)'(MaxBurst)) burst = (PageBits + 1)'(MaxBurst);
     if (left_q < 32'(burst)) burst = left_q[PageBits:0];
   end
 
-  wire start = start_i && !busy_o;
-  wire issue = active_q && !flushing_q && !flush_i && (!ar_valid_q || ar_ready_i) && 32'(free_q) >= 32'(burst);
-  wire block_ends = left_q == 32'(burst);
+  wire             start = start_i && !busy_o;
+  wire             issue = active_q && !flushing_q && !flush_i && (!ar_valid_q || ar_ready_i) && 32'(free_q) >= 32'(burst);
+  wire             block_ends = left_q == 32'(burst);
   wire beat_addr_t next_block = block_q + beat_addr_t'(stride_q);
 
   // ---- Data side ----

@@ -16,34 +16,34 @@ module stream_writer
   parameter int unsigned FifoLog2 = 5,   // log2 of the beats buffered
   parameter int unsigned MaxBurst = 16   // beats, at most 64 and 2^FifoLog2; half of that for full rate
 ) (
-  input  logic        clk_i,
-  input  logic        rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Request; start_i is ignored while busy_o is set
-  input  logic        start_i,
-  input  addr_t       addr_i,          // bytes, a multiple of 64
-  input  logic [31:0] block_beats_i,
-  input  logic [31:0] stride_beats_i,
-  input  logic [31:0] blocks_i,
-  input  logic        flush_i,
-  output logic        busy_o,
-  output logic        error_o,
+  input  logic         start_i,
+  input  addr_t        addr_i,          // bytes, a multiple of 64
+  input  logic  [31:0] block_beats_i,
+  input  logic  [31:0] stride_beats_i,
+  input  logic  [31:0] blocks_i,
+  input  logic         flush_i,
+  output logic         busy_o,
+  output logic         error_o,
 
   // Data
-  input  logic        valid_i,
-  output logic        ready_o,
-  input  beat_t       data_i,
+  input  logic  valid_i,
+  output logic  ready_o,
+  input  beat_t data_i,
 
   // AXI write side
-  output axi_ax_t     aw_o,
-  output logic        aw_valid_o,
-  input  logic        aw_ready_i,
-  output axi_w_t      w_o,
-  output logic        w_valid_o,
-  input  logic        w_ready_i,
-  input  axi_b_t      b_i,
-  input  logic        b_valid_i,
-  output logic        b_ready_o
+  output axi_ax_t aw_o,
+  output logic    aw_valid_o,
+  input  logic    aw_ready_i,
+  output axi_w_t  w_o,
+  output logic    w_valid_o,
+  input  logic    w_ready_i,
+  input  axi_b_t  b_i,
+  input  logic    b_valid_i,
+  output logic    b_ready_o
 );
 
   localparam int unsigned OffsetBits = $clog2(BeatBytes);
@@ -64,20 +64,21 @@ module stream_writer
   logic flushing_q;
   beat_addr_t block_q, at_q;
   logic [31:0] block_beats_q, stride_q, blocks_q, left_q;
-  logic [7:0] run_q;  // beats of the current burst taken before
+  logic            [7:0] run_q;  // beats of the current burst taken before
 
-  wire start = start_i && !busy_o;
-  wire take = valid_i && ready_o;
-  wire block_ends = left_q == 32'd1;
-  wire burst_ends = block_ends || run_q == 8'(MaxBurst - 1) || &at_q[PageBits-1:0];
-  wire beat_addr_t next_block = block_q + beat_addr_t'(stride_q);
+  wire                   start = start_i && !busy_o;
+  wire                   take = valid_i && ready_o;
+  wire                   block_ends = left_q == 32'd1;
+  wire                   burst_ends = block_ends || run_q == 8'(MaxBurst - 1) || &at_q[PageBits-1:0];
+  wire beat_addr_t       next_block = block_q + beat_addr_t'(stride_q);
 
   logic data_full, data_valid, bursts_full, burst_valid;
-  entry_t head;
-  burst_t request;
-  wire aw_done = aw_valid_o && aw_ready_i;
-  wire w_done = w_valid_o && w_ready_i;
-  wire drained = !burst_valid && outstanding_q == '0;
+  entry_t                     head;
+  burst_t                     request;
+  wire                        aw_done = aw_valid_o && aw_ready_i;
+  wire                        w_done = w_valid_o && w_ready_i;
+  logic   [OutstandingBits:0] outstanding_q;  // bursts requested, no response yet
+  wire                        drained = !burst_valid && outstanding_q == '0;
 
   assign ready_o = active_q && !data_full && !flushing_q && !flush_i;
 
@@ -113,8 +114,7 @@ module stream_writer
   );
 
   // ---- Bus side ----
-  logic [OutstandingBits:0] outstanding_q;  // requested, no response yet
-  logic [FifoLog2:0] owed_q;                // requested, data not yet sent
+  logic [FifoLog2:0] owed_q;  // requested, data not yet sent
 
   assign aw_o = '{id: IdValue, addr: {request.at, OffsetBits'(0)}, len: request.len};
   assign aw_valid_o = burst_valid && !outstanding_q[OutstandingBits];

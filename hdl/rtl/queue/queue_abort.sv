@@ -7,31 +7,31 @@ module queue_abort
   import carillon_pkg::*;
   import queue_pkg::*;
 (
-  input  logic              clk_i,
-  input  logic              rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Execution unit
-  input  logic              start_i,
-  input  command_t          command_i,
-  input  logic              abort_i,
-  output logic              done_o,
-  output unit_result_t      result_o,
+  input  logic         start_i,
+  input  command_t     command_i,
+  input  logic         abort_i,
+  output logic         done_o,
+  output unit_result_t result_o,
 
   // To the queues
-  output logic [Queues-1:0] ring_abort_o,  // pulse
-  output logic [15:0]       ring_cid_o,
+  output logic [Queues-1:0] ring_abort_o,   // pulse
+  output logic [      15:0] ring_cid_o,
   input  logic [Queues-1:0] ring_found_i,
   input  logic [Queues-1:0] ring_settled_i
 );
 
-  logic busy_q;
-  logic [31:0] cycles_q;
+  logic                  busy_q;
+  logic           [31:0] cycles_q;
 
-  wire [15:0] target = command_i.op[0][15:0];
-  wire exists = target < 16'(Queues);
-  wire queue_id_t queue = queue_id_t'(target);
-  wire decide = busy_q && (!exists || ring_settled_i[queue]);
-  wire found = exists && ring_found_i[queue];
+  wire            [15:0] target = command_i.op[0][15:0];
+  wire                   exists = target < 16'(Queues);
+  wire queue_id_t        queue = queue_id_t'(target);
+  wire                   decide = busy_q && (!exists || ring_settled_i[queue]);
+  wire                   found = exists && ring_found_i[queue];
 
   assign ring_cid_o = command_i.op[0][31:16];
   always_comb begin

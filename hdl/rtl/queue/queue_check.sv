@@ -16,8 +16,8 @@ module queue_check
 );
 
   localparam int unsigned Ranges = 5;
-  localparam logic [63:0] ElementBytes = 64'd32;   // Fr
-  localparam logic [63:0] PointBytes = 64'd96;     // affine G1
+  localparam logic [63:0] ElementBytes = 64'd32;  // Fr
+  localparam logic [63:0] PointBytes = 64'd96;  // affine G1
   localparam logic [63:0] MsmResultBytes = 64'd192;
   localparam logic [63:0] MaxElements = 64'hFFFF_FFFF;
 
@@ -25,7 +25,7 @@ module queue_check
   logic known, field_ok, length_ok, aligned;
   logic [Ranges-1:0] used;
   logic [Ranges-1:0][63:0] start, bytes;
-  logic disjoint;  // the first three ranges must not overlap
+  logic       disjoint;  // the first three ranges must not overlap
 
   logic [7:0] flags;
   assign flags = command_i.flags;
@@ -94,8 +94,15 @@ module queue_check
         known = !admin_i;
         field_ok &= flags == '0;
         length_ok = countable(command_i.op[4]);
-        aligned &= aligned_to_beat(command_i.op[1]) && aligned_to_beat(command_i.op[2]) &&
-            aligned_to_beat(command_i.op[3]) && aligned_to_beat(command_i.op[5]);
+        aligned &= aligned_to_beat(
+          command_i.op[1]
+        ) && aligned_to_beat(
+          command_i.op[2]
+        ) && aligned_to_beat(
+          command_i.op[3]
+        ) && aligned_to_beat(
+          command_i.op[5]
+        );
         for (int i = 0; i < 4; i++) begin
           used[i] = 1'b1;
           bytes[i] = 64'(command_i.op[4][31:0]) * ElementBytes;

@@ -7,35 +7,35 @@ module queue_dispatch
   import carillon_pkg::*;
   import queue_pkg::*;
 (
-  input  logic              clk_i,
-  input  logic              rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // From the queues
-  input  logic [Queues-1:0] valid_i,
-  input  command_t          command_i[Queues],
-  input  logic [Queues-1:0] abort_i,            // level
-  output logic [Queues-1:0] taken_o,
-  output logic [Queues-1:0] done_o,             // pulse
-  output unit_result_t      result_o [Queues],
+  input  logic         [Queues-1:0] valid_i,
+  input  command_t                  command_i[Queues],
+  input  logic         [Queues-1:0] abort_i,            // level
+  output logic         [Queues-1:0] taken_o,
+  output logic         [Queues-1:0] done_o,             // pulse
+  output unit_result_t              result_o [Queues],
 
   // To the units (blocks.md, "Execution unit")
-  output logic              unit_start_o [Units],
-  output command_t          unit_command_o[Units],
-  output logic              unit_abort_o [Units],
-  input  logic              unit_done_i  [Units],
-  input  unit_result_t      unit_result_i[Units],
-  output logic [Units-1:0]  unit_busy_o
+  output logic                     unit_start_o  [Units],
+  output command_t                 unit_command_o[Units],
+  output logic                     unit_abort_o  [Units],
+  input  logic                     unit_done_i   [Units],
+  input  unit_result_t             unit_result_i [Units],
+  output logic         [Units-1:0] unit_busy_o
 );
 
   logic [Units-1:0] busy_q, start_q;
-  queue_id_t owner_q[Units];
-  command_t command_q[Units];
+  queue_id_t              owner_q  [ Units];
+  command_t               command_q[ Units];
 
   // ---- Who may start: the unit is free ----
-  unit_e unit[Queues];
-  logic [Queues-1:0] request;
-  logic any;
-  queue_id_t turn;
+  unit_e                  unit     [Queues];
+  logic      [Queues-1:0] request;
+  logic                   any;
+  queue_id_t              turn;
 
   always_comb begin
     for (int q = 0; q < int'(Queues); q++) begin

@@ -10,75 +10,75 @@ module queue_engine
   parameter axi_id_t ReadId  = '0,
   parameter axi_id_t WriteId = '0
 ) (
-  input  logic          clk_i,
-  input  logic          rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Registers
-  input  logic          enable_i       [Queues],
-  input  queue_config_t config_i       [Queues],
-  input  logic          sq_tail_valid_i[Queues],
-  input  logic [31:0]   sq_tail_i      [Queues],
-  input  logic          cq_head_valid_i[Queues],
-  input  logic [31:0]   cq_head_i      [Queues],
-  output logic          active_o       [Queues],
-  output queue_error_e  error_o        [Queues],
-  output ring_index_t   sq_head_o      [Queues],
+  input  logic                 enable_i       [Queues],
+  input  queue_config_t        config_i       [Queues],
+  input  logic                 sq_tail_valid_i[Queues],
+  input  logic          [31:0] sq_tail_i      [Queues],
+  input  logic                 cq_head_valid_i[Queues],
+  input  logic          [31:0] cq_head_i      [Queues],
+  output logic                 active_o       [Queues],
+  output queue_error_e         error_o        [Queues],
+  output ring_index_t          sq_head_o      [Queues],
 
   // Execution units; index UnitAbort is unused, that unit is inside
-  output logic          unit_start_o  [Units],
-  output command_t      unit_command_o[Units],
-  output logic          unit_abort_o  [Units],
-  input  logic          unit_done_i   [Units],
-  input  unit_result_t  unit_result_i [Units],
-  output logic          busy_o,                   // a unit runs a command
+  output logic         unit_start_o  [Units],
+  output command_t     unit_command_o[Units],
+  output logic         unit_abort_o  [Units],
+  input  logic         unit_done_i   [Units],
+  input  unit_result_t unit_result_i [Units],
+  output logic         busy_o,                 // a unit runs a command
 
   // For the counters, pulses
-  output logic          posted_o,
-  output logic          posted_error_o,
+  output logic posted_o,
+  output logic posted_error_o,
 
   // Interrupt requests, pulses: one per queue; some queue stopped itself
   output logic [Queues-1:0] irq_o,
   output logic              stopped_o,
 
   // Something is under way; while clear, only a register access can start anything
-  output logic              awake_o,
+  output logic awake_o,
 
   // Host bus
-  output axi_ax_t       ar_o,
-  output logic          ar_valid_o,
-  input  logic          ar_ready_i,
-  input  axi_r_t        r_i,
-  input  logic          r_valid_i,
-  output logic          r_ready_o,
-  output axi_ax_t       aw_o,
-  output logic          aw_valid_o,
-  input  logic          aw_ready_i,
-  output axi_w_t        w_o,
-  output logic          w_valid_o,
-  input  logic          w_ready_i,
-  input  axi_b_t        b_i,
-  input  logic          b_valid_i,
-  output logic          b_ready_o
+  output axi_ax_t ar_o,
+  output logic    ar_valid_o,
+  input  logic    ar_ready_i,
+  input  axi_r_t  r_i,
+  input  logic    r_valid_i,
+  output logic    r_ready_o,
+  output axi_ax_t aw_o,
+  output logic    aw_valid_o,
+  input  logic    aw_ready_i,
+  output axi_w_t  w_o,
+  output logic    w_valid_o,
+  input  logic    w_ready_i,
+  input  axi_b_t  b_i,
+  input  logic    b_valid_i,
+  output logic    b_ready_o
 );
 
   // ---- Between the rings and the shared parts ----
   logic [Queues-1:0] fetch_valid, fetch_taken, fetch_done;
-  addr_t fetch_addr[Queues];
-  logic fetch_failed;
+  addr_t    fetch_addr    [Queues];
+  logic     fetch_failed;
   command_t fetch_command;
-  status_t fetch_status;
+  status_t  fetch_status;
 
   logic [Queues-1:0] run_valid, run_taken, run_abort, run_done;
-  command_t run_command[Queues];
-  unit_result_t run_result[Queues];
+  command_t     run_command[Queues];
+  unit_result_t run_result [Queues];
 
   logic [Queues-1:0] ring_abort, ring_found, ring_settled;
   logic [15:0] ring_cid;
 
   logic [Queues-1:0] post_valid, post_taken, post_done, failed, awake;
-  addr_t post_addr[Queues];
+  addr_t       post_addr      [Queues];
   completion_t post_completion[Queues];
-  logic post_failed;
+  logic        post_failed;
 
   for (genvar q = 0; q < Queues; q++) begin : g_ring
     queue_ring #(
@@ -144,11 +144,11 @@ module queue_engine
   );
 
   // ---- Units: those outside, and ABORT ----
-  logic unit_done[Units];
-  unit_result_t unit_result[Units];
-  logic abort_done;
-  unit_result_t abort_result;
-  logic [Units-1:0] unit_busy;
+  logic                     unit_done    [Units];
+  unit_result_t             unit_result  [Units];
+  logic                     abort_done;
+  unit_result_t             abort_result;
+  logic         [Units-1:0] unit_busy;
 
   always_comb begin
     unit_done = unit_done_i;

@@ -8,25 +8,25 @@ module queue_fetch
 #(
   parameter axi_id_t IdValue = '0
 ) (
-  input  logic              clk_i,
-  input  logic              rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // From the queues
-  input  logic [Queues-1:0] valid_i,
-  input  addr_t             addr_i[Queues],
-  output logic [Queues-1:0] taken_o,   // the request is under way
-  output logic [Queues-1:0] done_o,    // pulse, with what follows
-  output logic              failed_o,  // bus error: command_o and status_o mean nothing
-  output command_t          command_o,
-  output status_t           status_o,
+  input  logic     [Queues-1:0] valid_i,
+  input  addr_t                 addr_i   [Queues],
+  output logic     [Queues-1:0] taken_o,            // the request is under way
+  output logic     [Queues-1:0] done_o,             // pulse, with what follows
+  output logic                  failed_o,           // bus error: command_o and status_o mean nothing
+  output command_t              command_o,
+  output status_t               status_o,
 
   // AXI read side, host
-  output axi_ax_t           ar_o,
-  output logic              ar_valid_o,
-  input  logic              ar_ready_i,
-  input  axi_r_t            r_i,
-  input  logic              r_valid_i,
-  output logic              r_ready_o
+  output axi_ax_t ar_o,
+  output logic    ar_valid_o,
+  input  logic    ar_ready_i,
+  input  axi_r_t  r_i,
+  input  logic    r_valid_i,
+  output logic    r_ready_o
 );
 
   typedef enum logic [1:0] {
@@ -38,11 +38,11 @@ module queue_fetch
 
   state_e state_q;
   queue_id_t queue_q, turn;
-  logic any;
+  logic  any;
   addr_t addr_q;
-  logic checked;
-  wire take = state_q == Idle && any;
-  wire arrived = state_q == Wait && r_valid_i;
+  logic  checked;
+  wire   take = state_q == Idle && any;
+  wire   arrived = state_q == Wait && r_valid_i;
 
   rr_arbiter #(
     .N(Queues)

@@ -50,17 +50,17 @@ package queue_pkg;
 
   // The 32 bytes of a completion, least significant first (contract.md, "Completion").
   typedef struct packed {
-    status_t      status;
-    logic         phase;
-    logic [15:0]  cid;
-    logic [15:0]  queue_number;
-    logic [15:0]  sq_head;
-    logic [31:0]  detail;
-    logic [31:0]  bubble_other;
-    logic [31:0]  bubble_memory;
-    logic [31:0]  bubble_hazard;
-    logic [31:0]  ops;
-    logic [31:0]  cycles;
+    status_t     status;
+    logic        phase;
+    logic [15:0] cid;
+    logic [15:0] queue_number;
+    logic [15:0] sq_head;
+    logic [31:0] detail;
+    logic [31:0] bubble_other;
+    logic [31:0] bubble_memory;
+    logic [31:0] bubble_hazard;
+    logic [31:0] ops;
+    logic [31:0] cycles;
   } completion_t;
   parameter int unsigned CompletionBytes = 32;
 

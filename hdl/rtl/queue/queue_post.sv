@@ -10,27 +10,27 @@ module queue_post
 #(
   parameter axi_id_t IdValue = '0
 ) (
-  input  logic              clk_i,
-  input  logic              rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // From the queues
-  input  logic [Queues-1:0] valid_i,
-  input  addr_t             addr_i      [Queues],  // a multiple of 32
-  input  completion_t       completion_i[Queues],
-  output logic [Queues-1:0] taken_o,               // the request is under way
-  output logic [Queues-1:0] done_o,                // pulse, with failed_o
-  output logic              failed_o,              // bus error
+  input  logic        [Queues-1:0] valid_i,
+  input  addr_t                    addr_i      [Queues],  // a multiple of 32
+  input  completion_t              completion_i[Queues],
+  output logic        [Queues-1:0] taken_o,               // the request is under way
+  output logic        [Queues-1:0] done_o,                // pulse, with failed_o
+  output logic                     failed_o,              // bus error
 
   // AXI write side, host
-  output axi_ax_t           aw_o,
-  output logic              aw_valid_o,
-  input  logic              aw_ready_i,
-  output axi_w_t            w_o,
-  output logic              w_valid_o,
-  input  logic              w_ready_i,
-  input  axi_b_t            b_i,
-  input  logic              b_valid_i,
-  output logic              b_ready_o
+  output axi_ax_t aw_o,
+  output logic    aw_valid_o,
+  input  logic    aw_ready_i,
+  output axi_w_t  w_o,
+  output logic    w_valid_o,
+  input  logic    w_ready_i,
+  input  axi_b_t  b_i,
+  input  logic    b_valid_i,
+  output logic    b_ready_o
 );
 
   localparam int unsigned OffsetBits = $clog2(BeatBytes);
@@ -38,10 +38,10 @@ module queue_post
 
   logic busy_q, aw_valid_q, w_valid_q;
   queue_id_t queue_q, turn;
-  logic any;
-  addr_t addr_q;
+  logic        any;
+  addr_t       addr_q;
   completion_t completion_q;
-  wire take = !busy_q && any;
+  wire         take = !busy_q && any;
 
   rr_arbiter #(
     .N(Queues)

@@ -10,52 +10,52 @@ module queue_ring
 #(
   parameter logic [15:0] QueueNumber = '0
 ) (
-  input  logic          clk_i,
-  input  logic          rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Registers
-  input  logic          enable_i,
-  input  queue_config_t config_i,
-  input  logic          sq_tail_valid_i,  // doorbell written
-  input  logic [31:0]   sq_tail_i,
-  input  logic          cq_head_valid_i,  // doorbell written
-  input  logic [31:0]   cq_head_i,
-  output logic          active_o,
-  output queue_error_e  error_o,
-  output ring_index_t   sq_head_o,
-  output logic          failed_o,         // pulse: the queue stopped itself
-  output logic          awake_o,          // something will happen without a register access
+  input  logic                 enable_i,
+  input  queue_config_t        config_i,
+  input  logic                 sq_tail_valid_i,  // doorbell written
+  input  logic          [31:0] sq_tail_i,
+  input  logic                 cq_head_valid_i,  // doorbell written
+  input  logic          [31:0] cq_head_i,
+  output logic                 active_o,
+  output queue_error_e         error_o,
+  output ring_index_t          sq_head_o,
+  output logic                 failed_o,         // pulse: the queue stopped itself
+  output logic                 awake_o,          // something will happen without a register access
 
   // Fetch
-  output logic          fetch_valid_o,
-  output addr_t         fetch_addr_o,
-  input  logic          fetch_taken_i,
-  input  logic          fetch_done_i,
-  input  logic          fetch_failed_i,
-  input  command_t      fetch_command_i,
-  input  status_t       fetch_status_i,
+  output logic     fetch_valid_o,
+  output addr_t    fetch_addr_o,
+  input  logic     fetch_taken_i,
+  input  logic     fetch_done_i,
+  input  logic     fetch_failed_i,
+  input  command_t fetch_command_i,
+  input  status_t  fetch_status_i,
 
   // Run
-  output logic          run_valid_o,
-  output command_t      run_command_o,    // held while valid and until done
-  input  logic          run_taken_i,
-  output logic          run_abort_o,      // level
-  input  logic          run_done_i,
-  input  unit_result_t  run_result_i,
+  output logic         run_valid_o,
+  output command_t     run_command_o,  // held while valid and until done
+  input  logic         run_taken_i,
+  output logic         run_abort_o,    // level
+  input  logic         run_done_i,
+  input  unit_result_t run_result_i,
 
   // ABORT of one of this queue's commands
-  input  logic          abort_i,          // pulse
-  input  logic [15:0]   abort_cid_i,
-  output logic          abort_found_o,    // abort_cid_i names a command that abort_i would end
-  output logic          settled_o,        // no fetch is due or under way: abort_found_o is final
+  input  logic        abort_i,        // pulse
+  input  logic [15:0] abort_cid_i,
+  output logic        abort_found_o,  // abort_cid_i names a command that abort_i would end
+  output logic        settled_o,      // no fetch is due or under way: abort_found_o is final
 
   // Post
-  output logic          post_valid_o,
-  output addr_t         post_addr_o,
-  output completion_t   post_completion_o,
-  input  logic          post_taken_i,
-  input  logic          post_done_i,
-  input  logic          post_failed_i
+  output logic        post_valid_o,
+  output addr_t       post_addr_o,
+  output completion_t post_completion_o,
+  input  logic        post_taken_i,
+  input  logic        post_done_i,
+  input  logic        post_failed_i
 );
 
   localparam int unsigned CommandShift = $clog2($bits(command_t) / 8);
@@ -69,22 +69,22 @@ module queue_ring
     Dead     // stopped by an error; waits for enable to fall
   } life_e;
   life_e life_q;
-  logic released_q;  // enable was low while ending: no need to wait for it in Dead
+  logic  released_q;  // enable was low while ending: no need to wait for it in Dead
   queue_error_e error_q, error_now;
   addr_t sq_base_q, cq_base_q;
   ring_index_t mask_q;  // depth - 1
 
-  wire depth_ok = config_i.log2_depth != '0 && config_i.log2_depth <= 8'(MaxLog2Depth);
-  wire start = life_q == Off && enable_i;
-  wire on = life_q == On;
-  logic drained;
+  wire         depth_ok = config_i.log2_depth != '0 && config_i.log2_depth <= 8'(MaxLog2Depth);
+  wire         start = life_q == Off && enable_i;
+  wire         on = life_q == On;
+  logic        drained;
 
   // ---- Ring indices ----
   ring_index_t sq_head_q, sq_tail_q, cq_head_q, cq_tail_q;
-  logic phase_q;
+  logic             phase_q;
   wire ring_index_t cq_next = (cq_tail_q + 1'b1) & mask_q;
-  wire sq_tail_bad = sq_tail_valid_i && (sq_tail_i & ~32'(mask_q)) != '0;
-  wire cq_head_bad = cq_head_valid_i && (cq_head_i & ~32'(mask_q)) != '0;
+  wire              sq_tail_bad = sq_tail_valid_i && (sq_tail_i & ~32'(mask_q)) != '0;
+  wire              cq_head_bad = cq_head_valid_i && (cq_head_i & ~32'(mask_q)) != '0;
 
   // ---- The command fetched ahead, and the current one ----
   typedef enum logic [2:0] {
@@ -98,10 +98,10 @@ module queue_ring
   command_t command_q, next_command_q;
   status_t status_q, next_status_q;  // of the check
   logic aborted_q, next_aborted_q;
-  ring_index_t after_q;      // head to report: the index after the current command
+  ring_index_t after_q;  // head to report: the index after the current command
   logic next_valid_q, fetching_q;
   unit_result_t result_q;
-  wire advance = on && slot_q == Empty && next_valid_q;
+  wire          advance = on && slot_q == Empty && next_valid_q;
 
   always_comb begin
     error_now = QueueNoError;
@@ -183,6 +183,12 @@ module queue_ring
   end
   assign sq_head_o = sq_head_q;
 
+  // ---- Which of its commands an abort would end: the current one before the next ----
+  wire current_hit = (slot_q == Ready || slot_q == Running) && command_q.cid == abort_cid_i;
+  wire next_hit = next_valid_q && next_command_q.cid == abort_cid_i;
+  wire aborted_now = aborted_q || (abort_i && current_hit);
+  assign abort_found_o = on && (current_hit || next_hit);
+
   // ---- Fetch ahead ----
   wire wanted = on && !next_valid_q && sq_head_q != sq_tail_q;
   assign fetch_valid_o = wanted && !fetching_q;
@@ -213,12 +219,6 @@ module queue_ring
     end
   end
 
-  // ---- Abort: the current command before the next one ----
-  wire current_hit = (slot_q == Ready || slot_q == Running) && command_q.cid == abort_cid_i;
-  wire next_hit = next_valid_q && next_command_q.cid == abort_cid_i;
-  wire aborted_now = aborted_q || (abort_i && current_hit);
-  assign abort_found_o = on && (current_hit || next_hit);
-
   // ---- Run the current command ----
   wire refused = aborted_q || status_q != StSuccess;
   assign run_valid_o = on && slot_q == Ready && !refused;
@@ -234,7 +234,7 @@ module queue_ring
       else if (abort_i && current_hit) aborted_q <= 1'b1;
 
       unique case (slot_q)
-        Empty: if (advance) slot_q <= Ready;
+        Empty:   if (advance) slot_q <= Ready;
         Ready: begin
           if (!on) slot_q <= Empty;
           else if (refused) slot_q <= Finished;

@@ -3,8 +3,7 @@
 // Watches one AXI bus for answers to requests that were never made: after one,
 // no count on this bus can be trusted, so the card declares itself unusable
 // (STATUS.fatal) until it is reset. Used by: carillon_card, one per bus.
-module axi_guard
-(
+module axi_guard (
   input  logic clk_i,
   input  logic rst_ni,
   input  logic ar_i,       // handshake of a read request

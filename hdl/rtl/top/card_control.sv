@@ -8,30 +8,30 @@ module card_control
   import queue_pkg::*;
   import card_pkg::*;
 (
-  input  logic                        clk_i,
-  input  logic                        rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // Register block
   input  card_regs_pkg::card_regs__out_t regs_i,
   output card_regs_pkg::card_regs__in_t  regs_o,
 
   // Queue engine
-  output logic                        enable_o       [Queues],
-  output queue_config_t               config_o       [Queues],
-  output logic                        sq_tail_valid_o[Queues],
-  output logic [31:0]                 sq_tail_o      [Queues],
-  output logic                        cq_head_valid_o[Queues],
-  output logic [31:0]                 cq_head_o      [Queues],
-  input  logic                        active_i       [Queues],
-  input  queue_error_e                error_i        [Queues],
-  input  ring_index_t                 sq_head_i      [Queues],
-  input  logic                        busy_i,
+  output logic                 enable_o       [Queues],
+  output queue_config_t        config_o       [Queues],
+  output logic                 sq_tail_valid_o[Queues],
+  output logic          [31:0] sq_tail_o      [Queues],
+  output logic                 cq_head_valid_o[Queues],
+  output logic          [31:0] cq_head_o      [Queues],
+  input  logic                 active_i       [Queues],
+  input  queue_error_e         error_i        [Queues],
+  input  ring_index_t          sq_head_i      [Queues],
+  input  logic                 busy_i,
 
   // The rest
-  input  logic                        host_violated_i,
-  input  logic                        mem_violated_i,
-  output logic                        fatal_o,         // sticky
-  input  counts_t                     count_i
+  input  logic    host_violated_i,
+  input  logic    mem_violated_i,
+  output logic    fatal_o,          // sticky
+  input  counts_t count_i
 );
 
   // ---- Controller: ready until every queue has stopped ----

@@ -7,19 +7,19 @@ module card_counters
   import queue_pkg::*;
   import card_pkg::*;
 (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
-  input  logic                 busy_i,
-  input  logic                 posted_i,
-  input  logic                 posted_error_i,
-  input  logic                 unit_done_i  [Units],
-  input  unit_result_t         unit_result_i[Units],
-  input  logic                 host_r_i,      // handshakes of data beats
-  input  logic                 host_w_i,
-  input  logic                 host_w_half_i, // that beat carries 32 bytes: a completion
-  input  logic                 mem_r_i,
-  input  logic                 mem_w_i,
-  output counts_t              count_o
+  input  logic         clk_i,
+  input  logic         rst_ni,
+  input  logic         busy_i,
+  input  logic         posted_i,
+  input  logic         posted_error_i,
+  input  logic         unit_done_i   [Units],
+  input  unit_result_t unit_result_i [Units],
+  input  logic         host_r_i,               // handshakes of data beats
+  input  logic         host_w_i,
+  input  logic         host_w_half_i,          // that beat carries 32 bytes: a completion
+  input  logic         mem_r_i,
+  input  logic         mem_w_i,
+  output counts_t      count_o
 );
 
   localparam int unsigned StepBits = 32;

@@ -9,97 +9,97 @@ module carillon_card
   import carillon_pkg::*;
   import queue_pkg::*;
 (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // BAR0
-  input  logic                 s_axil_awvalid,
-  output logic                 s_axil_awready,
-  input  logic [15:0]          s_axil_awaddr,
-  input  logic [2:0]           s_axil_awprot,
-  input  logic                 s_axil_wvalid,
-  output logic                 s_axil_wready,
-  input  logic [31:0]          s_axil_wdata,
-  input  logic [3:0]           s_axil_wstrb,
-  output logic                 s_axil_bvalid,
-  input  logic                 s_axil_bready,
-  output logic [1:0]           s_axil_bresp,
-  input  logic                 s_axil_arvalid,
-  output logic                 s_axil_arready,
-  input  logic [15:0]          s_axil_araddr,
-  input  logic [2:0]           s_axil_arprot,
-  output logic                 s_axil_rvalid,
-  input  logic                 s_axil_rready,
-  output logic [31:0]          s_axil_rdata,
-  output logic [1:0]           s_axil_rresp,
+  input  logic        s_axil_awvalid,
+  output logic        s_axil_awready,
+  input  logic [15:0] s_axil_awaddr,
+  input  logic [ 2:0] s_axil_awprot,
+  input  logic        s_axil_wvalid,
+  output logic        s_axil_wready,
+  input  logic [31:0] s_axil_wdata,
+  input  logic [ 3:0] s_axil_wstrb,
+  output logic        s_axil_bvalid,
+  input  logic        s_axil_bready,
+  output logic [ 1:0] s_axil_bresp,
+  input  logic        s_axil_arvalid,
+  output logic        s_axil_arready,
+  input  logic [15:0] s_axil_araddr,
+  input  logic [ 2:0] s_axil_arprot,
+  output logic        s_axil_rvalid,
+  input  logic        s_axil_rready,
+  output logic [31:0] s_axil_rdata,
+  output logic [ 1:0] s_axil_rresp,
 
   // Host memory
-  output axi_id_t              m_axi_host_arid,
-  output addr_t                m_axi_host_araddr,
-  output logic [7:0]           m_axi_host_arlen,
-  output logic [2:0]           m_axi_host_arsize,
-  output logic [1:0]           m_axi_host_arburst,
-  output logic                 m_axi_host_arvalid,
-  input  logic                 m_axi_host_arready,
-  input  axi_id_t              m_axi_host_rid,
-  input  beat_t                m_axi_host_rdata,
-  input  logic [1:0]           m_axi_host_rresp,
-  input  logic                 m_axi_host_rlast,
-  input  logic                 m_axi_host_rvalid,
-  output logic                 m_axi_host_rready,
-  output axi_id_t              m_axi_host_awid,
-  output addr_t                m_axi_host_awaddr,
-  output logic [7:0]           m_axi_host_awlen,
-  output logic [2:0]           m_axi_host_awsize,
-  output logic [1:0]           m_axi_host_awburst,
-  output logic                 m_axi_host_awvalid,
-  input  logic                 m_axi_host_awready,
-  output beat_t                m_axi_host_wdata,
-  output logic [BeatBytes-1:0] m_axi_host_wstrb,
-  output logic                 m_axi_host_wlast,
-  output logic                 m_axi_host_wvalid,
-  input  logic                 m_axi_host_wready,
-  input  axi_id_t              m_axi_host_bid,
-  input  logic [1:0]           m_axi_host_bresp,
-  input  logic                 m_axi_host_bvalid,
-  output logic                 m_axi_host_bready,
+  output axi_id_t                 m_axi_host_arid,
+  output addr_t                   m_axi_host_araddr,
+  output logic    [          7:0] m_axi_host_arlen,
+  output logic    [          2:0] m_axi_host_arsize,
+  output logic    [          1:0] m_axi_host_arburst,
+  output logic                    m_axi_host_arvalid,
+  input  logic                    m_axi_host_arready,
+  input  axi_id_t                 m_axi_host_rid,
+  input  beat_t                   m_axi_host_rdata,
+  input  logic    [          1:0] m_axi_host_rresp,
+  input  logic                    m_axi_host_rlast,
+  input  logic                    m_axi_host_rvalid,
+  output logic                    m_axi_host_rready,
+  output axi_id_t                 m_axi_host_awid,
+  output addr_t                   m_axi_host_awaddr,
+  output logic    [          7:0] m_axi_host_awlen,
+  output logic    [          2:0] m_axi_host_awsize,
+  output logic    [          1:0] m_axi_host_awburst,
+  output logic                    m_axi_host_awvalid,
+  input  logic                    m_axi_host_awready,
+  output beat_t                   m_axi_host_wdata,
+  output logic    [BeatBytes-1:0] m_axi_host_wstrb,
+  output logic                    m_axi_host_wlast,
+  output logic                    m_axi_host_wvalid,
+  input  logic                    m_axi_host_wready,
+  input  axi_id_t                 m_axi_host_bid,
+  input  logic    [          1:0] m_axi_host_bresp,
+  input  logic                    m_axi_host_bvalid,
+  output logic                    m_axi_host_bready,
 
   // Card memory
-  output axi_id_t              m_axi_mem_arid,
-  output addr_t                m_axi_mem_araddr,
-  output logic [7:0]           m_axi_mem_arlen,
-  output logic [2:0]           m_axi_mem_arsize,
-  output logic [1:0]           m_axi_mem_arburst,
-  output logic                 m_axi_mem_arvalid,
-  input  logic                 m_axi_mem_arready,
-  input  axi_id_t              m_axi_mem_rid,
-  input  beat_t                m_axi_mem_rdata,
-  input  logic [1:0]           m_axi_mem_rresp,
-  input  logic                 m_axi_mem_rlast,
-  input  logic                 m_axi_mem_rvalid,
-  output logic                 m_axi_mem_rready,
-  output axi_id_t              m_axi_mem_awid,
-  output addr_t                m_axi_mem_awaddr,
-  output logic [7:0]           m_axi_mem_awlen,
-  output logic [2:0]           m_axi_mem_awsize,
-  output logic [1:0]           m_axi_mem_awburst,
-  output logic                 m_axi_mem_awvalid,
-  input  logic                 m_axi_mem_awready,
-  output beat_t                m_axi_mem_wdata,
-  output logic [BeatBytes-1:0] m_axi_mem_wstrb,
-  output logic                 m_axi_mem_wlast,
-  output logic                 m_axi_mem_wvalid,
-  input  logic                 m_axi_mem_wready,
-  input  axi_id_t              m_axi_mem_bid,
-  input  logic [1:0]           m_axi_mem_bresp,
-  input  logic                 m_axi_mem_bvalid,
-  output logic                 m_axi_mem_bready,
+  output axi_id_t                 m_axi_mem_arid,
+  output addr_t                   m_axi_mem_araddr,
+  output logic    [          7:0] m_axi_mem_arlen,
+  output logic    [          2:0] m_axi_mem_arsize,
+  output logic    [          1:0] m_axi_mem_arburst,
+  output logic                    m_axi_mem_arvalid,
+  input  logic                    m_axi_mem_arready,
+  input  axi_id_t                 m_axi_mem_rid,
+  input  beat_t                   m_axi_mem_rdata,
+  input  logic    [          1:0] m_axi_mem_rresp,
+  input  logic                    m_axi_mem_rlast,
+  input  logic                    m_axi_mem_rvalid,
+  output logic                    m_axi_mem_rready,
+  output axi_id_t                 m_axi_mem_awid,
+  output addr_t                   m_axi_mem_awaddr,
+  output logic    [          7:0] m_axi_mem_awlen,
+  output logic    [          2:0] m_axi_mem_awsize,
+  output logic    [          1:0] m_axi_mem_awburst,
+  output logic                    m_axi_mem_awvalid,
+  input  logic                    m_axi_mem_awready,
+  output beat_t                   m_axi_mem_wdata,
+  output logic    [BeatBytes-1:0] m_axi_mem_wstrb,
+  output logic                    m_axi_mem_wlast,
+  output logic                    m_axi_mem_wvalid,
+  input  logic                    m_axi_mem_wready,
+  input  axi_id_t                 m_axi_mem_bid,
+  input  logic    [          1:0] m_axi_mem_bresp,
+  input  logic                    m_axi_mem_bvalid,
+  output logic                    m_axi_mem_bready,
 
   // Interrupt requests, pulses: one per queue, then asynchronous events
-  output logic [Queues:0]      irq_o,
+  output logic [Queues:0] irq_o,
 
   // While clear and no register access is under way, the clock may stop
-  output logic                 awake_o
+  output logic awake_o
 );
 
   // IDs on the host bus; reads and writes have their own space.
@@ -109,7 +109,7 @@ module carillon_card
   localparam axi_id_t IdentifyId = 8'd2;
 
   // ---- Registers ----
-  card_regs_pkg::card_regs__in_t regs_in;
+  card_regs_pkg::card_regs__in_t  regs_in;
   card_regs_pkg::card_regs__out_t regs_out;
 
   card_regs u_regs (
@@ -141,8 +141,8 @@ module carillon_card
   logic enable[Queues], sq_tail_valid[Queues], cq_head_valid[Queues], active[Queues];
   logic [31:0] sq_tail[Queues], cq_head[Queues];
   queue_config_t queue_config[Queues];
-  queue_error_e queue_error[Queues];
-  ring_index_t sq_head[Queues];
+  queue_error_e  queue_error [Queues];
+  ring_index_t   sq_head     [Queues];
   logic busy, fatal, host_violated, mem_violated;
   card_pkg::counts_t counts;
 
@@ -191,11 +191,11 @@ module carillon_card
 
   // ---- Queue engine ----
   logic unit_start[Units], unit_abort[Units], unit_busy[Units], unit_done[Units];
-  command_t unit_command[Units];
-  unit_result_t unit_result[Units];
+  command_t     unit_command[Units];
+  unit_result_t unit_result [Units];
   logic posted, posted_error, stopped, fatal_q;
   logic [Queues-1:0] irq;
-  logic queues_awake;
+  logic              queues_awake;
 
   queue_engine #(
     .ReadId (FetchId),
