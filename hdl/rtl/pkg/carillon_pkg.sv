@@ -43,9 +43,9 @@ package carillon_pkg;
 
   // AXI4 address channel payload. size is always 64 bytes, burst INCR.
   typedef struct packed {
-    axi_id_t     id;
-    addr_t       addr;
-    logic [7:0]  len;   // beats - 1
+    axi_id_t    id;
+    addr_t      addr;
+    logic [7:0] len;   // beats - 1
   } axi_ax_t;
   typedef struct packed {
     beat_t                data;
@@ -117,21 +117,21 @@ package carillon_pkg;
     logic [7:0] code;
     logic [2:0] kind;
   } status_t;
-  parameter status_t StSuccess       = '{retryable: 1'b0, zero: '0, code: 8'd0, kind: 3'd0};
+  parameter status_t StSuccess = '{retryable: 1'b0, zero: '0, code: 8'd0, kind: 3'd0};
   parameter status_t StInvalidOpcode = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd1};
-  parameter status_t StInvalidField  = '{retryable: 1'b0, zero: '0, code: 8'd2, kind: 3'd1};
+  parameter status_t StInvalidField = '{retryable: 1'b0, zero: '0, code: 8'd2, kind: 3'd1};
   parameter status_t StInvalidLength = '{retryable: 1'b0, zero: '0, code: 8'd3, kind: 3'd1};
-  parameter status_t StMisaligned    = '{retryable: 1'b0, zero: '0, code: 8'd4, kind: 3'd1};
-  parameter status_t StOutOfRange    = '{retryable: 1'b0, zero: '0, code: 8'd5, kind: 3'd1};
-  parameter status_t StOverlap       = '{retryable: 1'b0, zero: '0, code: 8'd6, kind: 3'd1};
-  parameter status_t StBadScalar     = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd2};
-  parameter status_t StBadPoint      = '{retryable: 1'b0, zero: '0, code: 8'd2, kind: 3'd2};
-  parameter status_t StHostRead      = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd3};
-  parameter status_t StHostWrite     = '{retryable: 1'b1, zero: '0, code: 8'd2, kind: 3'd3};
-  parameter status_t StCardRead      = '{retryable: 1'b1, zero: '0, code: 8'd3, kind: 3'd3};
-  parameter status_t StCardWrite     = '{retryable: 1'b1, zero: '0, code: 8'd4, kind: 3'd3};
-  parameter status_t StAborted       = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd4};
-  parameter status_t StInternal      = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd7};
+  parameter status_t StMisaligned = '{retryable: 1'b0, zero: '0, code: 8'd4, kind: 3'd1};
+  parameter status_t StOutOfRange = '{retryable: 1'b0, zero: '0, code: 8'd5, kind: 3'd1};
+  parameter status_t StOverlap = '{retryable: 1'b0, zero: '0, code: 8'd6, kind: 3'd1};
+  parameter status_t StBadScalar = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd2};
+  parameter status_t StBadPoint = '{retryable: 1'b0, zero: '0, code: 8'd2, kind: 3'd2};
+  parameter status_t StHostRead = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd3};
+  parameter status_t StHostWrite = '{retryable: 1'b1, zero: '0, code: 8'd2, kind: 3'd3};
+  parameter status_t StCardRead = '{retryable: 1'b1, zero: '0, code: 8'd3, kind: 3'd3};
+  parameter status_t StCardWrite = '{retryable: 1'b1, zero: '0, code: 8'd4, kind: 3'd3};
+  parameter status_t StAborted = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd4};
+  parameter status_t StInternal = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd7};
 
   // What an execution unit reports when a command ends.
   typedef struct packed {
