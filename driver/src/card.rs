@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::bar::{Bar, Counters, Gone};
 use crate::command::{Command, IDENTITY_BYTES};
@@ -80,6 +81,7 @@ pub struct Card {
     info: CardInfo,
     io: Vec<IoQueue>,
     worker: mpsc::UnboundedSender<Request>,
+    service: Option<JoinHandle<()>>,
 }
 
 impl Card {
@@ -139,7 +141,7 @@ impl Card {
         // Whoever used the card before may have left it running.
         shared.disable().await?;
         shared.enable().await?;
-        tokio::spawn(service.run());
+        let service = Some(tokio::spawn(service.run()));
         let io = (1..shared.queues.len())
             .map(|index| IoQueue::new(Arc::clone(&shared), index))
             .collect();
@@ -148,6 +150,7 @@ impl Card {
             info,
             io,
             worker,
+            service,
         };
         card.check_identity().await?;
         tracing::info!(card = %card.info.transport, memory = card.info.memory_bytes, "card open");
@@ -284,13 +287,13 @@ impl Card {
 
     /// Stops the card and waits until it has; commands under way end with
     /// [`JobError::Closed`](crate::error::JobError::Closed).
-    pub async fn close(self) {
-        let mut health = self.health();
+    pub async fn close(mut self) {
+        let service = self.service.take();
         drop(self);
-        // An error means that the worker, and with it the card, has ended.
-        let _ = health
-            .wait_for(|h| matches!(h, Health::Closed | Health::Offline(_)))
-            .await;
+        // An error means that the runtime has ended it, and with it the card.
+        if let Some(service) = service {
+            let _ = service.await;
+        }
     }
 
     fn ended(&self) -> CardError {

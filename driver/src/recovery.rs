@@ -277,6 +277,7 @@ impl Shared {
         }
         // Both pools, even if the first fails.
         let unmapped = [self.to_card.revoke(), self.from_card.revoke()] == [true, true];
+        self.health.send_replace(Health::Offline(why));
         for entry in self.queues.iter().flat_map(|q| q.take_all()) {
             if unmapped {
                 entry.fail(reason.clone());
@@ -284,7 +285,6 @@ impl Shared {
                 entry.quarantine(reason.clone());
             }
         }
-        self.health.send_replace(Health::Offline(why));
     }
 
     /// Stops the card without a runtime: controller, then function reset, then

@@ -42,7 +42,7 @@ const IO_QUEUES: u8 = 2;
 /// Queues, the admin queue included.
 const QUEUES: usize = IO_QUEUES as usize + 1;
 /// How long a reset waits for the threads.
-const RESET_LIMIT: Duration = Duration::from_secs(5);
+const RESET_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a functional card claims to be. The default equals the gateware's
 /// configuration `sim`.

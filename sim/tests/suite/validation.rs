@@ -1,0 +1,430 @@
+//! Requests that a card, or the driver, must refuse; and that the next one runs.
+
+use carillon_driver::command::{Command, NttKind, RawCommand};
+use carillon_driver::status::StatusCode;
+use carillon_driver::{CardError, JobError, Msm, Ntt, Quotient, RecoveryAction};
+use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
+
+use super::{Bench, Rig, bench};
+
+/// Host addresses that no card can reach.
+const NOWHERE: u64 = 0x40;
+const MEMORY: u64 = 1 << 28;
+
+fn write(host: u64, card: u64, bytes: u64) -> RawCommand {
+    Command::Write {
+        host,
+        card,
+        bytes,
+        list: false,
+    }
+    .encode(0)
+}
+
+fn read(host: u64, card: u64, bytes: u64) -> RawCommand {
+    Command::Read {
+        host,
+        card,
+        bytes,
+        list: false,
+    }
+    .encode(0)
+}
+
+fn msm(bases: u64, scalars: u64, n: u64, result: u64, window_bits: u8) -> RawCommand {
+    Command::MsmG1 {
+        bases,
+        scalars,
+        n,
+        result,
+        window_bits,
+    }
+    .encode(0)
+}
+
+fn ntt(source: u64, destination: u64, scratch: u64, log2n: u8) -> RawCommand {
+    let kind = NttKind::default();
+    Command::Ntt {
+        source,
+        destination,
+        scratch,
+        log2n,
+        kind,
+    }
+    .encode(0)
+}
+
+fn quotient(op: [u64; 6]) -> RawCommand {
+    let [a, b, c, destination, n, z] = op;
+    Command::Quotient {
+        a,
+        b,
+        c,
+        destination,
+        n,
+        z,
+    }
+    .encode(0)
+}
+
+/// Commands that are refused, and how: each row breaks what its status says,
+/// and often something later in the order, which must not matter.
+fn table() -> Vec<(RawCommand, StatusCode)> {
+    use StatusCode::*;
+    let opcode = |opcode| RawCommand {
+        opcode,
+        ..write(NOWHERE, 0, 64)
+    };
+    let flags = |raw: RawCommand, flags| RawCommand { flags, ..raw };
+    let mut rows = Vec::new();
+    for code in [0x00, 0x01, 0x02, 0x03, 0x12, 0x13, 0x21, 0x31, 0x40, 0xff] {
+        rows.push((opcode(code), InvalidOpcode));
+    }
+    rows.push((
+        RawCommand {
+            opcode: 0x21,
+            reserved: 1,
+            ..write(1, 1, 1)
+        },
+        InvalidOpcode,
+    ));
+    rows.extend([
+        (
+            RawCommand {
+                reserved: 1,
+                ..write(1, 1, 1)
+            },
+            InvalidField,
+        ),
+        (
+            RawCommand {
+                reserved: 0x8000,
+                ..ntt(0, 64, 128, 1)
+            },
+            InvalidField,
+        ),
+        (flags(write(NOWHERE, 0, 64), 0x02), InvalidField),
+        (flags(read(NOWHERE, 0, 64), 0x80), InvalidField),
+        (flags(msm(0, 0, 0, 1, 0), 0x01), InvalidField),
+        (msm(0, 0, 0, 1, 14), InvalidField),
+        (flags(ntt(0, 64, 128, 1), 0x01), InvalidField),
+        (ntt(1, 1, 1, 21), InvalidField),
+        (ntt(0, 0, 0, 255), InvalidField),
+        (flags(quotient([0; 6]), 0x04), InvalidField),
+        (write(1, 1, 0), InvalidLength),
+        (write(NOWHERE, 0, 63), InvalidLength),
+        (read(1, MEMORY, 65), InvalidLength),
+        (msm(1, 1, 0, 1, 13), InvalidLength),
+        (msm(0, 0, 1 << 32, 0, 0), InvalidLength),
+        (msm(0, 0, u64::MAX, 0, 0), InvalidLength),
+        (quotient([1, 1, 1, 1, 0, 1]), InvalidLength),
+        (quotient([0, 0, 0, 0, 1 << 40, 0]), InvalidLength),
+        (write(NOWHERE + 1, MEMORY, 64), Misaligned),
+        (write(NOWHERE, 32, 64), Misaligned),
+        (read(NOWHERE, MEMORY + 1, 64), Misaligned),
+        (flags(write(NOWHERE + 16, 0, 64), 0x01), Misaligned),
+        (msm(32, 0, 1, 0, 0), Misaligned),
+        (msm(0, 8, 1, 0, 0), Misaligned),
+        (msm(0, 0, 1, MEMORY + 32, 0), Misaligned),
+        (ntt(0, 0, 16, 1), Misaligned),
+        (ntt(1, 0, 0, 1), Misaligned),
+        (ntt(0, 63, 0, 1), Misaligned),
+        (quotient([0, 0, 0, 0, 1, 32]), Misaligned),
+        (quotient([0, 0, 0, 1, 1, 0]), Misaligned),
+        (write(NOWHERE, MEMORY, 64), OutOfRange),
+        (write(NOWHERE, MEMORY - 64, 128), OutOfRange),
+        (read(NOWHERE, 0, MEMORY + 64), OutOfRange),
+        (write(NOWHERE, u64::MAX - 63, 64), OutOfRange),
+        (write(NOWHERE, 64, u64::MAX - 63), OutOfRange),
+        (msm(MEMORY - 64, 0, 1, 0, 0), OutOfRange),
+        (msm(0, MEMORY - 64, 3, 0, 0), OutOfRange),
+        (msm(0, 0, 1, MEMORY - 128, 0), OutOfRange),
+        (msm(0, 0, u64::from(u32::MAX), 0, 0), OutOfRange),
+        (ntt(0, MEMORY, 0, 1), OutOfRange),
+        (ntt(0, 0, MEMORY - 64, 2), OutOfRange),
+        (quotient([0, 0, 0, MEMORY, 1, 0]), OutOfRange),
+        (quotient([0, 0, 0, 0, 1, MEMORY]), OutOfRange),
+        (quotient([0, 0, 0, 0, 1, u64::MAX - 63]), OutOfRange),
+        (ntt(0, 0, 64, 0), Overlap),
+        (ntt(0, 64, 64, 1), Overlap),
+        (ntt(128, 64, 0, 2), Overlap),
+        (ntt(1 << 20, 0, 1 << 22, 16), Overlap),
+    ]);
+    rows
+}
+
+pub async fn every_status_of_the_table<R: Rig>() {
+    let bench = bench::<R>().await;
+    for (raw, expected) in table() {
+        let error = bench.raw(raw, Vec::new()).await.result.unwrap_err();
+        assert_eq!(error.status(), Some(expected), "{raw:x?}");
+        assert_eq!(error.recovery_action(), RecoveryAction::FixRequest);
+        let JobError::Status { completion } = error else {
+            panic!("{error}")
+        };
+        assert!(!completion.status.retryable);
+        assert_eq!(completion.ops, 0, "{raw:x?}");
+    }
+    // The largest and smallest that are allowed.
+    let region = bench.card.allocate(1 << 12).unwrap();
+    let kept = bench.put(&[0; 4096]).await;
+    let fine = Ntt {
+        source: kept.part(0, 64).unwrap(),
+        destination: kept.part(64, 64).unwrap(),
+        scratch: region,
+        log2n: 1,
+        kind: NttKind::default(),
+    };
+    bench.card.queue(0).ntt(&fine).await.unwrap();
+    bench.works().await;
+    assert_eq!(bench.card.driver_counters().queue_restarts, 0);
+}
+
+pub async fn bad_scatter_gather_lists<R: Rig>() {
+    let bench = bench::<R>().await;
+    let region = bench.card.allocate(4096).unwrap();
+    let data = bench.card.buffer_to_card(4096).unwrap().iova();
+    let hold = bench.card.buffer_to_card(4096).unwrap();
+    drop(hold);
+    // (entries, bytes of the command, status)
+    let cases: [(&[(u64, u64)], u64, StatusCode); 7] = [
+        (&[(0, 0)], 64, StatusCode::InvalidLength),
+        (&[(0, 32)], 64, StatusCode::InvalidLength),
+        (&[(0, 128)], 64, StatusCode::InvalidLength),
+        (&[(0, 64), (64, 128)], 128, StatusCode::InvalidLength),
+        (&[(0, 64), (64, 0)], 128, StatusCode::InvalidLength),
+        (&[(8, 64)], 64, StatusCode::Misaligned),
+        (&[(0, 64), (32, 64)], 128, StatusCode::Misaligned),
+    ];
+    for (entries, bytes, status) in cases {
+        let target = bench.card.buffer_to_card(4096).unwrap();
+        assert_eq!(target.iova() & 63, data & 63);
+        let mut list = bench.card.buffer_to_card(64 * 4).unwrap();
+        for (slot, (offset, length)) in list.chunks_exact_mut(16).zip(entries) {
+            slot[..8].copy_from_slice(&(target.iova() + offset).to_le_bytes());
+            slot[8..].copy_from_slice(&length.to_le_bytes());
+        }
+        let raw = Command::Write {
+            host: list.iova(),
+            card: region.address(),
+            bytes,
+            list: true,
+        };
+        let finished = bench.raw(raw.encode(0), vec![list, target]).await;
+        assert_eq!(
+            finished.result.unwrap_err().status(),
+            Some(status),
+            "{entries:?}"
+        );
+        assert_eq!(finished.memory.unwrap().len(), 2);
+    }
+    // A list that cannot be read.
+    let raw = Command::Write {
+        host: NOWHERE,
+        card: region.address(),
+        bytes: 64,
+        list: true,
+    };
+    let error = bench
+        .raw(raw.encode(0), Vec::new())
+        .await
+        .result
+        .unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::HostRead));
+    bench.works().await;
+}
+
+async fn expect<R: Rig>(bench: &Bench<R>, msm: &Msm, status: StatusCode, index: u32) {
+    let error = bench.card.queue(0).msm_g1(msm).await.unwrap_err();
+    let JobError::Status { completion } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((completion.status.code, completion.detail), (status, index));
+    assert_eq!(error.recovery_action(), RecoveryAction::FixRequest);
+}
+
+pub async fn faulty_elements_are_named<R: Rig>() {
+    let bench = bench::<R>().await;
+    let case = vectors::msm_case(40, BasePattern::Distinct, ScalarPattern::Random, 4);
+    let (good_bases, good_scalars) = (
+        vectors::base_images(&case.bases),
+        vectors::scalar_images(&case.scalars),
+    );
+    let result = bench.card.allocate(192).unwrap();
+    // r itself, and p in y: the smallest images that are too large.
+    let r = (vectors::scalar_images(&[-blstrs::Scalar::from(1)]).len() == 32).then_some([
+        0xffff_ffff_0000_0001u64,
+        0x53bd_a402_fffe_5bfe,
+        0x3339_d808_09a1_d805,
+        0x73ed_a753_299d_7d48,
+    ]);
+    let r: Vec<u8> = r.unwrap().into_iter().flat_map(u64::to_le_bytes).collect();
+    let rows: [(&[usize], &[usize], StatusCode, u32); 5] = [
+        (&[17], &[], StatusCode::BadScalar, 17),
+        (&[], &[0], StatusCode::BadPoint, 0),
+        (&[39], &[39], StatusCode::BadScalar, 39),
+        (&[20], &[19], StatusCode::BadPoint, 19),
+        (&[3, 2], &[30], StatusCode::BadScalar, 2),
+    ];
+    for (scalars_at, bases_at, status, index) in rows {
+        let (mut bases, mut scalars) = (good_bases.clone(), good_scalars.clone());
+        for i in scalars_at {
+            scalars[32 * i..32 * (i + 1)].copy_from_slice(&r);
+        }
+        for i in bases_at {
+            bases[96 * i + 48..96 * (i + 1)].fill(0xff);
+        }
+        let msm = Msm {
+            bases: bench.put(&bases).await,
+            scalars: bench.put(&scalars).await,
+            n: 40,
+            result: result.clone(),
+            window_bits: 0,
+        };
+        expect(&bench, &msm, status, index).await;
+    }
+    // The same for the other engines, where detail is 0.
+    let mut elements = good_scalars[..32 * 32].to_vec();
+    elements[32 * 31..].fill(0xff);
+    let bad = bench.put(&elements).await;
+    let good = bench.put(&good_scalars[..32 * 32]).await;
+    let (destination, scratch) = (
+        bench.card.allocate(1024).unwrap(),
+        bench.card.allocate(1024).unwrap(),
+    );
+    let ntt = Ntt {
+        source: bad.clone(),
+        destination: destination.clone(),
+        scratch,
+        log2n: 5,
+        kind: NttKind::default(),
+    };
+    let error = bench.card.queue(1).ntt(&ntt).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::BadScalar));
+    let z = bench.put(&good_scalars[..32]).await;
+    let quotient = Quotient {
+        a: good.clone(),
+        b: good.clone(),
+        c: good.clone(),
+        destination,
+        n: 32,
+        z,
+    };
+    let bad_z = bench.put(&[0xff; 32]).await;
+    for spoiled in [
+        Quotient {
+            a: bad.clone(),
+            ..quotient.clone()
+        },
+        Quotient {
+            b: bad.clone(),
+            ..quotient.clone()
+        },
+        Quotient {
+            c: bad,
+            ..quotient.clone()
+        },
+        Quotient {
+            z: bad_z,
+            ..quotient.clone()
+        },
+    ] {
+        let error = bench.card.queue(1).quotient(&spoiled).await.unwrap_err();
+        let JobError::Status { completion } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (completion.status.code, completion.detail),
+            (StatusCode::BadScalar, 0)
+        );
+    }
+    bench.card.queue(1).quotient(&quotient).await.unwrap();
+    bench.works().await;
+}
+
+pub async fn the_driver_refuses_what_the_card_cannot_know<R: Rig>() {
+    let bench = bench::<R>().await;
+    let queue = bench.card.queue(0);
+    let region = bench.card.allocate(128).unwrap();
+    let too_long = queue.write(bench.down(&[0; 129]), &region).await;
+    assert!(matches!(
+        too_long.result,
+        Err(JobError::Size {
+            needed: 192,
+            given: 128,
+            ..
+        })
+    ));
+    assert_eq!(too_long.memory.unwrap().len(), 129, "the buffer comes back");
+    let wrong_way = bench.card.buffer_from_card(64).unwrap();
+    let wrong_way = queue.write(wrong_way, &region).await;
+    assert!(matches!(wrong_way.result, Err(JobError::Direction { .. })));
+    let wrong_way = queue.read(&region, bench.down(&[0; 64])).await;
+    assert!(matches!(wrong_way.result, Err(JobError::Direction { .. })));
+    let empty = queue.submit_write_list(Vec::new(), &region).await.await;
+    assert!(matches!(empty.result, Err(JobError::EmptyList)));
+    let msm = Msm {
+        bases: region.clone(),
+        scalars: region.clone(),
+        n: 2,
+        result: region.clone(),
+        window_bits: 0,
+    };
+    assert!(matches!(
+        queue.msm_g1(&msm).await,
+        Err(JobError::Size { needed: 192, .. })
+    ));
+    let huge = Msm { n: u64::MAX, ..msm };
+    assert!(matches!(
+        queue.msm_g1(&huge).await,
+        Err(JobError::Size { .. })
+    ));
+    let ntt = Ntt {
+        source: region.clone(),
+        destination: region.clone(),
+        scratch: region,
+        log2n: 200,
+        kind: NttKind::default(),
+    };
+    assert!(matches!(queue.ntt(&ntt).await, Err(JobError::Size { .. })));
+    assert!(matches!(
+        bench.card.buffer_to_card(0),
+        Err(CardError::Dma(_))
+    ));
+    bench.works().await;
+}
+
+pub async fn card_memory_runs_out_and_comes_back<R: Rig>() {
+    let bench = bench::<R>().await;
+    let all = bench.card.allocate(MEMORY).unwrap();
+    let error = bench.card.allocate(1).unwrap_err();
+    assert!(matches!(
+        error,
+        CardError::CardMemory {
+            bytes: 1,
+            free: 0,
+            largest: 0
+        }
+    ));
+    assert_eq!(error.recovery_action(), RecoveryAction::FixRequest);
+    // The last bytes of the card's memory work.
+    let end = all.part(MEMORY - 64, 64).unwrap();
+    bench
+        .card
+        .queue(0)
+        .write(bench.down(&[9; 64]), &end)
+        .await
+        .ok()
+        .unwrap();
+    assert_eq!(bench.get(&end, 64).await, [9; 64]);
+    // A command keeps its region until it ends.
+    let ticket = bench
+        .card
+        .queue(0)
+        .submit_write(bench.down(&[8; 64]), &end)
+        .await;
+    drop((all, end));
+    ticket.await.ok().unwrap();
+    assert_eq!(bench.card.free_memory(), (MEMORY, MEMORY));
+    bench.works().await;
+}
