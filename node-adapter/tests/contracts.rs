@@ -70,7 +70,7 @@ async fn a_proof_of_our_prover_is_accepted_within_the_gas_limit() {
         .unwrap();
     let inputs = words(&[3, 5, 7, 105].map(Scalar::from));
 
-    let (_anvil, client) = node();
+    let (_anvil, client) = node().await;
     let verifier = Verifier::deploy(&client, &key.vk).await;
     let mined = verifier
         .transact(&proof.to_eip2537(), inputs, GasLimit::Estimate)
@@ -89,7 +89,7 @@ async fn a_proof_of_our_prover_is_accepted_within_the_gas_limit() {
 #[tokio::test]
 async fn random_keys_agree_with_the_native_verifier() {
     let rng = &mut ChaCha20Rng::seed_from_u64(2);
-    let (_anvil, client) = node();
+    let (_anvil, client) = node().await;
     for round in 0..3 {
         let trapdoor = Trapdoor::random(rng);
         let key = trapdoor.key();
@@ -175,7 +175,7 @@ async fn malformed_proofs_and_inputs_are_refused_with_their_reason() {
     let trapdoor = Trapdoor::random(rng);
     let inputs = random_inputs(rng);
     let good = trapdoor.prove(&inputs, rng).to_eip2537();
-    let (_anvil, client) = node();
+    let (_anvil, client) = node().await;
     let verifier = Verifier::deploy(&client, &trapdoor.key()).await;
     let inputs = words(&inputs);
     verifier.call(&good, inputs).await.unwrap();
@@ -267,7 +267,7 @@ async fn malformed_proofs_and_inputs_are_refused_with_their_reason() {
 async fn bad_keys_are_refused_when_deployed() {
     let key = Trapdoor::random(&mut ChaCha20Rng::seed_from_u64(4)).key();
     let good = verifying_key_bytes(&key).unwrap();
-    let (_anvil, client) = node();
+    let (_anvil, client) = node().await;
     let refusal = async |bytes: Vec<u8>| reason(Verifier::try_deploy(&client, bytes).await);
 
     for length in [0, 1535, 1537, 1664] {
@@ -355,7 +355,7 @@ async fn the_chain_moves_only_by_the_next_proved_batch() {
     let trapdoor = Trapdoor::random(&mut rng);
     let key = trapdoor.key();
     let mut batches = Batches { trapdoor, rng };
-    let (anvil, client) = node();
+    let (anvil, client) = node().await;
     let (chain, deployment) =
         RollupContract::deploy(client.clone(), &key, CHAIN_ID, &Scalar::from(10))
             .await
@@ -491,7 +491,7 @@ async fn the_chain_moves_only_by_the_next_proved_batch() {
 #[tokio::test]
 async fn wrong_deployments_are_refused() {
     let key = Trapdoor::random(&mut ChaCha20Rng::seed_from_u64(6)).key();
-    let (_anvil, client) = node();
+    let (_anvil, client) = node().await;
     let verifier = Verifier::deploy(&client, &key).await.address();
     let order: U256 = Scalar::MODULUS.parse().unwrap();
     let operator = client.address();

@@ -8,11 +8,12 @@ use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 /// Environment variable that names the anvil program.
 const ANVIL_VARIABLE: &str = "CARILLON_ANVIL";
@@ -92,8 +93,9 @@ pub struct Anvil {
 }
 
 impl Anvil {
-    /// Starts anvil and waits until it listens. Blocks the thread for that time.
-    pub fn start(options: &AnvilOptions) -> Result<Self, AnvilError> {
+    /// Starts anvil and waits until it listens. When the future is dropped before, the process is
+    /// ended, too. Must be called within a tokio runtime with time enabled.
+    pub async fn start(options: &AnvilOptions) -> Result<Self, AnvilError> {
         let path = find(options.program.as_deref())?;
         let mut child = Command::new(&path)
             .args([
@@ -112,7 +114,7 @@ impl Anvil {
                 path: path.clone(),
                 source,
             })?;
-        let lines = lines_of(&mut child);
+        let mut lines = lines_of(&mut child);
         // From here on, an early return must end the process: `Anvil` does so when dropped.
         let mut anvil = Self {
             child,
@@ -122,28 +124,23 @@ impl Anvil {
         let deadline = Instant::now() + options.deadline;
         let mut output = String::new();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match lines.recv_timeout(left) {
-                Ok(line) => {
-                    if let Some(address) = line.strip_prefix("Listening on ") {
-                        anvil.url = format!("http://{}", address.trim());
-                        return Ok(anvil);
-                    }
-                    anvil.signers.extend(private_key(&line));
-                    output.push_str(&line);
-                    output.push('\n');
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    let output = output.trim().to_owned();
-                    return Err(AnvilError::Ended { path, output });
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(AnvilError::NotReady {
-                        path,
-                        deadline: options.deadline,
-                    });
-                }
+            let Ok(line) = timeout_at(deadline, lines.recv()).await else {
+                return Err(AnvilError::NotReady {
+                    path,
+                    deadline: options.deadline,
+                });
+            };
+            let Some(line) = line else {
+                let output = output.trim().to_owned();
+                return Err(AnvilError::Ended { path, output });
+            };
+            if let Some(address) = line.strip_prefix("Listening on ") {
+                anvil.url = format!("http://{}", address.trim());
+                return Ok(anvil);
             }
+            anvil.signers.extend(private_key(&line));
+            output.push_str(&line);
+            output.push('\n');
         }
     }
 
@@ -173,8 +170,8 @@ impl Drop for Anvil {
 
 /// Sends the lines of both outputs. The threads read until the process ends, so that it never
 /// blocks on a full pipe, also after nobody listens any more.
-fn lines_of(child: &mut Child) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
+fn lines_of(child: &mut Child) -> mpsc::UnboundedReceiver<String> {
+    let (sender, lines) = mpsc::unbounded_channel();
     let outputs: [Option<Box<dyn Read + Send>>; 2] = [
         child.stdout.take().map(|out| Box::new(out) as _),
         child.stderr.take().map(|out| Box::new(out) as _),
@@ -280,19 +277,19 @@ mod tests {
         assert!(private_key("").is_none());
     }
 
-    #[test]
-    fn a_missing_program_is_named() {
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
         let options = AnvilOptions {
             program: Some("no/such/anvil".into()),
             ..AnvilOptions::default()
         };
-        let error = Anvil::start(&options).unwrap_err();
+        let error = Anvil::start(&options).await.unwrap_err();
         assert!(matches!(error, AnvilError::NoSuchFile { .. }));
         assert!(error.to_string().contains("no/such/anvil"));
     }
 
-    #[test]
-    fn a_program_that_is_not_anvil_is_refused_with_its_words() {
+    #[tokio::test]
+    async fn a_program_that_is_not_anvil_is_refused_with_its_words() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("anvil");
         std::fs::write(&path, "not a program\n").unwrap();
@@ -300,7 +297,7 @@ mod tests {
             program: Some(path.clone()),
             ..AnvilOptions::default()
         };
-        let error = Anvil::start(&options).unwrap_err();
+        let error = Anvil::start(&options).await.unwrap_err();
         assert!(matches!(error, AnvilError::Start { .. }), "{error}");
 
         #[cfg(unix)]
@@ -308,14 +305,14 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             std::fs::write(&path, "#!/bin/sh\necho no chain today >&2\nexit 3\n").unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-            let error = Anvil::start(&options).unwrap_err();
+            let error = Anvil::start(&options).await.unwrap_err();
             assert!(error.to_string().contains("no chain today"), "{error}");
         }
     }
 
-    #[test]
+    #[tokio::test]
     #[cfg(unix)]
-    fn a_program_that_never_listens_is_ended_at_the_deadline() {
+    async fn a_program_that_never_listens_is_ended_at_the_deadline() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("anvil");
@@ -325,7 +322,7 @@ mod tests {
             program: Some(path),
             deadline: Duration::from_millis(200),
         };
-        let error = Anvil::start(&options).unwrap_err();
+        let error = Anvil::start(&options).await.unwrap_err();
         assert!(matches!(error, AnvilError::NotReady { .. }), "{error}");
     }
 }

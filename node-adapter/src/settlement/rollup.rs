@@ -137,6 +137,29 @@ impl RollupContract {
         self.check(&intent.header, &mined)
     }
 
+    /// Verifies the intent's proof in a transaction of its own, without settling anything, and
+    /// returns the gas it used: what the proof alone costs.
+    pub async fn verification_gas(
+        &self,
+        verifier: Address,
+        intent: &SettlementIntent,
+    ) -> Result<u64, SettlementError> {
+        let call = Groth16Verifier::verifyProofCall {
+            proof: intent.proof.to_eip2537().to_vec().into(),
+            inputs: intent.header.public_inputs().to_array().map(|i| word(&i)),
+        };
+        let mined = self
+            .client
+            .transact(
+                "the verification",
+                Some(verifier),
+                call.abi_encode().into(),
+                GasLimit::Estimate,
+            )
+            .await?;
+        Ok(mined.receipt.gas_used)
+    }
+
     fn check(&self, header: &BatchHeader, mined: &Mined) -> Result<Settled, SettlementError> {
         let receipt = &mined.receipt;
         let wrong = |reason: &str| SettlementError::WrongEffect {

@@ -66,8 +66,8 @@ impl Trapdoor {
 }
 
 /// Starts a node and a client that signs with its first funded key.
-pub fn node() -> (Anvil, L1Client) {
-    let anvil = Anvil::start(&AnvilOptions::default()).unwrap();
+pub async fn node() -> (Anvil, L1Client) {
+    let anvil = Anvil::start(&AnvilOptions::default()).await.unwrap();
     let client = L1Client::new(
         anvil.url(),
         anvil.signers()[0].clone(),

@@ -1,0 +1,63 @@
+//! `carillon-node circuit stats`: size of the batch circuit, by part.
+
+use carillon_node::circuit::{Part, Shape, stats};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// Commands about the circuit.
+#[derive(Debug, Subcommand)]
+pub enum CircuitCommand {
+    /// Constraints of a batch, by part
+    Stats(StatsArgs),
+}
+
+/// Arguments of `circuit stats`.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// Transfers in the batch
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    txs: usize,
+}
+
+/// Runs the command.
+pub fn run(output: &Output, command: &CircuitCommand) -> Result<(), Failure> {
+    let CircuitCommand::Stats(args) = command;
+    let shape = Shape::production(args.txs)?;
+    let stats = stats(shape).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let fields = json!({
+        "circuit": shape.id(),
+        "transfers": args.txs,
+        "constraints": stats.constraints,
+        "constraints_per_transfer": stats.per_transfer,
+        "witness_variables": stats.witness,
+        "public_inputs": stats.inputs,
+        "domain_log2": stats.domain_log2(),
+        "transfer_parts": parts(&stats.transfer_parts),
+        "batch_parts": parts(&stats.batch_parts),
+    });
+    let mut rows = vec![
+        ("circuit".to_owned(), shape.id()),
+        ("constraints".to_owned(), stats.constraints.to_string()),
+        ("witness variables".to_owned(), stats.witness.to_string()),
+        ("public inputs".to_owned(), stats.inputs.to_string()),
+        ("domain".to_owned(), format!("2^{}", stats.domain_log2())),
+        ("one transfer".to_owned(), stats.per_transfer.to_string()),
+    ];
+    let indented = |part: &Part| (format!("  {}", part.name), part.constraints.to_string());
+    rows.extend(stats.transfer_parts.iter().map(indented));
+    let once: usize = stats.batch_parts.iter().map(|part| part.constraints).sum();
+    rows.push(("once a batch".to_owned(), once.to_string()));
+    rows.extend(stats.batch_parts.iter().map(indented));
+    output.result("carillon.circuit.stats/1", fields, &rows);
+    Ok(())
+}
+
+fn parts(parts: &[Part]) -> Vec<Value> {
+    parts
+        .iter()
+        .map(|part| json!({ "name": part.name, "constraints": part.constraints }))
+        .collect()
+}

@@ -1,0 +1,90 @@
+//! Development proving keys, kept on disk between runs.
+//!
+//! INSECURE: whoever makes such a key can forge proofs. A key file is named after the circuit and
+//! the digest of its constraints, so that a changed circuit gets a new key; `*.ckey` files are not
+//! committed. A file that cannot be used is replaced: nothing in the cache is irreplaceable.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carillon_node::circuit::{BatchCircuit, Shape};
+use carillon_runtime::groth16::{self, CircuitDigest, ProvingKey};
+use carillon_runtime::keys;
+use rand::rngs::OsRng;
+
+use crate::config::user_folder;
+use crate::exit::Failure;
+
+/// A development key and where it came from.
+#[derive(Debug)]
+pub struct DevelopmentKey {
+    /// The key.
+    pub key: Arc<ProvingKey>,
+    /// Its file.
+    pub path: PathBuf,
+    /// How it was got.
+    pub source: Source,
+    /// How long that took.
+    pub wall: Duration,
+}
+
+/// How a key was got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Read from the cache.
+    Cached,
+    /// Made and written to the cache.
+    Made,
+    /// The file in the cache was unusable for this reason, and was replaced.
+    Replaced(String),
+}
+
+/// The user's cache folder, or a folder below the temporary one when there is none.
+pub fn default_folder() -> PathBuf {
+    user_folder("XDG_CACHE_HOME", ".cache")
+        .unwrap_or_else(|| std::env::temp_dir().join("carillon"))
+        .join("keys")
+}
+
+/// Reads or makes the key of a circuit. Takes seconds to minutes: call it on a blocking thread.
+pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
+    let started = Instant::now();
+    let digest = groth16::circuit_digest(BatchCircuit::blank(shape))?;
+    let path = folder.join(file_name(shape, &digest));
+    let source = if path.exists() {
+        match keys::load_for(&path, &digest) {
+            Ok(key) => {
+                return Ok(DevelopmentKey {
+                    key: Arc::new(key),
+                    path,
+                    source: Source::Cached,
+                    wall: started.elapsed(),
+                });
+            }
+            Err(error) => Source::Replaced(error.to_string()),
+        }
+    } else {
+        Source::Made
+    };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let folder = folder.display();
+        Failure::Input(format!(
+            "cannot create the key folder {folder}: {error}; name another with --key-dir"
+        ))
+    })?;
+    let key = groth16::setup(BatchCircuit::blank(shape), &mut OsRng)?;
+    keys::save(&path, &key)?;
+    Ok(DevelopmentKey {
+        key: Arc::new(key),
+        path,
+        source,
+        wall: started.elapsed(),
+    })
+}
+
+/// For example `transfer-v1-n2-d12-0123456789abcdef-INSECURE.ckey`.
+fn file_name(shape: Shape, digest: &CircuitDigest) -> String {
+    let digest = digest.to_string();
+    format!("{}-{}-INSECURE.ckey", shape.id(), &digest[..16])
+}

@@ -1,0 +1,135 @@
+//! `carillon-node`: the rollup node from the command line.
+//!
+//! One file or folder a command; `exit` holds the exit codes, `output` what is printed, `config`
+//! the configuration file, `keys` the cache of development keys. Uses the library of this crate and
+//! `carillon-runtime`.
+
+mod circuit;
+mod completions;
+mod config;
+mod demo;
+mod exit;
+mod keys;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::output::Output;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "carillon-node",
+    version,
+    about = "A rollup that is proved on Carillon cards and settles on Ethereum"
+)]
+#[command(after_help = exit::HELP)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Print one JSON object with a versioned `schema` to standard output instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Configuration file (TOML) with the keys engine, txs, batch_capacity, seed, key_dir and anvil;
+    /// options and environment variables win over it [default: carillon/node.toml in the user's
+    /// configuration folder, if it exists]
+    #[arg(long, global = true, env = "CARILLON_NODE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prove a batch of signed transfers and settle it on a local Ethereum node
+    ///
+    /// Starts anvil, deploys the contracts, creates funded accounts, signs transfers, seals them into
+    /// a batch, proves it on the engine, verifies the proof and settles the batch; then shows that
+    /// forgeries and a replay are refused. The last line is `settled`.
+    Demo(demo::DemoArgs),
+    /// Facts about the batch circuit
+    #[command(subcommand)]
+    Circuit(circuit::CircuitCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let output = Output::new(cli.common.json, cli.common.quiet);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::Unexpected(format!("no runtime threads: {error}"));
+            output.failure(&failure);
+            return ExitCode::from(failure.code());
+        }
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(cli, &output) => result,
+            failure = interrupted() => Err(failure),
+        }
+    });
+    // What still computes after an interrupt ends with the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    match cli.command {
+        Command::Demo(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            demo::run(output, args.merge(config)?).await
+        }
+        Command::Circuit(command) => circuit::run(output, &command),
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
+    }
+}
+
+/// Ends when the user or the system asks the process to: the command's future is dropped then, and
+/// with it the Ethereum node that it may have started.
+async fn interrupted() -> Failure {
+    let failed = |error: std::io::Error| Failure::Unexpected(format!("no signal handler: {error}"));
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = match signal(SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(error) => return failed(error),
+        };
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result.map_or_else(failed, |()| Failure::Interrupted),
+            _ = terminate.recv() => Failure::Interrupted,
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c()
+        .await
+        .map_or_else(failed, |()| Failure::Interrupted)
+}

@@ -1,0 +1,247 @@
+//! What is printed: text or JSON on standard output, progress and errors on standard error.
+//!
+//! Progress is bars on a terminal, plain lines elsewhere, and nothing with `--quiet` or `--json`.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use carillon_runtime::progress::Phase;
+use carillon_runtime::{ProgressEvent, ProgressSink};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Bars,
+    Lines,
+    None,
+}
+
+/// How this run prints.
+#[derive(Clone, Debug)]
+pub struct Output {
+    json: bool,
+    progress: Progress,
+    bars: MultiProgress,
+}
+
+impl Output {
+    /// Prints as the options say and as standard error allows.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        let progress = match (json || quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Progress::None,
+            (false, true) => Progress::Bars,
+            (false, false) => Progress::Lines,
+        };
+        Self {
+            json,
+            progress,
+            bars: MultiProgress::new(),
+        }
+    }
+
+    /// Prints a result: `fields` with the schema's name as JSON, or `rows` as a table.
+    pub fn result(&self, schema: &str, fields: Value, rows: &[(String, String)]) {
+        if self.json {
+            let mut object = json!({ "schema": schema });
+            if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+                object.extend(fields);
+            }
+            print(&object.to_string());
+            return;
+        }
+        let width = rows.iter().map(|(name, _)| name.len()).max();
+        let width = width.unwrap_or_default();
+        for (name, value) in rows {
+            print(&format!("{name:width$}  {value}"));
+        }
+    }
+
+    /// Prints a closing line below a table; JSON has it in the object.
+    pub fn closing(&self, line: &str) {
+        if !self.json {
+            print(line);
+        }
+    }
+
+    /// Prints an error.
+    pub fn failure(&self, failure: &Failure) {
+        if self.json {
+            let code = failure.code();
+            let message = failure.to_string();
+            let object = json!({ "schema": "carillon.error/1", "code": code, "message": message });
+            print(&object.to_string());
+        }
+        let _ = self.bars.clear();
+        let _ = writeln!(std::io::stderr(), "carillon-node: {failure}");
+    }
+
+    /// Announces a step of a longer work; [`Step::done`] closes it.
+    pub fn step(&self, name: &'static str) -> Step<'_> {
+        let bar = match self.progress {
+            Progress::Bars => {
+                let bar = self.bars.add(ProgressBar::new_spinner());
+                bar.set_style(style("{spinner} {msg}  {elapsed}"));
+                bar.set_message(name);
+                bar.enable_steady_tick(Duration::from_millis(100));
+                Some(bar)
+            }
+            Progress::Lines => {
+                let _ = writeln!(std::io::stderr(), "{name} ...");
+                None
+            }
+            Progress::None => None,
+        };
+        Step {
+            output: self,
+            name,
+            started: Instant::now(),
+            bar,
+        }
+    }
+
+    /// A sink for the phases of a proof.
+    pub fn phases(&self) -> Phases {
+        Phases {
+            output: self.clone(),
+            bars: Mutex::default(),
+        }
+    }
+}
+
+/// A step under way.
+#[derive(Debug)]
+pub struct Step<'a> {
+    output: &'a Output,
+    name: &'static str,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Step<'_> {
+    /// Closes the step with its outcome.
+    pub fn done(self, outcome: &str) {
+        let time = duration(self.started.elapsed());
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+        let line = format!("{}: {outcome} ({time})", self.name);
+        match self.output.progress {
+            Progress::Bars => {
+                let _ = self.output.bars.println(line);
+            }
+            Progress::Lines => {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+            Progress::None => {}
+        }
+    }
+}
+
+/// Shows the phases of a proof: a bar each on a terminal, a line each elsewhere.
+#[derive(Debug)]
+pub struct Phases {
+    output: Output,
+    bars: Mutex<HashMap<Phase, ProgressBar>>,
+}
+
+impl Drop for Phases {
+    fn drop(&mut self) {
+        let bars = self.bars.get_mut().unwrap_or_else(PoisonError::into_inner);
+        bars.values().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+impl ProgressSink for Phases {
+    fn event(&self, event: ProgressEvent) {
+        match self.output.progress {
+            Progress::Bars => self.draw(event),
+            Progress::Lines => {
+                if let ProgressEvent::Finished { phase, wall } = event {
+                    let _ = writeln!(std::io::stderr(), "  {phase}: {}", duration(wall));
+                }
+            }
+            Progress::None => {}
+        }
+    }
+}
+
+impl Phases {
+    fn draw(&self, event: ProgressEvent) {
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            ProgressEvent::Started { phase, steps } => {
+                let bar = self.output.bars.add(ProgressBar::new(steps));
+                bar.set_style(style("  {msg:10} {bar:30} {elapsed}"));
+                bar.set_message(phase.name());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                bars.insert(phase, bar);
+            }
+            ProgressEvent::Advanced { phase, done } => {
+                if let Some(bar) = bars.get(&phase) {
+                    bar.set_position(done);
+                }
+            }
+            ProgressEvent::Finished { phase, .. } => {
+                if let Some(bar) = bars.get(&phase) {
+                    bar.finish();
+                }
+            }
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// Prints a line; a closed pipe is no reason to panic.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Seconds with a unit that suits their size.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds >= 1.0 {
+        format!("{seconds:.2} s")
+    } else {
+        format!("{:.1} ms", seconds * 1e3)
+    }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (240_195, "240,195"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}
