@@ -51,6 +51,7 @@ msm/msm_control.sv
 msm/msm_engine.sv
 top/card_pkg.sv
 top/axi_guard.sv
+top/unit_clock.sv
 top/card_counters.sv
 top/card_control.sv
 top/carillon_card.sv

@@ -18,21 +18,7 @@ use carillon_sim::rtl::{MemoryFault, RtlCard, RtlOptions};
 use ff::{Field, PrimeField};
 use group::Curve;
 use group::prime::PrimeCurveAffine;
-use support::{RawHost, RawQueue, read, write};
-
-fn words(limbs: &[u64]) -> impl Iterator<Item = u8> {
-    limbs.iter().flat_map(|l| l.to_le_bytes())
-}
-
-fn scalar_image(scalar: &Scalar) -> Vec<u8> {
-    let fr: blst::blst_fr = (*scalar).into();
-    words(&fr.l).collect()
-}
-
-fn point_image(point: &G1Affine) -> Vec<u8> {
-    let raw: &blst::blst_p1_affine = point.as_ref();
-    words(&raw.x.l).chain(words(&raw.y.l)).collect()
-}
+use support::{RawHost, RawQueue, point_image, read, scalar_image, write};
 
 /// Whether X, Y, Z images (x = X/Z, y = Y/Z) are the affine point, which is not infinity.
 #[allow(unsafe_code)]

@@ -251,6 +251,37 @@ module carillon_card
   end
   assign awake_o = queues_awake || |irq_o || (fatal && !fatal_q);
 
+  // ---- Clocks of the large units ----
+  logic dma_clk, msm_clk, ntt_clk, quotient_clk;
+
+  unit_clock u_dma_clock (
+    .clk_i,
+    .rst_ni,
+    .want_i(unit_start[UnitDma] || unit_busy[UnitDma]),
+    .clk_o (dma_clk)
+  );
+
+  unit_clock u_msm_clock (
+    .clk_i,
+    .rst_ni,
+    .want_i(unit_start[UnitMsm] || unit_busy[UnitMsm]),
+    .clk_o (msm_clk)
+  );
+
+  unit_clock u_ntt_clock (
+    .clk_i,
+    .rst_ni,
+    .want_i(unit_start[UnitNtt] || unit_busy[UnitNtt]),
+    .clk_o (ntt_clk)
+  );
+
+  unit_clock u_quotient_clock (
+    .clk_i,
+    .rst_ni,
+    .want_i(unit_start[UnitQuotient] || unit_busy[UnitQuotient]),
+    .clk_o (quotient_clk)
+  );
+
   // ---- Execution units. ABORT runs inside the queue engine. ----
   assign unit_busy[UnitAbort] = 1'b0;
   assign unit_done[UnitAbort] = 1'b0;
@@ -282,7 +313,7 @@ module carillon_card
     .HostReadId (DmaHostId),
     .HostWriteId(DmaHostId)
   ) u_dma (
-    .clk_i,
+    .clk_i          (dma_clk),
     .rst_ni,
     .start_i        (unit_start[UnitDma]),
     .cmd_i          (unit_command[UnitDma]),
@@ -325,7 +356,7 @@ module carillon_card
   msm_engine #(
     .IdBase(MsmIdBase)
   ) u_msm (
-    .clk_i,
+    .clk_i          (msm_clk),
     .rst_ni,
     .start_i        (unit_start[UnitMsm]),
     .cmd_i          (unit_command[UnitMsm]),
@@ -353,7 +384,7 @@ module carillon_card
   ntt_engine #(
     .IdBase(NttIdBase)
   ) u_ntt (
-    .clk_i,
+    .clk_i          (ntt_clk),
     .rst_ni,
     .start_i        (unit_start[UnitNtt]),
     .cmd_i          (unit_command[UnitNtt]),
@@ -381,7 +412,7 @@ module carillon_card
   quotient_engine #(
     .IdBase(QuotientIdBase)
   ) u_quotient (
-    .clk_i,
+    .clk_i          (quotient_clk),
     .rst_ni,
     .start_i        (unit_start[UnitQuotient]),
     .cmd_i          (unit_command[UnitQuotient]),
@@ -554,12 +585,5 @@ module carillon_card
     .mem_w_i       (m_axi_mem_wvalid && m_axi_mem_wready),
     .count_o       (counts)
   );
-
-  // Units say when they are done; who is busy is the queue engine's book-keeping.
-  logic unused;
-  always_comb begin
-    unused = 1'b0;
-    for (int u = 0; u < int'(Units); u++) unused ^= unit_busy[u];
-  end
 
 endmodule

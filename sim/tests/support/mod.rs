@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use blstrs::{G1Affine, Scalar};
 use carillon_driver::command::{COMMAND_BYTES, Command, FLAG_SGL, RawCommand};
 use carillon_driver::completion::{COMPLETION_BYTES, Completion};
 use carillon_driver::memory::HostMemory;
@@ -315,4 +316,20 @@ pub fn pattern(seed: u64, bytes: usize) -> Vec<u8> {
             (state >> 56) as u8
         })
         .collect()
+}
+
+fn words(limbs: &[u64]) -> impl Iterator<Item = u8> {
+    limbs.iter().flat_map(|l| l.to_le_bytes())
+}
+
+/// A scalar as it lies in card memory.
+pub fn scalar_image(scalar: &Scalar) -> Vec<u8> {
+    let fr: blst::blst_fr = (*scalar).into();
+    words(&fr.l).collect()
+}
+
+/// A point as it lies in card memory.
+pub fn point_image(point: &G1Affine) -> Vec<u8> {
+    let raw: &blst::blst_p1_affine = point.as_ref();
+    words(&raw.x.l).chain(words(&raw.y.l)).collect()
 }
