@@ -1,6 +1,6 @@
 //! NTT and quotient on the Verilated card through the driver: every size to 2^10, against the
 //! contract's definitions evaluated with blstrs. (The engines alone, with bus errors and every memory
-//! timing: hdl/tests.)
+//! timing: hdl/tests. The structural view: rtl_structural.rs.)
 #![cfg(feature = "rtl")]
 #![allow(
     clippy::panic,
@@ -347,36 +347,4 @@ async fn abandoned_commands_are_aborted_and_the_card_goes_on() {
     }
     assert!(bench.load(&source, n, false).await.len() == n);
     bench.card.close().await;
-}
-
-/// The gateware's own arithmetic takes the same cycles and gives the same results.
-#[cfg(feature = "rtl-structural")]
-#[tokio::test]
-async fn structural_view_equals_fast_view_in_value_and_cycles() {
-    use carillon_sim::rtl::View;
-
-    let mut cycles = Vec::new();
-    for view in [View::Fast, View::Structural] {
-        let mut rng = ChaCha8Rng::seed_from_u64(6);
-        let bench = Bench::new(RtlOptions {
-            view,
-            ..RtlOptions::default()
-        })
-        .await;
-        let mut of_view = Vec::new();
-        for log2n in [0, 1, 2, 6] {
-            bench.check_ntt(log2n, true, &mut rng).await;
-            let source = bench.store(&random(&mut rng, 1 << log2n)).await;
-            for inverse in [false, true] {
-                let (_, done) = bench.ntt(&source, log2n, kind(inverse, true)).await;
-                of_view.push(done.cycles);
-            }
-        }
-        for n in [1, 64] {
-            of_view.push(bench.check_quotient(n, None, &mut rng).await.cycles);
-        }
-        cycles.push(of_view);
-        bench.card.close().await;
-    }
-    assert_eq!(cycles[0], cycles[1]);
 }
