@@ -123,13 +123,21 @@ impl Bar {
         Ok(u64::from(high) << 32)
     }
 
+    /// The cycle counter.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn cycles(&self) -> Result<u64, Gone> {
+        self.read64(reg::count_cycles_lo::OFFSET)
+    }
+
     /// All counters. Not one instant: they are read one after the other.
     ///
     /// # Errors
     /// [`Gone`].
     pub fn counters(&self) -> Result<Counters, Gone> {
         Ok(Counters {
-            cycles: self.read64(reg::count_cycles_lo::OFFSET)?,
+            cycles: self.cycles()?,
             busy: self.read64(reg::count_busy_lo::OFFSET)?,
             commands: self.read64(reg::count_commands_lo::OFFSET)?,
             errors: self.read64(reg::count_errors_lo::OFFSET)?,

@@ -2,7 +2,8 @@
 //!
 //! [`Card::open`] takes a [`Transport`] and gives the handle that the runtime
 //! builds its engine on. Dropping the handle (or the runtime it was opened on)
-//! stops the card and ends every command.
+//! stops the card and ends every command. One handle per card at a time: before
+//! opening it again, wait for [`Card::close`].
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::io::IoQueue;
 use crate::queue_pair::QueuePair;
 use crate::region::{CardRegion, CardSpace};
 use crate::registers as reg;
+use crate::ring::LOG2_DEPTHS;
 use crate::transport::{Direction, Transport};
 use crate::worker::{AtomicCounters, DriverCounters, Health, Request, ResetLevel, Shared, Worker};
 
@@ -99,7 +101,11 @@ impl Card {
     ) -> Result<Self, CardError> {
         let bar = Bar::new(Arc::clone(&transport));
         let info = read_info(&bar)?;
-        if !(1..=info.max_log2_depth).contains(&config.log2_depth.min(info.max_log2_depth)) {
+        let log2_depth = config
+            .log2_depth
+            .min(info.max_log2_depth)
+            .min(*LOG2_DEPTHS.end());
+        if !LOG2_DEPTHS.contains(&log2_depth) {
             return Err(CardError::Config {
                 what: format!(
                     "log2_depth is {}, this card takes 1 to {}",
@@ -107,7 +113,6 @@ impl Card {
                 ),
             });
         }
-        let log2_depth = config.log2_depth.min(info.max_log2_depth);
         let pool =
             |direction| DmaPool::new(Arc::clone(&transport), direction, config.host_memory_limit);
         let (to_card, from_card) = (pool(Direction::ToDevice), pool(Direction::FromDevice));
@@ -152,7 +157,11 @@ impl Card {
             worker,
             service,
         };
-        card.check_identity().await?;
+        if let Err(error) = card.check_identity().await {
+            // Stopped before anybody opens it again.
+            card.close().await;
+            return Err(error);
+        }
         tracing::info!(card = %card.info.transport, memory = card.info.memory_bytes, "card open");
         Ok(card)
     }

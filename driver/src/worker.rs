@@ -123,15 +123,6 @@ impl Shared {
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
-
-    fn sample(&self) -> Result<Sample, Gone> {
-        let counters = self.bar.counters()?;
-        Ok(Sample {
-            at: Instant::now(),
-            cycles: counters.cycles,
-            work: counters.work(),
-        })
-    }
 }
 
 pub(crate) struct Worker {
@@ -143,6 +134,7 @@ pub(crate) struct Worker {
     /// Interrupts seen per queue when completions were last looked for.
     seen: Vec<u64>,
     watches: Vec<Watch>,
+    last: Option<Sample>,
     // Ends the tasks that wait for interrupts, when dropped.
     _waiters: JoinSet<()>,
 }
@@ -186,6 +178,7 @@ impl Worker {
             requests,
             wake,
             watches: (0..queues).map(|_| Watch::default()).collect(),
+            last: None,
             _waiters: waiters,
         })
     }
@@ -293,9 +286,27 @@ impl Worker {
         true
     }
 
+    /// The card's clock; and its work only while the clock stands still, since
+    /// reading all counters keeps a slow card busy.
+    fn sample(&mut self) -> Result<Sample, Gone> {
+        let bar = &self.shared.bar;
+        let cycles = bar.cycles()?;
+        let work = match self.last {
+            Some(last) if last.cycles != cycles => last.work,
+            _ => bar.counters()?.work(),
+        };
+        let sample = Sample {
+            at: Instant::now(),
+            cycles,
+            work,
+        };
+        self.last = Some(sample);
+        Ok(sample)
+    }
+
     /// Checks the deadline of every queue's oldest command.
     async fn watch(&mut self) -> bool {
-        let Ok(sample) = self.shared.sample() else {
+        let Ok(sample) = self.sample() else {
             return self.recover(0, Cause::Gone).await;
         };
         let limits = self.shared.deadlines;

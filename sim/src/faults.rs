@@ -37,7 +37,10 @@ pub struct FaultyTransport {
 impl FaultyTransport {
     /// Wraps `inner`; without faults.
     pub fn new(inner: Arc<dyn Transport>) -> Self {
-        Self { inner, faults: Arc::default() }
+        Self {
+            inner,
+            faults: Arc::default(),
+        }
     }
 
     /// Every register reads all ones, and writes are lost.
@@ -48,7 +51,11 @@ impl FaultyTransport {
     /// The register at `offset` reads `value` whatever the card says; `None`
     /// ends it.
     pub fn pin(&self, offset: u32, value: Option<u32>) {
-        let mut pinned = self.faults.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = self
+            .faults
+            .pinned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match value {
             Some(value) => pinned.insert(offset, value),
             None => pinned.remove(&offset),
@@ -67,7 +74,9 @@ impl FaultyTransport {
 
     /// The map after the next `n` fails, and all after it; `None` ends it.
     pub fn fail_maps_after(&self, n: Option<u32>) {
-        self.faults.fail_map_after.store(n.map_or(0, |n| n + 1), Ordering::Release);
+        self.faults
+            .fail_map_after
+            .store(n.map_or(0, |n| n + 1), Ordering::Release);
     }
 
     /// Function-level resets fail.
@@ -97,7 +106,11 @@ impl Transport for FaultyTransport {
         if self.faults.all_ones.load(Ordering::Acquire) {
             return u32::MAX;
         }
-        let pinned = self.faults.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let pinned = self
+            .faults
+            .pinned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let value = pinned.get(&offset).copied();
         drop(pinned);
         value.unwrap_or_else(|| self.inner.read32(offset))
@@ -110,7 +123,11 @@ impl Transport for FaultyTransport {
         let is_tail = (1..8).any(|q| reg::sq_tail::offset(q) == offset);
         let take = |n: u32| n.checked_sub(1);
         let lost = &self.faults.lost_doorbells;
-        if is_tail && lost.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
+        if is_tail
+            && lost
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+                .is_ok()
+        {
             return;
         }
         self.inner.write32(offset, value);
@@ -123,7 +140,10 @@ impl Transport for FaultyTransport {
             (n > 1).then(|| n - 1)
         });
         if left == Err(1) {
-            return Err(TransportError::Map { bytes: memory.len(), cause: "injected".into() });
+            return Err(TransportError::Map {
+                bytes: memory.len(),
+                cause: "injected".into(),
+            });
         }
         self.inner.map(memory, direction)
     }
@@ -135,7 +155,9 @@ impl Transport for FaultyTransport {
     fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
         let from = self.inner.interrupt(vector)?;
         // Without a runtime nobody could forward; the driver always has one.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Ok(from) };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return Ok(from);
+        };
         let to = Arc::new(InterruptLine::default());
         runtime.spawn(forward(from, Arc::downgrade(&to), Arc::clone(&self.faults)));
         Ok(to)
@@ -143,7 +165,9 @@ impl Transport for FaultyTransport {
 
     fn reset(&self) -> Result<(), TransportError> {
         if self.faults.fail_reset.load(Ordering::Acquire) {
-            return Err(TransportError::Reset { cause: "injected".into() });
+            return Err(TransportError::Reset {
+                cause: "injected".into(),
+            });
         }
         self.inner.reset()
     }

@@ -49,8 +49,14 @@ pub enum ScalarPattern {
 
 impl ScalarPattern {
     /// Every pattern.
-    pub const ALL: [Self; 6] =
-        [Self::Zero, Self::One, Self::MinusOne, Self::Equal, Self::Random, Self::Witness];
+    pub const ALL: [Self; 6] = [
+        Self::Zero,
+        Self::One,
+        Self::MinusOne,
+        Self::Equal,
+        Self::Random,
+        Self::Witness,
+    ];
 
     /// `n` scalars.
     pub fn draw(self, n: usize, rng: &mut ChaCha20Rng) -> Vec<Scalar> {
@@ -90,8 +96,13 @@ pub enum BasePattern {
 
 impl BasePattern {
     /// Every pattern.
-    pub const ALL: [Self; 5] =
-        [Self::Distinct, Self::Repeated, Self::Negated, Self::SomeInfinity, Self::AllInfinity];
+    pub const ALL: [Self; 5] = [
+        Self::Distinct,
+        Self::Repeated,
+        Self::Negated,
+        Self::SomeInfinity,
+        Self::AllInfinity,
+    ];
 }
 
 /// An MSM and its result.
@@ -156,7 +167,11 @@ pub fn msm_cases(n: usize, seed: u64) -> Vec<MsmCase> {
         cases.push(msm_case(n, BasePattern::Distinct, scalars, seed));
         cases.push(msm_case(n, BasePattern::Repeated, scalars, seed));
     }
-    for bases in [BasePattern::Negated, BasePattern::SomeInfinity, BasePattern::AllInfinity] {
+    for bases in [
+        BasePattern::Negated,
+        BasePattern::SomeInfinity,
+        BasePattern::AllInfinity,
+    ] {
         cases.push(msm_case(n, bases, ScalarPattern::Random, seed));
         cases.push(msm_case(n, bases, ScalarPattern::Equal, seed));
     }
@@ -185,7 +200,11 @@ pub fn read_scalars(images: &[u8]) -> Option<Vec<Scalar>> {
 pub fn base_images(bases: &[G1Affine]) -> Vec<u8> {
     let image = |p: &G1Affine| {
         let raw = p.as_ref();
-        [raw.x.l, raw.y.l].concat().into_iter().flat_map(u64::to_le_bytes).collect::<Vec<_>>()
+        [raw.x.l, raw.y.l]
+            .concat()
+            .into_iter()
+            .flat_map(u64::to_le_bytes)
+            .collect::<Vec<_>>()
     };
     bases.iter().flat_map(image).collect()
 }
@@ -206,7 +225,9 @@ pub fn read_result(result: &[u8]) -> Option<G1Projective> {
     if result.len() != 192 || result[3 * FP..].iter().any(|&b| b != 0) {
         return None;
     }
-    let mut c = result.chunks_exact(FP).map(|image| blst_fp { l: limbs(image) });
+    let mut c = result
+        .chunks_exact(FP)
+        .map(|image| blst_fp { l: limbs(image) });
     let (x, y, z) = (c.next()?, c.next()?, c.next()?);
     let mul = |a: &blst_fp, b: &blst_fp| {
         let mut out = blst_fp::default();
@@ -215,7 +236,11 @@ pub fn read_result(result: &[u8]) -> Option<G1Projective> {
         out
     };
     // x = X/Z = XZ/Z^2, y = Y/Z = YZ^2/Z^3: Jacobian coordinates.
-    let point = blst_p1 { x: mul(&x, &z), y: mul(&y, &mul(&z, &z)), z };
+    let point = blst_p1 {
+        x: mul(&x, &z),
+        y: mul(&y, &mul(&z, &z)),
+        z,
+    };
     let mut bytes = [0; 96];
     // SAFETY: a valid point value; blst writes 96 bytes.
     unsafe { blst::blst_p1_serialize(bytes.as_mut_ptr(), &point) };
@@ -230,7 +255,10 @@ pub fn omega(log2n: u32) -> Scalar {
 
 /// The transform's element k, term by term (Horner).
 fn evaluate(coefficients: &[Scalar], at: Scalar) -> Scalar {
-    coefficients.iter().rev().fold(Scalar::ZERO, |sum, c| sum * at + c)
+    coefficients
+        .iter()
+        .rev()
+        .fold(Scalar::ZERO, |sum, c| sum * at + c)
 }
 
 /// Checks `output` against the definition of the transform of `input` (2^k
@@ -240,28 +268,42 @@ fn evaluate(coefficients: &[Scalar], at: Scalar) -> Scalar {
 /// The index of an element that is wrong.
 pub fn check_ntt(input: &[Scalar], output: &[Scalar], kind: NttKind) -> Result<(), usize> {
     // The inverse is right if the definition leads from its output to its input.
-    let (coefficients, values) = if kind.inverse { (output, input) } else { (input, output) };
+    let (coefficients, values) = if kind.inverse {
+        (output, input)
+    } else {
+        (input, output)
+    };
     let n = coefficients.len();
     if values.len() != n {
         return Err(n.min(values.len()));
     }
     let omega = omega(n.trailing_zeros());
-    let shift = if kind.coset { Scalar::from(7) } else { Scalar::ONE };
+    let shift = if kind.coset {
+        Scalar::from(7)
+    } else {
+        Scalar::ONE
+    };
     let indices: Vec<usize> = if n <= 256 {
         (0..n).collect()
     } else {
         let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
-        (0..24).map(|_| rng.gen_range(0..n)).chain([0, 1, n / 2, n - 1]).collect()
+        (0..24)
+            .map(|_| rng.gen_range(0..n))
+            .chain([0, 1, n / 2, n - 1])
+            .collect()
     };
-    let wrong = |&&k: &&usize| {
-        evaluate(coefficients, shift * omega.pow_vartime([k as u64])) != values[k]
-    };
+    let wrong =
+        |&&k: &&usize| evaluate(coefficients, shift * omega.pow_vartime([k as u64])) != values[k];
     indices.iter().find(wrong).map_or(Ok(()), |&k| Err(k))
 }
 
 /// (a_i * b_i - c_i) * z.
 pub fn quotient(a: &[Scalar], b: &[Scalar], c: &[Scalar], z: Scalar) -> Vec<Scalar> {
-    a.iter().zip(b).zip(c).map(|((a, b), c)| (a * b - c) * z).collect()
+    a.iter()
+        .zip(b)
+        .zip(c)
+        .map(|((a, b), c)| (a * b - c) * z)
+        .collect()
 }
 
 #[cfg(test)]
@@ -277,8 +319,12 @@ mod tests {
     #[test]
     fn expected_results_agree_with_term_by_term_sums() {
         for case in msm_cases(7, 1) {
-            let sum: G1Projective =
-                case.bases.iter().zip(&case.scalars).map(|(b, s)| b.to_curve() * s).sum();
+            let sum: G1Projective = case
+                .bases
+                .iter()
+                .zip(&case.scalars)
+                .map(|(b, s)| b.to_curve() * s)
+                .sum();
             assert_eq!(sum, case.expected, "{}", case.name);
         }
     }
@@ -290,7 +336,10 @@ mod tests {
         assert_eq!(read_scalars(&scalar_images(&scalars)).unwrap(), scalars);
         assert_eq!(read_scalars(&[0xff; 32]), None);
         // One in Montgomery form is 2^256 mod r.
-        assert_eq!(scalar_images(&[Scalar::ONE])[..8], 0x1_ffff_fffe_u64.to_le_bytes());
+        assert_eq!(
+            scalar_images(&[Scalar::ONE])[..8],
+            0x1_ffff_fffe_u64.to_le_bytes()
+        );
         let case = msm_case(3, BasePattern::SomeInfinity, ScalarPattern::Random, 3);
         assert_eq!(base_images(&case.bases)[96..192], [0; 96]);
     }

@@ -117,10 +117,16 @@ impl Job<'_> {
         self.core.counters.add(counter, n);
     }
 
+    /// Counts card memory that was read, in beats; each operand once, where
+    /// the gateware may read it again for every pass.
+    fn count_card_read(&self, bytes: u64) {
+        self.count(Counter::CardRead, bytes.next_multiple_of(BEAT));
+    }
+
     /// A copy of card memory.
     fn card_read(&self, address: u64, bytes: u64) -> Result<Vec<u8>, StatusCode> {
         let copy = self.card_copy(address, bytes)?;
-        self.count(Counter::CardRead, bytes);
+        self.count_card_read(bytes);
         Ok(copy)
     }
 
@@ -287,7 +293,7 @@ impl Job<'_> {
             self.go_on()?;
             sum.add(points, scalars);
             // Counted piece by piece: the driver's sign of life.
-            self.count(Counter::CardRead, (points.len() + scalars.len()) as u64);
+            self.count_card_read((points.len() + scalars.len()) as u64);
         }
         self.card_write(result, &sum.result())?;
         Ok(success(0))

@@ -73,6 +73,7 @@ impl Core {
                 self.asynchronous();
                 return;
             }
+            self.counters.add(Counter::HostRead, COMMAND_BYTES as u64);
             q.rings.sq_head = head;
             let named = q.abort_next.take() == Some(raw.cid);
             abort.store(named, Ordering::Release);
@@ -139,6 +140,8 @@ impl Core {
         q.rings.cq_tail = rings.next(rings.cq_tail);
         q.rings.phase ^= q.rings.cq_tail == 0;
         drop(state);
+        self.counters
+            .add(Counter::HostWritten, COMPLETION_BYTES as u64);
         self.counters.add(Counter::Commands, 1);
         if completion.status.code != StatusCode::Success {
             self.counters.add(Counter::Errors, 1);

@@ -13,15 +13,22 @@ use crate::vectors::{self, ScalarPattern};
 fn msm_equals_blstrs_for_every_pattern_and_size() {
     for n in vectors::sizes(10) {
         for case in vectors::msm_cases(n, 11) {
-            let (bases, scalars) =
-                (vectors::base_images(&case.bases), vectors::scalar_images(&case.scalars));
+            let (bases, scalars) = (
+                vectors::base_images(&case.bases),
+                vectors::scalar_images(&case.scalars),
+            );
             assert_eq!(arith::check_msm(&bases, &scalars), Ok(()), "{}", case.name);
             let mut sum = MsmSum::new();
             // In two pieces, as a long MSM is summed.
             let half = n / 2;
             sum.add(&bases[..96 * half], &scalars[..32 * half]);
             sum.add(&bases[96 * half..], &scalars[32 * half..]);
-            assert_eq!(vectors::read_result(&sum.result()), Some(case.expected), "{}", case.name);
+            assert_eq!(
+                vectors::read_result(&sum.result()),
+                Some(case.expected),
+                "{}",
+                case.name
+            );
         }
     }
 }
@@ -33,12 +40,22 @@ fn transforms_equal_their_definition_and_undo_each_other() {
         for pattern in ScalarPattern::ALL {
             let input = pattern.draw(1 << log2n, &mut rng);
             for coset in [false, true] {
-                let forward = NttKind { inverse: false, coset };
-                let inverse = NttKind { inverse: true, coset };
+                let forward = NttKind {
+                    inverse: false,
+                    coset,
+                };
+                let inverse = NttKind {
+                    inverse: true,
+                    coset,
+                };
                 let mut values = arith::scalars(&vectors::scalar_images(&input)).unwrap();
                 assert!(arith::ntt(&mut values, log2n, forward, |_| true));
                 let output = vectors::read_scalars(&arith::images(&values)).unwrap();
-                assert_eq!(vectors::check_ntt(&input, &output, forward), Ok(()), "{log2n}");
+                assert_eq!(
+                    vectors::check_ntt(&input, &output, forward),
+                    Ok(()),
+                    "{log2n}"
+                );
                 assert!(arith::ntt(&mut values, log2n, inverse, |_| true));
                 let back = vectors::read_scalars(&arith::images(&values)).unwrap();
                 assert_eq!(back, input, "2^{log2n} {pattern:?} coset {coset}");
@@ -64,13 +81,11 @@ fn quotients_equal_blstrs() {
 
 #[test]
 fn the_lowest_faulty_index_is_reported_scalar_before_point() {
-    let case = vectors::msm_case(
-        9,
-        vectors::BasePattern::Distinct,
-        ScalarPattern::Random,
-        7,
+    let case = vectors::msm_case(9, vectors::BasePattern::Distinct, ScalarPattern::Random, 7);
+    let good = (
+        vectors::base_images(&case.bases),
+        vectors::scalar_images(&case.scalars),
     );
-    let good = (vectors::base_images(&case.bases), vectors::scalar_images(&case.scalars));
     let (mut bases, mut scalars) = good.clone();
     bases[96 * 4 + 48..96 * 5].fill(0xff);
     assert_eq!(arith::check_msm(&bases, &scalars), Err(BadData::Point(4)));

@@ -29,6 +29,8 @@ use tokio::sync::broadcast;
 
 use self::model::Model;
 use self::thread::{Request, Shared};
+use crate::memory::DmaSpace;
+pub use crate::memory::MemoryFault;
 
 /// Interrupt vectors: the admin queue, two I/O queues, asynchronous events.
 const VECTORS: u16 = 4;
@@ -122,19 +124,6 @@ pub enum Bus {
     Memory,
 }
 
-/// Card memory that answers with a bus error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryFault {
-    /// First byte.
-    pub address: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// Reads fail.
-    pub reads: bool,
-    /// Writes fail and have no effect.
-    pub writes: bool,
-}
-
 /// How much was simulated, and how fast.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Simulated {
@@ -194,6 +183,12 @@ impl RtlCard {
             cycles: self.shared.cycles.load(Ordering::Relaxed),
             running: Duration::from_nanos(self.shared.nanos.load(Ordering::Relaxed)),
         }
+    }
+
+    /// The host memory that it reaches; for fault injection.
+    #[must_use]
+    pub fn dma(&self) -> &DmaSpace {
+        &self.shared.dma
     }
 
     /// Makes accesses to some card memory fail from now on; `None` heals it.

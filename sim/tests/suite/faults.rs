@@ -106,9 +106,12 @@ pub async fn lost_interrupts_cost_only_time<R: Rig>() {
     bench.works().await;
 }
 
+/// Changes a completion, given the one before.
+type Spoiler = fn(&mut Vec<u8>, &[u8]);
+
 pub async fn foreign_completions_stop_the_queue<R: Rig>() {
     // What becomes of the second completion from now on.
-    let spoilers: [fn(&mut Vec<u8>, &[u8]); 5] = [
+    let spoilers: [Spoiler; 5] = [
         // An id that nobody has.
         |data, _| data[28..30].copy_from_slice(&0x7777u16.to_le_bytes()),
         // The one before once more: a stale id.

@@ -1,0 +1,465 @@
+//! One command stream, two cards: the functional card and the gateware must
+//! give the same completions in the same order and leave the same memory.
+//!
+//! Streams are random but repeatable: valid commands, commands with one thing
+//! wrong, faulty data, unreachable host memory, scatter/gather lists. Compared
+//! are status, id, order, submission head, the index of a faulty element and
+//! the operations that do not depend on time; not cycles and bubbles, which the
+//! model does not know. MSM results are compared as points, since the contract
+//! leaves the representative open.
+#![cfg(feature = "rtl")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::sync::Arc;
+
+use carillon_driver::command::{Command, NttKind, Opcode, RawCommand};
+use carillon_driver::completion::Completion;
+use carillon_driver::status::StatusCode;
+use carillon_sim::model::{ModelCard, ModelOptions};
+use carillon_sim::rtl::{RtlCard, RtlOptions};
+use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+
+use support::{RawHost, RawQueue, write};
+
+// Card memory: elements that commands read and write, points that they read,
+// results of MSMs, and the working memory of transforms, which is undefined
+// afterwards and never read.
+const DATA: u64 = 0;
+const DATA_BYTES: u64 = 32 << 10;
+const BASES: u64 = 1 << 20;
+const BASES_COUNT: u64 = 48;
+const RESULTS: u64 = 2 << 20;
+const RESULT_SLOTS: u64 = 8;
+const SCRATCH: u64 = 3 << 20;
+const MEMORY: u64 = 1 << 28;
+
+// Host memory, by offset behind the rings.
+const HOST_BYTES: u64 = 16 << 10;
+const LISTS: usize = 8;
+
+/// One card with a host that drives it by hand.
+struct Side {
+    host: RawHost,
+    data: usize,
+    lists: usize,
+}
+
+impl Side {
+    fn new(host: RawHost) -> Self {
+        let data = host.allocate(HOST_BYTES as usize);
+        let lists = host.allocate(LISTS * 256);
+        Self { host, data, lists }
+    }
+
+    /// All of card memory that is defined.
+    fn image(&self, queue: &mut RawQueue<'_>) -> (Vec<u8>, Vec<u8>) {
+        let to = self
+            .host
+            .allocate((DATA_BYTES + RESULT_SLOTS * 256) as usize);
+        for (card, bytes, at) in [
+            (DATA, DATA_BYTES, 0),
+            (RESULTS, RESULT_SLOTS * 256, DATA_BYTES),
+        ] {
+            let raw = support::read(0xfff0, self.host.address(to) + at, card, bytes);
+            queue.expect(&raw, StatusCode::Success);
+        }
+        (
+            self.host.bytes(to, DATA_BYTES as usize),
+            self.host
+                .bytes(to + DATA_BYTES as usize, (RESULT_SLOTS * 256) as usize),
+        )
+    }
+}
+
+/// What a stream is drawn from.
+struct Stream {
+    rng: ChaCha20Rng,
+    host: u64,
+    lists: u64,
+    cid: u16,
+}
+
+impl Stream {
+    /// An aligned range of `bytes` bytes in an area.
+    fn place(&mut self, start: u64, area: u64, bytes: u64) -> u64 {
+        let room = (area - bytes.next_multiple_of(64)) / 64;
+        start + 64 * self.rng.gen_range(0..=room)
+    }
+
+    fn host_range(&mut self, bytes: u64) -> u64 {
+        if self.rng.gen_bool(0.04) {
+            return 0x40; // mapped on no card
+        }
+        let host = self.host;
+        self.place(host, HOST_BYTES, bytes)
+    }
+
+    /// A command that passes the checks, and the list that it names.
+    fn sound(&mut self, slot: usize) -> (Command, Vec<u8>) {
+        let mut list = Vec::new();
+        let command = match self.rng.gen_range(0..10) {
+            0..3 => {
+                let beats = self.rng.gen_range(1..=40);
+                let (bytes, to_card) = (64 * beats, self.rng.gen_bool(0.5));
+                let card = self.place(DATA, DATA_BYTES, bytes);
+                let scattered = self.rng.gen_bool(0.4);
+                let host = if scattered {
+                    list = self.list(beats);
+                    self.lists + 256 * slot as u64
+                } else {
+                    self.host_range(bytes)
+                };
+                if to_card {
+                    Command::Write {
+                        host,
+                        card,
+                        bytes,
+                        list: scattered,
+                    }
+                } else {
+                    Command::Read {
+                        host,
+                        card,
+                        bytes,
+                        list: scattered,
+                    }
+                }
+            }
+            3..5 => {
+                let n = self.rng.gen_range(1..=20);
+                Command::MsmG1 {
+                    bases: self.place(BASES, 96 * BASES_COUNT, 96 * n),
+                    scalars: self.place(DATA, DATA_BYTES, 32 * n),
+                    n,
+                    result: RESULTS + 256 * self.rng.gen_range(0..RESULT_SLOTS),
+                    window_bits: *[0, 0, 3, 8, 13].get(self.rng.gen_range(0..5)).unwrap(),
+                }
+            }
+            5..8 => {
+                let log2n = self.rng.gen_range(0..=6u8);
+                let bytes = 32 << log2n;
+                // Halves of the area, so that they never overlap.
+                let (a, b) = (DATA, DATA + DATA_BYTES / 2);
+                let (a, b) = if self.rng.gen_bool(0.5) {
+                    (a, b)
+                } else {
+                    (b, a)
+                };
+                Command::Ntt {
+                    source: self.place(a, DATA_BYTES / 2, bytes),
+                    destination: self.place(b, DATA_BYTES / 2, bytes),
+                    scratch: SCRATCH,
+                    log2n,
+                    kind: NttKind {
+                        inverse: self.rng.gen_bool(0.5),
+                        coset: self.rng.gen_bool(0.5),
+                    },
+                }
+            }
+            _ => {
+                let n = self.rng.gen_range(1..=70);
+                // Operands in one quarter each: they overlap as a whole or not.
+                let quarter = DATA_BYTES / 4;
+                let mut at = |q: u64| self.place(DATA + q * quarter, quarter, 32 * n);
+                let (a, b, c, own) = (at(0), at(1), at(2), at(3));
+                let destination = *[a, b, c, own].get(self.rng.gen_range(0..4)).unwrap();
+                let z = self.place(DATA, DATA_BYTES, 32);
+                let z = if z >= destination && z < destination + 32 * n {
+                    own
+                } else {
+                    z
+                };
+                Command::Quotient {
+                    a,
+                    b,
+                    c,
+                    destination,
+                    n,
+                    z,
+                }
+            }
+        };
+        (command, list)
+    }
+
+    /// A list that covers `beats` beats; sometimes with a fault in it.
+    fn list(&mut self, beats: u64) -> Vec<u8> {
+        let mut list = Vec::new();
+        let mut left = beats;
+        while left > 0 && list.len() < 256 - 16 {
+            let take = if list.len() == 256 - 32 {
+                left
+            } else {
+                self.rng.gen_range(1..=left)
+            };
+            let (mut address, mut bytes) = (self.host_range(64 * take), 64 * take);
+            match self.rng.gen_range(0..40) {
+                0 => address += 8,
+                1 => bytes = 0,
+                2 => bytes += 32,
+                3 => bytes += 64 * beats,
+                _ => {}
+            }
+            list.extend(address.to_le_bytes());
+            list.extend(bytes.to_le_bytes());
+            left -= take;
+        }
+        list
+    }
+
+    /// The same command with one thing wrong.
+    fn spoil(&mut self, mut raw: RawCommand) -> RawCommand {
+        let opcode = Opcode::from_code(raw.opcode).unwrap();
+        let (addresses, length): (&[usize], Option<usize>) = match opcode {
+            Opcode::MsmG1 => (&[0, 1, 3], Some(2)),
+            Opcode::Ntt => (&[0, 1, 2], None),
+            Opcode::Quotient => (&[0, 1, 2, 3, 5], Some(4)),
+            _ => (&[0, 1], Some(2)),
+        };
+        let address = addresses[self.rng.gen_range(0..addresses.len())];
+        match self.rng.gen_range(0..8) {
+            0 => {
+                let foreign = [0x00, 0x01, 0x02, 0x12, 0x13, 0x21, 0x3f, 0x40, 0x80, 0xff];
+                raw.opcode = foreign[self.rng.gen_range(0..foreign.len())];
+            }
+            1 => raw.reserved = 1 << self.rng.gen_range(0..16),
+            2 => raw.flags |= 8 << self.rng.gen_range(0..5),
+            3 => raw.op[address] += self.rng.gen_range(1..64),
+            // Card addresses only: a host address may be anything.
+            4 => raw.op[*addresses.last().unwrap()] = 64 * self.rng.gen_range(MEMORY / 64..1 << 50),
+            5 => raw.op[*addresses.last().unwrap()] = MEMORY - 64 * self.rng.gen_range(0..2),
+            6 => match length {
+                Some(at) if at == 2 && opcode != Opcode::MsmG1 => {
+                    raw.op[at] = [0, 1, 63, 65][self.rng.gen_range(0..4)];
+                }
+                Some(at) => raw.op[at] = [0, 1 << 32, u64::MAX, 1 << 31][self.rng.gen_range(0..4)],
+                None => raw.log2n = self.rng.gen_range(21..=255),
+            },
+            _ => match opcode {
+                Opcode::MsmG1 => raw.window_bits = self.rng.gen_range(14..=255),
+                // Overlap.
+                Opcode::Ntt => raw.op[self.rng.gen_range(0..2)] = raw.op[2],
+                _ => raw.op[address] |= 32,
+            },
+        }
+        raw
+    }
+
+    fn next(&mut self, slot: usize) -> (RawCommand, Vec<u8>) {
+        let (command, list) = self.sound(slot);
+        self.cid = self.cid.wrapping_add(self.rng.gen_range(1..1000));
+        let raw = command.encode(self.cid);
+        (
+            if self.rng.gen_bool(0.3) {
+                self.spoil(raw)
+            } else {
+                raw
+            },
+            list,
+        )
+    }
+}
+
+/// What the contract fixes of a completion.
+fn comparable(raw: &RawCommand, c: &Completion) -> (u16, u16, u16, StatusCode, bool, u32, u32) {
+    let success = c.status.code == StatusCode::Success;
+    let timed = raw.opcode == Opcode::MsmG1 as u8;
+    let ops = if success && !timed { c.ops } else { 0 };
+    let detail = if success && timed { 0 } else { c.detail };
+    (
+        c.cid,
+        c.queue,
+        c.sq_head,
+        c.status.code,
+        c.status.retryable,
+        ops,
+        detail,
+    )
+}
+
+/// Whether a failed command may have written part of its destination.
+fn may_have_written(c: &Completion) -> bool {
+    // Data faults, bus errors, aborts; and bad list entries, where data before
+    // them stays moved.
+    c.status.code.parts().0 >= 2
+        || matches!(
+            c.status.code,
+            StatusCode::InvalidLength | StatusCode::Misaligned
+        )
+}
+
+/// Gives the places that a failed command may have written one content again.
+fn mend(side: &Side, queue: &mut RawQueue<'_>, seed: u64) {
+    let bytes = support::pattern(seed, HOST_BYTES as usize);
+    side.host.memory.write(side.data, &bytes).unwrap();
+    fill(side, queue, seed);
+}
+
+/// Fresh data: mostly elements of the field, and zeros as results.
+fn fill(side: &Side, queue: &mut RawQueue<'_>, seed: u64) {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let mut image =
+        vectors::scalar_images(&ScalarPattern::Witness.draw((DATA_BYTES / 32) as usize, &mut rng));
+    // A few that are too large; later fills have none, so that commands run.
+    for _ in 0..rng.gen_range(0..3) {
+        let at = 32 * rng.gen_range(0..DATA_BYTES as usize / 32);
+        image[at..at + 32].fill(0xff);
+    }
+    image.resize((DATA_BYTES + RESULT_SLOTS * 256) as usize, 0);
+    side.host.memory.write(side.data_end(), &image).unwrap();
+    let from = side.host.address(side.data_end());
+    queue.expect(&write(0xfff1, from, DATA, DATA_BYTES), StatusCode::Success);
+    let results = RESULT_SLOTS * 256;
+    queue.expect(
+        &write(0xfff2, from + DATA_BYTES, RESULTS, results),
+        StatusCode::Success,
+    );
+}
+
+impl Side {
+    /// Offset of the staging block behind all that streams use.
+    fn data_end(&self) -> usize {
+        self.host.memory.len() - (64 << 10)
+    }
+}
+
+fn points(seed: u64) -> Vec<u8> {
+    let case = vectors::msm_case(
+        BASES_COUNT as usize,
+        BasePattern::SomeInfinity,
+        ScalarPattern::Zero,
+        seed,
+    );
+    let mut image = vectors::base_images(&case.bases);
+    // One coordinate that is not below p.
+    if seed % 2 == 1 {
+        let at = 96 * (BASES_COUNT as usize - 3);
+        image[at..at + 48].fill(0xff);
+    }
+    image
+}
+
+fn compare(model: &Side, rtl: &Side, mq: &mut RawQueue<'_>, rq: &mut RawQueue<'_>, when: &str) {
+    let ((m_data, m_results), (r_data, r_results)) = (model.image(mq), rtl.image(rq));
+    let differs = m_data.iter().zip(&r_data).position(|(a, b)| a != b);
+    assert_eq!(differs, None, "{when}: card memory differs at this byte");
+    let slots = m_results.chunks_exact(256).zip(r_results.chunks_exact(256));
+    for (i, (m, r)) in slots.enumerate() {
+        if m[..192] != r[..192] {
+            let (m, r) = (
+                vectors::read_result(&m[..192]),
+                vectors::read_result(&r[..192]),
+            );
+            assert!(m.is_some() && m == r, "{when}: result {i} differs");
+        }
+        assert_eq!(m[192..], r[192..], "{when}: bytes behind result {i}");
+    }
+    let bytes = HOST_BYTES as usize;
+    let same = model.host.bytes(model.data, bytes) == rtl.host.bytes(rtl.data, bytes);
+    assert!(same, "{when}: host memory differs");
+}
+
+fn run_stream(seed: u64, commands: usize) {
+    let options = RtlOptions {
+        host_latency: 30,
+        memory_latency: 20,
+        backpressure: (seed % 3 * 15) as u8,
+        seed,
+        ..RtlOptions::default()
+    };
+    let model = ModelCard::new(ModelOptions::default()).unwrap();
+    let bytes = 4 << 20;
+    let model = Side::new(RawHost::new(Arc::new(model), bytes));
+    let rtl = Side::new(RawHost::new(
+        Arc::new(RtlCard::new(options).unwrap()),
+        bytes,
+    ));
+    assert_eq!(model.host.iova, rtl.host.iova, "equal host addresses");
+    let number = 1 + (seed % 2) as u16;
+    let mut mq = RawQueue::new(&model.host, number, 3);
+    let mut rq = RawQueue::new(&rtl.host, number, 3);
+    let points = points(seed);
+    for (side, queue) in [(&model, &mut mq), (&rtl, &mut rq)] {
+        side.host.memory.write(side.data_end(), &points).unwrap();
+        let from = side.host.address(side.data_end());
+        let raw = write(0xfff3, from, BASES, points.len() as u64);
+        queue.expect(&raw, StatusCode::Success);
+        mend(side, queue, seed);
+    }
+    let mut stream = Stream {
+        rng: ChaCha20Rng::seed_from_u64(seed),
+        host: model.host.address(model.data),
+        lists: model.host.address(model.lists),
+        cid: seed as u16,
+    };
+    let mut met = std::collections::BTreeSet::new();
+    let mut done = 0;
+    while done < commands {
+        // The model runs a batch one by one, up to what may leave memory
+        // undefined; the gateware then gets all of it at once.
+        let mut batch = Vec::new();
+        let mut undefined = false;
+        let size = stream.rng.gen_range(1..=7);
+        while batch.len() < size && !undefined {
+            let slot = batch.len();
+            let (raw, list) = stream.next(slot);
+            for side in [&model, &rtl] {
+                side.host
+                    .memory
+                    .write(side.lists + 256 * slot, &list)
+                    .unwrap();
+            }
+            let completion = mq.run(&raw);
+            met.insert(completion.status.code.name());
+            undefined = may_have_written(&completion);
+            batch.push((raw, completion));
+        }
+        for (raw, _) in &batch {
+            rq.place(raw);
+        }
+        rq.ring_tail(rq.tail as u32);
+        for (i, (raw, expected)) in batch.iter().enumerate() {
+            let got = rq.wait();
+            assert_eq!(
+                comparable(raw, &got),
+                comparable(raw, expected),
+                "seed {seed}, command {}: {raw:x?}",
+                done + i
+            );
+        }
+        done += batch.len();
+        if undefined {
+            mend(&model, &mut mq, seed + done as u64);
+            mend(&rtl, &mut rq, seed + done as u64);
+        } else if stream.rng.gen_bool(0.1) {
+            let when = format!("seed {seed}, after {done} commands");
+            compare(&model, &rtl, &mut mq, &mut rq, &when);
+        }
+    }
+    compare(
+        &model,
+        &rtl,
+        &mut mq,
+        &mut rq,
+        &format!("seed {seed}, at the end"),
+    );
+    assert!(met.len() >= 6, "the stream met only {met:?}");
+}
+
+#[test]
+fn streams_on_queue_one() {
+    for seed in [2, 4, 6] {
+        run_stream(seed, 120);
+    }
+}
+
+#[test]
+fn streams_on_queue_two() {
+    for seed in [1, 3, 5] {
+        run_stream(seed, 120);
+    }
+}
