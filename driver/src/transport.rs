@@ -171,7 +171,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// the memory any more.
     ///
     /// # Errors
-    /// [`TransportError::NotMapped`], [`TransportError::Gone`].
+    /// [`TransportError::NotMapped`]; [`TransportError::Gone`], which is proof
+    /// as well: a card that has left the bus reaches nothing.
     fn unmap(&self, iova: u64) -> Result<(), TransportError>;
 
     /// The line of interrupt vector `vector` (queue number; then one for

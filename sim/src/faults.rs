@@ -21,6 +21,7 @@ struct Faults {
     all_ones: AtomicBool,
     mute: AtomicBool,
     fail_reset: AtomicBool,
+    fail_unmap: AtomicBool,
     lost_doorbells: AtomicU32,
     /// Maps to let through, plus one; 0 lets all through.
     fail_map_after: AtomicU32,
@@ -77,6 +78,11 @@ impl FaultyTransport {
         self.faults
             .fail_map_after
             .store(n.map_or(0, |n| n + 1), Ordering::Release);
+    }
+
+    /// Unmaps fail, and the mappings stay.
+    pub fn fail_unmaps(&self, on: bool) {
+        self.faults.fail_unmap.store(on, Ordering::Release);
     }
 
     /// Function-level resets fail.
@@ -149,6 +155,9 @@ impl Transport for FaultyTransport {
     }
 
     fn unmap(&self, iova: u64) -> Result<(), TransportError> {
+        if self.faults.fail_unmap.load(Ordering::Acquire) {
+            return Err(TransportError::NotMapped { iova });
+        }
         self.inner.unmap(iova)
     }
 

@@ -374,6 +374,28 @@ pub async fn a_queue_that_never_stops_costs_a_reset<R: Rig>() {
     );
 }
 
+pub async fn what_the_card_may_still_reach_is_quarantined<R: Rig>() {
+    let mut config = config::<R>();
+    config.deadlines.control = std::time::Duration::from_millis(200);
+    let bench = super::bench_with::<R>(config).await;
+    let region = bench.card.allocate(4096).unwrap();
+    // Nothing stops the card, and nothing takes the memory from it.
+    let active = reg::queue_status::ACTIVE.set(0, 1);
+    bench.faulty.pin(reg::queue_status::offset(1), Some(active));
+    bench.faulty.pin(reg::status::OFFSET, Some(reg::status::READY.set(0, 1)));
+    bench.faulty.fail_reset(true);
+    bench.faulty.fail_unmaps(true);
+    bench.faulty.lose_doorbells(1);
+    let finished = bench.card.queue(0).write(bench.down(&[1; 4096]), &region).await;
+    assert!(matches!(finished.result, Err(JobError::Offline { .. })));
+    assert!(finished.memory.is_none(), "nobody may use it again");
+    assert_eq!(bench.card.quarantined(), 4096);
+    let mapped = bench.rig.dma().mapped();
+    bench.faulty.fail_unmaps(false);
+    bench.card.close().await;
+    assert_eq!(bench.rig.dma().mapped(), mapped - 1, "its pool stays, the other goes");
+}
+
 pub async fn a_card_that_never_starts_is_reported<R: Rig>() {
     let rig = R::new();
     let faulty = Arc::new(FaultyTransport::new(rig.transport()));

@@ -49,6 +49,24 @@ pub async fn unknown_cards_are_refused<R: Rig>() {
     assert_eq!(*card.health().borrow(), Health::Ready);
 }
 
+pub async fn a_card_left_running_is_taken_over<R: Rig>() {
+    let rig = R::new();
+    let transport = rig.transport();
+    // What a process that was killed leaves behind: rings in memory that is
+    // gone, and a command on its way.
+    transport.write32(reg::ctrl::OFFSET, 1);
+    transport.write32(reg::queue_sq_base_hi::offset(1), 7);
+    transport.write32(reg::queue_log2_depth::offset(1), 5);
+    transport.write32(reg::queue_ctrl::offset(1), 1);
+    transport.write32(reg::sq_tail::offset(1), 9);
+    let card = Card::open(Arc::clone(&transport), config::<R>()).await.unwrap();
+    let region = card.allocate(64).unwrap();
+    let buffer = card.buffer_to_card(64).unwrap();
+    card.queue(0).write(buffer, &region).await.ok().unwrap();
+    assert_eq!(card.driver_counters().queue_errors, 0);
+    card.close().await;
+}
+
 pub async fn dropped_tickets_free_their_memory<R: Rig>() {
     let bench = bench::<R>().await;
     let free = bench.card.free_memory();

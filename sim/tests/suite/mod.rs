@@ -187,6 +187,7 @@ macro_rules! whole_suite {
             }
             life::{
                 unknown_cards_are_refused,
+                a_card_left_running_is_taken_over,
                 dropped_tickets_free_their_memory,
                 an_abort_ends_a_running_command,
                 a_reset_ends_what_is_under_way,
@@ -206,6 +207,7 @@ macro_rules! whole_suite {
                 all_ones_take_the_card_out_of_service,
                 all_ones_in_one_register_are_only_a_value,
                 a_queue_that_never_stops_costs_a_reset,
+                what_the_card_may_still_reach_is_quarantined,
                 a_card_that_never_starts_is_reported,
                 failed_maps_leave_nothing_behind,
             }
