@@ -227,6 +227,12 @@ impl HostBuf {
         self.pool.direction()
     }
 
+    /// Whether it was cut from `pool`. Its address means something else to any
+    /// other card.
+    pub(crate) fn belongs_to(&self, pool: &DmaPool) -> bool {
+        Arc::ptr_eq(&self.pool.inner, &pool.inner)
+    }
+
     /// The mapping behind it, and the offset of its first byte there: for rings,
     /// which both sides touch at once and which therefore must not be accessed
     /// as slices.
@@ -302,5 +308,118 @@ impl Drop for HostBuf {
         {
             chunk.space.give(self.offset as u64, self.capacity as u64);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::broadcast;
+
+    use super::*;
+    use crate::transport::{InterruptLine, TransportEvent};
+
+    /// Maps, and nothing else.
+    #[derive(Debug, Default)]
+    struct Maps {
+        mapped: AtomicUsize,
+        made: AtomicUsize,
+    }
+
+    impl Transport for Maps {
+        fn describe(&self) -> String {
+            "maps".into()
+        }
+        fn read32(&self, _: u32) -> u32 {
+            u32::MAX
+        }
+        fn write32(&self, _: u32, _: u32) {}
+        fn map(&self, memory: Arc<HostMemory>, _: Direction) -> Result<u64, TransportError> {
+            assert!(memory.len() as u64 <= 1 << 32);
+            self.mapped.fetch_add(1, Ordering::Relaxed);
+            Ok((self.made.fetch_add(1, Ordering::Relaxed) as u64 + 1) << 32)
+        }
+        fn unmap(&self, _: u64) -> Result<(), TransportError> {
+            self.mapped.fetch_sub(1, Ordering::Relaxed);
+            Ok(())
+        }
+        fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
+            Err(TransportError::Vector { vector, count: 0 })
+        }
+        fn reset(&self) -> Result<(), TransportError> {
+            Ok(())
+        }
+        fn events(&self) -> broadcast::Receiver<TransportEvent> {
+            broadcast::channel(1).1
+        }
+    }
+
+    fn pool(limit: u64) -> (Arc<Maps>, DmaPool) {
+        let maps = Arc::new(Maps::default());
+        let pool = DmaPool::new(Arc::clone(&maps) as _, Direction::ToDevice, limit);
+        (maps, pool)
+    }
+
+    #[test]
+    fn buffers_are_apart_aligned_and_never_show_what_was_there_before() {
+        let (maps, pool) = pool(1 << 30);
+        let mut held: Vec<HostBuf> = (1..60).map(|n| pool.allocate(n * 37).unwrap()).collect();
+        for (i, buffer) in held.iter_mut().enumerate() {
+            assert_eq!((buffer.iova() % 64, buffer.padded_len() % 64), (0, 0));
+            assert!(buffer.iter().all(|&b| b == 0));
+            buffer.fill(i as u8 + 1);
+        }
+        for (i, buffer) in held.iter().enumerate() {
+            assert!(buffer.iter().all(|&b| b == i as u8 + 1), "buffers overlap");
+        }
+        let seen = held[7].iova();
+        held.clear();
+        let again: Vec<HostBuf> = (1..60).map(|n| pool.allocate(n * 37).unwrap()).collect();
+        assert_eq!(again[7].iova(), seen, "memory is used again");
+        assert!(again.iter().all(|b| b.iter().all(|&b| b == 0)));
+        assert_eq!(maps.mapped.load(Ordering::Relaxed), 1, "one large mapping");
+        drop((again, pool));
+        assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn limits_are_kept_and_large_buffers_have_their_own_mapping() {
+        let (maps, pool) = pool(3 * CHUNK as u64);
+        let small = pool.allocate(1).unwrap();
+        let large = pool.allocate(2 * CHUNK).unwrap();
+        assert_eq!(
+            (large.len(), maps.mapped.load(Ordering::Relaxed)),
+            (2 * CHUNK, 2)
+        );
+        assert!(matches!(
+            pool.allocate(2 * CHUNK),
+            Err(DmaError::Exhausted { .. })
+        ));
+        assert!(matches!(
+            pool.allocate(usize::MAX),
+            Err(DmaError::Size { .. })
+        ));
+        drop(large);
+        assert!(pool.allocate(2 * CHUNK).is_ok());
+        // After a revocation old buffers are the CPU's alone, new ones are mapped anew.
+        assert!(pool.revoke());
+        assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
+        assert_eq!(small[..], [0]);
+        let new = pool.allocate(64).unwrap();
+        assert_ne!(new.iova(), small.iova());
+        drop(small);
+    }
+
+    #[test]
+    fn quarantined_bytes_are_counted_and_stay_mapped() {
+        let (maps, pool) = pool(1 << 30);
+        let first = pool.allocate(100).unwrap();
+        let at = first.iova();
+        first.quarantine();
+        assert_eq!(pool.quarantined(), 128);
+        assert_ne!(pool.allocate(100).unwrap().iova(), at, "never used again");
+        drop(pool);
+        assert_eq!(maps.mapped.load(Ordering::Relaxed), 1);
     }
 }

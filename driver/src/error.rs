@@ -80,6 +80,9 @@ pub enum JobError {
         /// Which direction.
         needed: &'static str,
     },
+    /// A buffer that another card's pool gave out.
+    #[error("the buffer is another card's: allocate it from the card it is sent to")]
+    ForeignBuffer,
     /// A list of buffers that the card cannot take.
     #[error("a scatter/gather list needs at least one buffer")]
     EmptyList,
@@ -122,6 +125,7 @@ impl JobError {
             Self::Restarted { .. } => RecoveryAction::Retry,
             Self::Size { .. }
             | Self::Direction { .. }
+            | Self::ForeignBuffer
             | Self::EmptyList
             | Self::HostMemory { .. } => RecoveryAction::FixRequest,
             Self::Offline { .. } | Self::Closed => RecoveryAction::Reopen,

@@ -135,17 +135,23 @@ impl IoQueue {
         self.current(&[region])?;
         let bytes = buffers.iter().map(|b| b.padded_len() as u64).sum();
         fits("the transfer", Some(bytes), region.len())?;
-        for b in buffers {
-            let d = b.direction();
-            if write && !d.card_may_read() {
-                return Err(JobError::Direction {
-                    needed: "reading by the card (`buffer_to_card`)",
-                });
+        let (pool, needed) = if write {
+            (
+                &self.shared.to_card,
+                "reading by the card (`buffer_to_card`)",
+            )
+        } else {
+            (
+                &self.shared.from_card,
+                "writing by the card (`buffer_from_card`)",
+            )
+        };
+        for buffer in buffers {
+            if buffer.direction() != pool.direction() {
+                return Err(JobError::Direction { needed });
             }
-            if !write && !d.card_may_write() {
-                return Err(JobError::Direction {
-                    needed: "writing by the card (`buffer_from_card`)",
-                });
+            if !buffer.belongs_to(pool) {
+                return Err(JobError::ForeignBuffer);
             }
         }
         Ok(bytes)

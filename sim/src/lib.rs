@@ -1,4 +1,16 @@
 //! `carillon-sim`: simulated Carillon cards behind the driver's `Transport`.
+//!
+//! The room between the driver, which it implements the transport of, and the
+//! runtime, which opens its cards. It may use the driver and the gateware's
+//! sources (`hdl/`), nothing above.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`model`] | the functional card: the contract in Rust, computing with blst, without time |
+//! | `rtl` | the Verilated card: the gateware, cycle by cycle (feature `rtl`) |
+//! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
+//! | [`faults`] | a transport that misbehaves on demand |
+//! | [`vectors`] | test cases with results that no card computed |
 
 pub mod faults;
 pub mod memory;

@@ -186,6 +186,10 @@ pub async fn two_cards_side_by_side<R: Rig>() {
     assert_eq!((got_a, got_b), (vec![1; 4096], vec![2; 4096]));
     let mixed = one.card.queue(0).write(one.down(&[3; 64]), &b).await;
     assert!(matches!(mixed.result, Err(JobError::StaleRegion)));
+    // The address of one card's buffer is somebody else's memory to the other.
+    let mixed = one.card.queue(0).write(two.down(&[3; 64]), &a).await;
+    assert!(matches!(mixed.result, Err(JobError::ForeignBuffer)));
+    assert!(mixed.memory.is_some());
     drop(one);
     two.works().await;
 }
