@@ -22,7 +22,7 @@ pub const IDENTITY_BYTES: usize = 4096;
 pub const FLAG_SGL: u8 = 0x01;
 /// Flag: inverse transform.
 pub const FLAG_INVERSE: u8 = 0x02;
-/// Flag: transform on the coset 7<omega>.
+/// Flag: transform on the coset 7 * omega^k.
 pub const FLAG_COSET: u8 = 0x04;
 
 /// What a command does.
@@ -151,7 +151,7 @@ impl RawCommand {
 pub struct NttKind {
     /// Values to coefficients (including 1/n) instead of the other way.
     pub inverse: bool,
-    /// On the coset 7<omega> instead of the subgroup <omega>.
+    /// On the coset 7 * omega^k instead of the subgroup omega^k.
     pub coset: bool,
 }
 

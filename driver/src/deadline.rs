@@ -4,7 +4,7 @@
 //! wall-clock limits would either never fire or fire falsely. The card's own
 //! clock decides instead: a command has a budget of *card cycles*, from its
 //! size. Wall-clock counts only while nothing moves at all: neither the cycle
-//! counter nor any counter of work. Pure; [`crate::worker`] feeds it.
+//! counter nor any counter of work. Pure; `worker.rs` feeds it.
 
 use std::time::Duration;
 

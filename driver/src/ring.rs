@@ -2,7 +2,7 @@
 //!
 //! Owns the indices, the phase and the slot table; knows nothing of memory,
 //! doorbells or time, so every state can be reached by a test. Called by
-//! [`crate::queue_pair`]. The rules cited are those of `driver/DESIGN.md` and
+//! `queue_pair.rs`. The rules cited are those of `driver/DESIGN.md` and
 //! of the contract's "Queues".
 //!
 //! A command id names a slot and the slot's generation (rule 4):
