@@ -170,6 +170,18 @@ fn verifying_keys_are_encoded_as_bellman_does() {
     assert!(error.contains("alpha_g1"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proving_can_be_spawned() {
+    let key = Arc::new(setup(SquareChain::blank(3), &mut rng(3)).unwrap());
+    let job = async move {
+        let engine = CpuEngine::new();
+        prove(&engine, &key, SquareChain::with_witness(3, 1), &())
+            .await
+            .map(|(proof, _)| proof)
+    };
+    tokio::spawn(job).await.unwrap().unwrap();
+}
+
 /// x^2 = 4 and x * y = 6, in nested namespaces; the witness decides whether it holds.
 struct Nested {
     x: u64,

@@ -15,14 +15,14 @@ use std::time::Instant;
 use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::MSM_RESULT_BYTES;
 use carillon_driver::completion::Completion;
-use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
+use carillon_driver::{Card, CardError, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
 use tokio::task::JoinHandle;
 
 use super::jobs::{allocate, driver_kind};
 use super::keys::ResidentKeys;
 use super::tally::{self, Command};
 use super::transfer::Writes;
-use super::{CardResult, done, implausible};
+use super::{CardResult, Fault, done};
 use crate::cpu::{coset_vanishing_inverse, msm_g2};
 use crate::engine::{EngineError, Groth16Stats, NttKind};
 use crate::groth16::{Assignment, ProvingKey};
@@ -189,7 +189,13 @@ pub async fn run(
         phase: Phase::Load,
         done: 1,
     });
-    let memory = Workspace::allocate(card, key)?;
+    let memory = match Workspace::allocate(card, key) {
+        Err(Fault::Card(CardError::CardMemory { .. })) => {
+            resident.forget_all_but(key).await;
+            Workspace::allocate(card, key)?
+        }
+        other => other?,
+    };
     let mut writes = Writes::default();
     for (values, region) in assignment
         .polynomials()
@@ -284,11 +290,11 @@ async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats
     );
     let mut points = buffer
         .chunks_exact(MSM_RESULT_BYTES as usize)
-        .map(|raw| image::g1_from_homogeneous(raw).map_err(implausible));
+        .map(|raw| image::g1_from_homogeneous(raw).map_err(Fault::implausible));
     let mut next = || {
         points
             .next()
-            .unwrap_or_else(|| Err(implausible("a sum is missing")))
+            .unwrap_or_else(|| Err(Fault::implausible("a sum is missing")))
     };
     let points = G1Points {
         h: next()?,

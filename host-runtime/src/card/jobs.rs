@@ -6,7 +6,7 @@ use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
-use super::{CardResult, done, implausible};
+use super::{CardResult, Fault, done};
 use crate::engine::NttKind;
 use crate::image::{self, G1_BYTES, SCALAR_BYTES};
 use crate::stats::CardStats;
@@ -40,11 +40,11 @@ pub fn quotient_memory(count: usize) -> [u64; 4] {
 pub fn allocate<const N: usize>(card: &Card, sizes: [u64; N]) -> CardResult<[CardRegion; N]> {
     let regions = sizes
         .iter()
-        .map(|bytes| card.allocate(*bytes))
+        .map(|bytes| Ok(card.allocate(*bytes)?))
         .collect::<CardResult<Vec<_>>>()?;
     regions
         .try_into()
-        .map_err(|_| implausible("a region is missing"))
+        .map_err(|_| Fault::implausible("a region is missing"))
 }
 
 /// The driver's name of a transform.
@@ -64,7 +64,7 @@ pub async fn read_point(
     let buffer = card.buffer_from_card(MSM_RESULT_BYTES as usize)?;
     let (completion, buffer) = card.queue(0).read(result, buffer).await.ok()?;
     tally::add(stats, Command::Read(MSM_RESULT_BYTES), &completion);
-    image::g1_from_homogeneous(&buffer).map_err(implausible)
+    image::g1_from_homogeneous(&buffer).map_err(Fault::implausible)
 }
 
 /// The sum of `scalars[i] * bases[i]`; 0 window bits let the card choose.

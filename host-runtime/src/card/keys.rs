@@ -8,9 +8,9 @@ use std::sync::Arc;
 use carillon_driver::{Card, CardError, CardRegion};
 use tokio::sync::Mutex;
 
-use super::CardResult;
 use super::jobs::allocate;
 use super::transfer::Writes;
+use super::{CardResult, Fault};
 use crate::groth16::ProvingKey;
 use crate::image;
 use crate::stats::CardStats;
@@ -45,7 +45,7 @@ impl ResidentKeys {
         let queries = [&key.a, &key.b1, &key.l, &key.h];
         let sizes = queries.map(|points| image::bytes(points).len() as u64);
         let regions = match allocate(card, sizes) {
-            Err(CardError::CardMemory { .. }) if !keys.is_empty() => {
+            Err(Fault::Card(CardError::CardMemory { .. })) if !keys.is_empty() => {
                 tracing::info!(
                     keys = keys.len(),
                     "card memory is short: other keys make room"
@@ -72,6 +72,14 @@ impl ResidentKeys {
             .lock()
             .await
             .retain(|(known, _)| !Arc::ptr_eq(known, key));
+    }
+
+    /// Makes room for a job of this key.
+    pub async fn forget_all_but(&self, key: &Arc<ProvingKey>) {
+        self.keys
+            .lock()
+            .await
+            .retain(|(known, _)| Arc::ptr_eq(known, key));
     }
 
     /// Forgets all keys, after card memory was lost.

@@ -21,6 +21,7 @@ mod keys;
 mod tally;
 mod transfer;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,7 +50,40 @@ pub struct CardEngine {
 }
 
 /// What went wrong with a command or its preparation, before it has the engine's name on it.
-type CardResult<T> = Result<T, CardError>;
+#[derive(Debug)]
+enum Fault {
+    /// The driver or the card says so.
+    Card(CardError),
+    /// The card answered, but not with a possible result.
+    Implausible(String),
+}
+
+type CardResult<T> = Result<T, Fault>;
+
+impl From<CardError> for Fault {
+    fn from(error: CardError) -> Self {
+        Fault::Card(error)
+    }
+}
+
+impl From<JobError> for Fault {
+    fn from(error: JobError) -> Self {
+        Fault::Card(error.into())
+    }
+}
+
+impl Fault {
+    fn implausible(what: impl fmt::Display) -> Self {
+        Fault::Implausible(what.to_string())
+    }
+
+    fn recovery_action(&self) -> RecoveryAction {
+        match self {
+            Fault::Card(error) => error.recovery_action(),
+            Fault::Implausible(_) => RecoveryAction::Replace,
+        }
+    }
+}
 
 impl CardEngine {
     /// An engine over an open card.
@@ -67,11 +101,25 @@ impl CardEngine {
         &self.card
     }
 
-    fn fault(&self, operation: &'static str, source: CardError) -> EngineError {
-        EngineError::Card {
-            engine: self.name.clone(),
-            operation,
-            source: Box::new(source),
+    fn fault(&self, operation: &'static str, fault: Fault) -> EngineError {
+        let engine = self.name.clone();
+        match fault {
+            Fault::Card(CardError::CardMemory { bytes, free, .. }) => EngineError::CardMemory {
+                operation,
+                needed: bytes,
+                available: free,
+                total: self.card.info().memory_bytes,
+            },
+            Fault::Card(error) => EngineError::Card {
+                engine,
+                operation,
+                source: Box::new(error),
+            },
+            Fault::Implausible(reason) => EngineError::Implausible {
+                engine,
+                operation,
+                reason,
+            },
         }
     }
 
@@ -112,7 +160,7 @@ impl CardEngine {
             RecoveryAction::RewriteAndRetry => self.resident.forget_all().await,
             _ => return Err(self.fault(operation, first)),
         }
-        tracing::warn!(engine = %self.name, operation, error = %first, "repeating the job");
+        tracing::warn!(engine = %self.name, operation, error = ?first, "repeating the job");
         attempt()
             .await
             .map_err(|second| self.fault(operation, second))
@@ -129,13 +177,6 @@ impl CardEngine {
                 max,
             }),
         }
-    }
-}
-
-/// A card's answer that cannot be one, as a driver error: the card is defective.
-fn implausible(what: impl std::fmt::Display) -> CardError {
-    CardError::Offline {
-        why: format!("the card returned an impossible result: {what}"),
     }
 }
 

@@ -50,6 +50,18 @@ pub enum EngineError {
         /// What the driver reports.
         source: Box<CardError>,
     },
+    /// The card answered with something that cannot be a result.
+    #[error(
+        "{operation} on {engine}: the card returned an impossible result ({reason}); take the card out of service and check it with `carillon bench`"
+    )]
+    Implausible {
+        /// The engine's name.
+        engine: String,
+        /// The operation.
+        operation: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
     /// Two inputs that belong together differ in length.
     #[error(
         "{operation}: {left_name} has {left} elements but {right_name} has {right}; pass equal lengths"

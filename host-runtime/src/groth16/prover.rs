@@ -13,6 +13,7 @@ use rand::rngs::OsRng;
 use serde::Serialize;
 
 use super::{Assignment, CircuitShape, Groth16Error, Proof, ProvingKey, synthesize, verify};
+use crate::cpu::blocking;
 use crate::engine::{Engine, EngineError, Groth16Points, Groth16Stats};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::stats::{CardStats, JobStats, seconds};
@@ -106,7 +107,7 @@ pub async fn prove<C: Circuit<Scalar>>(
         phase: Phase::Synthesis,
         steps: 1,
     });
-    let assignment = Arc::new(synthesize(circuit)?);
+    let assignment = Arc::new(blocking(|| synthesize(circuit))?);
     let synthesis = started.elapsed();
     progress.event(ProgressEvent::Finished {
         phase: Phase::Synthesis,
@@ -138,7 +139,8 @@ pub async fn prove_assignment(
         phase: Phase::Verify,
         steps: 1,
     });
-    verify(&key.vk, assignment.public_inputs(), &proof).map_err(|error| match error {
+    let verdict = blocking(|| verify(&key.vk, assignment.public_inputs(), &proof));
+    verdict.map_err(|error| match error {
         Groth16Error::InvalidProof => Groth16Error::FaultyProof {
             engine: engine.name().to_owned(),
         },

@@ -1,5 +1,7 @@
 //! `carillon completions SHELL`: a completion script on standard output.
 
+use std::io::Write;
+
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -13,5 +15,8 @@ pub struct CompletionsArgs {
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) {
     let mut command = crate::Cli::command();
-    clap_complete::generate(args.shell, &mut command, "carillon", &mut std::io::stdout());
+    // Into memory first: generating straight into a closed pipe would panic.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "carillon", &mut script);
+    let _ = std::io::stdout().write_all(&script);
 }

@@ -60,7 +60,9 @@ impl From<EngineError> for Failure {
             EngineError::NotBuilt { .. }
             | EngineError::NotACard { .. }
             | EngineError::Simulation { .. } => Failure::Unavailable(text),
-            EngineError::Card { .. } | EngineError::Worker { .. } => Failure::Engine(text),
+            EngineError::Card { .. }
+            | EngineError::Implausible { .. }
+            | EngineError::Worker { .. } => Failure::Engine(text),
             EngineError::Unknown { .. }
             | EngineError::LengthMismatch { .. }
             | EngineError::Empty { .. }

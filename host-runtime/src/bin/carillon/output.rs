@@ -55,7 +55,12 @@ impl Output {
             let object = json!({ "schema": "carillon.error/1", "code": code, "message": failure.to_string() });
             print(&object.to_string());
         }
-        eprintln!("carillon: {failure}");
+        self.note(&failure.to_string());
+    }
+
+    /// Prints a remark for people on standard error.
+    pub fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "carillon: {text}");
     }
 
     /// A sink that draws one bar per phase of a proof, or nothing.

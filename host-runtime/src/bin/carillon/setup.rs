@@ -37,7 +37,9 @@ pub fn run(context: &Context, args: &SetupArgs) -> Result<(), Failure> {
     keys::save(&args.out, &key)?;
     spinner.finish_and_clear();
     let wall = started.elapsed();
-    eprintln!("carillon: INSECURE development key; whoever knows the seed can forge proofs");
+    context
+        .output
+        .note("INSECURE development key: whoever knows the seed can forge proofs");
     context.output.result(
         "carillon.setup/1",
         json!({

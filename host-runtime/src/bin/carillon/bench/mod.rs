@@ -38,7 +38,7 @@ struct BenchArgs {
 #[derive(Debug, Args)]
 struct VectorArgs {
     /// Elements as a power of two
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=28))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=24))]
     log2: u32,
     /// Scalars: uniform, equal, zeros-ones or witness
     #[arg(long, default_value_t = Distribution::Uniform)]

@@ -1,0 +1,131 @@
+//! A card that fails under the engine: clear errors, and the next job runs.
+//!
+//! Over the functional model, whose faults are switched on and off; the driver's own fault tests
+//! cover the protocol below.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
+
+mod common;
+
+use std::sync::Arc;
+
+use carillon_driver::{Card, CardConfig, ResetLevel};
+use carillon_runtime::card::CardEngine;
+use carillon_runtime::cpu::CpuEngine;
+use carillon_runtime::groth16::{Assignment, ProvingKey, setup, synthesize};
+use carillon_runtime::workload::{self, Distribution, SquareChain};
+use carillon_runtime::{Engine, EngineError};
+use carillon_sim::memory::MemoryFault;
+use carillon_sim::model::{ModelCard, ModelOptions};
+use common::rng;
+
+async fn engine(memory_bytes: u64) -> (Arc<ModelCard>, CardEngine) {
+    let options = ModelOptions {
+        memory_bytes,
+        ..ModelOptions::default()
+    };
+    let model = Arc::new(ModelCard::new(options).unwrap());
+    let card = Card::open(Arc::clone(&model) as _, CardConfig::default())
+        .await
+        .unwrap();
+    (model, CardEngine::new("faulty", card))
+}
+
+fn job(seed: u64) -> (Arc<ProvingKey>, Arc<Assignment>) {
+    let key = setup(SquareChain::blank(6), &mut rng(seed)).unwrap();
+    let assignment = synthesize(SquareChain::with_witness(6, seed)).unwrap();
+    (Arc::new(key), Arc::new(assignment))
+}
+
+/// The engine's sums equal the CPU's.
+async fn proves(engine: &CardEngine, (key, assignment): &(Arc<ProvingKey>, Arc<Assignment>)) {
+    let (expected, _) = CpuEngine::new()
+        .groth16(key, assignment, &())
+        .await
+        .unwrap();
+    let (found, _) = engine.groth16(key, assignment, &()).await.unwrap();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_error_is_reported_and_the_next_job_runs() {
+    let (model, engine) = engine(1 << 20).await;
+    let bases = workload::g1_bases(8, 1);
+    let scalars = workload::scalars(8, Distribution::Uniform, 1);
+    let everything = MemoryFault {
+        address: 0,
+        bytes: 1 << 20,
+        reads: true,
+        writes: false,
+    };
+    model.fault_memory(Some(everything));
+    let error = engine.msm_g1(&bases, &scalars).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            EngineError::Card {
+                operation: "msm_g1",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("faulty"), "{error}");
+    model.fault_memory(None);
+    let (expected, _) = CpuEngine::new().msm_g1(&bases, &scalars).await.unwrap();
+    assert_eq!(engine.msm_g1(&bases, &scalars).await.unwrap().0, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_lost_in_a_reset_is_written_again() {
+    let (_model, engine) = engine(1 << 20).await;
+    let job = job(1);
+    proves(&engine, &job).await;
+    engine.card().reset(ResetLevel::Function).await.unwrap();
+    proves(&engine, &job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_make_room_for_one_another() {
+    // Room for one key of about 24 KiB and one job of about 13 KiB, not for two keys.
+    let (_model, engine) = engine(40 << 10).await;
+    let (one, two) = (job(1), job(2));
+    for job in [&one, &two, &one] {
+        proves(&engine, job).await;
+    }
+    // Two small keys leave no room for a job: the idle one goes.
+    let (_model, engine) = self::engine(56 << 10).await;
+    engine.load_key(&one.0).await.unwrap();
+    engine.load_key(&two.0).await.unwrap();
+    proves(&engine, &one).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_is_too_small_says_so_and_stays_usable() {
+    let (_model, engine) = engine(16 << 10).await;
+    let (key, assignment) = job(1);
+    let error = engine.groth16(&key, &assignment, &()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::CardMemory {
+                operation: "groth16",
+                total: 16384,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let bases = workload::g1_bases(8, 1);
+    let scalars = workload::scalars(8, Distribution::Uniform, 1);
+    engine.msm_g1(&bases, &scalars).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_leaves_ends_its_jobs() {
+    let (model, engine) = engine(1 << 20).await;
+    model.unplug();
+    let bases = workload::g1_bases(8, 1);
+    let scalars = workload::scalars(8, Distribution::Uniform, 1);
+    let error = engine.msm_g1(&bases, &scalars).await.unwrap_err();
+    assert!(matches!(error, EngineError::Card { .. }), "{error}");
+}
