@@ -123,12 +123,12 @@ impl Bar {
         Ok(u64::from(high) << 32)
     }
 
-    /// The cycle counter.
+    /// Cycles with a command running: the clock of deadlines.
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn cycles(&self) -> Result<u64, Gone> {
-        self.read64(reg::count_cycles_lo::OFFSET)
+    pub fn busy_cycles(&self) -> Result<u64, Gone> {
+        self.read64(reg::count_busy_lo::OFFSET)
     }
 
     /// All counters. Not one instant: they are read one after the other.
@@ -137,8 +137,8 @@ impl Bar {
     /// [`Gone`].
     pub fn counters(&self) -> Result<Counters, Gone> {
         Ok(Counters {
-            cycles: self.cycles()?,
-            busy: self.read64(reg::count_busy_lo::OFFSET)?,
+            cycles: self.read64(reg::count_cycles_lo::OFFSET)?,
+            busy: self.busy_cycles()?,
             commands: self.read64(reg::count_commands_lo::OFFSET)?,
             errors: self.read64(reg::count_errors_lo::OFFSET)?,
             msm_additions: self.read64(reg::count_msm_additions_lo::OFFSET)?,

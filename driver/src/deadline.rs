@@ -2,9 +2,11 @@
 //!
 //! Simulated cards run a thousand to a million times slower than real ones, so
 //! wall-clock limits would either never fire or fire falsely. The card's own
-//! clock decides instead: a command has a budget of *card cycles*, from its
-//! size. Wall-clock counts only while nothing moves at all: neither the cycle
-//! counter nor any counter of work. Pure; `worker.rs` feeds it.
+//! clock decides instead: a command has a budget of *busy cycles* of the card,
+//! from its size. Wall-clock counts only while nothing moves at all: neither the
+//! counter of busy cycles nor any counter of work. (The counter of all cycles
+//! says nothing: a card that waits for a lost doorbell still ticks.) Pure;
+//! `worker.rs` feeds it.
 
 use std::time::Duration;
 
@@ -18,10 +20,10 @@ pub struct Deadlines {
     /// How often to look at the queues without an interrupt while commands are
     /// outstanding. Bounds what a lost interrupt costs.
     pub poll: Duration,
-    /// Wall-clock time without a sign of life (cycles or work counters) after
+    /// Wall-clock time without a sign of life (busy cycles or work counters) after
     /// which the oldest command of a queue is overdue.
     pub stall: Duration,
-    /// Cycles that any command may take.
+    /// Busy cycles that any command may take.
     pub floor_cycles: u64,
     /// Cycles beyond the floor per estimated cycle of all outstanding commands.
     pub slack: u32,
@@ -67,7 +69,7 @@ pub fn estimate_cycles(command: &Command) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub at: Instant,
-    pub cycles: u64,
+    pub busy: u64,
     pub work: u64,
 }
 
@@ -107,11 +109,11 @@ impl Watch {
         if start.cid != cid {
             *start = fresh;
         }
-        let ticking = sample.cycles != start.last.cycles;
+        let ticking = sample.busy != start.last.busy;
         if ticking || sample.work != start.last.work {
             start.last = sample;
         }
-        let over_budget = ticking && sample.cycles.saturating_sub(start.first.cycles) > budget;
+        let over_budget = ticking && sample.busy.saturating_sub(start.first.busy) > budget;
         let stalled = sample.at.saturating_duration_since(start.last.at) >= stall;
         (over_budget || stalled).then(|| sample.at.saturating_duration_since(start.first.at))
     }
@@ -128,10 +130,10 @@ mod tests {
 
     const STALL: Duration = Duration::from_secs(10);
 
-    fn at(base: Instant, seconds: u64, cycles: u64, work: u64) -> Sample {
+    fn at(base: Instant, seconds: u64, busy: u64, work: u64) -> Sample {
         Sample {
             at: base + Duration::from_secs(seconds),
-            cycles,
+            busy,
             work,
         }
     }

@@ -286,18 +286,18 @@ impl Worker {
         true
     }
 
-    /// The card's clock; and its work only while the clock stands still, since
-    /// reading all counters keeps a slow card busy.
+    /// The card's busy cycles; and its work only while those stand still, since
+    /// reading all counters keeps a slow card from its work.
     fn sample(&mut self) -> Result<Sample, Gone> {
         let bar = &self.shared.bar;
-        let cycles = bar.cycles()?;
+        let busy = bar.busy_cycles()?;
         let work = match self.last {
-            Some(last) if last.cycles != cycles => last.work,
+            Some(last) if last.busy != busy => last.work,
             _ => bar.counters()?.work(),
         };
         let sample = Sample {
             at: Instant::now(),
-            cycles,
+            busy,
             work,
         };
         self.last = Some(sample);
