@@ -21,6 +21,7 @@ module msm_aggregate
 
   input  logic         start_i,         // pulse
   input  window_bits_t window_bits_i,
+  input  win_t         last_win_i,      // the group's highest window
   input  logic         flush_i,         // level: stop
   input  logic         results_free_i,  // the windows' sums may be overwritten
   output logic         done_o,          // pulse: the windows' sums are in the node memory
@@ -42,7 +43,6 @@ module msm_aggregate
   } state_e;
   // Counts up to all segments of all windows, twice, and beyond.
   localparam int unsigned LevelBits = SegmentLog2 + WinBits + 3;
-  localparam win_t LastWin = win_t'(MsmWindows - 1);
   typedef logic [LevelBits-1:0] level_t;
   typedef logic [SegmentLog2:0] span_t;
   typedef logic [$clog2(BucketBits+1)-1:0] log_t;
@@ -53,7 +53,7 @@ module msm_aggregate
   wire log_t     length_log = buckets_log - segments_log;
   wire span_t    segments = span_t'(1) << segments_log;
   wire bucket_t  length = bucket_t'(1) << length_log;
-  wire level_t   chains = level_t'(segments) * level_t'(MsmWindows);
+  wire level_t   chains = level_t'(segments) * (level_t'(last_win_i) + 1'b1);
 
   // ---- State ----
   state_e        state_q;
@@ -69,7 +69,7 @@ module msm_aggregate
   wire span_t    stride = (state_q == StPair || state_q == StMerge) ? span_t'(2) << level_q : span_t'(1);
   wire segment_t partner = segment_q | (segment_t'(1) << level_q);
   wire           last_segment = span_t'(segment_q) + stride == segments;
-  wire           last_chain = last_segment && win_q == LastWin;
+  wire           last_chain = last_segment && win_q == last_win_i;
 
   // The next addition of the same chain in this step is the plain one.
   logic          both;
@@ -150,8 +150,8 @@ module msm_aggregate
         if (both && !plain_q) plain_q <= 1'b1;
         else begin
           plain_q <= state_q == StDouble || (state_q == StSum && round_q == '0);
-          win_q <= (win_q == LastWin) ? '0 : win_q + 1'b1;
-          if (win_q == LastWin) segment_q <= last_segment ? '0 : segment_q + segment_t'(stride);
+          win_q <= (win_q == last_win_i) ? '0 : win_q + 1'b1;
+          if (win_q == last_win_i) segment_q <= last_segment ? '0 : segment_q + segment_t'(stride);
         end
       end
 

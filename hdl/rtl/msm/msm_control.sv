@@ -24,6 +24,7 @@ module msm_control
   output window_bits_t window_bits_o,
   output bit_pos_t     pos_o,
   output win_mask_t    mask_o,
+  output win_t         last_win_o,     // the group's highest window
   output logic         learn_o,
   input  logic         touched_i,
 
@@ -84,7 +85,7 @@ module msm_control
   window_bits_t  bits_q;
   window_index_t first_window_q;
   bit_pos_t      pos_q;
-  win_mask_t     mask_q;
+  win_t          last_win_q;  // the group's highest window
   bucket_t       clear_q;
   status_t       status_q;
   count_t        bad_index_q;
@@ -104,13 +105,9 @@ module msm_control
   end
 
   // ---- Geometry: the topmost group takes what is left over ----
-  wire window_index_t windows = Geometry[bits_q].windows;
-  wire window_index_t top_first = Geometry[bits_q].top_first;
-  win_mask_t          top_mask;
+  win_mask_t mask;
   always_comb begin
-    for (int unsigned w = 0; w < MsmWindows; w++) begin
-      top_mask[w] = top_first + window_index_t'(w) < windows;
-    end
+    for (int unsigned w = 0; w < MsmWindows; w++) mask[w] = win_t'(w) <= last_win_q;
   end
   wire     last_group = first_window_q == '0;
 
@@ -140,7 +137,7 @@ module msm_control
       bits_q <= window_bits_t'(MsmMinWindowBits);
       first_window_q <= '0;
       pos_q <= '0;
-      mask_q <= '0;
+      last_win_q <= '0;
       clear_q <= '0;
       status_q <= StSuccess;
       bad_index_q <= '0;
@@ -158,9 +155,9 @@ module msm_control
           if (start_i) state_q <= StSetup;
         end
         StSetup: begin
-          first_window_q <= top_first;
+          first_window_q <= Geometry[bits_q].top_first;
           pos_q <= Geometry[bits_q].top_pos;
-          mask_q <= top_mask;
+          last_win_q <= Geometry[bits_q].top_last;
           clear_q <= '0;
           state_q <= dirty_q ? StClear : StGroup;
         end
@@ -187,7 +184,7 @@ module msm_control
           if (combine_free_i) begin
             first_window_q <= first_window_q - window_index_t'(MsmWindows);
             pos_q <= pos_q - bit_pos_t'(MsmWindows) * bit_pos_t'(bits_q);
-            mask_q <= '1;
+            last_win_q <= win_t'(MsmWindows - 1);
             state_q <= last_group ? StCombine : StGroup;
           end
         end
@@ -209,7 +206,8 @@ module msm_control
 
   assign window_bits_o = bits_q;
   assign pos_o = pos_q;
-  assign mask_o = mask_q;
+  assign mask_o = mask;
+  assign last_win_o = last_win_q;
   assign learn_o = first_q;
 
   assign flush_o = state_q == StDrain;
@@ -221,7 +219,7 @@ module msm_control
   // Once per group: the state before was StStream.
   assign aggregate_start_o = state_q == StStream && all_in_i && empty_i && buckets_idle_i && !fetch_busy_i && touched_i;
   assign group_valid_o = state_q == StHand && combine_free_i;
-  assign group_mask_o = skip_q ? '0 : mask_q;
+  assign group_mask_o = skip_q ? '0 : mask;
   assign group_last_o = last_group;
 
   assign total_read_o = state_q == StRead;

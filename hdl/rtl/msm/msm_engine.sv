@@ -55,6 +55,7 @@ module msm_engine
   window_bits_t window_bits;
   bit_pos_t     pos;
   win_mask_t mask, group_mask;
+  win_t    last_win;
   bucket_t clear_bucket;
 
   msm_control u_control (
@@ -72,6 +73,7 @@ module msm_engine
     .window_bits_o    (window_bits),
     .pos_o            (pos),
     .mask_o           (mask),
+    .last_win_o       (last_win),
     .learn_o          (learn),
     .touched_i        (touched),
     .flush_o          (flush),
@@ -226,6 +228,7 @@ module msm_engine
     .rst_ni,
     .start_i       (aggregate_start),
     .window_bits_i (window_bits),
+    .last_win_i    (last_win),
     .flush_i       (flush),
     .results_free_i(combine_free),
     .done_o        (aggregate_done),

@@ -160,8 +160,8 @@ package msm_pkg;
   endfunction
 
   typedef struct packed {
-    window_index_t windows;
     window_index_t top_first;  // lowest window of the topmost group
+    win_t          top_last;   // its highest window within the group
     bit_pos_t      top_pos;    // its lowest bit
     recoded_t      offset;
   } geometry_t;
@@ -174,8 +174,8 @@ package msm_pkg;
     for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) begin
       windows = window_count(c);
       first = ((windows - 1) / MsmWindows) * MsmWindows;
-      geometries[c].windows = window_index_t'(windows);
       geometries[c].top_first = window_index_t'(first);
+      geometries[c].top_last = win_t'(windows - 1 - first);
       geometries[c].top_pos = bit_pos_t'(first * c);
       geometries[c].offset = recode_offset(c, windows);
     end
@@ -187,25 +187,31 @@ package msm_pkg;
     return (a > b) ? a : b;
   endfunction
 
-  function automatic longint unsigned msm_cost(int unsigned c, longint unsigned n);
-    longint unsigned loop, buckets, levels, segments, length, chains, windows;
-    longint unsigned parked, points, aggregate, groups, combine;
+  // One group of `in_group` windows: its points, then its buckets.
+  function automatic longint unsigned group_cost(int unsigned c, longint unsigned n, longint unsigned in_group);
+    longint unsigned loop, buckets, levels, segments, length, chains, parked, points, aggregate;
     loop = 64'(LoopLatency);
     buckets = 64'd1 << (c - 1);
     levels = (c - 1 > SegmentLog2) ? 64'(SegmentLog2) : 64'(c - 1);
     segments = 64'd1 << levels;
     length = buckets / segments;
-    chains = segments * 64'(MsmWindows);
-    windows = 64'(window_count(c));
-    // A group: its points, then its buckets.
+    chains = segments * in_group;
     parked = n * buckets / (n + buckets);  // points that wait in an empty bucket, roughly
-    points = larger(2 * n, 64'(MsmWindows) * (n - parked)) + parked + 3 * loop;
+    points = larger(2 * n, in_group * (n - parked)) + parked + 3 * loop;
     aggregate = (length - 1) * larger(2 * chains, loop) + 2 * larger(chains, loop)
         + 64'($clog2(length)) * larger(chains, loop) + 2 * levels * loop + 4 * chains;
-    // The combination follows the groups, unless it is the slower; the last group's part is waited for.
-    groups = (windows + 64'(MsmWindows) - 1) / 64'(MsmWindows) * (points + aggregate);
-    combine = 64'(c + 1) * (loop + 2);
-    return larger(groups, points + aggregate + (windows - 64'(MsmWindows)) * combine) + 64'(MsmWindows) * combine;
+    return points + aggregate;
+  endfunction
+
+  // The combination follows the groups, unless it is the slower; the last group's part is waited for.
+  function automatic longint unsigned msm_cost(int unsigned c, longint unsigned n);
+    longint unsigned windows, in_top, top, groups, combine;
+    windows = 64'(window_count(c));
+    in_top = (windows - 1) % 64'(MsmWindows) + 1;
+    top = group_cost(c, n, in_top);
+    groups = (windows - in_top) / 64'(MsmWindows) * group_cost(c, n, 64'(MsmWindows));
+    combine = 64'(c + 1) * (64'(LoopLatency) + 2);
+    return top + larger(groups, (windows - in_top) * combine) + 64'(MsmWindows) * combine;
   endfunction
 
   // The cheapest window size by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)).
