@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Options of the demo, e.g. make demo DEMO="--txs 1 --engine cpu"
 DEMO ?=
 # The features of everything that `make test` builds: both arithmetic views of the Verilated card.
-FEATURES := rtl-structural
+FEATURES := rtl,rtl-structural
 
 .PHONY: help setup demo test lint rtl-lint generated rust-test e2e bench fmt clean
 
@@ -36,7 +36,7 @@ rust-test: setup ## Rust, RTL and contract tests
 	cargo test --workspace --features $(FEATURES)
 
 e2e: setup ## the demo as a user runs it, on the Verilated card
-	scripts/test-demo.sh
+	scripts/test-demo.sh $(FEATURES)
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace
