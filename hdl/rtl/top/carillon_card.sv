@@ -112,8 +112,18 @@ module carillon_card
   card_regs_pkg::card_regs__in_t  regs_in;
   card_regs_pkg::card_regs__out_t regs_out;
 
+  // Nothing in the block changes by itself, so its clock runs for accesses only.
+  logic                           regs_clk;
+
+  unit_clock u_regs_clock (
+    .clk_i,
+    .rst_ni,
+    .want_i(s_axil_awvalid || s_axil_wvalid || s_axil_arvalid || s_axil_bvalid || s_axil_rvalid),
+    .clk_o (regs_clk)
+  );
+
   card_regs u_regs (
-    .clk    (clk_i),
+    .clk    (regs_clk),
     .arst_n (rst_ni),
     .s_axil_awready,
     .s_axil_awvalid,
@@ -251,8 +261,15 @@ module carillon_card
   end
   assign awake_o = queues_awake || |irq_o || (fatal && !fatal_q);
 
-  // ---- Clocks of the large units ----
-  logic dma_clk, msm_clk, ntt_clk, quotient_clk;
+  // ---- Clocks of the units ----
+  logic identify_clk, dma_clk, msm_clk, ntt_clk, quotient_clk;
+
+  unit_clock u_identify_clock (
+    .clk_i,
+    .rst_ni,
+    .want_i(unit_start[UnitIdentify] || unit_busy[UnitIdentify]),
+    .clk_o (identify_clk)
+  );
 
   unit_clock u_dma_clock (
     .clk_i,
@@ -290,7 +307,7 @@ module carillon_card
   identify_unit #(
     .HostWriteId(IdentifyId)
   ) u_identify (
-    .clk_i,
+    .clk_i          (identify_clk),
     .rst_ni,
     .start_i        (unit_start[UnitIdentify]),
     .cmd_i          (unit_command[UnitIdentify]),

@@ -18,6 +18,7 @@ use crate::memory::DmaSpace;
 const BATCH: u64 = 16_384;
 
 /// What [`super::RtlCard`] asks of the thread, served in order.
+#[derive(Debug)]
 pub(super) enum Request {
     Read {
         offset: u32,
@@ -55,21 +56,15 @@ pub(super) struct Shared {
     pub(super) nanos: AtomicU64,
     /// The card has left the bus.
     pub(super) gone: AtomicBool,
-    requests: Mutex<VecDeque<Request>>,
+    requests: Mutex<Requests>,
     wake: Condvar,
 }
 
-impl std::fmt::Debug for Request {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Read { .. } => "Read",
-            Self::Write { .. } => "Write",
-            Self::Reset { .. } => "Reset",
-            Self::Fault { .. } => "Fault",
-            Self::Stray { .. } => "Stray",
-            Self::Stop => "Stop",
-        })
-    }
+#[derive(Debug, Default)]
+struct Requests {
+    waiting: VecDeque<Request>,
+    /// The thread has ended: nobody would ever answer.
+    closed: bool,
 }
 
 impl Shared {
@@ -87,27 +82,35 @@ impl Shared {
         }
     }
 
-    /// Queues a request and wakes the thread.
+    /// Queues a request and wakes the thread. After the thread's end the request
+    /// is dropped, and with it the caller's hope for a reply.
     pub(super) fn send(&self, request: Request) {
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(request);
-        self.attention.store(1, Ordering::Release);
-        self.wake.notify_one();
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if !requests.closed {
+            requests.waiting.push_back(request);
+            self.attention.store(1, Ordering::Release);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Drops what waits, and everything from now on.
+    fn close(&self) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.closed = true;
+        requests.waiting.clear();
     }
 
     /// The requests that wait; blocks for the first one if `block`.
     fn take(&self, block: bool) -> VecDeque<Request> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        while block && requests.is_empty() {
+        while block && requests.waiting.is_empty() {
             requests = self
                 .wake
                 .wait(requests)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         self.attention.store(0, Ordering::Release);
-        std::mem::take(&mut *requests)
+        std::mem::take(&mut requests.waiting)
     }
 }
 
@@ -132,7 +135,7 @@ pub(super) fn run(mut model: Model, shared: &Shared) {
                     model.stray_response(bus == Bus::Memory);
                     let _ = reply.send(());
                 }
-                Request::Stop => return,
+                Request::Stop => return shared.close(),
             }
         }
         let start = Instant::now();
