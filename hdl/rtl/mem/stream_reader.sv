@@ -51,6 +51,10 @@ module stream_reader
   typedef logic [AddrBits-OffsetBits-1:0] beat_addr_t;
   typedef logic [FifoLog2:0] count_t;
 
+  if (MaxBurst == 0 || MaxBurst > 64 || MaxBurst > (1 << FifoLog2)) begin : g_bad_burst
+    $error("MaxBurst must be 1 to 64 and fit in the FIFO");
+  end
+
   // ---- Address side ----
   logic active_q;  // bursts are still to be requested
   logic flushing_q;

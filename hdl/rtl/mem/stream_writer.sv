@@ -59,6 +59,10 @@ module stream_writer
     logic [7:0] len;
   } burst_t;
 
+  if (MaxBurst == 0 || MaxBurst > 64 || MaxBurst > (1 << FifoLog2)) begin : g_bad_burst
+    $error("MaxBurst must be 1 to 64 and fit in the FIFO");
+  end
+
   // ---- Taking data: cut into bursts on the way into the FIFOs ----
   logic active_q;  // beats are still to be taken
   logic flushing_q;
