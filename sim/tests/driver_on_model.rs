@@ -19,6 +19,7 @@ struct Model(Arc<ModelCard>);
 impl Rig for Model {
     const LONG: usize = 8 << 20;
     const LAPS: usize = 500;
+    const THIN: usize = 1;
 
     fn new() -> Self {
         Self(Arc::new(ModelCard::new(ModelOptions::default()).unwrap()))

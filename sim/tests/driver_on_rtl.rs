@@ -18,6 +18,7 @@ struct Rtl(Arc<RtlCard>);
 impl Rig for Rtl {
     const LONG: usize = 128 << 10;
     const LAPS: usize = 50;
+    const THIN: usize = 4;
 
     fn new() -> Self {
         // Some stalls, so that the streams meet back-pressure; short latencies,
@@ -43,7 +44,7 @@ impl Rig for Rtl {
         self.0.unplug();
     }
     fn stall() -> Duration {
-        Duration::from_secs(2)
+        Duration::from_secs(1)
     }
 }
 

@@ -452,14 +452,14 @@ fn run_stream(seed: u64, commands: usize) {
 
 #[test]
 fn streams_on_queue_one() {
-    for seed in [2, 4, 6] {
-        run_stream(seed, 120);
+    for seed in [2, 4, 6, 8] {
+        run_stream(seed, 200);
     }
 }
 
 #[test]
 fn streams_on_queue_two() {
-    for seed in [1, 3, 5] {
-        run_stream(seed, 120);
+    for seed in [1, 3, 5, 7] {
+        run_stream(seed, 200);
     }
 }

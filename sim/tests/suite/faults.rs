@@ -382,18 +382,28 @@ pub async fn what_the_card_may_still_reach_is_quarantined<R: Rig>() {
     // Nothing stops the card, and nothing takes the memory from it.
     let active = reg::queue_status::ACTIVE.set(0, 1);
     bench.faulty.pin(reg::queue_status::offset(1), Some(active));
-    bench.faulty.pin(reg::status::OFFSET, Some(reg::status::READY.set(0, 1)));
+    bench
+        .faulty
+        .pin(reg::status::OFFSET, Some(reg::status::READY.set(0, 1)));
     bench.faulty.fail_reset(true);
     bench.faulty.fail_unmaps(true);
     bench.faulty.lose_doorbells(1);
-    let finished = bench.card.queue(0).write(bench.down(&[1; 4096]), &region).await;
+    let finished = bench
+        .card
+        .queue(0)
+        .write(bench.down(&[1; 4096]), &region)
+        .await;
     assert!(matches!(finished.result, Err(JobError::Offline { .. })));
     assert!(finished.memory.is_none(), "nobody may use it again");
     assert_eq!(bench.card.quarantined(), 4096);
     let mapped = bench.rig.dma().mapped();
     bench.faulty.fail_unmaps(false);
     bench.card.close().await;
-    assert_eq!(bench.rig.dma().mapped(), mapped - 1, "its pool stays, the other goes");
+    assert_eq!(
+        bench.rig.dma().mapped(),
+        mapped - 1,
+        "its pool stays, the other goes"
+    );
 }
 
 pub async fn a_card_that_never_starts_is_reported<R: Rig>() {

@@ -59,7 +59,9 @@ pub async fn a_card_left_running_is_taken_over<R: Rig>() {
     transport.write32(reg::queue_log2_depth::offset(1), 5);
     transport.write32(reg::queue_ctrl::offset(1), 1);
     transport.write32(reg::sq_tail::offset(1), 9);
-    let card = Card::open(Arc::clone(&transport), config::<R>()).await.unwrap();
+    let card = Card::open(Arc::clone(&transport), config::<R>())
+        .await
+        .unwrap();
     let region = card.allocate(64).unwrap();
     let buffer = card.buffer_to_card(64).unwrap();
     card.queue(0).write(buffer, &region).await.ok().unwrap();

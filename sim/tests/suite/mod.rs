@@ -15,6 +15,7 @@ pub mod faults;
 pub mod life;
 pub mod operations;
 pub mod validation;
+pub mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub trait Rig: Sized + Send + Sync + 'static {
     const LONG: usize;
     /// Times that a ring is wrapped.
     const LAPS: usize;
+    /// Of the MSM cases of a size, one in so many is run.
+    const THIN: usize;
     fn new() -> Self;
     fn transport(&self) -> Arc<dyn Transport>;
     fn dma(&self) -> &DmaSpace;
@@ -177,6 +180,11 @@ macro_rules! whole_suite {
                 rings_of_two_and_four_wrap_many_times,
                 a_full_queue_holds_submitters_back,
                 counters_count,
+            }
+            values::{
+                msm_of_every_size,
+                transforms_of_every_size,
+                quotients_of_every_size,
             }
             validation::{
                 every_status_of_the_table,

@@ -86,7 +86,8 @@ pub async fn scatter_gather_lists<R: Rig>() {
     assert_eq!(got, data);
 }
 
-async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase) {
+/// Runs the case on I/O queue 1 and compares the result as a point.
+pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase) {
     let bases = bench.put(&vectors::base_images(&case.bases)).await;
     let scalars = bench.put(&vectors::scalar_images(&case.scalars)).await;
     let result = bench.card.allocate(192).unwrap();
