@@ -66,10 +66,8 @@ impl Point {
             y: (self.y * inverse).0,
         };
         // SAFETY: a valid, aligned point.
-        assert!(
-            unsafe { blst::blst_p1_affine_on_curve(&raw) },
-            "the sum is on the curve"
-        );
+        let on_curve = unsafe { blst::blst_p1_affine_on_curve(&raw) };
+        assert!(on_curve, "the sum is on the curve");
         let mut point = G1Affine::default();
         *point.as_mut() = raw;
         point
