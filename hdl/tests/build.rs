@@ -73,6 +73,10 @@ mod rtl {
             ],
             ..arithmetic("ntt_butterfly")
         },
+        Block {
+            files: &["tests/tops/stream_copy.sv"],
+            ..unit("stream_copy")
+        },
         unit("msm_engine"),
         unit("ntt_engine"),
         unit("quotient_engine"),
