@@ -147,3 +147,86 @@ async fn a_slow_command_is_not_overdue() {
         .unwrap();
     assert_eq!(bench.card.driver_counters().timeouts, before.timeouts);
 }
+
+/// A card whose completions and bus accesses go wrong at random: every command
+/// ends, every buffer comes back, and once the card is sound again it works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_card_hangs_nothing_and_keeps_nothing() {
+    use carillon_sim::memory::{DmaAccess, Verdict};
+    use rand::{Rng as _, SeedableRng};
+
+    let mut restarts = 0;
+    for seed in 0..6u64 {
+        let mut config = suite::config::<Model>();
+        config.deadlines.stall = Duration::from_millis(60);
+        config.deadlines.abort_grace = Duration::from_millis(20);
+        config.deadlines.control = Duration::from_millis(500);
+        let bench = suite::bench_with::<Model>(config).await;
+        let free = bench.card.free_memory();
+        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(seed);
+        bench
+            .rig
+            .dma()
+            .inject(Some(Box::new(move |access| match access {
+                DmaAccess::Read { .. } if rng.gen_bool(0.01) => Verdict::Fail,
+                DmaAccess::Write { data, .. } if data.len() == 32 => match rng.gen_range(0..100) {
+                    0..4 => {
+                        let bit = rng.gen_range(0..256);
+                        data[bit / 8] ^= 1 << (bit % 8);
+                        Verdict::Pass
+                    }
+                    4 => Verdict::Lose,
+                    5 => Verdict::Fail,
+                    _ => Verdict::Pass,
+                },
+                _ => Verdict::Pass,
+            })));
+        let mut tickets = Vec::new();
+        for i in 0..150 {
+            let region = bench.card.allocate(256).unwrap();
+            let buffer = bench.down(&[i as u8; 256]);
+            if i % 10 == 0 {
+                bench.faulty.lose_doorbells(1);
+            }
+            let ticket = bench.card.queue(i % 2).submit_write(buffer, &region).await;
+            match i % 7 {
+                0 => ticket.abort(),
+                1 => continue, // dropped
+                _ => {}
+            }
+            tickets.push(ticket);
+        }
+        let all = async {
+            for ticket in tickets.drain(..) {
+                let finished = ticket.await;
+                assert!(finished.memory.is_some());
+                if let Err(error) = finished.result {
+                    assert_ne!(error.recovery_action(), RecoveryAction::Reopen, "{error}");
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all)
+            .await
+            .expect("every command ends");
+        bench.rig.dma().inject(None);
+        bench.faulty.lose_doorbells(0);
+        // What the last fault broke is found by the first command that needs it.
+        let region = bench.card.allocate(64).unwrap();
+        for i in 0..20 {
+            let _ = bench
+                .card
+                .queue(i)
+                .write(bench.down(&[0; 64]), &region)
+                .await;
+        }
+        drop(region);
+        bench.works().await;
+        assert_eq!(*bench.card.health().borrow(), Health::Ready);
+        assert_eq!(
+            (bench.card.free_memory(), bench.card.quarantined()),
+            (free, 0)
+        );
+        restarts += bench.card.driver_counters().queue_restarts;
+    }
+    assert!(restarts > 0, "the faults went unnoticed");
+}
