@@ -137,7 +137,7 @@ impl Stream {
                     scalars: self.place(DATA, DATA_BYTES, 32 * n),
                     n,
                     result: RESULTS + 256 * self.rng.gen_range(0..RESULT_SLOTS),
-                    window_bits: *[0, 0, 3, 8, 13].get(self.rng.gen_range(0..5)).unwrap(),
+                    window_bits: *[0, 1, 2, 8, 13].get(self.rng.gen_range(0..5)).unwrap(),
                 }
             }
             5..8 => {
