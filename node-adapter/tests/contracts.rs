@@ -12,8 +12,8 @@ use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
 use blstrs::{G1Projective, G2Affine, Scalar};
 use carillon_node::settlement::contracts::RollupChain;
 use carillon_node::settlement::{
-    BatchHeader, GasLimit, Refusal, RollupContract, SettlementError, SettlementIntent,
-    verifying_key_bytes,
+    Anvil, AnvilOptions, BatchHeader, Deadlines, GasLimit, L1Client, Refusal, RollupContract,
+    SettlementError, SettlementIntent, verifying_key_bytes,
 };
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{Proof, eip2537, prove, setup, verify};
@@ -307,6 +307,25 @@ async fn bad_keys_are_refused_when_deployed() {
         );
     }
     Verifier::try_deploy(&client, good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_without_the_precompiles_gets_no_verifier() {
+    // There, the precompiles' addresses are empty accounts, and calling those succeeds.
+    let options = AnvilOptions {
+        hard_fork: "cancun".into(),
+        ..AnvilOptions::default()
+    };
+    let anvil = Anvil::start(&options).await.unwrap();
+    let signer = anvil.signers()[0].clone();
+    let client = L1Client::new(anvil.url(), signer, Deadlines::default()).unwrap();
+    let key = Trapdoor::random(&mut ChaCha20Rng::seed_from_u64(7)).key();
+    let bytes = verifying_key_bytes(&key).unwrap();
+    let expected = Refusal::PrecompileFailed {
+        precompile: PAIRING,
+    };
+    let refused = reason(Verifier::try_deploy(&client, bytes).await);
+    assert_eq!(refused, expected);
 }
 
 const CHAIN_ID: u64 = 4242;

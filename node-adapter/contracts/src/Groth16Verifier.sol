@@ -28,8 +28,8 @@ contract Groth16Verifier is IBatchVerifier {
     error ProofLength(uint256 length, uint256 expected);
     /// @notice Public input `index` is not below the group order.
     error InputNotInField(uint256 index, uint256 value);
-    /// @notice The precompile refused its points (not a field element, not on the curve, not in the subgroup) or had
-    ///         too little gas.
+    /// @notice The precompile refused its points (not a field element, not on the curve, not in the subgroup), had too
+    ///         little gas, or does not exist on this chain (it came with the Prague hard fork).
     error PrecompileFailed(address precompile);
     /// @notice The points are well formed and the pairing equation does not hold.
     error ProofInvalid();
@@ -97,14 +97,23 @@ contract Groth16Verifier is IBatchVerifier {
             for { let i := 0 } lt(i, 4) { i := add(i, 1) } {
                 mstore(add(m, add(mul(i, 160), 128)), calldataload(add(inputs, mul(i, 32))))
             }
-            if iszero(staticcall(G1MSM_4_GAS, G1MSM, add(m, MSM), 640, add(m, C), 128)) { failed := G1MSM }
-            if iszero(staticcall(G1ADD_GAS, G1ADD, add(m, IC0), 256, add(m, X), 128)) { failed := G1ADD }
+            // `and` evaluates its right side first. An answer has its exact length: a chain without the precompile
+            // answers with nothing, successfully.
+            if iszero(
+                and(eq(returndatasize(), 128), staticcall(G1MSM_4_GAS, G1MSM, add(m, MSM), 640, add(m, C), 128))
+            ) { failed := G1MSM }
+            if iszero(
+                and(eq(returndatasize(), 128), staticcall(G1ADD_GAS, G1ADD, add(m, IC0), 256, add(m, X), 128))
+            ) { failed := G1ADD }
             calldatacopy(add(m, C), add(proof.offset, 384), 128)
             calldatacopy(add(m, AB), proof.offset, 384)
             if iszero(failed) {
-                if iszero(staticcall(PAIRING_4_GAS, PAIRING, add(m, C), PAIRING_4_LENGTH, 0x00, 0x20)) {
-                    failed := PAIRING
-                }
+                if iszero(
+                    and(
+                        eq(returndatasize(), 32),
+                        staticcall(PAIRING_4_GAS, PAIRING, add(m, C), PAIRING_4_LENGTH, 0x00, 0x20)
+                    )
+                ) { failed := PAIRING }
                 accepted := mload(0x00)
             }
         }
@@ -127,14 +136,15 @@ contract Groth16Verifier is IBatchVerifier {
             _copy(terms, 160 * i, key, 896 + 128 * i, 128);
             terms[160 * i + 159] = 0x01;
         }
-        _requireAnswer(PAIRING, PAIRING_3_GAS, pairs);
-        _requireAnswer(G1MSM, G1MSM_5_GAS, terms);
+        _requireAnswer(PAIRING, PAIRING_3_GAS, pairs, 32);
+        _requireAnswer(G1MSM, G1MSM_5_GAS, terms, 128);
     }
 
-    function _requireAnswer(uint256 precompile, uint256 gasNeeded, bytes memory points) private view {
+    /// @dev On a chain without the precompiles the answer is empty, and the contract cannot be deployed.
+    function _requireAnswer(uint256 precompile, uint256 gasNeeded, bytes memory points, uint256 length) private view {
         address target = address(uint160(precompile));
-        (bool ok,) = target.staticcall{gas: gasNeeded}(points);
-        if (!ok) revert PrecompileFailed(target);
+        (bool ok, bytes memory answer) = target.staticcall{gas: gasNeeded}(points);
+        if (!ok || answer.length != length) revert PrecompileFailed(target);
     }
 
     function _requireFinite(bytes memory key, uint256 offset, uint256 length) private pure {

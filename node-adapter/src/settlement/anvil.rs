@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 const ANVIL_VARIABLE: &str = "CARILLON_ANVIL";
 /// Environment variable that names the tools folder.
 const TOOLS_VARIABLE: &str = "CARILLON_TOOLS";
-/// The first hard fork with the BLS12-381 precompiles is prague; this is the one in force.
+/// The hard fork in force on Ethereum. The BLS12-381 precompiles came with the one before, prague.
 const HARD_FORK: &str = "osaka";
 
 /// Why anvil could not be started.
@@ -71,6 +71,8 @@ pub enum AnvilError {
 pub struct AnvilOptions {
     /// The program; `None` searches for it.
     pub program: Option<PathBuf>,
+    /// The rules of the chain, by the name of their hard fork.
+    pub hard_fork: String,
     /// How long it may take until it listens.
     pub deadline: Duration,
 }
@@ -79,6 +81,7 @@ impl Default for AnvilOptions {
     fn default() -> Self {
         Self {
             program: None,
+            hard_fork: HARD_FORK.into(),
             deadline: Duration::from_secs(20),
         }
     }
@@ -104,7 +107,7 @@ impl Anvil {
                 "--port",
                 "0",
                 "--hardfork",
-                HARD_FORK,
+                &options.hard_fork,
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -321,6 +324,7 @@ mod tests {
         let options = AnvilOptions {
             program: Some(path),
             deadline: Duration::from_millis(200),
+            ..AnvilOptions::default()
         };
         let error = Anvil::start(&options).await.unwrap_err();
         assert!(matches!(error, AnvilError::NotReady { .. }), "{error}");

@@ -66,7 +66,7 @@ pub enum Refusal {
     /// `Groth16Verifier.PrecompileFailed`.
     #[error(
         "PrecompileFailed: precompile {precompile} refused a point (off the curve, outside the \
-         subgroup or not canonical) or ran out of gas"
+         subgroup or not canonical), ran out of gas, or is missing on this chain"
     )]
     PrecompileFailed {
         /// The precompile.
@@ -202,6 +202,8 @@ mod tests {
     use super::super::contracts::{Groth16Verifier, RollupChain};
     use super::*;
     use alloy::sol_types::SolError;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn errors_of_both_contracts_are_decoded() {
@@ -218,6 +220,17 @@ mod tests {
             Refusal::decode(&invalid.abi_encode().into()),
             Refusal::ProofInvalid
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_data_is_decoded_to_something(selector in 0usize..10, bytes in vec(any::<u8>(), 0..200)) {
+            let selectors = [RollupChain::NotOperator::SELECTOR, Groth16Verifier::KeyLength::SELECTOR];
+            let mut data = selectors.get(selector).map_or(Vec::new(), |s| s.to_vec());
+            data.extend(&bytes);
+            let refusal = Refusal::decode(&data.into());
+            prop_assert!(!refusal.to_string().is_empty() && !refusal.name().is_empty());
+        }
     }
 
     #[test]

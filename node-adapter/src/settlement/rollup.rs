@@ -4,16 +4,14 @@
 
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, Bytes, TxHash, U256};
+use alloy::primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use alloy::sol_types::{SolCall, SolConstructor, SolEvent};
 use blstrs::Scalar;
 use carillon_runtime::groth16::VerifyingKey;
 
 use super::contracts::{Groth16Verifier, RollupChain};
 use super::intent::word;
-use super::{
-    BatchHeader, GasLimit, L1Client, Mined, SettlementError, SettlementIntent, verifying_key_bytes,
-};
+use super::{GasLimit, L1Client, Mined, SettlementError, SettlementIntent, verifying_key_bytes};
 
 /// The two contracts of one rollup chain, as deployed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +132,7 @@ impl RollupContract {
             .client
             .transact("the settlement", Some(self.address), intent.calldata(), gas)
             .await?;
-        self.check(&intent.header, &mined)
+        self.check(intent, &mined)
     }
 
     /// Verifies the intent's proof in a transaction of its own, without settling anything, and
@@ -160,8 +158,8 @@ impl RollupContract {
         Ok(mined.receipt.gas_used)
     }
 
-    fn check(&self, header: &BatchHeader, mined: &Mined) -> Result<Settled, SettlementError> {
-        let receipt = &mined.receipt;
+    fn check(&self, intent: &SettlementIntent, mined: &Mined) -> Result<Settled, SettlementError> {
+        let (receipt, header) = (&mined.receipt, &intent.header);
         let wrong = |reason: &str| SettlementError::WrongEffect {
             transaction: receipt.transaction_hash,
             reason: reason.into(),
@@ -177,6 +175,7 @@ impl RollupContract {
             || event.oldRoot != word(&header.old_root)
             || event.newRoot != word(&header.new_root)
             || event.dataCommitment != word(&header.data_commitment)
+            || event.dataHash != keccak256(&intent.data)
         {
             return Err(wrong("the announced batch is not the one that was sent"));
         }
