@@ -82,7 +82,19 @@ fn bench_msm_reports_the_card_and_checks_the_result() {
                 .contains_key("occupancy")
         );
     }
+    let narrow = [
+        "bench",
+        "msm",
+        "--engine",
+        "sim:model",
+        "--log2",
+        "4",
+        "--window-bits",
+        "5",
+    ];
+    assert_eq!(json(&narrow)["window_bits"], 5);
     let cpu = json(&["bench", "msm", "--log2", "4", "--no-check"]);
+    assert!(cpu["window_bits"].is_null());
     assert_eq!(
         (&cpu["engine"], &cpu["checked"]),
         (&"cpu".into(), &false.into())

@@ -2,7 +2,7 @@
 //!
 //! Implemented by [`crate::cpu`] and [`crate::card`]; called by [`crate::groth16`], the CLIs and
 //! the benches. All engines return identical bytes for identical input and refuse the same wrong
-//! inputs (see [`check`]). Jobs are futures over borrowed memory.
+//! inputs (`check`). Jobs are futures over borrowed memory.
 
 pub(crate) mod check;
 mod error;

@@ -7,7 +7,7 @@ mod ntt;
 use carillon_runtime::workload::Distribution;
 use carillon_runtime::{EngineKind, JobStats};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::Failure;
 use crate::output::{stats_json, stats_rows};
@@ -63,8 +63,8 @@ struct Measured<'a> {
     kind: EngineKind,
     args: &'a BenchArgs,
     vector: &'a VectorArgs,
-    /// Further parameters, for JSON and table.
-    extra: Vec<(&'static str, String)>,
+    /// A further parameter, for JSON and table.
+    extra: (&'static str, Value),
     stats: JobStats,
 }
 
@@ -85,10 +85,14 @@ impl Measured<'_> {
             ("elements", format!("2^{}", self.vector.log2)),
             ("distribution", self.vector.dist.name().to_owned()),
         ];
-        for (name, value) in self.extra {
-            fields[name] = json!(value);
-            rows.push((name, value));
-        }
+        let (name, value) = self.extra;
+        let text = match &value {
+            Value::Null => "chosen by the engine".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        fields[name] = value;
+        rows.push((name, text));
         rows.extend(stats_rows(&self.stats));
         let verdict = if checked {
             "equal to the CPU's result"

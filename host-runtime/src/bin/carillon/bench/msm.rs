@@ -4,6 +4,7 @@ use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, MsmOptions};
 use carillon_runtime::{Engine, workload};
 use clap::Args;
+use serde_json::json;
 
 use super::{BenchArgs, Measured, VectorArgs, differs};
 use crate::Context;
@@ -40,10 +41,7 @@ pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
         }
     }
     spinner.finish_and_clear();
-    let window = args
-        .window_bits
-        .map_or_else(|| "auto".to_owned(), |bits| bits.to_string());
-    let extra = vec![("window_bits", window)];
+    let extra = ("window_bits", json!(args.window_bits));
     Measured {
         operation: "msm",
         kind,

@@ -4,6 +4,7 @@ use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, NttKind};
 use carillon_runtime::{Engine, workload};
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::{BenchArgs, Measured, VectorArgs, differs};
 use crate::Context;
@@ -53,7 +54,7 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         }
     }
     spinner.finish_and_clear();
-    let extra = vec![("kind", name.to_owned())];
+    let extra = ("kind", json!(name));
     Measured {
         operation: "ntt",
         kind,
