@@ -52,5 +52,7 @@ fn main() {
 
 #[cfg(not(feature = "rtl"))]
 fn main() {
-    eprintln!("built without the Verilated blocks: add `--features rtl` (and run `make setup` first)");
+    eprintln!(
+        "built without the Verilated blocks: add `--features rtl` (and run `make setup` first)"
+    );
 }
