@@ -381,7 +381,7 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
         bytes,
     ));
     assert_eq!(model.host.iova, rtl.host.iova, "equal host addresses");
-    let number = 2 - (seed % 2 == 0) as u16;
+    let number = 2 - u16::from(seed.is_multiple_of(2));
     let mut mq = RawQueue::new(&model.host, number, 3);
     let mut rq = RawQueue::new(&rtl.host, number, 3);
     let points = points(seed);

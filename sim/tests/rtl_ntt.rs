@@ -1,7 +1,6 @@
 //! NTT and quotient on the Verilated card through the driver: every size to 2^10, against the
 //! contract's definitions evaluated with blstrs. (The engines alone, with bus errors and every memory
 //! timing: hdl/tests. The structural view: rtl_structural.rs.)
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers fail the test that calls them
 #![cfg(feature = "rtl")]
 #![allow(
     clippy::panic,

@@ -1,6 +1,5 @@
 //! Waveforms of the Verilated card on demand: with the feature `rtl-trace` a VCD
 //! file, without it a clear refusal.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers fail the test that calls them
 #![cfg(feature = "rtl")]
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +8,9 @@
 
 use std::path::PathBuf;
 
-use carillon_sim::rtl::{RtlCard, RtlError, RtlOptions, View};
+#[cfg(not(feature = "rtl-structural"))]
+use carillon_sim::rtl::View;
+use carillon_sim::rtl::{RtlCard, RtlError, RtlOptions};
 
 fn with_trace(path: PathBuf) -> Result<RtlCard, RtlError> {
     RtlCard::new(RtlOptions {
