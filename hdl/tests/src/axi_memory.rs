@@ -117,6 +117,8 @@ impl AxiMemory {
         let prefix = self.prefix;
         let port = |name: &str| format!("{prefix}_{name}");
         let (ar_ready, aw_ready, w_ready) = (self.go(), self.go(), self.go());
+        // A master may offer data together with its request; the memory takes it no earlier.
+        let w_ready = w_ready && (aw_ready || !self.writes.is_empty());
         dut.set_u64(&port("ar_ready_i"), ar_ready.into());
         dut.set_u64(&port("aw_ready_i"), aw_ready.into());
         dut.set_u64(&port("w_ready_i"), w_ready.into());

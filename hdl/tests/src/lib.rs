@@ -5,6 +5,8 @@
 //! - [`pipeline`]: feeds a free-running pipeline, one operation a cycle, and records when each result
 //!   appears.
 //! - [`unit`]: runs commands on an execution unit, with an [`axi_memory`] as its card memory.
+//! - [`axi_lite`]: a master for a register port.
+//! - [`queue_host`]: the host and the units around the queue engine.
 //! - [`field`], [`point`], [`scalars`]: golden values from blst, and conversions to port and memory images.
 //!
 //! All of it needs the feature `rtl`, which Verilates the blocks listed in `build.rs`; without it this
@@ -15,12 +17,14 @@
     reason = "a test harness reports a failed test by panicking"
 )]
 
+pub mod axi_lite;
 pub mod axi_memory;
 mod bits;
 mod dut;
 pub mod field;
 pub mod pipeline;
 pub mod point;
+pub mod queue_host;
 pub mod scalars;
 pub mod unit;
 
