@@ -57,7 +57,9 @@ module dma_engine
 );
 
   localparam int unsigned OffsetBits = $clog2(BeatBytes);
-  localparam int unsigned BufferLog2 = 6;  // beats in flight per stream
+  localparam int unsigned BufferLog2 = 6;  // log2 of the beats in flight per stream
+  // A bus to the host takes hundreds of cycles to answer; at a beat a cycle as many beats are under way.
+  localparam int unsigned HostReadLog2 = 9;
   localparam int unsigned Burst = 16;
 
   // One entry of a scatter list.
@@ -109,7 +111,7 @@ module dma_engine
 
   stream_reader #(
     .IdValue (HostReadId),
-    .FifoLog2(BufferLog2),
+    .FifoLog2(HostReadLog2),
     .MaxBurst(Burst)
   ) u_host_reader (
     .clk_i,
