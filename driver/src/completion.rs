@@ -20,7 +20,8 @@ pub struct Completion {
     pub cycles: u32,
     /// Bucket additions, butterflies, elements or beats, by command.
     pub ops: u32,
-    /// Bucket-phase cycles lost because every candidate's bucket was busy.
+    /// Bucket-phase cycles without an addition although points were there: each
+    /// went into an empty bucket.
     pub bubble_hazard: u32,
     /// Bucket-phase cycles lost because no point had arrived from memory.
     pub bubble_memory: u32,
