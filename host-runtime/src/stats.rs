@@ -30,7 +30,7 @@ pub struct CardStats {
     pub aggregation_additions: u64,
     /// NTT butterflies.
     pub butterflies: u64,
-    /// Bucket-phase cycles lost because every candidate's bucket was busy.
+    /// Bucket-phase cycles without an addition although points were there.
     pub bubble_hazard: u64,
     /// Bucket-phase cycles lost waiting for points from card memory.
     pub bubble_memory: u64,

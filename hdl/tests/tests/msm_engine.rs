@@ -338,7 +338,7 @@ fn zeros_and_infinity_cost_no_addition() {
 }
 
 #[test]
-fn the_adder_is_kept_busy_whatever_the_scalars() {
+fn the_adder_is_kept_busy_when_every_window_has_digits() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let mut unit = engine();
     let count = 4096;
