@@ -1,10 +1,10 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Keeps points for the banks of a unit: a point is held once, in a ring, and each
-// bank has a queue of the points that have digits in its windows. A bank takes one
-// digit after another, zero digits cost nothing, and at its own pace; a ring slot is
-// free again when no bank refers to it. Also notes how far up each window's buckets
-// are used. Used by: msm_unit; candidates go to msm_scheduler, points to msm_datapath.
+// Keeps points for the banks of a unit: a point and its digits are held once, in a
+// ring, and each bank has a queue of the points that have digits for its buckets. A
+// bank takes one digit after another, zero digits cost nothing, and at its own pace; a
+// ring slot is free again when no bank refers to it. Also notes how far up each
+// window's buckets are used. Used by: msm_unit; candidates go to msm_scheduler, points to msm_datapath.
 module msm_dispatch
   import carillon_pkg::*;
   import msm_pkg::*;
@@ -37,8 +37,9 @@ module msm_dispatch
 );
 
   localparam int unsigned Slots = 1 << PointsLog2;
-  localparam int unsigned Items = BankWindows * Parts;  // digits of a point in a bank
-  localparam int unsigned ItemBits = $clog2(Items);
+  localparam int unsigned Items = UnitWindows * Parts;  // digits of a point
+  typedef logic [$clog2(Items)-1:0] item_t;
+  typedef logic [Items-1:0] items_t;
 
   // ---- Ring of points ----
   point_slot_t oldest_q, next_q;
@@ -49,8 +50,10 @@ module msm_dispatch
   assign room_o = !held_q[PointsLog2];
 
   fp_t x_q[Slots], image_q[Slots], y_q[Slots], neg_y_q[Slots];
-  bank_mask_t refers;  // the bank still needs the ring's oldest slot
-  wire        release_slot = held_q != '0 && refers == '0;
+  digit_t     [Items-1:0] digits;
+  digit_t     [Items-1:0] digits_q                                               [Slots];
+  bank_mask_t             refers;  // the bank still needs the ring's oldest slot
+  wire                    release_slot = held_q != '0 && refers == '0;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -74,41 +77,46 @@ module msm_dispatch
       image_q[next_q] <= point_i.x_image;
       y_q[next_q] <= point_i.y;
       neg_y_q[next_q] <= point_i.neg_y;
+      digits_q[next_q] <= digits;
     end
   end
 
+  // An item is a window and a part (Parts = 2).
+  assign digits = digits_i;
+  function automatic win_t win_of(item_t item);
+    return win_t'(item >> 1);
+  endfunction
+
   // ---- Queues of the banks ----
   typedef struct packed {
-    point_slot_t        slot;
-    digit_t [Items-1:0] digit;
+    point_slot_t slot;
+    items_t      items;  // digits for this bank
   } bundle_t;
   bank_mask_t queue_valid, queue_full, valid_q;
   candidate_t candidate_q[MsmBanks];
 
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_bank
-    bundle_t bundle, front;
-    logic [Items-1:0] arriving, left, done_q;
-    logic [ItemBits-1:0] item;
+    bundle_t front;
+    items_t arriving, left, done_q;
+    item_t item;
 
     always_comb begin
-      bundle.slot = next_q;
       for (int unsigned i = 0; i < Items; i++) begin
-        bundle.digit[i] = digits_i[(i/Parts)*MsmBanks+b][i%Parts];
-        arriving[i] = bundle.digit[i].nonzero && !point_i.infinity;
+        arriving[i] = digits[i].nonzero && !point_i.infinity && bank_of(win_of(item_t'(i)), digits[i].bucket) == bank_t'(b);
       end
     end
     assign wanted[b] = |arriving;
 
     // Digits of the oldest point that are still to be taken, the lowest first.
     always_comb begin
+      left = front.items & ~done_q;
       item = '0;
       for (int i = Items - 1; i >= 0; i--) begin
-        left[i] = front.digit[i].nonzero && !done_q[i];
-        if (left[i]) item = ItemBits'(i);
+        if (left[i]) item = item_t'(i);
       end
     end
     wire load = queue_valid[b] && (!valid_q[b] || candidate_take_i[b]);
-    wire finished = (left & ~(Items'(1) << item)) == '0;
+    wire finished = (left & (left - 1'b1)) == '0;
 
     // As deep as the ring, hence never full before it.
     fifo #(
@@ -119,17 +127,16 @@ module msm_dispatch
       .rst_ni,
       .clear_i(flush_i),
       .push_i (keep && wanted[b]),
-      .data_i (bundle),
+      .data_i ('{slot: next_q, items: arriving}),
       .full_o (queue_full[b]),
       .valid_o(queue_valid[b]),
       .data_o (front),
       .pop_i  (load && finished)
     );
 
-    // An item is a window and a part (Parts = 2).
-    wire win_t    in_bank = win_t'(item) >> 1;
-    wire win_t    win = (in_bank << BanksLog2) | win_t'(b);
-    wire bucket_t bucket = front.digit[item].bucket;
+    digit_t digit;
+    assign digit = digits_q[front.slot][item];
+    wire unused_digit = &{1'b0, digit.nonzero};
 
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
@@ -141,7 +148,7 @@ module msm_dispatch
       end else begin
         if (load) begin
           valid_q[b] <= 1'b1;
-          done_q <= finished ? '0 : done_q | (Items'(1) << item);
+          done_q <= finished ? '0 : done_q | (items_t'(1) << item);
         end else if (candidate_take_i[b]) valid_q[b] <= 1'b0;
       end
     end
@@ -149,27 +156,11 @@ module msm_dispatch
       if (load) begin
         candidate_q[b] <= '{
           image: item[0],
-          negative: front.digit[item].negative,
-          win: win,
-          place: (cell_t'(in_bank) << (window_bits_i - 1'b1)) | cell_t'(bucket),
+          negative: digit.negative,
+          win: win_of(item),
+          place: place_of(win_of(item), digit.bucket, window_bits_i),
           slot: front.slot
         };
-      end
-    end
-
-    for (genvar k = 0; k < BankWindows; k++) begin : gen_window
-      localparam int unsigned W = k * MsmBanks + b;
-      always_ff @(posedge clk_i or negedge rst_ni) begin
-        if (!rst_ni) begin
-          touched_o[W] <= 1'b0;
-          highest_o[W] <= '0;
-        end else if (start_i) begin
-          touched_o[W] <= 1'b0;
-          highest_o[W] <= '0;
-        end else if (load && in_bank == win_t'(k)) begin
-          touched_o[W] <= 1'b1;
-          if (bucket > highest_o[W]) highest_o[W] <= bucket;
-        end
       end
     end
 
@@ -196,6 +187,26 @@ module msm_dispatch
         point_o[b].x = image_part_q ? image_q[slot_q] : x_q[slot_q];
         point_o[b].y = negative_q ? neg_y_q[slot_q] : y_q[slot_q];
         point_o[b].z = FpOne;
+      end
+    end
+  end
+
+  // ---- How far up the buckets are used ----
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      touched_o <= '0;
+      highest_o <= '0;
+    end else if (start_i) begin
+      touched_o <= '0;
+      highest_o <= '0;
+    end else if (keep) begin
+      for (int unsigned w = 0; w < UnitWindows; w++) begin
+        automatic bucket_t highest = highest_o[w];
+        for (int unsigned i = 0; i < Parts; i++) begin
+          if (digits_i[w][i].nonzero && digits_i[w][i].bucket > highest) highest = digits_i[w][i].bucket;
+          if (digits_i[w][i].nonzero) touched_o[w] <= 1'b1;
+        end
+        highest_o[w] <= highest;
       end
     end
   end

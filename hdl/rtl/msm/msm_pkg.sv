@@ -7,18 +7,18 @@ package msm_pkg;
   import carillon_pkg::*;
 
   // ---- Windows, units, banks ----
-  // Window w belongs to unit w mod MsmAdders; within the unit it is window
-  // w / MsmAdders, whose buckets lie in bank (w / MsmAdders) mod MsmBanks.
-  // One bit cannot be recoded into digits of both signs; it is run as two.
-  parameter int unsigned MsmMinWindowBits = 2;
-  parameter int unsigned BucketBits = MsmMaxWindowBits - 1;
+  // Window w belongs to unit w mod MsmAdders; within the unit it is window w / MsmAdders.
+  // Its buckets are spread over all banks of the unit, so that even a single window
+  // that has digits keeps them all at work. A window has at least a bucket in each bank;
+  // smaller windows are run as the smallest.
   parameter int unsigned AddersLog2 = $clog2(MsmAdders);
   parameter int unsigned BanksLog2 = $clog2(MsmBanks);
+  parameter int unsigned MsmMinWindowBits = BanksLog2 + 1;
+  parameter int unsigned BucketBits = MsmMaxWindowBits - 1;
   parameter int unsigned UnitWindows = MsmWindows / MsmAdders;  // windows in flight in a unit
-  parameter int unsigned BankWindows = UnitWindows / MsmBanks;  // of these, in a bank
-  // Buckets of a bank: of `MsmFullBuckets` windows of the largest size, spread over all banks.
-  parameter int unsigned BankFull = (MsmFullBuckets + MsmAdders * MsmBanks - 1) / (MsmAdders * MsmBanks);
-  parameter int unsigned BankBuckets = BankFull << BucketBits;
+  // Buckets of a bank: of the unit's share of `MsmFullBuckets` windows of the largest size.
+  parameter int unsigned UnitFull = (MsmFullBuckets + MsmAdders - 1) / MsmAdders;
+  parameter int unsigned BankBuckets = UnitFull << (BucketBits - BanksLog2);
 
   parameter int unsigned WindowBitsBits = $clog2(MsmMaxWindowBits + 1);
   parameter int unsigned UnitWinBits = $clog2(UnitWindows);
@@ -36,8 +36,14 @@ package msm_pkg;
   typedef logic [WindowBitsBits-1:0] window_bits_t;
   typedef logic [CountBits-1:0] count_t;
 
-  function automatic bank_t bank_of(win_t win);
-    return bank_t'(32'(win) % MsmBanks);
+  // Where a bucket lies. Neighbours lie in different banks, and so do equal digits of neighbouring windows.
+  function automatic bank_t bank_of(win_t win, bucket_t bucket);
+    return bank_t'(32'(bucket) + 32'(win));
+  endfunction
+  function automatic cell_t place_of(win_t win, bucket_t bucket, window_bits_t bits);
+    bucket_t row;
+    row = bucket >> BanksLog2;
+    return (cell_t'(win) << (bits - window_bits_t'(MsmMinWindowBits))) | cell_t'(row);
   endfunction
 
   // Whether a unit has windows in a group whose highest one is `last`, and which is its highest.
@@ -172,6 +178,7 @@ package msm_pkg;
     owner_e     owner;
     logic       last;
     win_t       win;
+    bank_t      bank;
     cell_t      place;
     node_addr_t dst;
   } tag_t;
@@ -249,8 +256,8 @@ package msm_pkg;
   // Windows that are in flight together: as many as the banks hold.
   function automatic int unsigned group_size(int unsigned bits);
     int unsigned fit;
-    fit = BankBuckets >> (bits - 1);
-    return MsmAdders * MsmBanks * ((fit < BankWindows) ? fit : BankWindows);
+    fit = BankBuckets >> (bits - MsmMinWindowBits);
+    return MsmAdders * ((fit < UnitWindows) ? fit : UnitWindows);
   endfunction
 
   // Windows that are aggregated together: enough that their chains fill the adder.

@@ -99,11 +99,12 @@ module msm_rows
   end
   assign op_valid_o = state_q == StSum && under_way_q <= allowed;
 
-  wire         last_win = win_q == count_less_one;
-  wire         last_chain = last_win && column_q == last_column;
-  wire         row_done = op_grant_i && last_chain && plain_q;
-  wire win_t   win = first_q + win_q;
-  wire chain_t chain = (column_q << batch_log) | chain_t'(win_q);
+  wire          last_win = win_q == count_less_one;
+  wire          last_chain = last_win && column_q == last_column;
+  wire          row_done = op_grant_i && last_chain && plain_q;
+  wire win_t    win = first_q + win_q;
+  wire bucket_t bucket = (row_q << columns_log) | bucket_t'(column_q);
+  wire chain_t  chain = (column_q << batch_log) | chain_t'(win_q);
   node_addr_t plain_here, weighted_here;
 
   always_comb begin
@@ -119,8 +120,8 @@ module msm_rows
     };
     take_o = '{
         valid: state_q == StSum && plain_q,
-        bank: bank_of(win),
-        place: ((cell_t'(win) >> BanksLog2) << (window_bits_i - 1'b1)) | (cell_t'(row_q) << columns_log) | cell_t'(column_q)
+        bank: bank_of(win, bucket),
+        place: place_of(win, bucket, window_bits_i)
     };
   end
 

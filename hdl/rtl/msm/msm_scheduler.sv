@@ -78,9 +78,8 @@ module msm_scheduler
     .data_o (back)
   );
 
-  wire        back_bucket = back_valid && back.owner == OwnerBucket && !flush_i;
-  wire        back_node = back_valid && back.owner != OwnerBucket;
-  wire bank_t back_bank = bank_of(back.win);
+  wire back_bucket = back_valid && back.owner == OwnerBucket && !flush_i;
+  wire back_node = back_valid && back.owner != OwnerBucket;
   assign return_o = '{valid: back_node, owner: back.owner, last: back.last};
 
   // ---- What waits in the buckets ----
@@ -89,7 +88,7 @@ module msm_scheduler
   cell_t in_place[MsmBanks];
 
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_flags
-    assign out_here[b] = back_bucket && back_bank == bank_t'(b);
+    assign out_here[b] = back_bucket && back.bank == bank_t'(b);
     assign sum_here[b] = sum_valid_i && sum_take_i.valid && sum_take_i.bank == bank_t'(b);
     assign in_place[b] = candidate_valid_i[b] ? candidate_i[b].place : sum_take_i.place;
 
@@ -164,12 +163,12 @@ module msm_scheduler
         x: op.x,
         y: op.y
     };
-    tag = '{owner: OwnerBucket, last: op.last, win: back.win, place: back.place, dst: op.dst};
+    tag = '{owner: OwnerBucket, last: op.last, win: back.win, bank: back.bank, place: back.place, dst: op.dst};
     if (out_issue) begin
       issue_d.a_sel = out_same ? AResult : ASlotOut;
-      issue_d.a_bank = back_bank;
+      issue_d.a_bank = back.bank;
       issue_d.b_sel = out_same ? BPoint : BResult;
-      issue_d.b_bank = back_bank;
+      issue_d.b_bank = back.bank;
     end else if (node_issue) begin
       tag.owner = op.owner;
     end else if (point_issue) begin
@@ -177,6 +176,7 @@ module msm_scheduler
       issue_d.a_bank = turn;
       issue_d.b_sel = BPoint;
       tag.win = candidate_i[turn].win;
+      tag.bank = turn;
       tag.place = candidate_i[turn].place;
     end else begin
       if (sum_take_i.valid) begin
