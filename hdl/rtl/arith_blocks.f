@@ -17,6 +17,7 @@ field/mul_const.sv
 field/mont_mul.sv
 field/fp_mul.sv
 field/fr_mul.sv
+field/wide_mul.sv
 field/fp_add.sv
 field/fp_sub.sv
 field/fp_times12.sv

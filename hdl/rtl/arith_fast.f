@@ -4,4 +4,5 @@ pkg/carillon_pkg.sv
 ../sim/delay_ring.sv
 ../sim/fp_mul.sv
 ../sim/fr_mul.sv
+../sim/wide_mul.sv
 ../sim/g1_add.sv

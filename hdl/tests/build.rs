@@ -20,7 +20,11 @@ mod rtl {
 
     /// A module to Verilate as the top of its own model, once in each of `views`.
     struct Block {
+        /// What tests call it: the module's name, or that of a variant of it.
+        name: &'static str,
         top: &'static str,
+        /// Preprocessor macros that make the variant.
+        defines: &'static [(&'static str, &'static str)],
         views: &'static [&'static str],
         /// The file list is `rtl/<list>_<view>.f`.
         list: &'static str,
@@ -32,7 +36,9 @@ mod rtl {
 
     const fn arithmetic(top: &'static str) -> Block {
         Block {
+            name: top,
             top,
+            defines: &[],
             views: BOTH,
             list: "arith",
             files: &[],
@@ -43,10 +49,24 @@ mod rtl {
     /// tested as part of the whole card.
     const fn unit(top: &'static str) -> Block {
         Block {
+            name: top,
             top,
+            defines: &[],
             views: &["fast"],
             list: "card",
             files: &[],
+        }
+    }
+
+    /// The MSM engine with another number of adders than the configuration's.
+    const fn msm_engine(
+        name: &'static str,
+        defines: &'static [(&'static str, &'static str)],
+    ) -> Block {
+        Block {
+            name,
+            defines,
+            ..unit("msm_engine")
         }
     }
 
@@ -79,6 +99,10 @@ mod rtl {
             ..unit("stream_copy")
         },
         Block {
+            files: &["tests/tops/lane_copy.sv"],
+            ..unit("lane_copy")
+        },
+        Block {
             files: &["lint/waivers.vlt", "tests/tops/card_registers.sv"],
             ..unit("card_registers")
         },
@@ -87,6 +111,8 @@ mod rtl {
             ..unit("queue_host")
         },
         unit("msm_engine"),
+        msm_engine("msm_engine_a2", &[("CARILLON_MSM_ADDERS", "2")]),
+        msm_engine("msm_engine_a4", &[("CARILLON_MSM_ADDERS", "4")]),
         unit("ntt_engine"),
         unit("quotient_engine"),
     ];
@@ -98,10 +124,13 @@ mod rtl {
         let mut models = Vec::new();
         for block in BLOCKS {
             for view in block.views {
-                let prefix = format!("dut_{}_{view}", block.top);
+                let prefix = format!("dut_{}_{view}", block.name);
                 let mut model = Model::new(&prefix, block.top)
                     .file_list(hdl.join(format!("rtl/{}_{view}.f", block.list)))
                     .expose_ports();
+                for (name, value) in block.defines {
+                    model = model.define(name, value);
+                }
                 for file in block.files {
                     model = model.file(hdl.join(file));
                 }
@@ -109,7 +138,7 @@ mod rtl {
                     model = model.hierarchical();
                 }
                 build = build.model(model);
-                models.push((block.top, *view, prefix));
+                models.push((block.name, *view, prefix));
             }
         }
         write_table(&models)?;
@@ -120,7 +149,7 @@ mod rtl {
     fn write_table(models: &[(&str, &str, String)]) -> Result<(), Error> {
         let mut declarations = String::new();
         let mut entries = String::new();
-        for (top, view, prefix) in models {
+        for (name, view, prefix) in models {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 declarations,
@@ -131,7 +160,7 @@ mod rtl {
             );
             let _ = writeln!(
                 entries,
-                "    Functions {{ top: {top:?}, view: {view:?}, create: {prefix}_create, \
+                "    Functions {{ model: {name:?}, view: {view:?}, create: {prefix}_create, \
                  destroy: {prefix}_destroy, eval: {prefix}_eval, port: {prefix}_port }},"
             );
         }

@@ -34,7 +34,7 @@ module identify_unit
   localparam int unsigned PageBeats = 4096 / BeatBytes;
   localparam logic [31:0] ContractVersion = 32'd1;
 
-  // The first beat, least significant first; the rest of the page is zero.
+  // The first beat, least significant first.
   typedef struct packed {
     logic [199:0] zero;
     logic [7:0]   butterflies;
@@ -66,13 +66,26 @@ module identify_unit
     name: {"N", "O", "L", "L", "I", "R", "A", "C"}
   };
 
+  // The second beat: the window size that an MSM of n elements uses, by floor(log2(n)).
+  typedef logic [BeatBytes-1:0][7:0] bytes_t;
+  localparam int unsigned FullBit = 7;
+  function automatic bytes_t choices();
+    for (int unsigned l = 0; l < msm_pkg::CountBits; l++) begin
+      choices[l] = 8'(msm_cost_pkg::GlvChoice[l].bits);
+      choices[l][FullBit] = msm_cost_pkg::GlvChoice[l].full;
+      choices[msm_pkg::CountBits+l] = 8'(msm_cost_pkg::FullChoice[l].bits);
+      choices[msm_pkg::CountBits+l][FullBit] = 1'b1;
+    end
+  endfunction
+  localparam bytes_t Choices = choices();
+
   typedef enum logic [1:0] {
     Idle,
     Write,
     Done
   } state_e;
   state_e state_q;
-  logic first_q, aborted_q;
+  logic first_q, second_q, aborted_q;
   logic [31:0] cycles_q;
   logic writer_busy, writer_error, writer_ready;
   wire start = state_q == Idle && start_i;
@@ -94,7 +107,7 @@ module identify_unit
     .error_o       (writer_error),
     .valid_i       (state_q == Write),
     .ready_o       (writer_ready),
-    .data_i        (first_q ? beat_t'(Identity) : '0),
+    .data_i        (first_q ? beat_t'(Identity) : second_q ? beat_t'(Choices) : '0),
     .aw_o          (host_aw_o),
     .aw_valid_o    (host_aw_valid_o),
     .aw_ready_i    (host_aw_ready_i),
@@ -110,6 +123,7 @@ module identify_unit
     if (!rst_ni) begin
       state_q <= Idle;
       first_q <= 1'b0;
+      second_q <= 1'b0;
       aborted_q <= 1'b0;
       cycles_q <= '0;
     end else begin
@@ -117,10 +131,11 @@ module identify_unit
       if (start) begin
         state_q <= Write;
         first_q <= 1'b1;
+        second_q <= 1'b0;
         aborted_q <= 1'b0;
         cycles_q <= 32'd1;
       end else begin
-        if (writer_ready) first_q <= 1'b0;
+        if (writer_ready) {first_q, second_q} <= {1'b0, first_q};
         if (state_q == Write && abort_i) aborted_q <= 1'b1;
         if (state_q == Write && !writer_busy) state_q <= Done;
         if (state_q == Done) state_q <= Idle;

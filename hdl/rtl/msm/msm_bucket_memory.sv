@@ -1,6 +1,6 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// The sums of one window's buckets: a memory with two ports, each reading or
+// The sums of a bank's buckets: a memory with two ports, each reading or
 // writing one bucket per cycle, read data one cycle later. The scheduler never
 // lets both ports touch one bucket in one cycle. Maps to UltraRAM or block RAM.
 // Used by: msm_datapath.
@@ -17,16 +17,16 @@ module msm_bucket_memory
   output g1_t     in_data_o
 );
 
-  g1_t sum_q[Buckets];
+  g1_t sum_q[BankBuckets];
 
   always_ff @(posedge clk_i) begin
     if (out_access_i.enable) begin
-      if (out_access_i.write) sum_q[out_access_i.bucket] <= out_data_i;
-      else out_data_o <= sum_q[out_access_i.bucket];
+      if (out_access_i.write) sum_q[out_access_i.place] <= out_data_i;
+      else out_data_o <= sum_q[out_access_i.place];
     end
     if (in_access_i.enable) begin
-      if (in_access_i.write) sum_q[in_access_i.bucket] <= in_data_i;
-      else in_data_o <= sum_q[in_access_i.bucket];
+      if (in_access_i.write) sum_q[in_access_i.place] <= in_data_i;
+      else in_data_o <= sum_q[in_access_i.place];
     end
   end
 

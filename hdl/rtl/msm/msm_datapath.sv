@@ -13,45 +13,46 @@ module msm_datapath
   input logic clk_i,
   input logic rst_ni,
 
-  input access_t    out_access_i[MsmWindows],
-  input access_t    in_access_i [MsmWindows],
+  input access_t    out_access_i[MsmBanks],
+  input access_t    in_access_i [MsmBanks],
   input issue_t     issue_i,
   input logic       node_write_i,
   input node_addr_t node_dst_i,
-  input g1_t        point_i     [MsmWindows],
+  input g1_t        point_i     [MsmBanks],
 
-  // The total, for the result; while no addition starts
+  // The total, and another unit's, to be added to it; while no addition starts
   input  logic total_read_i,
   output g1_t  total_o,
+  input  logic other_write_i,
+  input  g1_t  other_i,
 
   output logic sum_valid_o
 );
 
-  localparam node_addr_t TotalAddr = '{kind: NodeTotal, segment: '0, win: '0};
   localparam g1_t Infinity = '{x: '0, y: FpOne, z: '0};
 
   // ---- Cycle 0: memories ----
   g1_t sum;
-  g1_t slot_out[MsmWindows], slot_in[MsmWindows];
+  g1_t slot_out[MsmBanks], slot_in[MsmBanks];
   g1_t node_x, node_y;
 
-  for (genvar w = 0; w < MsmWindows; w++) begin : gen_window
+  for (genvar b = 0; b < MsmBanks; b++) begin : gen_bank
     msm_bucket_memory u_buckets (
       .clk_i,
-      .out_access_i(out_access_i[w]),
+      .out_access_i(out_access_i[b]),
       .out_data_i  (sum),
-      .out_data_o  (slot_out[w]),
-      .in_access_i (in_access_i[w]),
-      .in_data_i   (point_i[w]),
-      .in_data_o   (slot_in[w])
+      .out_data_o  (slot_out[b]),
+      .in_access_i (in_access_i[b]),
+      .in_data_i   (point_i[b]),
+      .in_data_o   (slot_in[b])
     );
   end
 
   msm_node_memory u_nodes (
     .clk_i,
-    .write_i     (node_write_i),
-    .write_addr_i(node_dst_i),
-    .write_data_i(sum),
+    .write_i     (node_write_i || other_write_i),
+    .write_addr_i(node_write_i ? node_dst_i : OtherAddr),
+    .write_data_i(node_write_i ? sum : other_i),
     .x_read_i    (total_read_i || (issue_i.valid && issue_i.b_sel == BNode)),
     .x_addr_i    (total_read_i ? TotalAddr : issue_i.x),
     .x_data_o    (node_x),
@@ -66,7 +67,7 @@ module msm_datapath
   a_sel_e a_sel_q;
   b_sel_e b_sel_q;
   logic   a_infinity_q;
-  win_t   a_win_q;
+  bank_t  a_bank_q;
   g1_t sum_q, point_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -77,9 +78,9 @@ module msm_datapath
     a_sel_q <= issue_i.a_sel;
     b_sel_q <= issue_i.b_sel;
     a_infinity_q <= issue_i.a_infinity;
-    a_win_q <= issue_i.a_win;
+    a_bank_q <= issue_i.a_bank;
     if (issue_i.valid && (issue_i.a_sel == AResult || issue_i.b_sel == BResult)) sum_q <= sum;
-    if (issue_i.valid && issue_i.b_sel == BPoint) point_q <= point_i[issue_i.b_win];
+    if (issue_i.valid && issue_i.b_sel == BPoint) point_q <= point_i[issue_i.b_bank];
   end
 
   // ---- Cycle 2: addition ----
@@ -94,8 +95,8 @@ module msm_datapath
     if (select_q) begin
       unique case (a_sel_q)
         AResult:  a_q <= sum_q;
-        ASlotOut: a_q <= slot_out[a_win_q];
-        ASlotIn:  a_q <= a_infinity_q ? Infinity : slot_in[a_win_q];
+        ASlotOut: a_q <= slot_out[a_bank_q];
+        ASlotIn:  a_q <= a_infinity_q ? Infinity : slot_in[a_bank_q];
         default:  a_q <= node_y;
       endcase
       unique case (b_sel_q)

@@ -1,11 +1,10 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Joins points with their digits and keeps them for the windows: a point is held
-// once, in a ring, and each window has a queue of the points that have a digit
-// there. Zero digits and points at infinity are dropped here. The windows take
-// their candidates at their own pace; a ring slot is free again when no window's
-// oldest entry refers to it. Used by: msm_engine; candidates go to msm_scheduler,
-// points to msm_datapath.
+// Keeps points for the banks of a unit: a point is held once, in a ring, and each
+// bank has a queue of the points that have digits in its windows. A bank takes one
+// digit after another, zero digits cost nothing, and at its own pace; a ring slot is
+// free again when no bank refers to it. Also notes how far up each window's buckets
+// are used. Used by: msm_unit; candidates go to msm_scheduler, points to msm_datapath.
 module msm_dispatch
   import carillon_pkg::*;
   import msm_pkg::*;
@@ -13,79 +12,45 @@ module msm_dispatch
   input logic clk_i,
   input logic rst_ni,
 
-  input  logic   start_i,   // pulse: a pass over `count_i` pairs begins
-  input  count_t count_i,
-  input  logic   flush_i,   // level: drop everything
-  output logic   all_in_o,  // every pair of the pass has been joined
-  output logic   empty_o,   // no candidate is left
+  input  window_bits_t window_bits_i,
+  input  logic         start_i,        // pulse: a pass begins
+  input  logic         flush_i,        // level: drop everything
+  output logic         empty_o,        // no candidate is left
 
-  // The first faulty pair stops the pass
-  output logic   bad_scalar_o,
-  output logic   bad_point_o,
-  output count_t bad_index_o,
+  // Pairs, for all units at once
+  output logic         room_o,
+  input  logic         take_i,   // only while every unit has room
+  input  point_t       point_i,
+  input  unit_digits_t digits_i,
 
-  input  logic    point_valid_i,
-  output logic    point_ready_o,
-  input  point_t  point_i,
-  input  logic    digits_valid_i,
-  output logic    digits_ready_o,
-  input  digits_t digits_i,
-
-  // Candidates, one per window
-  output win_mask_t  candidate_valid_o,
-  output candidate_t candidate_o      [MsmWindows],
-  input  win_mask_t  candidate_take_i,
+  // Candidates, one per bank
+  output bank_mask_t candidate_valid_o,
+  output candidate_t candidate_o      [MsmBanks],
+  input  bank_mask_t candidate_take_i,
 
   // The points taken in the cycle before, signed and projective
-  output g1_t point_o[MsmWindows]
+  output g1_t point_o[MsmBanks],
+
+  // Of this pass: windows with a digit, and their highest bucket
+  output win_mask_t                   touched_o,
+  output bucket_t   [UnitWindows-1:0] highest_o
 );
 
   localparam int unsigned Slots = 1 << PointsLog2;
-
-  // ---- Join ----
-  count_t left_q, index_q;
-  point_slot_t oldest_q, next_q;
-  logic      [PointsLog2:0] held_q;
-  win_mask_t                wanted;
-
-  wire                      pair = point_valid_i && digits_valid_i && left_q != '0;
-  wire                      bad = digits_i.bad || point_i.bad;
-  wire                      room = !held_q[PointsLog2];
-  wire                      join_ok = pair && !bad && room && !flush_i;
-  wire                      keep = join_ok && |wanted;
-
-  always_comb begin
-    for (int unsigned w = 0; w < MsmWindows; w++) begin
-      wanted[w] = digits_i.digit[w].nonzero && !point_i.infinity;
-    end
-  end
-
-  assign point_ready_o = join_ok;
-  assign digits_ready_o = join_ok;
-  assign bad_scalar_o = pair && digits_i.bad;
-  assign bad_point_o = pair && point_i.bad && !digits_i.bad;
-  assign bad_index_o = index_q;
-  assign all_in_o = left_q == '0;
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      left_q <= '0;
-      index_q <= '0;
-    end else if (start_i) begin
-      left_q <= count_i;
-      index_q <= '0;
-    end else if (flush_i) begin
-      left_q <= '0;
-    end else if (join_ok) begin
-      left_q <= left_q - 1'b1;
-      index_q <= index_q + 1'b1;
-    end
-  end
+  localparam int unsigned Items = BankWindows * Parts;  // digits of a point in a bank
+  localparam int unsigned ItemBits = $clog2(Items);
 
   // ---- Ring of points ----
-  fp_t x_q[Slots], y_q[Slots], neg_y_q[Slots];
-  win_mask_t refers;  // the window's oldest entry is the ring's oldest slot
-  wire       release_slot = held_q != '0 && refers == '0;
+  point_slot_t oldest_q, next_q;
+  logic       [PointsLog2:0] held_q;
+  bank_mask_t                wanted;
+
+  wire                       keep = take_i && |wanted && !flush_i;
+  assign room_o = !held_q[PointsLog2];
+
+  fp_t x_q[Slots], image_q[Slots], y_q[Slots], neg_y_q[Slots];
+  bank_mask_t refers;  // the bank still needs the ring's oldest slot
+  wire        release_slot = held_q != '0 && refers == '0;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -106,76 +71,137 @@ module msm_dispatch
   always_ff @(posedge clk_i) begin
     if (keep) begin
       x_q[next_q] <= point_i.x;
+      image_q[next_q] <= point_i.x_image;
       y_q[next_q] <= point_i.y;
       neg_y_q[next_q] <= point_i.neg_y;
     end
   end
 
-  // ---- Queues of the windows, each with its head in a register ----
-  win_mask_t queue_valid, queue_full, head_valid_q;
-  candidate_t head_q[MsmWindows];
+  // ---- Queues of the banks ----
+  typedef struct packed {
+    point_slot_t        slot;
+    digit_t [Items-1:0] digit;
+  } bundle_t;
+  bank_mask_t queue_valid, queue_full, valid_q;
+  candidate_t candidate_q[MsmBanks];
 
-  for (genvar w = 0; w < MsmWindows; w++) begin : gen_window
-    candidate_t front;
-    wire        pull = !head_valid_q[w] || candidate_take_i[w];
+  for (genvar b = 0; b < MsmBanks; b++) begin : gen_bank
+    bundle_t bundle, front;
+    logic [Items-1:0] arriving, left, done_q;
+    logic [ItemBits-1:0] item;
+
+    always_comb begin
+      bundle.slot = next_q;
+      for (int unsigned i = 0; i < Items; i++) begin
+        bundle.digit[i] = digits_i[(i/Parts)*MsmBanks+b][i%Parts];
+        arriving[i] = bundle.digit[i].nonzero && !point_i.infinity;
+      end
+    end
+    assign wanted[b] = |arriving;
+
+    // Digits of the oldest point that are still to be taken, the lowest first.
+    always_comb begin
+      item = '0;
+      for (int i = Items - 1; i >= 0; i--) begin
+        left[i] = front.digit[i].nonzero && !done_q[i];
+        if (left[i]) item = ItemBits'(i);
+      end
+    end
+    wire load = queue_valid[b] && (!valid_q[b] || candidate_take_i[b]);
+    wire finished = (left & ~(Items'(1) << item)) == '0;
 
     // As deep as the ring, hence never full before it.
     fifo #(
-      .T        (candidate_t),
+      .T        (bundle_t),
       .DepthLog2(PointsLog2)
     ) u_queue (
       .clk_i,
       .rst_ni,
       .clear_i(flush_i),
-      .push_i (keep && wanted[w]),
-      .data_i ('{
-          negative: digits_i.digit[w].negative,
-          bucket: digits_i.digit[w].bucket,
-          slot: next_q
-      }),
-      .full_o (queue_full[w]),
-      .valid_o(queue_valid[w]),
+      .push_i (keep && wanted[b]),
+      .data_i (bundle),
+      .full_o (queue_full[b]),
+      .valid_o(queue_valid[b]),
       .data_o (front),
-      .pop_i  (pull)
+      .pop_i  (load && finished)
     );
 
+    // An item is a window and a part (Parts = 2).
+    wire win_t    in_bank = win_t'(item) >> 1;
+    wire win_t    win = (in_bank << BanksLog2) | win_t'(b);
+    wire bucket_t bucket = front.digit[item].bucket;
+
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) head_valid_q[w] <= 1'b0;
-      else if (flush_i) head_valid_q[w] <= 1'b0;
-      else if (pull) head_valid_q[w] <= queue_valid[w];
+      if (!rst_ni) begin
+        valid_q[b] <= 1'b0;
+        done_q <= '0;
+      end else if (flush_i) begin
+        valid_q[b] <= 1'b0;
+        done_q <= '0;
+      end else begin
+        if (load) begin
+          valid_q[b] <= 1'b1;
+          done_q <= finished ? '0 : done_q | (Items'(1) << item);
+        end else if (candidate_take_i[b]) valid_q[b] <= 1'b0;
+      end
     end
     always_ff @(posedge clk_i) begin
-      if (pull && queue_valid[w]) head_q[w] <= front;
+      if (load) begin
+        candidate_q[b] <= '{
+          image: item[0],
+          negative: front.digit[item].negative,
+          win: win,
+          place: (cell_t'(in_bank) << (window_bits_i - 1'b1)) | cell_t'(bucket),
+          slot: front.slot
+        };
+      end
     end
 
-    assign refers[w] = head_valid_q[w] ? head_q[w].slot == oldest_q : queue_valid[w] && front.slot == oldest_q;
-    assign candidate_o[w] = head_q[w];
+    for (genvar k = 0; k < BankWindows; k++) begin : gen_window
+      localparam int unsigned W = k * MsmBanks + b;
+      always_ff @(posedge clk_i or negedge rst_ni) begin
+        if (!rst_ni) begin
+          touched_o[W] <= 1'b0;
+          highest_o[W] <= '0;
+        end else if (start_i) begin
+          touched_o[W] <= 1'b0;
+          highest_o[W] <= '0;
+        end else if (load && in_bank == win_t'(k)) begin
+          touched_o[W] <= 1'b1;
+          if (bucket > highest_o[W]) highest_o[W] <= bucket;
+        end
+      end
+    end
+
+    assign refers[b] = (valid_q[b] && candidate_q[b].slot == oldest_q) || (queue_valid[b] && front.slot == oldest_q);
+    assign candidate_o[b] = candidate_q[b];
 
     // A slot is written again three cycles after it was taken at the earliest.
-    logic use_q, negative_q;
+    logic use_q, image_part_q, negative_q;
     point_slot_t slot_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) use_q <= 1'b0;
-      else use_q <= candidate_take_i[w];
+      else use_q <= candidate_take_i[b];
     end
     always_ff @(posedge clk_i) begin
-      if (candidate_take_i[w]) begin
-        slot_q <= head_q[w].slot;
-        negative_q <= head_q[w].negative;
+      if (candidate_take_i[b]) begin
+        slot_q <= candidate_q[b].slot;
+        image_part_q <= candidate_q[b].image;
+        negative_q <= candidate_q[b].negative;
       end
     end
     always_comb begin
-      point_o[w] = '0;
+      point_o[b] = '0;
       if (use_q) begin
-        point_o[w].x = x_q[slot_q];
-        point_o[w].y = negative_q ? neg_y_q[slot_q] : y_q[slot_q];
-        point_o[w].z = FpOne;
+        point_o[b].x = image_part_q ? image_q[slot_q] : x_q[slot_q];
+        point_o[b].y = negative_q ? neg_y_q[slot_q] : y_q[slot_q];
+        point_o[b].z = FpOne;
       end
     end
   end
 
-  assign candidate_valid_o = head_valid_q;
-  assign empty_o = head_valid_q == '0 && queue_valid == '0;
+  assign candidate_valid_o = valid_q;
+  assign empty_o = valid_q == '0 && queue_valid == '0;
 
   wire unused = &{1'b0, queue_full};
 

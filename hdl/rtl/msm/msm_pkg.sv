@@ -1,31 +1,59 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Types and tables of the MSM engine: window geometry, the recoding of scalars,
-// the choice of the window size, and the records that travel between its
-// blocks. Used by: everything in this folder. Protocol: hdl/doc/msm.md.
+// Types of the MSM engine: windows and digits, the records that travel between
+// its blocks, and the geometry of a run by window size. The choice of the window
+// size is msm_cost_pkg's. Used by: everything in this folder. Protocol: hdl/doc/msm.md.
 package msm_pkg;
   import carillon_pkg::*;
 
-  // ---- Windows and digits ----
+  // ---- Windows, units, banks ----
+  // Window w belongs to unit w mod MsmAdders; within the unit it is window
+  // w / MsmAdders, whose buckets lie in bank (w / MsmAdders) mod MsmBanks.
   // One bit cannot be recoded into digits of both signs; it is run as two.
   parameter int unsigned MsmMinWindowBits = 2;
   parameter int unsigned BucketBits = MsmMaxWindowBits - 1;
-  parameter int unsigned Buckets = 1 << BucketBits;
-  parameter int unsigned WinBits = (MsmWindows > 1) ? $clog2(MsmWindows) : 1;
-  // The recoded scalar, with the absent windows of the topmost group on top.
-  parameter int unsigned RecodedBits = FrBits + (MsmWindows + 1) * MsmMaxWindowBits;
-  parameter int unsigned BitPosBits = $clog2(RecodedBits);
+  parameter int unsigned AddersLog2 = $clog2(MsmAdders);
+  parameter int unsigned BanksLog2 = $clog2(MsmBanks);
+  parameter int unsigned UnitWindows = MsmWindows / MsmAdders;  // windows in flight in a unit
+  parameter int unsigned BankWindows = UnitWindows / MsmBanks;  // of these, in a bank
+  // Buckets of a bank: of `MsmFullBuckets` windows of the largest size, spread over all banks.
+  parameter int unsigned BankFull = (MsmFullBuckets + MsmAdders * MsmBanks - 1) / (MsmAdders * MsmBanks);
+  parameter int unsigned BankBuckets = BankFull << BucketBits;
+
   parameter int unsigned WindowBitsBits = $clog2(MsmMaxWindowBits + 1);
+  parameter int unsigned UnitWinBits = $clog2(UnitWindows);
+  parameter int unsigned CellBits = $clog2(BankBuckets);
   parameter int unsigned CountBits = 32;  // elements of one command
 
   typedef logic [BucketBits-1:0] bucket_t;  // magnitude of a digit, minus one
-  typedef logic [WinBits-1:0] win_t;  // window within its group
-  typedef logic [MsmWindows-1:0] win_mask_t;
+  typedef logic [CellBits-1:0] cell_t;  // a bucket's place in its bank
+  typedef logic [BanksLog2-1:0] bank_t;
+  typedef logic [MsmBanks-1:0] bank_mask_t;
+  typedef logic [UnitWinBits-1:0] win_t;  // window in flight within a unit
+  typedef logic [UnitWindows-1:0] win_mask_t;
+  typedef logic [$clog2(MsmWindows)-1:0] group_win_t;  // window in flight, of all units
+  typedef logic [MsmWindows-1:0] group_mask_t;
+  typedef logic [WindowBitsBits-1:0] window_bits_t;
+  typedef logic [CountBits-1:0] count_t;
+
+  function automatic bank_t bank_of(win_t win);
+    return bank_t'(32'(win) % MsmBanks);
+  endfunction
+
+  // Whether a unit has windows in a group whose highest one is `last`, and which is its highest.
+  function automatic logic unit_has_windows(group_win_t last, group_win_t index);
+    return last >= index;
+  endfunction
+  function automatic win_t unit_last_win(group_win_t last, group_win_t index);
+    return win_t'((last - index) >> AddersLog2);
+  endfunction
+
+  // ---- Digits ----
+  // A recoded number, with the absent windows of the topmost group on top.
+  parameter int unsigned RecodedBits = FrBits + (MsmWindows + 1) * MsmMaxWindowBits;
+  parameter int unsigned BitPosBits = $clog2(RecodedBits);
   typedef logic [RecodedBits-1:0] recoded_t;
   typedef logic [BitPosBits-1:0] bit_pos_t;
-  typedef logic [WindowBitsBits-1:0] window_bits_t;
-  typedef logic [BitPosBits-1:0] window_index_t;  // window within the scalar
-  typedef logic [CountBits-1:0] count_t;
 
   typedef struct packed {
     logic    nonzero;
@@ -33,50 +61,91 @@ package msm_pkg;
     bucket_t bucket;
   } digit_t;
 
-  // A scalar as the dispatcher sees it: the digits of the windows in flight.
-  typedef struct packed {
-    logic                    bad;    // the scalar was not below r
-    digit_t [MsmWindows-1:0] digit;
-  } digits_t;
+  // With the endomorphism a scalar is two numbers: k = k1 + k2 z^2. Without, the second is zero.
+  parameter int unsigned Parts = 2;
+  typedef digit_t [Parts-1:0] digit_pair_t;
+  typedef digit_pair_t [UnitWindows-1:0] unit_digits_t;
 
-  // A point as the dispatcher sees it.
+  // A point and its image under the endomorphism, z^2 P = (x_image, -y).
   typedef struct packed {
-    logic bad;       // a coordinate was not below p
     logic infinity;
     fp_t  x;
+    fp_t  x_image;
     fp_t  y;
     fp_t  neg_y;
   } point_t;
 
+  // A pair on its way to the units.
+  typedef struct packed {
+    logic                         bad_scalar;  // not below r
+    logic                         bad_point;   // a coordinate is not below p
+    count_t                       index;
+    point_t                       point;
+    unit_digits_t [MsmAdders-1:0] digits;      // by unit
+  } pair_t;
+
+  // A pair as it lies in memory.
+  typedef struct packed {
+    count_t       index;
+    logic [255:0] scalar;
+    logic [383:0] y;
+    logic [383:0] x;
+  } raw_pair_t;
+
+  // ---- Lanes ----
+  // Pairs are dealt to the lanes in blocks of a page of scalars, which are three pages of points.
+  parameter int unsigned BlockPairsLog2 = 7;
+  parameter int unsigned BlockPairs = 1 << BlockPairsLog2;
+
   // ---- Dispatch ----
-  parameter int unsigned PointsLog2 = 6;  // points held for the windows that still need them
+  parameter int unsigned PointsLog2 = 6;  // points held for the banks that still need them
   typedef logic [PointsLog2-1:0] point_slot_t;
 
-  // What a window wants next: add this point, with this sign, to this bucket.
+  // What a bank wants next: add this point, with this sign, to this bucket.
   typedef struct packed {
+    logic        image;     // the point's image under the endomorphism
     logic        negative;
-    bucket_t     bucket;
+    win_t        win;
+    cell_t       place;
     point_slot_t slot;
   } candidate_t;
 
   // ---- Node memory: sums of the aggregation and of the combination ----
-  parameter int unsigned SegmentLog2 = 5;  // at most 2^5 segments of buckets per window
-  typedef logic [SegmentLog2-1:0] segment_t;
+  // A batch of windows is summed at a time, in as many chains as fill the adder.
+  parameter int unsigned ChainsLog2 = 7;
+  typedef logic [ChainsLog2-1:0] chain_t;
   typedef enum logic [1:0] {
-    NodePlain,     // sum of a segment's buckets
-    NodeWeighted,  // sum weighted with the place in the segment
-    NodeWindow,    // a window's sum, handed to the combination (segment 0)
-    NodeTotal      // the combination's running total (segment 0, window 0)
+    NodePlain,     // sum of a chain's buckets
+    NodeWeighted,  // the same, weighted with the row
+    NodeColumn,    // sum of plain sums, weighted with the column
+    NodeSingle     // windows' sums, totals
   } node_kind_e;
   typedef struct packed {
     node_kind_e kind;
-    segment_t   segment;
-    win_t       win;
+    logic       odd;    // batches alternate
+    chain_t     chain;
   } node_addr_t;
   parameter int unsigned NodeDepth = 1 << $bits(node_addr_t);
+  parameter chain_t ChainTotal = chain_t'(UnitWindows);  // after the windows' sums
+  parameter chain_t ChainOther = chain_t'(UnitWindows + 1);  // another unit's total
+  parameter node_addr_t TotalAddr = '{kind: NodeSingle, odd: 1'b0, chain: ChainTotal};
+  parameter node_addr_t OtherAddr = '{kind: NodeSingle, odd: 1'b0, chain: ChainOther};
+
+  function automatic node_addr_t window_addr(win_t win);
+    return '{kind: NodeSingle, odd: 1'b0, chain: chain_t'(win)};
+  endfunction
+
+  typedef enum logic [1:0] {
+    OwnerBucket,
+    OwnerSum,      // aggregation: rows of buckets
+    OwnerTree,     // aggregation: chains of a window
+    OwnerCombine
+  } owner_e;
 
   // One addition outside the bucket phase: dst = x + y.
   typedef struct packed {
+    owner_e     owner;
+    logic       last;        // the last one of its batch
     node_addr_t dst;
     node_addr_t x;
     logic       x_infinity;
@@ -85,42 +154,44 @@ package msm_pkg;
 
   // The same, with a bucket in place of y; the bucket is left empty.
   typedef struct packed {
-    logic    valid;
-    win_t    win;
-    bucket_t bucket;
+    logic  valid;
+    bank_t bank;
+    cell_t place;
   } take_t;
 
-  // ---- Scheduler ----
-  typedef enum logic [1:0] {
-    OwnerBucket,
-    OwnerAggregate,
-    OwnerCombine
-  } owner_e;
+  // A sum of such an addition is back.
+  typedef struct packed {
+    logic   valid;
+    owner_e owner;
+    logic   last;
+  } node_return_t;
 
+  // ---- Scheduler ----
   // What travels beside an addition and says where its sum goes.
   typedef struct packed {
     owner_e     owner;
+    logic       last;
     win_t       win;
-    bucket_t    bucket;
+    cell_t      place;
     node_addr_t dst;
   } tag_t;
 
-  // Access of one port of one window's bucket memory.
+  // Access of one port of a bank.
   typedef struct packed {
-    logic    enable;
-    logic    write;
-    bucket_t bucket;
+    logic  enable;
+    logic  write;
+    cell_t place;
   } access_t;
 
   typedef enum logic [1:0] {
     AResult,   // the sum that just left the adder
-    ASlotOut,  // bucket memory of `a_win`, port of the results
-    ASlotIn,   // bucket memory of `a_win`, port of the points
+    ASlotOut,  // bank `a_bank`, port of the results
+    ASlotIn,   // bank `a_bank`, port of the points
     ANode      // node memory at `y`
   } a_sel_e;
   typedef enum logic [1:0] {
     BResult,
-    BPoint,    // the point of window `b_win`
+    BPoint,    // the point of bank `b_bank`
     BNode,     // node memory at `x`
     BInfinity
   } b_sel_e;
@@ -130,9 +201,9 @@ package msm_pkg;
     logic       valid;
     a_sel_e     a_sel;
     logic       a_infinity;  // an empty bucket
-    win_t       a_win;
+    bank_t      a_bank;
     b_sel_e     b_sel;
-    win_t       b_win;
+    bank_t      b_bank;
     node_addr_t x;
     node_addr_t y;
   } issue_t;
@@ -143,6 +214,22 @@ package msm_pkg;
   parameter int unsigned OperandLatency = 3;
   parameter int unsigned LoopLatency = G1AddLatency + OperandLatency - 1;
 
+  // ---- The endomorphism (Gallant, Lambert, Vanstone 2001) ----
+  // z is the curve's parameter, r = z^4 - z^2 + 1. z^2 (x, y) = (GlvBeta x, -y)
+  // for points of order r; GlvBeta is a cube root of 1, in Montgomery form.
+  parameter int unsigned GlvPartBits = 127;
+  parameter logic [63:0] GlvZ = 64'hd201000000010000;  // its absolute value: only z^2 matters
+  parameter logic [127:0] GlvZ2 = 128'hac45a4010001a4020000000100000000;
+  parameter fp_t GlvBeta = 381'h51ba4ab241b61603636b76660701c6ec26a2ff874fd029b16a8ca3ac61577f7f3b8ddab7ece5a2a30f1361b798a64e8;
+  // q = round(k / z^2) for k <= r / 2, from the upper bits of k: with M = floor(2^262 / z^2),
+  // |k / z^2 - ((k >> 120) M) / 2^142| < 2^-6, so the rest is below (1/2 + 2^-6) z^2 in absolute value.
+  parameter int unsigned GlvDropBits = 120;
+  parameter int unsigned GlvShift = 142;
+  parameter logic [134:0] GlvReciprocal = 135'h5f1afb3c7807eab758fdb948bdb3fb8b80;
+  // Neither part exceeds this; scalars are first brought to at most r / 2 by their sign.
+  parameter recoded_t GlvPartBound = (recoded_t'(GlvZ2) >> 1) + (recoded_t'(GlvZ2) >> 6);
+  parameter recoded_t FullBound = recoded_t'(FrModulus) >> 1;
+
   // ---- Geometry by window size ----
   // Adding 2^(c-1) in every window makes the windows' digits independent:
   // digit = window(k') - 2^(c-1), from -2^(c-1) to 2^(c-1) - 1.
@@ -151,84 +238,73 @@ package msm_pkg;
     for (int unsigned i = 0; i < windows; i++) recode_offset[bits*i+bits-1] = 1'b1;
   endfunction
 
-  // The fewest windows that hold every recoded scalar, the carry out of the top included.
-  function automatic int unsigned window_count(int unsigned bits);
-    recoded_t largest;
-    window_count = (FrBits + bits - 1) / bits;
-    largest = recoded_t'(FrModulus) - 1 + recode_offset(bits, window_count);
-    if ((largest >> (bits * window_count)) != '0) window_count++;
+  // The fewest windows that hold every recoded number.
+  function automatic int unsigned window_count(int unsigned bits, bit full);
+    recoded_t bound;
+    bound = full ? FullBound : GlvPartBound;
+    window_count = ((full ? FrBits - 1 : GlvPartBits) + bits - 1) / bits;
+    if (((bound + recode_offset(bits, window_count)) >> (bits * window_count)) != '0) window_count++;
+  endfunction
+
+  // Windows that are in flight together: as many as the banks hold.
+  function automatic int unsigned group_size(int unsigned bits);
+    int unsigned fit;
+    fit = BankBuckets >> (bits - 1);
+    return MsmAdders * MsmBanks * ((fit < BankWindows) ? fit : BankWindows);
+  endfunction
+
+  // Windows that are aggregated together: enough that their chains fill the adder.
+  function automatic int unsigned batch_log2(int unsigned bits);
+    return (bits >= 12) ? 1 : 2;
+  endfunction
+
+  // Chains per window: a chain has at least two buckets.
+  function automatic int unsigned columns_log2(int unsigned bits);
+    int unsigned most;
+    most = ChainsLog2 - batch_log2(bits);
+    return (bits - 2 < most) ? bits - 2 : most;
   endfunction
 
   typedef struct packed {
-    window_index_t top_first;  // lowest window of the topmost group
-    win_t          top_last;   // its highest window within the group
-    bit_pos_t      top_pos;    // its lowest bit
-    recoded_t      offset;
+    logic [7:0] groups;
+    group_win_t group_last;  // highest window of a group that is not the topmost
+    group_win_t top_last;    // of the topmost
+    bit_pos_t   top_pos;     // its lowest bit
+    bit_pos_t   group_step;  // bits of a group
+    recoded_t   offset;
   } geometry_t;
   typedef geometry_t [MsmMaxWindowBits:0] geometries_t;
 
-  function automatic geometries_t geometries();
-    int unsigned windows;
-    int unsigned first;
-    geometries = '0;
+  function automatic geometries_t geometries(bit full);
+    int unsigned windows, size, first;
+    for (int unsigned c = 0; c < MsmMinWindowBits; c++) geometries[c] = '0;
     for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) begin
-      windows = window_count(c);
-      first = ((windows - 1) / MsmWindows) * MsmWindows;
-      geometries[c].top_first = window_index_t'(first);
-      geometries[c].top_last = win_t'(windows - 1 - first);
+      windows = window_count(c, full);
+      size = group_size(c);
+      first = ((windows - 1) / size) * size;
+      geometries[c].groups = 8'((windows + size - 1) / size);
+      geometries[c].group_last = group_win_t'(size - 1);
+      geometries[c].top_last = group_win_t'(windows - 1 - first);
       geometries[c].top_pos = bit_pos_t'(first * c);
+      geometries[c].group_step = bit_pos_t'(size * c);
       geometries[c].offset = recode_offset(c, windows);
     end
   endfunction
-  parameter geometries_t Geometry = geometries();
+  parameter geometries_t GlvGeometry = geometries(1'b0);
+  parameter geometries_t FullGeometry = geometries(1'b1);
 
-  // ---- Cost model: cycles of an MSM of n uniform scalars (hdl/doc/msm.md) ----
-  function automatic longint unsigned larger(longint unsigned a, longint unsigned b);
-    return (a > b) ? a : b;
-  endfunction
+  typedef logic [$clog2(ChainsLog2+1)-1:0] log_t;
+  typedef log_t [MsmMaxWindowBits:0] logs_t;
 
-  // One group of `in_group` windows: its points, then its buckets.
-  function automatic longint unsigned group_cost(int unsigned c, longint unsigned n, longint unsigned in_group);
-    longint unsigned loop, buckets, levels, segments, length, chains, parked, points, aggregate;
-    loop = 64'(LoopLatency);
-    buckets = 64'd1 << (c - 1);
-    levels = (c - 1 > SegmentLog2) ? 64'(SegmentLog2) : 64'(c - 1);
-    segments = 64'd1 << levels;
-    length = buckets / segments;
-    chains = segments * in_group;
-    parked = n * buckets / (n + buckets);  // points that wait in an empty bucket, roughly
-    points = larger(2 * n, in_group * (n - parked)) + parked + 3 * loop;
-    aggregate = (length - 1) * larger(2 * chains, loop) + 2 * larger(chains, loop)
-        + 64'($clog2(length)) * larger(chains, loop) + 2 * levels * loop + 4 * chains;
-    return points + aggregate;
+  function automatic logs_t all_batch_logs();
+    all_batch_logs = '0;
+    for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) all_batch_logs[c] = log_t'(batch_log2(c));
   endfunction
-
-  // The combination follows the groups, unless it is the slower; the last group's part is waited for.
-  function automatic longint unsigned msm_cost(int unsigned c, longint unsigned n);
-    longint unsigned windows, in_top, top, groups, combine;
-    windows = 64'(window_count(c));
-    in_top = (windows - 1) % 64'(MsmWindows) + 1;
-    top = group_cost(c, n, in_top);
-    groups = (windows - in_top) / 64'(MsmWindows) * group_cost(c, n, 64'(MsmWindows));
-    combine = 64'(c + 1) * (64'(LoopLatency) + 2);
-    return top + larger(groups, (windows - in_top) * combine) + 64'(MsmWindows) * combine;
+  function automatic logs_t all_columns_logs();
+    all_columns_logs = '0;
+    for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) all_columns_logs[c] = log_t'(columns_log2(c));
   endfunction
-
-  // The cheapest window size by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)).
-  typedef window_bits_t [CountBits-1:0] window_choice_t;
-  function automatic window_choice_t window_choice();
-    longint unsigned best, cost;
-    for (int unsigned l = 0; l < CountBits; l++) begin
-      best = '1;
-      for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) begin
-        cost = msm_cost(c, (64'd3 << l) / 2);
-        if (cost < best) begin
-          best = cost;
-          window_choice[l] = window_bits_t'(c);
-        end
-      end
-    end
-  endfunction
-  parameter window_choice_t WindowChoice = window_choice();
+  parameter logs_t BatchLog2 = all_batch_logs();
+  parameter logs_t ColumnsLog2 = all_columns_logs();
 
 endpackage

@@ -7,11 +7,11 @@
 // bucket is ever busy, and nothing has to be retried. Per cycle:
 //   1. a bucket's sum comes out of the adder: it is added to the candidate of the
 //      same bucket if there is one, else to what waits in the bucket, else it waits;
-//   2. the combination's addition, if 1 started none;
-//   3. a candidate whose bucket is full, round-robin over the windows, or the
-//      aggregation's addition, if neither 1 nor 2 started one;
+//   2. an addition of the combination or of the chains, if 1 started none;
+//   3. a candidate whose bucket is full, round-robin over the banks, or an addition
+//      of the rows of buckets, if neither 1 nor 2 started one;
 //   4. every candidate whose bucket is empty is put there (needs no addition).
-// Used by: msm_engine. Proof sketch and rates: hdl/doc/msm.md.
+// Used by: msm_unit. Proofs: hdl/formal. Rates: hdl/doc/msm.md.
 module msm_scheduler
   import carillon_pkg::*;
   import msm_pkg::*;
@@ -19,34 +19,36 @@ module msm_scheduler
   input logic clk_i,
   input logic rst_ni,
 
-  input  logic    flush_i,         // level: start nothing, drop what comes back
-  input  logic    clear_i,         // mark one bucket of every window empty
-  input  bucket_t clear_bucket_i,
-  output logic    idle_o,          // no addition under way, the last sum stored
-  output logic    buckets_idle_o,  // no bucket addition under way
+  input  logic      flush_i,        // level: start nothing, drop what comes back
+  input  logic      clear_i,        // mark one bucket of every bank empty
+  input  cell_t     clear_place_i,
+  output logic      idle_o,         // no addition under way, the last sum stored
+  output win_mask_t windows_busy_o, // windows with a bucket addition under way
 
-  // Candidates of the windows
-  input  win_mask_t  candidate_valid_i,
-  input  candidate_t candidate_i      [MsmWindows],
-  output win_mask_t  candidate_take_o,
+  // Candidates of the banks
+  input  bank_mask_t candidate_valid_i,
+  input  candidate_t candidate_i      [MsmBanks],
+  output bank_mask_t candidate_take_o,
 
-  // Additions outside the bucket phase
-  input  logic     aggregate_valid_i,   // never while candidates or bucket sums are about
-  input  node_op_t aggregate_op_i,
-  input  take_t    aggregate_take_i,
-  output logic     aggregate_grant_o,
-  output logic     aggregate_return_o,  // one of its sums is back
-  input  logic     combine_valid_i,
-  input  node_op_t combine_op_i,
-  output logic     combine_grant_o,
-  output logic     combine_return_o,
+  // Additions outside the bucket phase: those that others wait for ...
+  input  logic     node_valid_i,
+  input  node_op_t node_op_i,
+  output logic     node_grant_o,
+
+  // ... and those that take buckets: never while candidates are about
+  input  logic     sum_valid_i,
+  input  node_op_t sum_op_i,
+  input  take_t    sum_take_i,
+  output logic     sum_grant_o,
+
+  output node_return_t return_o,  // one of their sums is back
 
   // To the datapath, one cycle after the decision
-  output access_t    out_access_o[MsmWindows],  // bucket port of the sums
-  output access_t    in_access_o [MsmWindows],  // bucket port of the points
+  output access_t    out_access_o[MsmBanks],  // port of the sums
+  output access_t    in_access_o [MsmBanks],  // port of the points
   output issue_t     issue_o,
-  output logic       sum_due_o,                 // the adder's sum is there
-  output logic       node_write_o,              // it goes to the node memory
+  output logic       sum_due_o,               // the adder's sum is there
+  output logic       node_write_o,            // it goes to the node memory
   output node_addr_t node_dst_o,
 
   // For the counters, in the cycle of the decision
@@ -76,60 +78,62 @@ module msm_scheduler
     .data_o (back)
   );
 
-  wire back_bucket = back_valid && back.owner == OwnerBucket && !flush_i;
-  wire back_node = back_valid && back.owner != OwnerBucket;
-  assign aggregate_return_o = back_valid && back.owner == OwnerAggregate;
-  assign combine_return_o = back_valid && back.owner == OwnerCombine;
+  wire        back_bucket = back_valid && back.owner == OwnerBucket && !flush_i;
+  wire        back_node = back_valid && back.owner != OwnerBucket;
+  wire bank_t back_bank = bank_of(back.win);
+  assign return_o = '{valid: back_node, owner: back.owner, last: back.last};
 
   // ---- What waits in the buckets ----
-  win_mask_t out_full, in_full, out_toggle, in_toggle;
-  win_mask_t out_here, aggregate_here;
+  bank_mask_t out_full, in_full, out_toggle, in_toggle;
+  bank_mask_t out_here, sum_here;
+  cell_t in_place[MsmBanks];
 
-  for (genvar w = 0; w < MsmWindows; w++) begin : gen_flags
-    assign out_here[w] = back_bucket && back.win == win_t'(w);
-    assign aggregate_here[w] = aggregate_valid_i && aggregate_take_i.valid && aggregate_take_i.win == win_t'(w);
+  for (genvar b = 0; b < MsmBanks; b++) begin : gen_flags
+    assign out_here[b] = back_bucket && back_bank == bank_t'(b);
+    assign sum_here[b] = sum_valid_i && sum_take_i.valid && sum_take_i.bank == bank_t'(b);
+    assign in_place[b] = candidate_valid_i[b] ? candidate_i[b].place : sum_take_i.place;
 
     msm_flags u_flags (
       .clk_i,
-      .out_bucket_i  (back.bucket),
-      .out_full_o    (out_full[w]),
-      .out_toggle_i  (out_toggle[w]),
-      .in_bucket_i   (candidate_valid_i[w] ? candidate_i[w].bucket : aggregate_take_i.bucket),
-      .in_full_o     (in_full[w]),
-      .in_toggle_i   (in_toggle[w]),
+      .out_place_i  (back.place),
+      .out_full_o   (out_full[b]),
+      .out_toggle_i (out_toggle[b]),
+      .in_place_i   (in_place[b]),
+      .in_full_o    (in_full[b]),
+      .in_toggle_i  (in_toggle[b]),
       .clear_i,
-      .clear_bucket_i
+      .clear_place_i
     );
   end
 
   // ---- Decision ----
-  win_mask_t same, want, park, grant;
-  logic any_want;
-  win_t turn;
-  wire  out_same = |same;
-  wire  out_issue = |(out_here & (same | out_full));
-  wire  combine_issue = combine_valid_i && !out_issue && !flush_i;
-  wire  in_free = !out_issue && !combine_issue && !flush_i;
-  wire  point_issue = in_free && any_want;
-  wire  aggregate_issue = in_free && !any_want && aggregate_valid_i;
+  bank_mask_t same, want, park, grant;
+  logic  any_want;
+  bank_t turn;
+  wire   out_same = |same;
+  wire   out_issue = |(out_here & (same | out_full));
+  wire   node_issue = node_valid_i && !out_issue && !flush_i;
+  wire   in_free = !out_issue && !node_issue && !flush_i;
+  wire   point_issue = in_free && any_want;
+  wire   sum_issue = in_free && !any_want && sum_valid_i;
 
   always_comb begin
-    for (int unsigned w = 0; w < MsmWindows; w++) begin
-      same[w] = out_here[w] && candidate_valid_i[w] && candidate_i[w].bucket == back.bucket;
-      want[w] = candidate_valid_i[w] && !same[w] && in_full[w];
-      park[w] = candidate_valid_i[w] && !same[w] && !in_full[w] && !flush_i;
+    for (int unsigned b = 0; b < MsmBanks; b++) begin
+      same[b] = out_here[b] && candidate_valid_i[b] && candidate_i[b].place == back.place;
+      want[b] = candidate_valid_i[b] && !same[b] && in_full[b];
+      park[b] = candidate_valid_i[b] && !same[b] && !in_full[b] && !flush_i;
     end
   end
   always_comb begin
-    for (int unsigned w = 0; w < MsmWindows; w++) begin
-      grant[w] = point_issue && turn == win_t'(w);
-      out_toggle[w] = out_here[w] && !same[w];
-      in_toggle[w] = park[w] || grant[w] || (aggregate_issue && aggregate_here[w] && in_full[w]);
+    for (int unsigned b = 0; b < MsmBanks; b++) begin
+      grant[b] = point_issue && turn == bank_t'(b);
+      out_toggle[b] = out_here[b] && !same[b];
+      in_toggle[b] = park[b] || grant[b] || (sum_issue && sum_here[b] && in_full[b]);
     end
   end
 
   rr_arbiter #(
-    .N(MsmWindows)
+    .N(MsmBanks)
   ) u_turn (
     .clk_i,
     .rst_ni,
@@ -140,48 +144,46 @@ module msm_scheduler
   );
 
   assign candidate_take_o = same | park | grant;
-  assign aggregate_grant_o = aggregate_issue;
-  assign combine_grant_o = combine_issue;
+  assign sum_grant_o = sum_issue;
+  assign node_grant_o = node_issue;
   assign bucket_issue_o = out_issue || point_issue;
-  assign node_issue_o = combine_issue || aggregate_issue;
+  assign node_issue_o = node_issue || sum_issue;
   assign issue = bucket_issue_o || node_issue_o;
 
-  issue_t issue_d;
+  issue_t   issue_d;
+  node_op_t op;
   always_comb begin
+    op = node_issue ? node_op_i : sum_op_i;
     issue_d = '{
         valid: issue,
         a_sel: ANode,
         a_infinity: 1'b0,
-        a_win: aggregate_take_i.win,
-        b_sel: aggregate_op_i.x_infinity ? BInfinity : BNode,
-        b_win: turn,
-        x: aggregate_op_i.x,
-        y: aggregate_op_i.y
+        a_bank: sum_take_i.bank,
+        b_sel: op.x_infinity ? BInfinity : BNode,
+        b_bank: turn,
+        x: op.x,
+        y: op.y
     };
-    tag = '{owner: OwnerBucket, win: back.win, bucket: back.bucket, dst: aggregate_op_i.dst};
+    tag = '{owner: OwnerBucket, last: op.last, win: back.win, place: back.place, dst: op.dst};
     if (out_issue) begin
       issue_d.a_sel = out_same ? AResult : ASlotOut;
-      issue_d.a_win = back.win;
+      issue_d.a_bank = back_bank;
       issue_d.b_sel = out_same ? BPoint : BResult;
-      issue_d.b_win = back.win;
-    end else if (combine_issue) begin
-      issue_d.b_sel = combine_op_i.x_infinity ? BInfinity : BNode;
-      issue_d.x = combine_op_i.x;
-      issue_d.y = combine_op_i.y;
-      tag.owner = OwnerCombine;
-      tag.dst = combine_op_i.dst;
+      issue_d.b_bank = back_bank;
+    end else if (node_issue) begin
+      tag.owner = op.owner;
     end else if (point_issue) begin
       issue_d.a_sel = ASlotIn;
-      issue_d.a_win = turn;
+      issue_d.a_bank = turn;
       issue_d.b_sel = BPoint;
-      tag.win = turn;
-      tag.bucket = candidate_i[turn].bucket;
+      tag.win = candidate_i[turn].win;
+      tag.place = candidate_i[turn].place;
     end else begin
-      if (aggregate_take_i.valid) begin
+      if (sum_take_i.valid) begin
         issue_d.a_sel = ASlotIn;
-        issue_d.a_infinity = !in_full[aggregate_take_i.win];
+        issue_d.a_infinity = !in_full[sum_take_i.bank];
       end
-      tag.owner = OwnerAggregate;
+      tag.owner = op.owner;
     end
   end
 
@@ -200,36 +202,36 @@ module msm_scheduler
     end
   end
 
-  for (genvar w = 0; w < MsmWindows; w++) begin : gen_access
+  for (genvar b = 0; b < MsmBanks; b++) begin : gen_access
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        out_access_o[w] <= '0;
-        in_access_o[w] <= '0;
+        out_access_o[b] <= '0;
+        in_access_o[b] <= '0;
       end else begin
-        out_access_o[w] <= '{enable: out_toggle[w], write: !out_full[w], bucket: back.bucket};
-        in_access_o[w] <= '{
-            enable: in_toggle[w],
-            write: !in_full[w],
-            bucket: candidate_valid_i[w] ? candidate_i[w].bucket : aggregate_take_i.bucket
-        };
+        out_access_o[b] <= '{enable: out_toggle[b], write: !out_full[b], place: back.place};
+        in_access_o[b] <= '{enable: in_toggle[b], write: !in_full[b], place: in_place[b]};
       end
     end
   end
 
   // ---- Under way ----
   typedef logic [$clog2(LoopLatency+1)-1:0] level_t;
-  level_t buckets_q, nodes_q;
+  level_t nodes_q, buckets_q[UnitWindows];
+
+  for (genvar w = 0; w < UnitWindows; w++) begin : gen_busy
+    wire starts = bucket_issue_o && tag.win == win_t'(w);
+    wire ends = back_valid && back.owner == OwnerBucket && back.win == win_t'(w);
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) buckets_q[w] <= '0;
+      else if (starts != ends) buckets_q[w] <= starts ? buckets_q[w] + 1'b1 : buckets_q[w] - 1'b1;
+    end
+    assign windows_busy_o[w] = buckets_q[w] != '0;
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      buckets_q <= '0;
-      nodes_q <= '0;
-    end else begin
-      buckets_q <= buckets_q + level_t'(bucket_issue_o) - level_t'(back_valid && back.owner == OwnerBucket);
-      nodes_q <= nodes_q + level_t'(node_issue_o) - level_t'(back_node);
-    end
+    if (!rst_ni) nodes_q <= '0;
+    else nodes_q <= nodes_q + level_t'(node_issue_o) - level_t'(back_node);
   end
-  assign buckets_idle_o = buckets_q == '0;
-  assign idle_o = buckets_q == '0 && nodes_q == '0 && !sum_due_o;
+  assign idle_o = windows_busy_o == '0 && nodes_q == '0 && !sum_due_o;
 
 endmodule

@@ -8,18 +8,27 @@ package carillon_pkg;
   // ---- Configuration (named builds select these by define; `sim` is the default) ----
 `ifdef CARILLON_CONFIG_U250
   parameter int unsigned ConfigId = 1;
-  parameter int unsigned MsmMaxWindowBits = 13;
-  parameter int unsigned MsmWindows = 4;
+  parameter int unsigned MsmMaxWindowBits = 16;
+  parameter int unsigned MsmFullBuckets = 8;  // windows of the largest size that the bucket memory holds
   parameter int unsigned NttMaxLog2 = 26;
   parameter logic [63:0] CardMemBytes = 64'h10_0000_0000;
+  localparam int unsigned AddersByDefault = 2;
 `else
   parameter int unsigned ConfigId = 0;
   parameter int unsigned MsmMaxWindowBits = 13;  // largest signed window, 2^12 buckets
-  parameter int unsigned MsmWindows = 4;  // windows in flight together
+  parameter int unsigned MsmFullBuckets = 10;  // windows of the largest size that the bucket memory holds
   parameter int unsigned NttMaxLog2 = 20;
   parameter logic [63:0] CardMemBytes = 64'h1000_0000;
+  localparam int unsigned AddersByDefault = 1;
 `endif
-  parameter int unsigned MsmAdders = 1;
+`ifdef CARILLON_MSM_ADDERS
+  parameter int unsigned MsmAdders = `CARILLON_MSM_ADDERS;
+`else
+  parameter int unsigned MsmAdders = AddersByDefault;  // 1, 2 or 4
+`endif
+  parameter int unsigned MsmWindows = 16;  // windows in flight together, at most
+  parameter int unsigned MsmBanks = 4;  // bucket memories of an adder
+  parameter int unsigned MsmLanes = 4;  // ports that bring points and scalars
   parameter int unsigned NttButterflies = 1;
   parameter int unsigned IoQueues = 2;
   parameter int unsigned Queues = IoQueues + 1;
@@ -77,6 +86,8 @@ package carillon_pkg;
   parameter int unsigned FpMulLatency = 37;
   parameter int unsigned FrMulLatency = 37;
   parameter int unsigned G1AddLatency = 101;
+  parameter int unsigned WideMulLatency = 17;
+  parameter int unsigned WideMulBits = 136;
 
   // Homogeneous projective point (Renes-Costello-Batina): x = X/Z, y = Y/Z.
   typedef struct packed {
@@ -109,6 +120,7 @@ package carillon_pkg;
   parameter logic [7:0] FlagSgl = 8'h01;
   parameter logic [7:0] FlagInverse = 8'h02;
   parameter logic [7:0] FlagCoset = 8'h04;
+  parameter logic [7:0] FlagFullScalars = 8'h08;
 
   // Status without the phase bit: {retryable, 3'b0, code, type}.
   typedef struct packed {

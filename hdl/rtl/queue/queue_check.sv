@@ -70,7 +70,7 @@ module queue_check
       end
       OpMsmG1: begin
         known = !admin_i;
-        field_ok &= flags == '0 && command_i.window_bits <= 8'(MsmMaxWindowBits);
+        field_ok &= (flags & ~FlagFullScalars) == '0 && command_i.window_bits <= 8'(MsmMaxWindowBits);
         length_ok = countable(command_i.op[2]);
         aligned &= aligned_to_beat(command_i.op[1]) && aligned_to_beat(command_i.op[3]);
         used[0] = 1'b1;

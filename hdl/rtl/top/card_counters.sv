@@ -7,19 +7,19 @@ module card_counters
   import queue_pkg::*;
   import card_pkg::*;
 (
-  input  logic         clk_i,
-  input  logic         rst_ni,
-  input  logic         busy_i,
-  input  logic         posted_i,
-  input  logic         posted_error_i,
-  input  logic         unit_done_i   [Units],
-  input  unit_result_t unit_result_i [Units],
-  input  logic         host_r_i,               // handshakes of data beats
-  input  logic         host_w_i,
-  input  logic         host_w_half_i,          // that beat carries 32 bytes: a completion
-  input  logic         mem_r_i,
-  input  logic         mem_w_i,
-  output counts_t      count_o
+  input  logic                                  clk_i,
+  input  logic                                  rst_ni,
+  input  logic                                  busy_i,
+  input  logic                                  posted_i,
+  input  logic                                  posted_error_i,
+  input  logic                                  unit_done_i   [Units],
+  input  unit_result_t                          unit_result_i [Units],
+  input  logic                                  host_r_i,               // handshakes of data beats
+  input  logic                                  host_w_i,
+  input  logic                                  host_w_half_i,          // that beat carries 32 bytes: a completion
+  input  logic         [$clog2(MsmLanes+2)-1:0] mem_r_beats_i,          // of all ports
+  input  logic                                  mem_w_i,
+  output counts_t                               count_o
 );
 
   localparam int unsigned StepBits = 32;
@@ -41,7 +41,7 @@ module card_counters
     if (unit_done_i[UnitNtt]) step[Butterflies] = unit_result_i[UnitNtt].ops;
     if (host_r_i) step[HostRead] = StepBits'(BeatBytes);
     if (host_w_i) step[HostWritten] = host_w_half_i ? StepBits'(CompletionBytes) : StepBits'(BeatBytes);
-    if (mem_r_i) step[CardRead] = StepBits'(BeatBytes);
+    step[CardRead] = StepBits'(mem_r_beats_i) * StepBits'(BeatBytes);
     if (mem_w_i) step[CardWritten] = StepBits'(BeatBytes);
   end
 

@@ -2,8 +2,8 @@
 //
 // The card: register block, queue engine, execution units, and the muxes that
 // lead to its two buses. Faces: AXI4-Lite to BAR0, an AXI4 master to host memory
-// (PCIe bridge), an AXI4 master to card memory, interrupt requests. Bursts are
-// INCR of 64-byte beats and never cross 4 KiB.
+// (PCIe bridge), an AXI4 master to card memory and read-only lanes beside it,
+// interrupt requests. Bursts are INCR of 64-byte beats and never cross 4 KiB.
 // Used by: the simulated card (sim/src/rtl) and the synthesis top of a board.
 module carillon_card
   import carillon_pkg::*;
@@ -95,6 +95,21 @@ module carillon_card
   input  logic                    m_axi_mem_bvalid,
   output logic                    m_axi_mem_bready,
 
+  // Card memory, read only: lanes of the MSM, lane 0 lowest
+  output axi_id_t [MsmLanes-1:0]      m_axi_lane_arid,
+  output addr_t   [MsmLanes-1:0]      m_axi_lane_araddr,
+  output logic    [MsmLanes-1:0][7:0] m_axi_lane_arlen,
+  output logic    [MsmLanes-1:0][2:0] m_axi_lane_arsize,
+  output logic    [MsmLanes-1:0][1:0] m_axi_lane_arburst,
+  output logic    [MsmLanes-1:0]      m_axi_lane_arvalid,
+  input  logic    [MsmLanes-1:0]      m_axi_lane_arready,
+  input  axi_id_t [MsmLanes-1:0]      m_axi_lane_rid,
+  input  beat_t   [MsmLanes-1:0]      m_axi_lane_rdata,
+  input  logic    [MsmLanes-1:0][1:0] m_axi_lane_rresp,
+  input  logic    [MsmLanes-1:0]      m_axi_lane_rlast,
+  input  logic    [MsmLanes-1:0]      m_axi_lane_rvalid,
+  output logic    [MsmLanes-1:0]      m_axi_lane_rready,
+
   // Interrupt requests, pulses: one per queue, then asynchronous events
   output logic [Queues:0] irq_o,
 
@@ -154,7 +169,8 @@ module carillon_card
   queue_error_e  queue_error [Queues];
   ring_index_t   sq_head     [Queues];
   logic busy, fatal, host_violated, mem_violated;
-  card_pkg::counts_t counts;
+  logic              [MsmLanes-1:0] lane_violated;
+  card_pkg::counts_t                counts;
 
   card_control u_control (
     .clk_i,
@@ -172,7 +188,7 @@ module carillon_card
     .sq_head_i      (sq_head),
     .busy_i         (busy),
     .host_violated_i(host_violated),
-    .mem_violated_i (mem_violated),
+    .mem_violated_i (mem_violated || (|lane_violated)),
     .fatal_o        (fatal),
     .count_i        (counts)
   );
@@ -189,13 +205,16 @@ module carillon_card
   logic host_aw_valid[HostWriters], host_aw_ready[HostWriters], host_w_valid[HostWriters], host_w_ready[HostWriters];
   logic host_b_valid[HostWriters], host_b_ready[HostWriters];
 
-  // Card memory: DMA, MSM, NTT, QUOTIENT.
+  // Card memory. Reads: DMA, NTT, QUOTIENT; the MSM reads through its lanes. Writes: DMA, MSM, NTT, QUOTIENT.
+  localparam int unsigned MemReaders = 3;
   localparam int unsigned MemMasters = 4;
-  axi_ax_t mem_ar[MemMasters], mem_aw[MemMasters];
-  axi_r_t mem_r[MemMasters];
-  axi_w_t mem_w[MemMasters];
-  axi_b_t mem_b[MemMasters];
-  logic mem_ar_valid[MemMasters], mem_ar_ready[MemMasters], mem_r_valid[MemMasters], mem_r_ready[MemMasters];
+  axi_ax_t mem_ar[MemReaders], mem_aw[MemMasters];
+  axi_r_t                 mem_r   [MemReaders];
+  axi_w_t                 mem_w   [MemMasters];
+  axi_b_t                 mem_b   [MemMasters];
+  axi_ax_t [MsmLanes-1:0] lane_ar;
+  axi_r_t  [MsmLanes-1:0] lane_r;
+  logic mem_ar_valid[MemReaders], mem_ar_ready[MemReaders], mem_r_valid[MemReaders], mem_r_ready[MemReaders];
   logic mem_aw_valid[MemMasters], mem_aw_ready[MemMasters], mem_w_valid[MemMasters], mem_w_ready[MemMasters];
   logic mem_b_valid[MemMasters], mem_b_ready[MemMasters];
 
@@ -381,12 +400,12 @@ module carillon_card
     .busy_o         (unit_busy[UnitMsm]),
     .done_o         (unit_done[UnitMsm]),
     .result_o       (unit_result[UnitMsm]),
-    .mem_ar_o       (mem_ar[1]),
-    .mem_ar_valid_o (mem_ar_valid[1]),
-    .mem_ar_ready_i (mem_ar_ready[1]),
-    .mem_r_i        (mem_r[1]),
-    .mem_r_valid_i  (mem_r_valid[1]),
-    .mem_r_ready_o  (mem_r_ready[1]),
+    .lane_ar_o      (lane_ar),
+    .lane_ar_valid_o(m_axi_lane_arvalid),
+    .lane_ar_ready_i(m_axi_lane_arready),
+    .lane_r_i       (lane_r),
+    .lane_r_valid_i (m_axi_lane_rvalid),
+    .lane_r_ready_o (m_axi_lane_rready),
     .mem_aw_o       (mem_aw[1]),
     .mem_aw_valid_o (mem_aw_valid[1]),
     .mem_aw_ready_i (mem_aw_ready[1]),
@@ -409,12 +428,12 @@ module carillon_card
     .busy_o         (unit_busy[UnitNtt]),
     .done_o         (unit_done[UnitNtt]),
     .result_o       (unit_result[UnitNtt]),
-    .mem_ar_o       (mem_ar[2]),
-    .mem_ar_valid_o (mem_ar_valid[2]),
-    .mem_ar_ready_i (mem_ar_ready[2]),
-    .mem_r_i        (mem_r[2]),
-    .mem_r_valid_i  (mem_r_valid[2]),
-    .mem_r_ready_o  (mem_r_ready[2]),
+    .mem_ar_o       (mem_ar[1]),
+    .mem_ar_valid_o (mem_ar_valid[1]),
+    .mem_ar_ready_i (mem_ar_ready[1]),
+    .mem_r_i        (mem_r[1]),
+    .mem_r_valid_i  (mem_r_valid[1]),
+    .mem_r_ready_o  (mem_r_ready[1]),
     .mem_aw_o       (mem_aw[2]),
     .mem_aw_valid_o (mem_aw_valid[2]),
     .mem_aw_ready_i (mem_aw_ready[2]),
@@ -437,12 +456,12 @@ module carillon_card
     .busy_o         (unit_busy[UnitQuotient]),
     .done_o         (unit_done[UnitQuotient]),
     .result_o       (unit_result[UnitQuotient]),
-    .mem_ar_o       (mem_ar[3]),
-    .mem_ar_valid_o (mem_ar_valid[3]),
-    .mem_ar_ready_i (mem_ar_ready[3]),
-    .mem_r_i        (mem_r[3]),
-    .mem_r_valid_i  (mem_r_valid[3]),
-    .mem_r_ready_o  (mem_r_ready[3]),
+    .mem_ar_o       (mem_ar[2]),
+    .mem_ar_valid_o (mem_ar_valid[2]),
+    .mem_ar_ready_i (mem_ar_ready[2]),
+    .mem_r_i        (mem_r[2]),
+    .mem_r_valid_i  (mem_r_valid[2]),
+    .mem_r_ready_o  (mem_r_ready[2]),
     .mem_aw_o       (mem_aw[3]),
     .mem_aw_valid_o (mem_aw_valid[3]),
     .mem_aw_ready_i (mem_aw_ready[3]),
@@ -524,7 +543,7 @@ module carillon_card
   );
 
   axi_rd_mux #(
-    .N(MemMasters)
+    .N(MemReaders)
   ) u_mem_read_mux (
     .clk_i,
     .rst_ni,
@@ -586,6 +605,24 @@ module carillon_card
     .violated_o(mem_violated)
   );
 
+  for (genvar l = 0; l < MsmLanes; l++) begin : gen_lane
+    assign {m_axi_lane_arid[l], m_axi_lane_araddr[l], m_axi_lane_arlen[l]} = lane_ar[l];
+    assign m_axi_lane_arsize[l] = AxiSize;
+    assign m_axi_lane_arburst[l] = AxiIncr;
+    assign lane_r[l] = '{id: m_axi_lane_rid[l], data: m_axi_lane_rdata[l], resp: m_axi_lane_rresp[l], last: m_axi_lane_rlast[l]};
+
+    axi_guard u_guard (
+      .clk_i,
+      .rst_ni,
+      .ar_i      (m_axi_lane_arvalid[l] && m_axi_lane_arready[l]),
+      .r_last_i  (m_axi_lane_rvalid[l] && m_axi_lane_rready[l] && m_axi_lane_rlast[l]),
+      .r_i       (m_axi_lane_rvalid[l] && m_axi_lane_rready[l]),
+      .aw_i      (1'b0),
+      .b_i       (1'b0),
+      .violated_o(lane_violated[l])
+    );
+  end
+
   // ---- Counters ----
   card_counters u_counters (
     .clk_i,
@@ -598,7 +635,7 @@ module carillon_card
     .host_r_i      (m_axi_host_rvalid && m_axi_host_rready),
     .host_w_i      (m_axi_host_wvalid && m_axi_host_wready),
     .host_w_half_i (!(&m_axi_host_wstrb)),
-    .mem_r_i       (m_axi_mem_rvalid && m_axi_mem_rready),
+    .mem_r_beats_i (($clog2(MsmLanes + 2))'($countones({m_axi_mem_rvalid && m_axi_mem_rready, m_axi_lane_rvalid & m_axi_lane_rready}))),
     .mem_w_i       (m_axi_mem_wvalid && m_axi_mem_wready),
     .count_o       (counts)
   );

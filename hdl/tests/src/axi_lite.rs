@@ -102,7 +102,7 @@ impl AxiLite {
             if let Some(offset) = reads.get(ar.sent) {
                 dut.set_u64("s_axil_araddr", (*offset).into());
             }
-            dut.eval();
+            dut.settle();
             aw.taken(dut.get_u64("s_axil_awready"));
             w.taken(dut.get_u64("s_axil_wready"));
             ar.taken(dut.get_u64("s_axil_arready"));

@@ -4,7 +4,8 @@
 //! - [`Dut`]: a block under test, its ports reached by name.
 //! - [`pipeline`]: feeds a free-running pipeline, one operation a cycle, and records when each result
 //!   appears.
-//! - [`unit`]: runs commands on an execution unit, with an [`axi_memory`] as its card memory.
+//! - [`unit`]: runs commands on an execution unit, with an [`axi_memory`] as its card memory (its read side is
+//!   `read_lanes`, its write side `axi_write`).
 //! - [`axi_lite`]: a master for a register port.
 //! - [`queue_host`]: the host and the units around the queue engine.
 //! - [`field`], [`point`], [`scalars`]: golden values from blst, and conversions to port and memory images.
@@ -19,14 +20,16 @@
 
 pub mod axi_lite;
 pub mod axi_memory;
+mod axi_write;
 mod bits;
 mod dut;
 pub mod field;
 pub mod pipeline;
 pub mod point;
 pub mod queue_host;
+mod read_lanes;
 pub mod scalars;
 pub mod unit;
 
 pub use bits::{concat, extract};
-pub use dut::{Dut, View};
+pub use dut::{Dut, Port, View};

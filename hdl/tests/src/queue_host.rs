@@ -144,10 +144,11 @@ impl QueueHost {
     /// A fresh engine with all queues disabled.
     #[must_use]
     pub fn new(timing: Timing) -> Self {
-        let mut host = AxiMemory::new("host", QUEUES * AREA);
+        let dut = Dut::new("queue_host", View::Fast);
+        let mut host = AxiMemory::new(&dut, &["host"], QUEUES * AREA);
         host.timing = timing;
         Self {
-            dut: Dut::new("queue_host", View::Fast),
+            dut,
             host,
             unit_cycles: 20,
             drain_cycles: 5,

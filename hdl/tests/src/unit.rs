@@ -1,7 +1,10 @@
-//! Runs commands on an execution unit with one AXI master to card memory (`hdl/doc/blocks.md`).
+//! Runs commands on an execution unit with its AXI masters to card memory (`hdl/doc/blocks.md`): ports
+//! `mem_*`, and `lane_*` where a unit reads through several ports at once.
 
 use crate::axi_memory::AxiMemory;
-use crate::{Dut, View, extract};
+use crate::bits::get_field;
+use crate::dut::Port;
+use crate::{Dut, View};
 
 /// Status codes of `carillon_pkg` (`St..`), without the phase bit.
 pub mod status {
@@ -67,16 +70,21 @@ pub struct Unit {
     /// Card memory; change it between commands.
     pub memory: AxiMemory,
     dut: Dut,
+    abort: Port,
+    done: Port,
 }
 
 impl Unit {
-    /// The unit `top` in the fast view with `size` bytes of card memory. (The structural view runs
+    /// The unit `model` of `build.rs` in the fast view with `size` bytes of card memory. (The structural view runs
     /// units as parts of the whole card, `sim/tests`.)
     #[must_use]
-    pub fn new(top: &str, size: usize) -> Self {
+    pub fn new(model: &str, size: usize) -> Self {
+        let dut = Dut::new(model, View::Fast);
         Self {
-            memory: AxiMemory::new("mem", size),
-            dut: Dut::new(top, View::Fast),
+            memory: AxiMemory::new(&dut, &["mem", "lane"], size),
+            abort: dut.port("abort_i"),
+            done: dut.port("done_o"),
+            dut,
         }
     }
 
@@ -99,7 +107,7 @@ impl Unit {
         loop {
             let elapsed = self.dut.cycle() - start;
             assert!(elapsed < PATIENCE, "{command:?} does not end");
-            if self.dut.get_u64("done_o") == 1 {
+            if self.dut.read(self.done) == 1 {
                 break;
             }
             self.step(elapsed >= abort_after);
@@ -109,12 +117,7 @@ impl Unit {
         assert_eq!(self.dut.get_u64("busy_o"), 0, "done means free");
         assert!(self.memory.idle(), "nothing is left on the bus");
 
-        let field = |offset, width| {
-            extract(&result, offset, width)
-                .iter()
-                .rev()
-                .fold(0u64, |value, byte| value << 8 | u64::from(*byte))
-        };
+        let field = |offset, width| get_field(&result, offset, width);
         Outcome {
             cycles: field(0, 32),
             ops: field(32, 32),
@@ -125,7 +128,7 @@ impl Unit {
     }
 
     fn step(&mut self, abort: bool) {
-        self.dut.set_u64("abort_i", abort.into());
+        self.dut.write(self.abort, abort.into());
         self.memory.step(&mut self.dut);
     }
 }

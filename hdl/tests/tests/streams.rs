@@ -59,13 +59,11 @@ struct Bench {
 
 impl Bench {
     fn new(timing: Timing) -> Self {
-        let mut memory = AxiMemory::new("mem", 4 * AREA);
+        let dut = Dut::new("stream_copy", View::Fast);
+        let mut memory = AxiMemory::new(&dut, &["mem"], 4 * AREA);
         memory.timing = timing;
         ChaCha8Rng::seed_from_u64(2).fill(&mut memory.bytes[..]);
-        Self {
-            dut: Dut::new("stream_copy", View::Fast),
-            memory,
-        }
+        Self { dut, memory }
     }
 
     /// Starts the lanes that have something to do.

@@ -1,0 +1,135 @@
+//! The write side of an AXI4 memory: one write channel on ports of one prefix. Its owner is
+//! [`AxiMemory`](crate::axi_memory::AxiMemory).
+
+use std::collections::VecDeque;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::axi_memory::{BEAT, Contents, Request, SLVERR};
+use crate::bits::get_field;
+use crate::dut::{Dut, Port};
+
+/// Where the fields of `axi_w_t` begin.
+const W_STROBES: usize = 1;
+const W_DATA: usize = 65;
+/// Where the ID begins in `axi_b_t`.
+const B_ID: usize = 2;
+
+struct Burst {
+    request: Request,
+    faulty: bool,
+    /// The cycle of its last beat.
+    since: u64,
+}
+
+/// The channel's ports and what is under way on it.
+pub(crate) struct WriteChannel {
+    aw: Port,
+    aw_valid: Port,
+    aw_ready: Port,
+    w: Port,
+    w_valid: Port,
+    w_ready: Port,
+    b: Port,
+    b_valid: Port,
+    b_ready: Port,
+    rng: ChaCha8Rng,
+    writes: VecDeque<Burst>,
+    responses: VecDeque<Burst>,
+    /// What is offered in this cycle.
+    ready: [bool; 2],
+    offered: bool,
+}
+
+impl WriteChannel {
+    /// The write channel of `prefix`, if the block has one.
+    pub(crate) fn find(dut: &Dut, prefix: &str) -> Option<Self> {
+        let port = |name: &str| dut.port(&format!("{prefix}_{name}"));
+        Some(Self {
+            aw: dut.find(&format!("{prefix}_aw_o"))?,
+            aw_valid: port("aw_valid_o"),
+            aw_ready: port("aw_ready_i"),
+            w: port("w_o"),
+            w_valid: port("w_valid_o"),
+            w_ready: port("w_ready_i"),
+            b: port("b_i"),
+            b_valid: port("b_valid_i"),
+            b_ready: port("b_ready_o"),
+            rng: ChaCha8Rng::seed_from_u64(0),
+            writes: VecDeque::new(),
+            responses: VecDeque::new(),
+            ready: [false; 2],
+            offered: false,
+        })
+    }
+
+    pub(crate) fn idle(&self) -> bool {
+        self.writes.is_empty() && self.responses.is_empty()
+    }
+
+    /// Inputs of this cycle.
+    pub(crate) fn drive(&mut self, dut: &mut Dut, memory: &Contents) {
+        let [aw, w] = [(); 2].map(|()| memory.timing.go(&mut self.rng));
+        // A master may offer data together with its request; the memory takes it no earlier.
+        self.ready = [aw, w && (aw || !self.writes.is_empty())];
+        dut.write(self.aw_ready, self.ready[0].into());
+        dut.write(self.w_ready, self.ready[1].into());
+        // An offered response stays: time alone decides, never chance.
+        self.offered = false;
+        if let Some(burst) = self.responses.front()
+            && burst.since + memory.timing.latency <= memory.cycle
+        {
+            let response = if burst.faulty { SLVERR } else { 0 };
+            dut.write(self.b, burst.request.id << B_ID | response);
+            self.offered = true;
+        }
+        dut.write(self.b_valid, self.offered.into());
+    }
+
+    /// After the block has settled: what the coming edge transfers.
+    pub(crate) fn sample(&mut self, dut: &Dut, memory: &mut Contents) {
+        if self.ready[0] && dut.read(self.aw_valid) == 1 {
+            let request = Request::from_port(dut.bytes(self.aw), 0);
+            request.check("aw", memory.bytes.len());
+            self.writes.push_back(Burst {
+                request,
+                faulty: false,
+                since: memory.cycle,
+            });
+        }
+        if self.ready[1] && dut.read(self.w_valid) == 1 {
+            self.write(dut.bytes(self.w), memory);
+        }
+        if self.offered && dut.read(self.b_ready) == 1 {
+            self.responses.pop_front();
+        }
+    }
+
+    fn write(&mut self, image: &[u8], memory: &mut Contents) {
+        let Some(Burst {
+            request, faulty, ..
+        }) = self.writes.front_mut()
+        else {
+            panic!("write data without a request");
+        };
+        let strobes = get_field(image, W_STROBES, BEAT as usize);
+        let place = &mut memory.bytes[request.address as usize..][..BEAT as usize];
+        for (index, byte) in place.iter_mut().enumerate() {
+            if strobes >> index & 1 == 1 {
+                *byte = get_field(image, W_DATA + 8 * index, 8) as u8;
+            }
+        }
+        let fault = memory.write_fault == Some(request.address);
+        *faulty |= fault;
+        memory.faults_met += u64::from(fault);
+        request.address += BEAT;
+        request.beats -= 1;
+        let last = get_field(image, 0, 1) == 1;
+        assert_eq!(last, request.beats == 0, "last is set where the burst ends");
+        if let Some(mut burst) = last.then(|| self.writes.pop_front()).flatten() {
+            burst.since = memory.cycle;
+            self.responses.push_back(burst);
+        }
+    }
+}
