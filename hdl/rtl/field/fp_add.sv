@@ -37,7 +37,6 @@ module fp_add
     .a_i    ({1'b0, a_i}),
     .b_i    ({1'b0, b_i}),
     .c_i    (MinusModulus),
-    .carry_i(1'b0),
     .sum_o  (less)
   );
 

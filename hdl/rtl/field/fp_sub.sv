@@ -29,15 +29,15 @@ module fp_sub
     .sum_o  (difference),
     .carry_o(unused_carry)
   );
-  // -b = ~b + 1; the other 1 that pipe_add3's carry brings is taken off the modulus.
   pipe_add3 #(
-    .Width(Width)
+    .Width (Width),
+    .Invert(3'b010),
+    .Carry (2'b01)
   ) u_more (
     .clk_i,
     .a_i    ({1'b0, a_i}),
-    .b_i    (~{1'b0, b_i}),
-    .c_i    (Width'(FpModulus) - Width'(1)),
-    .carry_i(1'b1),
+    .b_i    ({1'b0, b_i}),
+    .c_i    (Width'(FpModulus)),
     .sum_o  (more)
   );
 

@@ -77,7 +77,6 @@ module fp_times12
     .a_i    (wide_t'(a_again_q) << 3),
     .b_i    (wide_t'(a_again_q) << 2),
     .c_i    (minus_q),
-    .carry_i(1'b0),
     .sum_o  (remainder)
   );
   pipe_add3 #(
@@ -87,7 +86,6 @@ module fp_times12
     .a_i    (wide_t'(a_again_q) << 3),
     .b_i    (wide_t'(a_again_q) << 2),
     .c_i    (minus_next_q),
-    .carry_i(1'b0),
     .sum_o  (remainder_next)
   );
   always_ff @(posedge clk_i) begin

@@ -6,16 +6,16 @@
 //   m = t N' mod 2^Width           N' = -1 / Modulus mod 2^Width
 //   u = (t + m Modulus) / 2^Width  < 2 Modulus
 //   p = u or u - Modulus
-// The low half of t + m Modulus is zero by construction of m, so only high halves are
-// added; the carry out of the low half is 1 unless the low half of t is zero.
-// Who uses it: fp_mul, fr_mul.
+// Only t needs multipliers: N' and Modulus are constants (mul_const). u is a whole
+// number, so the sum is made from Guard bits below the middle on and rounded.
+// All words between the operands and p are skewed. Who uses it: fp_mul, fr_mul.
 module mont_mul #(
   parameter int unsigned             Bits       = 381,  // of the modulus
   parameter int unsigned             Width      = 384,  // the Montgomery radix is 2^Width
   parameter int unsigned             Levels     = 3,    // of Karatsuba's method
   parameter logic        [ Bits-1:0] Modulus    = '1,
   parameter logic        [Width-1:0] NegInverse = '1,   // N'
-  parameter int unsigned             Latency    = 80    // at least mont_latency(Width, Bits, Levels)
+  parameter int unsigned             Latency    = 80    // at least OwnLatency
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
@@ -25,10 +25,26 @@ module mont_mul #(
   output logic            valid_o,
   output logic [Bits-1:0] p_o
 );
-  localparam int unsigned FullLatency = arith_pkg::karatsuba_latency(Width, Levels);
-  localparam int unsigned LowLatency = arith_pkg::low_latency(Width, Levels);
-  localparam int unsigned SumStages = arith_pkg::add_stages(Bits + 1);
-  localparam int unsigned OwnLatency = arith_pkg::mont_latency(Width, Bits, Levels);
+  import digits_pkg::*;
+
+  // Enough for the cut-off terms of mul_const, which checks it.
+  localparam int unsigned Guard = 8;
+  localparam int unsigned Frame = Guard + Bits + 1;
+  localparam int unsigned Chunks = arith_pkg::add_stages(Frame);
+
+  // The digits that mul_const finds in both constants, and the terms that it adds.
+  localparam digits_t LowDigits = recode(constant_t'(NegInverse), Width);
+  localparam digits_t HighDigits = recode(constant_t'(Modulus), MaxConstantBits);
+  localparam int unsigned LowTree = tree_levels(int'(LowDigits.count));
+  localparam int unsigned HighTree = tree_levels(int'(HighDigits.count) + 2);
+
+  // Cycles until chunk 0 of t, of m, of the terms of u, and of u.
+  localparam int unsigned ProductLatency = arith_pkg::skew_mul_latency(Width, Levels);
+  localparam int unsigned LowLatency = ProductLatency + 1 + LowTree;
+  localparam int unsigned TermLatency = LowLatency + 1 + (Chunks - 1);
+  localparam int unsigned HighLatency = TermLatency + HighTree;
+  // Difference, its last chunk, choice.
+  localparam int unsigned OwnLatency = HighLatency + 1 + (Chunks - 1) + 1;
 
   if (Latency < OwnLatency) begin : g_check
     $error("mont_mul needs %0d cycles, Latency is %0d", OwnLatency, Latency);
@@ -37,7 +53,7 @@ module mont_mul #(
   // t and m.
   logic [2*Width-1:0] t;
   logic [  Width-1:0] m;
-  mul_karatsuba #(
+  skew_mul #(
     .Width (Width),
     .Levels(Levels)
   ) u_t (
@@ -46,101 +62,88 @@ module mont_mul #(
     .b_i(Width'(b_i)),
     .p_o(t)
   );
-  mul_low #(
-    .Width (Width),
-    .Levels(Levels)
+  mul_const #(
+    .Width   (Width),
+    .Frame   (Width),
+    .Constant(constant_t'(NegInverse))
   ) u_m (
     .clk_i,
-    .a_i(t[Width-1:0]),
-    .b_i(NegInverse),
-    .p_o(m)
+    .x_i    (t[Width-1:0]),
+    .extra_i('0),
+    .y_o    (m)
   );
 
-  // m Modulus, of which the high half matters.
-  logic [      Bits-1:0] reduce;
-  logic [     Width-1:0] unused_reduce_low;
-  logic [Width-Bits-1:0] unused_reduce_top;
-  mul_karatsuba #(
-    .Width (Width),
-    .Levels(Levels)
-  ) u_reduce (
-    .clk_i,
-    .a_i(m),
-    .b_i(Width'(Modulus)),
-    .p_o({unused_reduce_top, reduce, unused_reduce_low})
-  );
-
-  // t's high half and the carry out of its low half wait for it.
-  logic [      Bits-1:0] t_high;
-  logic [Width-Bits-1:0] unused_t_top;
-  logic                  t_carry_q;
-  logic [      Bits-1:0] t_high_q;
-  logic                  carry_q;
-  assign {unused_t_top, t_high} = t[2*Width-1:Width];
-  always_ff @(posedge clk_i) t_carry_q <= |t[Width-1:0];
-  delay_line #(
-    .Width(Bits),
-    .Delay(LowLatency + FullLatency)
+  // u, with Guard bits of no interest below it. t waits for the multiples of m.
+  logic [Frame-1:0] t_high;
+  logic [Frame-1:0] u;
+  skew_shift #(
+    .Width(2 * Width),
+    .Frame(Frame),
+    .Shift(int'(Guard) - int'(Width)),
+    .Delay(TermLatency - ProductLatency)
   ) u_t_high (
     .clk_i,
-    .data_i(t_high),
-    .data_o(t_high_q)
+    .data_i(t),
+    .data_o(t_high)
   );
-  delay_line #(
-    .Width(1),
-    .Delay(LowLatency + FullLatency - 1)
-  ) u_carry (
-    .clk_i,
-    .data_i(t_carry_q),
-    .data_o(carry_q)
-  );
-
-  // u, u - Modulus, and the one of them that is in range.
-  logic [Bits:0] u;
-  logic [Bits:0] u_q;
-  logic [Bits:0] u_less;
-  logic          in_range;
-  logic          unused_u_carry;
-  pipe_add #(
-    .Width(Bits + 1)
+  mul_const #(
+    .Width   (Width),
+    .Guard   (Guard),
+    .Frame   (Frame),
+    .Constant(constant_t'(Modulus))
   ) u_u (
     .clk_i,
-    .a_i    ({1'b0, t_high_q}),
-    .b_i    ({1'b0, reduce}),
-    .carry_i(carry_q),
-    .sum_o  (u),
-    .carry_o(unused_u_carry)
+    .x_i    (m),
+    .extra_i(t_high),
+    .y_o    (u)
   );
-  pipe_add #(
-    .Width(Bits + 1)
-  ) u_subtract (
+
+  // u - Modulus beside u, and the one of them that is in range.
+  localparam int unsigned Sign = Frame - 1;
+  logic [Frame-1:0] u_q;
+  logic [Frame-1:0] less;
+  logic [Frame-1:0] u_plain;
+  logic [Frame-1:0] less_plain;
+  logic [ Bits-1:0] chosen_q;
+  logic [2*Guard:0] unused;
+  always_ff @(posedge clk_i) u_q <= u;
+  skew_add3 #(
+    .Width (Frame),
+    .Start (Guard),
+    .Invert(3'b010),
+    .Carry (2'b01)
+  ) u_less (
     .clk_i,
-    .a_i    (u),
-    .b_i    (~{1'b0, Modulus}),
-    .carry_i(1'b1),
-    .sum_o  (u_less),
-    .carry_o(in_range)  // no borrow: u >= Modulus
+    .a_i  (u),
+    .b_i  (Frame'(Modulus) << Guard),
+    .c_i  ('0),
+    .sum_o(less)
   );
-  delay_line #(
-    .Width(Bits + 1),
-    .Delay(SumStages)
-  ) u_keep (
+  deskew #(
+    .Width(Frame)
+  ) u_u_plain (
     .clk_i,
-    .data_i(u),
-    .data_o(u_q)
+    .data_i(u_q),
+    .data_o(u_plain)
   );
-  // The chosen value is below the modulus: its top bit is zero.
-  logic [Bits:0] chosen_q;
-  logic          unused_chosen_top;
-  always_ff @(posedge clk_i) chosen_q <= in_range ? u_less : u_q;
-  assign unused_chosen_top = chosen_q[Bits];
+  deskew #(
+    .Width(Frame)
+  ) u_less_plain (
+    .clk_i,
+    .data_i(less),
+    .data_o(less_plain)
+  );
+  always_ff @(posedge clk_i) begin
+    chosen_q <= less_plain[Sign] ? u_plain[Guard+:Bits] : less_plain[Guard+:Bits];
+  end
+  assign unused = {u_plain[Sign], less_plain[Guard-1:0], u_plain[Guard-1:0]};
 
   delay_line #(
     .Width(Bits),
     .Delay(Latency - OwnLatency)
   ) u_pad (
     .clk_i,
-    .data_i(chosen_q[Bits-1:0]),
+    .data_i(chosen_q),
     .data_o(p_o)
   );
   valid_line #(

@@ -1,22 +1,23 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Schoolbook product of two short words, cut to the unsigned multiplier of a DSP48E2:
-// 26 x 17 bits. Latency DspLatency: operand registers, products, sums of rows, total.
-// Who uses it: the leaves of mul_karatsuba and mul_low.
-module mul_dsp #(
+// Product of two short words, cut to the unsigned multiplier of a DSP48E2. Behavioural
+// view: it says what is computed and when; hdl/syn/mul_dsp.sv has the same ports and
+// latency and says with which cells. Who uses it: the leaves of mul_karatsuba.
+module mul_dsp
+  import arith_pkg::*;
+#(
   parameter int unsigned Width = 50
 ) (
   input  logic               clk_i,
   input  logic [  Width-1:0] a_i,
   input  logic [  Width-1:0] b_i,
-  output logic [2*Width-1:0] p_o
+  output logic [2*Width-1:0] p_o     // dsp_latency(Width) cycles later
 );
-  localparam int unsigned DspA = 26;
-  localparam int unsigned DspB = 17;
-  localparam int unsigned Rows = (Width + DspA - 1) / DspA;
-  localparam int unsigned Columns = (Width + DspB - 1) / DspB;
+  localparam int unsigned Rows = dsp_rows(Width);
+  localparam int unsigned Columns = dsp_columns(Width);
   localparam int unsigned RowBits = DspA + Columns * DspB;
   localparam int unsigned TotalBits = Rows * DspA + Columns * DspB;
+  localparam int unsigned OwnStages = 4;  // operands, products, rows, total
 
   logic [   Rows*DspA-1:0] a_q;
   logic [Columns*DspB-1:0] b_q;
@@ -24,6 +25,7 @@ module mul_dsp #(
   logic [     RowBits-1:0] row_d    [Rows];
   logic [     RowBits-1:0] row_q    [Rows];
   logic [   TotalBits-1:0] total_d;
+  logic [     2*Width-1:0] total_q;
 
   always_comb begin
     for (int unsigned r = 0; r < Rows; r++) begin
@@ -49,7 +51,16 @@ module mul_dsp #(
         product_q[r][c] <= (DspA + DspB)'(a_q[r*DspA+:DspA]) * (DspA + DspB)'(b_q[c*DspB+:DspB]);
       end
     end
-    row_q <= row_d;
-    p_o   <= total_d[2*Width-1:0];
+    row_q   <= row_d;
+    total_q <= total_d[2*Width-1:0];
   end
+
+  delay_line #(
+    .Width(2 * Width),
+    .Delay(dsp_latency(Width) - OwnStages)
+  ) u_pad (
+    .clk_i,
+    .data_i(total_q),
+    .data_o(p_o)
+  );
 endmodule

@@ -1,38 +1,61 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Pipelined addition of three words modulo 2^Width: a carry-save level in front of
-// pipe_add, in the same cycle as its first chunk. sum = a + b + c + 2 carry.
-// A difference a - b - c is a + ~b + ~c + 2. Who uses it: mul_karatsuba, the modular
-// adders.
+// Pipelined addition of three plain words modulo 2^Width, skewed inside (arith_pkg).
+// Operands with a bit in Invert count as inverted: a difference a - b - c is
+// a + ~b + ~c + 2. Latency add_stages(Width). Who uses it: the modular adders.
 module pipe_add3 #(
-  parameter int unsigned Width = 64
+  parameter int unsigned       Width  = 64,
+  parameter logic        [2:0] Invert = 3'b000,  // of c, b, a
+  parameter logic        [1:0] Carry  = 2'b00    // weight 1 each
 ) (
   input  logic             clk_i,
   input  logic [Width-1:0] a_i,
   input  logic [Width-1:0] b_i,
   input  logic [Width-1:0] c_i,
-  input  logic             carry_i,  // weighs 2
   output logic [Width-1:0] sum_o
 );
-  logic [Width-1:0] save_sum;
-  logic [Width-1:0] save_carry;
-  logic             unused_top;
-  logic             unused_carry;
+  logic [Width-1:0] a;
+  logic [Width-1:0] b;
+  logic [Width-1:0] c;
+  logic [Width-1:0] sum;
 
-  assign save_sum   = a_i ^ b_i ^ c_i;
-  assign save_carry = (a_i & b_i) | (a_i & c_i) | (b_i & c_i);
-  assign unused_top = save_carry[Width-1];
-
-  // The free lowest place of the shifted carries takes one half of 2 carry, the
-  // adder's carry input the other.
-  pipe_add #(
+  skew #(
     .Width(Width)
+  ) u_a (
+    .clk_i,
+    .data_i(a_i),
+    .data_o(a)
+  );
+  skew #(
+    .Width(Width)
+  ) u_b (
+    .clk_i,
+    .data_i(b_i),
+    .data_o(b)
+  );
+  skew #(
+    .Width(Width)
+  ) u_c (
+    .clk_i,
+    .data_i(c_i),
+    .data_o(c)
+  );
+  skew_add3 #(
+    .Width (Width),
+    .Invert(Invert),
+    .Carry (Carry)
   ) u_add (
     .clk_i,
-    .a_i    (save_sum),
-    .b_i    ({save_carry[Width-2:0], carry_i}),
-    .carry_i(carry_i),
-    .sum_o,
-    .carry_o(unused_carry)
+    .a_i  (a),
+    .b_i  (b),
+    .c_i  (c),
+    .sum_o(sum)
+  );
+  deskew #(
+    .Width(Width)
+  ) u_deskew (
+    .clk_i,
+    .data_i(sum),
+    .data_o(sum_o)
   );
 endmodule

@@ -83,10 +83,10 @@ package carillon_pkg;
   parameter fr_t FrOne = 255'h1824b159acc5056f998c4fefecbc4ff55884b7fa0003480200000001fffffffe;  // R = 2^256 mod r
 
   // Latencies in cycles of the free-running pipelines, equal in both arithmetic views.
-  parameter int unsigned FpMulLatency = 77;
-  parameter int unsigned FrMulLatency = 54;
-  parameter int unsigned G1AddLatency = 181;
-  parameter int unsigned WideMulLatency = 16;
+  parameter int unsigned FpMulLatency = 37;
+  parameter int unsigned FrMulLatency = 37;
+  parameter int unsigned G1AddLatency = 101;
+  parameter int unsigned WideMulLatency = 17;
   parameter int unsigned WideMulBits = 136;
 
   // Homogeneous projective point (Renes-Costello-Batina): x = X/Z, y = Y/Z.

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// `FpMulLatency` of `carillon_pkg`.
-const LATENCY: u64 = 77;
+const LATENCY: u64 = 37;
 
 fn check(view: View, pairs: &[(Fp, Fp)], mut gap: impl FnMut() -> bool) {
     let mut dut = Dut::new("fp_mul_top", view);

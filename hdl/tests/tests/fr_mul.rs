@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// `FrMulLatency` of `carillon_pkg`.
-const LATENCY: u64 = 54;
+const LATENCY: u64 = 37;
 
 fn check(view: View, pairs: &[(Fr, Fr)], mut gap: impl FnMut() -> bool) {
     let mut dut = Dut::new("fr_mul_top", view);

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// `G1AddLatency` of `carillon_pkg`.
-const LATENCY: u64 = 181;
+const LATENCY: u64 = 101;
 
 /// Runs the pairs through one view; `None` is a cycle without work.
 fn run(view: View, pairs: &[Option<(Point, Point)>]) -> Vec<Output> {

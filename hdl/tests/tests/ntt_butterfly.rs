@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// `ButterflyLatency` of `ntt_pkg` (`FrMulLatency` + 3).
-const LATENCY: u64 = 57;
+const LATENCY: u64 = 40;
 
 /// a, b and the twiddle, as Montgomery images.
 type Operands = (Fr, Fr, Fr);

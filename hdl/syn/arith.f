@@ -1,0 +1,6 @@
+// Package and arithmetic blocks, synthesis view: leaves in vendor cells. For simulation add sim.f.
+// Paths are relative to this file: read it with `-F`.
+-F ../rtl/arith_blocks.f
+add3.sv
+dsp_cell.sv
+mul_dsp.sv
