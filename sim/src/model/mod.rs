@@ -11,15 +11,17 @@
 //! ```text
 //!  Transport -> state.rs (registers, under one lock) <- queue.rs (a thread per queue)
 //!                                                          |  validate.rs, execute.rs
-//!                               DmaSpace, CardMemory  <----+->  arith.rs (blst)
+//!                               DmaSpace, CardMemory  <----+->  arith.rs, msm.rs (blst)
 //! ```
 
 mod arith;
 mod counters;
 mod execute;
+mod msm;
 mod queue;
 mod state;
 mod validate;
+mod windows;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
