@@ -12,8 +12,8 @@ pub const WINDOW_SIZES: usize = 32;
 const SPLIT_AT: usize = 64;
 /// First byte of the table for whole scalars.
 const FULL_AT: usize = SPLIT_AT + WINDOW_SIZES;
-/// Bit of an entry for split scalars: the card then does not split them.
-const UNSPLIT: u8 = 0x80;
+/// Bit of an entry: scalars are taken whole. Always set in the table for whole ones.
+const WHOLE: u8 = 0x80;
 
 /// The window size of one MSM, and whether its scalars are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,9 @@ impl WindowChoice {
         if split.iter().chain(&full).all(|entry| *entry == 0) {
             return Ok(None);
         }
-        let fits = |bits: u8| (1..=max_bits).contains(&bits);
-        let sound = split.iter().all(|entry| fits(entry & !UNSPLIT))
-            && full.iter().all(|entry| fits(*entry));
+        let fits = |entry: u8| (1..=max_bits).contains(&(entry & !WHOLE));
+        let sound = split.iter().all(|entry| fits(*entry))
+            && full.iter().all(|entry| fits(*entry) && entry & WHOLE != 0);
         sound
             .then_some(Some(Self { split, full }))
             .ok_or(ImpossibleWindows)
@@ -61,18 +61,16 @@ impl WindowChoice {
     pub fn of(&self, n: u64, mode: MsmMode) -> Window {
         // The size is below WINDOW_SIZES for every n that a command can hold.
         let size = (n.max(1).ilog2() as usize).min(WINDOW_SIZES - 1);
-        match mode {
-            MsmMode::Split if self.split[size] & UNSPLIT == 0 => Window {
-                bits: self.split[size],
-                mode,
-            },
-            MsmMode::Split => Window {
-                bits: self.split[size] & !UNSPLIT,
-                mode: MsmMode::Full,
-            },
-            MsmMode::Full => Window {
-                bits: self.full[size],
-                mode,
+        let entry = match mode {
+            MsmMode::Split => self.split[size],
+            MsmMode::Full => self.full[size],
+        };
+        Window {
+            bits: entry & !WHOLE,
+            mode: if entry & WHOLE == 0 {
+                MsmMode::Split
+            } else {
+                MsmMode::Full
             },
         }
     }
@@ -86,7 +84,7 @@ mod tests {
         let mut page = [0; 128];
         for size in 0..WINDOW_SIZES {
             page[64 + size] = 4 + size as u8 / 4;
-            page[96 + size] = 5 + size as u8 / 4;
+            page[96 + size] = 0x80 | (5 + size as u8 / 4);
         }
         page[64] = 0x80 | 7;
         page
@@ -114,7 +112,7 @@ mod tests {
         assert!(refused(&page(), 11));
         assert!(refused(&page()[..127], 13));
         assert_eq!(WindowChoice::from_page(&[0; 4096], 13), Ok(None));
-        for (at, entry) in [(70, 0), (70, 0x80), (100, 0), (100, 0x85), (127, 14)] {
+        for (at, entry) in [(70, 0), (70, 0x80), (100, 0), (100, 0x05), (127, 0x80 | 14)] {
             let mut wrong = page();
             wrong[at] = entry;
             assert!(refused(&wrong, 13), "{at}");

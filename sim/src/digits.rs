@@ -1,26 +1,25 @@
 //! How a card cuts the scalars of an MSM into signed digits, one per window
 //! (`hdl/doc/msm.md`, "Digits"), written again from the definition.
 //!
-//! A window of c bits gives digits from -2^(c-1) to 2^(c-1) - 1: those that
-//! adding 2^(c-1) in every window and taking it off again leaves. A digit of
-//! zero costs nothing, so their number is what an MSM's cycles are measured by.
+//! What is cut is a magnitude: of each half of a split scalar, or of a whole one
+//! brought to at most r / 2 by its sign. A window of c bits gives digits from
+//! -2^(c-1) to 2^(c-1) - 1: those that adding 2^(c-1) in every window and taking it
+//! off again leaves; the sign of the magnitude turns them all. A digit of zero costs
+//! nothing, so the number of others is what an MSM's cycles are measured by.
 //! Pure; for reports and tests, not part of a card.
 
 use blstrs::Scalar;
 use carillon_driver::command::MsmMode;
 use carillon_driver::windows::Window;
 
-use crate::split::{self, LARGEST_HALF};
+use crate::split::{self, Halves, LARGEST_HALF, Limbs};
 
-/// A number in two's complement, little-endian limbs.
-type Wide = [u64; 4];
-
-/// r - 1, the largest whole scalar.
-const LARGEST_SCALAR: Wide = [
-    0xffff_ffff_0000_0000,
-    0x53bd_a402_fffe_5bfe,
-    0x3339_d808_09a1_d805,
-    0x73ed_a753_299d_7d48,
+/// (r - 1) / 2, the largest magnitude of a whole scalar.
+const LARGEST_WHOLE: Limbs = [
+    0x7fff_ffff_8000_0000,
+    0xa9de_d201_7fff_2dff,
+    0x199c_ec04_04d0_ec02,
+    0x39f6_d3a9_94ce_bea4,
 ];
 
 /// The digits that scalars have under one choice of window.
@@ -39,8 +38,8 @@ impl Digits {
     pub fn new(window: Window) -> Self {
         let bits = u32::from(window.bits).clamp(Self::LEAST_BITS, 32);
         let largest = match window.mode {
-            MsmMode::Split => wide(LARGEST_HALF as i128),
-            MsmMode::Full => LARGEST_SCALAR,
+            MsmMode::Split => half(LARGEST_HALF),
+            MsmMode::Full => LARGEST_WHOLE,
         };
         // The largest value decides: as many windows as it needs without a carry.
         let windows = (1..).find(|windows| rest(&largest, bits, *windows) == 0);
@@ -76,17 +75,20 @@ impl Digits {
     pub fn of(&self, scalar: &Scalar) -> impl Iterator<Item = i64> {
         let (first, second) = match self.mode {
             MsmMode::Split => {
-                let halves = split::split(scalar);
-                (wide(halves.k1), Some(wide(halves.k2)))
+                let Halves { k1, k2 } = split::split(scalar);
+                let part = |k: i128| (half(k.unsigned_abs()), k < 0);
+                (part(k1), Some(part(k2)))
             }
-            MsmMode::Full => (split::limbs(scalar), None),
+            MsmMode::Full => (split::magnitude(scalar), None),
         };
         let Self { bits, windows, .. } = *self;
         [Some(first), second]
             .into_iter()
             .flatten()
-            .flat_map(move |value| digits(value, bits).take(windows as usize))
-            .map(|(digit, _)| digit)
+            .flat_map(move |(magnitude, negative)| {
+                let digits = digits(magnitude, bits).take(windows as usize);
+                digits.map(move |(digit, _)| if negative { -digit } else { digit })
+            })
     }
 
     /// How many of them are not zero.
@@ -95,22 +97,20 @@ impl Digits {
     }
 }
 
-/// A signed half, sign-extended.
-fn wide(value: i128) -> Wide {
-    let sign = (value >> 127) as u64;
-    [value as u64, (value >> 64) as u64, sign, sign]
+/// A half's magnitude.
+fn half(value: u128) -> Limbs {
+    [value as u64, (value >> 64) as u64, 0, 0]
 }
 
-/// Bits [at, at + count) of the value, its sign continued without end.
-fn field(value: &Wide, at: u32, count: u32) -> u64 {
-    let sign = ((value[3] as i64) >> 63) as u64;
-    let limb = |index: u32| value.get(index as usize).copied().unwrap_or(sign);
+/// Bits [at, at + count) of the value.
+fn field(value: &Limbs, at: u32, count: u32) -> u64 {
+    let limb = |index: u32| value.get(index as usize).copied().unwrap_or_default();
     let pair = u128::from(limb(at / 64)) | u128::from(limb(at / 64 + 1)) << 64;
     (pair >> (at % 64)) as u64 & ((1 << count) - 1)
 }
 
 /// The digits from the lowest window on, without end, each with its carry.
-fn digits(value: Wide, bits: u32) -> impl Iterator<Item = (i64, i64)> {
+fn digits(value: Limbs, bits: u32) -> impl Iterator<Item = (i64, i64)> {
     let mut carry = 0;
     (0..).map(move |window| {
         let sum = field(&value, window * bits, bits) as i64 + carry;
@@ -119,9 +119,8 @@ fn digits(value: Wide, bits: u32) -> impl Iterator<Item = (i64, i64)> {
     })
 }
 
-/// What the first `windows` digits leave of a value that is not negative, 0 if
-/// nothing.
-fn rest(value: &Wide, bits: u32, windows: u32) -> u64 {
+/// What the first `windows` digits leave of a value, 0 if nothing.
+fn rest(value: &Limbs, bits: u32, windows: u32) -> u64 {
     let beyond = (windows * bits..256)
         .step_by(32)
         .map(|at| field(value, at, 32));
@@ -157,7 +156,7 @@ mod tests {
             let digits: Vec<i64> = kind.of(&k).collect();
             let (first, second) = digits.split_at(kind.windows() as usize);
             let limit = kind.buckets() as i64;
-            assert!(digits.iter().all(|digit| (-limit..limit).contains(digit)));
+            assert!(digits.iter().all(|digit| (-limit..=limit).contains(digit)));
             assert_eq!(second.is_empty(), kind.mode() == MsmMode::Full);
             let whole = sum(first, kind.bits()) + sum(second, kind.bits()) * z_squared;
             assert_eq!(whole, k, "{kind:?}");
@@ -178,7 +177,15 @@ mod tests {
             (15, 9),
             (16, 8),
         ];
-        let full = [(1, 129), (2, 129), (8, 32), (13, 20), (16, 16)];
+        let full = [
+            (1, 128),
+            (2, 128),
+            (7, 37),
+            (8, 32),
+            (13, 20),
+            (16, 16),
+            (17, 15),
+        ];
         for (bits, expected) in split {
             assert_eq!(windows(bits, MsmMode::Split), expected, "{bits} bits");
         }
@@ -195,7 +202,7 @@ mod tests {
         }
         let one = |mode| Digits::new(Window { bits: 13, mode });
         assert_eq!(one(MsmMode::Split).non_zero(&-Scalar::ONE), 1);
-        assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ONE), 1);
+        assert_eq!(one(MsmMode::Full).non_zero(&-Scalar::ONE), 1);
         assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ZERO), 0);
     }
 

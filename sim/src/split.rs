@@ -19,7 +19,7 @@ const DROPPED: u32 = 120;
 /// Bits below the quotient in that product.
 const FRACTION: u32 = 262 - DROPPED;
 /// r, little-endian limbs.
-const R: [u64; 4] = [
+const R: Limbs = [
     0xffff_ffff_0000_0001,
     0x53bd_a402_fffe_5bfe,
     0x3339_d808_09a1_d805,
@@ -28,6 +28,9 @@ const R: [u64; 4] = [
 
 /// No half is larger: 0.35 * 2^128, rounded down.
 pub const LARGEST_HALF: u128 = 0x5999_9999_9999_9999_9999_9999_9999_9999;
+
+/// A number, little-endian limbs.
+pub(crate) type Limbs = [u64; 4];
 
 /// The halves of a scalar: k = k1 + k2 z^2 mod r.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Halves {
 }
 
 /// Little-endian limbs of a scalar, canonical.
-pub(crate) fn limbs(scalar: &Scalar) -> [u64; 4] {
+fn limbs(scalar: &Scalar) -> Limbs {
     let mut out = [0; 4];
     for (limb, bytes) in out.iter_mut().zip(scalar.to_bytes_le().as_chunks().0) {
         *limb = u64::from_le_bytes(*bytes);
@@ -48,7 +51,7 @@ pub(crate) fn limbs(scalar: &Scalar) -> [u64; 4] {
 }
 
 /// r - k, for k <= r.
-fn negated(k: &[u64; 4]) -> [u64; 4] {
+fn negated(k: &Limbs) -> Limbs {
     let mut out = R;
     let mut borrow = false;
     for (limb, subtrahend) in out.iter_mut().zip(k) {
@@ -60,7 +63,7 @@ fn negated(k: &[u64; 4]) -> [u64; 4] {
 }
 
 /// round(k / z^2), or in rare cases close to a half the neighbour.
-fn quotient(k: &[u64; 4]) -> u128 {
+fn quotient(k: &Limbs) -> u128 {
     let (limb, bit) = ((DROPPED / 64) as usize, DROPPED % 64);
     let limbs: [u64; 3] = std::array::from_fn(|i| {
         let high = k.get(limb + i + 1).copied().unwrap_or_default();
@@ -90,12 +93,17 @@ fn quotient(k: &[u64; 4]) -> u128 {
     word(0) | word(1) << 64
 }
 
-/// Splits a scalar.
-pub fn split(scalar: &Scalar) -> Halves {
+/// k or r - k, whichever is smaller, and whether it is the latter.
+pub(crate) fn magnitude(scalar: &Scalar) -> (Limbs, bool) {
     let k = limbs(scalar);
     let minus = negated(&k);
     let flipped = minus.iter().rev().lt(k.iter().rev());
-    let k = if flipped { minus } else { k };
+    (if flipped { minus } else { k }, flipped)
+}
+
+/// Splits a scalar.
+pub fn split(scalar: &Scalar) -> Halves {
+    let (k, flipped) = magnitude(scalar);
     let k2 = quotient(&k);
     // The remainder is below 2^127 in magnitude, so its low half says it all.
     let low = u128::from(k[0]) | u128::from(k[1]) << 64;

@@ -78,7 +78,7 @@ impl Default for ModelOptions {
             memory_bytes: 1 << 28,
             max_log2_depth: 10,
             msm_max_window_bits: 13,
-            msm_windows: 4,
+            msm_windows: 16,
             msm_adders: 1,
             ntt_max_log2n: 20,
             ntt_butterflies: 1,

@@ -27,7 +27,8 @@ pub(super) fn choices(max_bits: u8) -> Vec<u8> {
             (0..WINDOW_SIZES).map(move |size| {
                 let best =
                     (2..=max_bits).min_by_key(|bits| additions(size, Window { bits: *bits, mode }));
-                best.unwrap_or(max_bits)
+                let whole = if mode == MsmMode::Full { 0x80 } else { 0 };
+                best.unwrap_or(max_bits) | whole
             })
         })
         .collect()
@@ -41,9 +42,9 @@ mod tests {
     #[test]
     fn windows_grow_with_the_size_up_to_the_limit() {
         let tables = choices(13);
-        for table in tables.chunks(WINDOW_SIZES) {
+        for (table, whole) in tables.chunks(WINDOW_SIZES).zip([0, 0x80]) {
             assert!(table.is_sorted());
-            assert_eq!((table[0], table[31]), (2, 13));
+            assert_eq!((table[0], table[31]), (whole | 2, whole | 13));
         }
         let mut page = vec![0; 64];
         page.extend(tables);
