@@ -21,6 +21,7 @@ use crate::region::{CardRegion, CardSpace};
 use crate::registers as reg;
 use crate::ring::LOG2_DEPTHS;
 use crate::transport::{Direction, Transport};
+use crate::windows::WindowChoice;
 use crate::worker::{AtomicCounters, DriverCounters, Health, Request, ResetLevel, Shared, Worker};
 
 /// Version of the contract that this driver speaks.
@@ -71,6 +72,8 @@ pub struct CardInfo {
     pub msm_windows: u8,
     /// Point adders.
     pub msm_adders: u8,
+    /// Window sizes that it chooses itself; `None` if it does not say.
+    pub msm_choice: Option<WindowChoice>,
     /// Largest log2 of a transform's length.
     pub ntt_max_log2n: u8,
     /// Butterflies a cycle.
@@ -150,32 +153,36 @@ impl Card {
         let io = (1..shared.queues.len())
             .map(|index| IoQueue::new(Arc::clone(&shared), index))
             .collect();
-        let card = Self {
+        let mut card = Self {
             shared,
             info,
             io,
             worker,
             service,
         };
-        if let Err(error) = card.check_identity().await {
-            // Stopped before anybody opens it again.
-            card.close().await;
-            return Err(error);
+        match card.check_identity().await {
+            Ok(choice) => card.info.msm_choice = choice,
+            Err(error) => {
+                // Stopped before anybody opens it again.
+                card.close().await;
+                return Err(error);
+            }
         }
         tracing::info!(card = %card.info.transport, memory = card.info.memory_bytes, "card open");
         Ok(card)
     }
 
     /// `IDENTIFY`, and comparison with the registers: the first proof that
-    /// commands, DMA in both directions and completions work.
-    async fn check_identity(&self) -> Result<(), CardError> {
+    /// commands, DMA in both directions and completions work. Returns what only
+    /// the page says.
+    async fn check_identity(&self) -> Result<Option<WindowChoice>, CardError> {
         let page = self.shared.from_card.allocate(IDENTITY_BYTES)?;
         let command = Command::Identify { page: page.iova() };
         let ticket = self.shared.queues[0]
             .submit(&command, page, None, Vec::new())
             .await;
         let (_, page) = ticket.await.ok()?;
-        let differs = |what| Err(CardError::Identity { what });
+        let differs = |what| CardError::Identity { what };
         let word = |at: usize, len: usize| {
             page.iter()
                 .skip(at)
@@ -185,7 +192,7 @@ impl Card {
         };
         let info = &self.info;
         if page.get(..8) != Some(b"CARILLON".as_slice()) {
-            return differs("signature");
+            return Err(differs("signature"));
         }
         let items: [(&str, u64, u64); 11] = [
             ("contract version", word(8, 4), info.version.into()),
@@ -200,13 +207,14 @@ impl Card {
             ("NTT length", word(37, 1), info.ntt_max_log2n.into()),
             ("NTT butterflies", word(38, 1), info.ntt_butterflies.into()),
         ];
-        match items
+        if let Some((what, ..)) = items
             .into_iter()
             .find(|(_, page, register)| page != register)
         {
-            Some((what, ..)) => differs(what),
-            None => Ok(()),
+            return Err(differs(what));
         }
+        WindowChoice::from_page(&page, info.msm_max_window_bits)
+            .map_err(|_| differs("MSM windows chosen"))
     }
 
     /// What it is and can do.
@@ -365,6 +373,7 @@ fn read_info(bar: &Bar) -> Result<CardInfo, CardError> {
         msm_max_window_bits: reg::cap_msm::MAX_WINDOW_BITS.get(msm) as u8,
         msm_windows: reg::cap_msm::WINDOWS.get(msm) as u8,
         msm_adders: reg::cap_msm::ADDERS.get(msm) as u8,
+        msm_choice: None,
         ntt_max_log2n: reg::cap_ntt::MAX_LOG2N.get(ntt) as u8,
         ntt_butterflies: reg::cap_ntt::BUTTERFLIES.get(ntt) as u8,
     };

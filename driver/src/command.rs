@@ -24,6 +24,8 @@ pub const FLAG_SGL: u8 = 0x01;
 pub const FLAG_INVERSE: u8 = 0x02;
 /// Flag: transform on the coset 7 * omega^k.
 pub const FLAG_COSET: u8 = 0x04;
+/// Flag: the scalars of an MSM are not split over the endomorphism.
+pub const FLAG_FULL_SCALARS: u8 = 0x08;
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +74,8 @@ impl Opcode {
         match self {
             Self::Write | Self::Read => FLAG_SGL,
             Self::Ntt => FLAG_INVERSE | FLAG_COSET,
-            Self::Identify | Self::Abort | Self::MsmG1 | Self::Quotient => 0,
+            Self::MsmG1 => FLAG_FULL_SCALARS,
+            Self::Identify | Self::Abort | Self::Quotient => 0,
         }
     }
 }
@@ -155,6 +158,18 @@ pub struct NttKind {
     pub coset: bool,
 }
 
+/// How `MSM_G1` takes its scalars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+pub enum MsmMode {
+    /// Split into two halves over the curve's endomorphism: half as many windows.
+    /// Right only for bases in the subgroup of order r; for others the result is
+    /// a point without meaning.
+    #[default]
+    Split,
+    /// As they are: right for every point of the curve.
+    Full,
+}
+
 /// A well-formed command. Host addresses are IOVAs, card addresses bytes from
 /// the start of card memory; all are multiples of [`BEAT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +220,8 @@ pub enum Command {
         result: u64,
         /// Window size; 0 lets the card choose.
         window_bits: u8,
+        /// Whether scalars are split.
+        mode: MsmMode,
     },
     /// Transform of 2^log2n elements.
     Ntt {
@@ -281,9 +298,14 @@ impl Command {
                 n,
                 result,
                 window_bits,
+                mode,
             } => {
                 raw.op[..4].copy_from_slice(&[bases, scalars, n, result]);
                 raw.window_bits = window_bits;
+                raw.flags = match mode {
+                    MsmMode::Split => 0,
+                    MsmMode::Full => FLAG_FULL_SCALARS,
+                };
             }
             Self::Ntt {
                 source,
@@ -341,6 +363,11 @@ impl Command {
                 n: op[2],
                 result: op[3],
                 window_bits: raw.window_bits,
+                mode: if raw.flags & FLAG_FULL_SCALARS == 0 {
+                    MsmMode::Split
+                } else {
+                    MsmMode::Full
+                },
             },
             Opcode::Ntt => Self::Ntt {
                 source: op[0],
@@ -393,14 +420,17 @@ mod tests {
         }
         .encode(7);
         assert_eq!(abort.op[0], 0x1234_0002);
-        let msm = Command::MsmG1 {
+        let msm = |mode| Command::MsmG1 {
             bases: 1,
             scalars: 2,
             n: 3,
             result: 4,
             window_bits: 9,
+            mode,
         };
-        assert_eq!(msm.encode(0).to_words()[0] >> 40, 9);
+        assert_eq!(msm(MsmMode::Split).encode(0).to_words()[0], 9 << 40 | 0x20);
+        let full = msm(MsmMode::Full).encode(0);
+        assert_eq!(full.to_words()[0], 9 << 40 | 0x0820);
     }
 
     proptest! {

@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use crate::command::{
-    BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, NttKind, RawCommand, SGL_ENTRY_BYTES,
+    BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, MsmMode, NttKind, RawCommand,
+    SGL_ENTRY_BYTES,
 };
 use crate::completion::Completion;
 use crate::dma::HostBuf;
@@ -39,6 +40,8 @@ pub struct Msm {
     pub result: CardRegion,
     /// Window size in bits; 0 lets the card choose.
     pub window_bits: u8,
+    /// Whether scalars are split; the default needs bases of the subgroup.
+    pub mode: MsmMode,
 }
 
 /// The operands of [`IoQueue::ntt`]; three disjoint regions of 2^log2n elements.
@@ -274,6 +277,7 @@ impl IoQueue {
             n,
             result,
             window_bits,
+            mode,
         } = msm;
         let command = self
             .current(&[bases, scalars, result])
@@ -286,6 +290,7 @@ impl IoQueue {
                 n: *n,
                 result: result.address(),
                 window_bits: *window_bits,
+                mode: *mode,
             });
         let regions = vec![bases.clone(), scalars.clone(), result.clone()];
         self.send(command, (), None, regions).await

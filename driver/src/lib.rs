@@ -6,7 +6,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`] |
+//! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
 //! | logic, pure | [`ring`], [`granules`], [`deadline`] |
 //! | memory | [`memory`], [`dma`], [`region`] |
 //! | the card | [`transport`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
@@ -31,6 +31,7 @@ pub mod ring;
 pub mod status;
 pub mod ticket;
 pub mod transport;
+pub mod windows;
 mod worker;
 
 pub use card::{Card, CardConfig, CardInfo};

@@ -10,14 +10,16 @@ use std::sync::Arc;
 
 use blstrs::{G1Affine, Scalar};
 use carillon_runtime::cpu::CpuEngine;
-use carillon_runtime::engine::{self, MsmOptions, NttKind};
+use carillon_runtime::engine::{self, Bases, MsmOptions, NttKind};
 use carillon_runtime::groth16::{prove, setup, synthesize, verify};
 use carillon_runtime::image::ImageError;
 use carillon_runtime::progress::{Phase, ProgressEvent};
 use carillon_runtime::workload::{self, Distribution, SquareChain};
 use carillon_runtime::{Engine, EngineError, EngineKind};
+use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
 use common::{arkworks_accepts, bellman_accepts, rng};
 use ff::Field;
+use group::Curve;
 use group::prime::PrimeCurveAffine;
 
 /// The card engines of this build that are fast enough for all sizes.
@@ -81,15 +83,48 @@ async fn msm_results_are_identical() {
                         continue;
                     }
                     let (expected, _) = cpu.msm_g1(bases, scalars).await.unwrap();
-                    let (found, stats) = card.msm_g1(bases, scalars).await.unwrap();
-                    let name = card.name();
-                    assert_eq!(
-                        found, expected,
-                        "{name}: size {size}, bases {b}, scalars {s}"
-                    );
-                    let stats = stats.card.unwrap();
-                    assert_eq!(stats.bytes_from_card, 192);
+                    for known in [Bases::checked(bases), Bases::unknown(bases)] {
+                        if size > 9 && known.in_subgroup() != ((b + s) % 2 == 0) {
+                            continue;
+                        }
+                        let options = MsmOptions::default();
+                        let (found, stats) =
+                            card.msm_g1_with(known, scalars, options).await.unwrap();
+                        let name = card.name();
+                        assert_eq!(
+                            found,
+                            expected,
+                            "{name}: size {size}, bases {b}, scalars {s}, in the subgroup: {}",
+                            known.in_subgroup()
+                        );
+                        let stats = stats.card.unwrap();
+                        assert_eq!(stats.bytes_from_card, 192);
+                    }
                 }
+            }
+        }
+    }
+}
+
+/// Points of the curve with the wrong order, among others: every engine multiplies them by the
+/// whole scalar, whether their bases were examined or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn points_outside_the_subgroup_give_the_same_sums() {
+    let mut engines = cards().await;
+    engines.push(Arc::new(CpuEngine::new()));
+    for engine in engines {
+        for (size, inside) in [(1, 0), (5, 3), (33, 0), (600, 599)] {
+            let outside = size - inside;
+            let case = vectors::msm_case_outside(outside, ScalarPattern::Random, 9);
+            let good = vectors::msm_case(inside, BasePattern::Distinct, ScalarPattern::Random, 9);
+            let bases = [good.bases, case.bases].concat();
+            let scalars = [good.scalars, case.scalars].concat();
+            let expected = (good.expected + case.expected).to_affine();
+            assert!(!Bases::checked(&bases).in_subgroup());
+            for known in [Bases::checked(&bases), Bases::unknown(&bases)] {
+                let options = MsmOptions::default();
+                let (found, _) = engine.msm_g1_with(known, &scalars, options).await.unwrap();
+                assert_eq!(found, expected, "{}: {size} terms", engine.name());
             }
         }
     }
@@ -108,15 +143,17 @@ async fn window_bits_do_not_change_the_sum() {
             let options = MsmOptions {
                 window_bits: Some(bits),
             };
-            let (found, _) = card.msm_g1_with(&bases, &scalars, options).await.unwrap();
-            assert_eq!(found, expected, "{}: {bits} bits", card.name());
+            for known in [Bases::checked(&bases), Bases::unknown(&bases)] {
+                let (found, _) = card.msm_g1_with(known, &scalars, options).await.unwrap();
+                assert_eq!(found, expected, "{}: {bits} bits", card.name());
+            }
         }
         for bits in [0, max + 1] {
             let options = MsmOptions {
                 window_bits: Some(bits),
             };
             let error = card
-                .msm_g1_with(&bases, &scalars, options)
+                .msm_g1_with(Bases::unknown(&bases), &scalars, options)
                 .await
                 .unwrap_err();
             assert!(matches!(error, EngineError::WindowBits { .. }), "{error}");
@@ -354,14 +391,16 @@ async fn structural_arithmetic_agrees_in_value_and_in_cycles() {
     let options = MsmOptions {
         window_bits: Some(3),
     };
-    let (expected, fast_stats) = fast.msm_g1_with(&bases, &scalars, options).await.unwrap();
-    let (found, stats) = structural
-        .msm_g1_with(&bases, &scalars, options)
-        .await
-        .unwrap();
-    assert_eq!(found, expected);
-    assert_eq!(stats.card, fast_stats.card);
-    assert!(stats.cycles() > 0);
+    for known in [Bases::checked(&bases), Bases::unknown(&bases)] {
+        let (expected, fast_stats) = fast.msm_g1_with(known, &scalars, options).await.unwrap();
+        let (found, stats) = structural
+            .msm_g1_with(known, &scalars, options)
+            .await
+            .unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(stats.card, fast_stats.card);
+        assert!(stats.cycles() > 0);
+    }
 
     let input = workload::scalars(16, Distribution::Uniform, 6);
     for kind in NttKind::ALL {

@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carillon_runtime::cpu::CpuEngine;
-use carillon_runtime::groth16::{CircuitDigest, ProvingKey, circuit_digest, prove, setup};
+use carillon_runtime::groth16::{
+    CircuitDigest, ProvingKey, circuit_digest, prove, setup, synthesize,
+};
 use carillon_runtime::keys::{KeyError, load, load_for, save};
 use carillon_runtime::workload::SquareChain;
+use carillon_runtime::{Engine, EngineKind, engine};
+use carillon_sim::vectors::{self, ScalarPattern};
 use common::rng;
 
 struct Saved {
@@ -139,6 +143,27 @@ fn a_point_off_the_curve_is_named() {
         error.to_string().contains("point 5 is not on the curve"),
         "{error}"
     );
+}
+
+/// Such a key is of no use, but a card must come to the same sums with it as the CPU: it may not
+/// take the short way that its own keys allow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_finds_points_outside_the_subgroup_in_a_key_file() {
+    let saved = saved(|key| {
+        assert!(key.a.bases().in_subgroup());
+        let mut points = key.a.to_vec();
+        points[5] = vectors::msm_case_outside(1, ScalarPattern::One, 1).bases[0];
+        key.a = points.into();
+    });
+    let key = Arc::new(load(&saved.path).unwrap());
+    let inside = [&key.a, &key.b1, &key.l, &key.h].map(|query| query.bases().in_subgroup());
+    assert_eq!(inside, [false, true, true, true]);
+    let assignment = Arc::new(synthesize(SquareChain::with_witness(4, 1)).unwrap());
+    let cpu = CpuEngine::new();
+    let (expected, _) = cpu.groth16(&key, &assignment, &()).await.unwrap();
+    let card = engine::open(EngineKind::SimModel).await.unwrap();
+    let (found, _) = card.groth16(&key, &assignment, &()).await.unwrap();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -10,11 +10,14 @@
 //! | `rtl` | the Verilated card: the gateware, cycle by cycle (feature `rtl`) |
 //! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
 //! | [`faults`] | a transport that misbehaves on demand |
+//! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
 //! | [`vectors`] | test cases with results that no card computed |
 
+pub mod digits;
 pub mod faults;
 pub mod memory;
 pub mod model;
 #[cfg(feature = "rtl")]
 pub mod rtl;
+pub mod split;
 pub mod vectors;

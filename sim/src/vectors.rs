@@ -159,6 +159,42 @@ pub fn msm_case(n: usize, bases: BasePattern, scalars: ScalarPattern, seed: u64)
     }
 }
 
+/// k times the point by doubling and adding. (`*` goes by the endomorphism, which
+/// is wrong outside the subgroup.)
+pub fn times(point: G1Projective, k: &Scalar) -> G1Projective {
+    let bits = k.to_bytes_le();
+    (0..256).rev().fold(G1Projective::identity(), |sum, bit| {
+        let doubled = sum.double();
+        if bits[bit / 8] >> (bit % 8) & 1 == 1 {
+            doubled + point
+        } else {
+            doubled
+        }
+    })
+}
+
+/// One case of `n` terms on different points of the curve outside the subgroup
+/// of order r: right only with `FULL_SCALARS`.
+pub fn msm_case_outside(n: usize, scalars: ScalarPattern, seed: u64) -> MsmCase {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed ^ (n as u64) << 32);
+    let mut bases = Vec::with_capacity(n);
+    while bases.len() < n {
+        let mut compressed: [u8; FP] = std::array::from_fn(|_| rng.r#gen());
+        compressed[0] = 0x80 | compressed[0] & 0x2f;
+        let point = Option::<G1Affine>::from(G1Affine::from_compressed_unchecked(&compressed));
+        bases.extend(point.filter(|p| !bool::from(p.is_torsion_free())));
+    }
+    let scalars_drawn = scalars.draw(n, &mut rng);
+    let terms = bases.iter().zip(&scalars_drawn);
+    let expected = terms.map(|(p, k)| times(p.to_curve(), k)).sum();
+    MsmCase {
+        name: format!("{n} terms outside the subgroup, scalars {scalars:?}"),
+        bases,
+        scalars: scalars_drawn,
+        expected,
+    }
+}
+
 /// All cases of `n` terms that the patterns give: every scalar pattern on
 /// distinct and on repeated bases, every base pattern with uniform scalars.
 pub fn msm_cases(n: usize, seed: u64) -> Vec<MsmCase> {
@@ -222,6 +258,11 @@ fn limbs<const N: usize>(image: &[u8]) -> [u64; N] {
 /// The point of an MSM's result: homogeneous X, Y, Z images. `None` if it is no
 /// point of the subgroup, or the padding is not zero.
 pub fn read_result(result: &[u8]) -> Option<G1Projective> {
+    read_point(result).filter(|p| p.to_affine().is_torsion_free().into())
+}
+
+/// The same for any point of the curve.
+pub fn read_point(result: &[u8]) -> Option<G1Projective> {
     if result.len() != 192 || result[3 * FP..].iter().any(|&b| b != 0) {
         return None;
     }
@@ -244,8 +285,9 @@ pub fn read_result(result: &[u8]) -> Option<G1Projective> {
     let mut bytes = [0; 96];
     // SAFETY: a valid point value; blst writes 96 bytes.
     unsafe { blst::blst_p1_serialize(bytes.as_mut_ptr(), &point) };
-    // Checks the curve and the subgroup.
-    Option::from(G1Affine::from_uncompressed(&bytes)).map(|p: G1Affine| p.to_curve())
+    Option::<G1Affine>::from(G1Affine::from_uncompressed_unchecked(&bytes))
+        .filter(|p| p.is_on_curve().into())
+        .map(|p| p.to_curve())
 }
 
 /// A primitive 2^log2n-th root of unity, the contract's omega.

@@ -15,7 +15,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use carillon_driver::command::{Command, NttKind, Opcode, RawCommand};
+use carillon_driver::command::{Command, MsmMode, NttKind, Opcode, RawCommand};
 use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_sim::model::{ModelCard, ModelOptions};
@@ -138,6 +138,9 @@ impl Stream {
                     n,
                     result: RESULTS + 256 * self.rng.gen_range(0..RESULT_SLOTS),
                     window_bits: *[0, 1, 2, 8, 13].get(self.rng.gen_range(0..5)).unwrap(),
+                    mode: *[MsmMode::Split, MsmMode::Full]
+                        .get(self.rng.gen_range(0..2))
+                        .unwrap(),
                 }
             }
             5..8 => {
@@ -228,7 +231,7 @@ impl Stream {
                 raw.opcode = foreign[self.rng.gen_range(0..foreign.len())];
             }
             1 => raw.reserved = 1 << self.rng.gen_range(0..16),
-            2 => raw.flags |= 8 << self.rng.gen_range(0..5),
+            2 => raw.flags |= 16 << self.rng.gen_range(0..4),
             3 => raw.op[address] += self.rng.gen_range(1..64),
             // Card addresses only: a host address may be anything.
             4 => raw.op[*addresses.last().unwrap()] = 64 * self.rng.gen_range(MEMORY / 64..1 << 50),

@@ -9,7 +9,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_driver::command::{Command, FLAG_COSET, FLAG_INVERSE, FLAG_SGL, NttKind, RawCommand};
+use carillon_driver::command::{
+    Command, FLAG_COSET, FLAG_INVERSE, FLAG_SGL, MsmMode, NttKind, RawCommand,
+};
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
 use carillon_driver::status::StatusCode;
@@ -300,6 +302,7 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
             n,
             result,
             window_bits,
+            mode: MsmMode::Split,
         }
         .encode(1)
     };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use blst::blst_fp;
 use blstrs::{G1Affine, G1Projective, Scalar};
 use carillon_driver::card::{Card, CardConfig};
-use carillon_driver::command::{Command, FLAG_COSET, FLAG_INVERSE, NttKind, RawCommand};
+use carillon_driver::command::{Command, FLAG_COSET, FLAG_INVERSE, MsmMode, NttKind, RawCommand};
 use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::Transport;
@@ -126,6 +126,7 @@ fn msm_gives_the_sum() {
             n,
             result: RESULT,
             window_bits: 0,
+            mode: MsmMode::Split,
         };
         let done = bench.run(msm(N as u64));
         let result = bench.load(RESULT, 192);
@@ -248,6 +249,7 @@ fn engines_can_be_aborted_and_disabled_at_any_time() {
             n: n as u64,
             result: 0x40_0000,
             window_bits: 0,
+            mode: MsmMode::Split,
         },
         Command::Ntt {
             source: 0x10_0000,

@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use blstrs::{G1Affine, G1Projective, Scalar};
-use carillon_driver::command::{Command, NttKind};
+use carillon_driver::command::{Command, MsmMode, NttKind};
 use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::Transport;
@@ -101,6 +101,7 @@ fn run(view: View) -> Vec<(Completion, Vec<u8>)> {
                 n: 6,
                 result: OUT,
                 window_bits: 5,
+                mode: MsmMode::Split,
             },
             192,
         ),

@@ -239,15 +239,16 @@ pub async fn run(
         (Phase::B1, &points.b1, &memory.witness, key.b1.len()),
     ];
     let mut tickets = Vec::with_capacity(sums.len());
-    for (index, (phase, bases, scalars, n)) in sums.into_iter().enumerate() {
+    for (index, (phase, query, scalars, n)) in sums.into_iter().enumerate() {
         let msm = Msm {
-            bases: bases.clone(),
+            bases: query.region.clone(),
             scalars: scalars.clone(),
             n: n as u64,
             result: memory
                 .results
                 .part(index as u64 * MSM_RESULT_BYTES, MSM_RESULT_BYTES)?,
             window_bits: 0,
+            mode: query.mode,
         };
         tickets.push((phase, queue.submit_msm_g1(&msm).await));
     }

@@ -7,7 +7,7 @@ use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
 use super::{CardResult, Fault, done};
-use crate::engine::NttKind;
+use crate::engine::{Bases, NttKind};
 use crate::image::{self, G1_BYTES, SCALAR_BYTES};
 use crate::stats::CardStats;
 
@@ -70,21 +70,22 @@ pub async fn read_point(
 /// The sum of `scalars[i] * bases[i]`; 0 window bits let the card choose.
 pub async fn msm_g1(
     card: &Card,
-    bases: &[G1Affine],
+    bases: Bases<'_>,
     scalars: &[Scalar],
     window_bits: u8,
 ) -> CardResult<(G1Affine, CardStats)> {
     let mut stats = CardStats::default();
-    let [base_region, scalar_region, result] = allocate(card, msm_memory(bases.len()))?;
+    let [base_region, scalar_region, result] = allocate(card, msm_memory(scalars.len()))?;
     let mut writes = Writes::default();
-    writes.send(card, bases, &base_region).await?;
+    writes.send(card, bases.points(), &base_region).await?;
     writes.send(card, scalars, &scalar_region).await?;
     let msm = Msm {
         bases: base_region,
         scalars: scalar_region,
-        n: bases.len() as u64,
+        n: scalars.len() as u64,
         result,
         window_bits,
+        mode: bases.mode(),
     };
     let ticket = card.queue(0).submit_msm_g1(&msm).await;
     writes.finish(&mut stats).await?;

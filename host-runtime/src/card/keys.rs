@@ -5,23 +5,33 @@
 
 use std::sync::Arc;
 
+use carillon_driver::command::MsmMode;
 use carillon_driver::{Card, CardError, CardRegion};
 use tokio::sync::Mutex;
 
 use super::jobs::allocate;
 use super::transfer::Writes;
 use super::{CardResult, Fault};
+use crate::cpu::blocking;
+use crate::engine::Bases;
 use crate::groth16::ProvingKey;
 use crate::image;
 use crate::stats::CardStats;
 
+/// A G1 query in card memory, and how sums over it take their scalars.
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub region: CardRegion,
+    pub mode: MsmMode,
+}
+
 /// The G1 queries of a key in card memory.
 #[derive(Clone, Debug)]
 pub struct CardKey {
-    pub a: CardRegion,
-    pub b1: CardRegion,
-    pub l: CardRegion,
-    pub h: CardRegion,
+    pub a: Query,
+    pub b1: Query,
+    pub l: Query,
+    pub h: Query,
 }
 
 /// The keys in one card's memory.
@@ -42,8 +52,10 @@ impl ResidentKeys {
         if let Some((_, resident)) = keys.iter().find(|(known, _)| Arc::ptr_eq(known, key)) {
             return Ok((resident.clone(), stats));
         }
+        // Where the key does not know its points, this looks at each of them, once per key.
         let queries = [&key.a, &key.b1, &key.l, &key.h];
-        let sizes = queries.map(|points| image::bytes(points).len() as u64);
+        let queries = blocking(|| queries.map(|points| points.bases()));
+        let sizes = queries.map(|bases| image::bytes(bases.points()).len() as u64);
         let regions = match allocate(card, sizes) {
             Err(Fault::Card(CardError::CardMemory { .. })) if !keys.is_empty() => {
                 tracing::info!(
@@ -56,11 +68,18 @@ impl ResidentKeys {
             other => other?,
         };
         let mut writes = Writes::default();
-        for (points, region) in queries.into_iter().zip(&regions) {
-            writes.send(card, points, region).await?;
+        for (bases, region) in queries.iter().zip(&regions) {
+            writes.send(card, bases.points(), region).await?;
         }
         writes.finish(&mut stats).await?;
         let [a, b1, l, h] = regions;
+        let query = |region, bases: Bases<'_>| Query {
+            region,
+            mode: bases.mode(),
+        };
+        let [of_a, of_b1, of_l, of_h] = queries;
+        let (a, b1) = (query(a, of_a), query(b1, of_b1));
+        let (l, h) = (query(l, of_l), query(h, of_h));
         let resident = CardKey { a, b1, l, h };
         keys.push((Arc::clone(key), resident.clone()));
         Ok((resident, stats))

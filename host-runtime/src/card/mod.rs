@@ -33,7 +33,7 @@ pub use connect::open;
 
 use crate::cpu::CpuEngine;
 use crate::engine::{
-    Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
+    Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
 use crate::groth16::{Assignment, ProvingKey, check_job};
 use crate::progress::ProgressSink;
@@ -209,14 +209,14 @@ impl Engine for CardEngine {
 
     async fn msm_g1_with(
         &self,
-        bases: &[G1Affine],
+        bases: Bases<'_>,
         scalars: &[Scalar],
         options: MsmOptions,
     ) -> Result<(G1Affine, JobStats), EngineError> {
         const OPERATION: &str = "msm_g1";
-        check::msm(OPERATION, bases, scalars)?;
+        check::msm(OPERATION, bases.points(), scalars)?;
         let window_bits = self.window_bits(options)?;
-        self.fits(OPERATION, &jobs::msm_memory(bases.len()))?;
+        self.fits(OPERATION, &jobs::msm_memory(scalars.len()))?;
         let started = Instant::now();
         let (point, card) = self
             .retrying(OPERATION, || {

@@ -18,7 +18,7 @@ pub(crate) use msm::{msm_g1, msm_g2};
 pub(crate) use ntt::{Domains, root_of_unity};
 
 use crate::engine::{
-    Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
+    Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
 use crate::groth16::{Assignment, ProvingKey, check_job};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
@@ -109,10 +109,11 @@ impl Engine for CpuEngine {
 
     async fn msm_g1_with(
         &self,
-        bases: &[G1Affine],
+        bases: Bases<'_>,
         scalars: &[Scalar],
         _: MsmOptions,
     ) -> Result<(G1Affine, JobStats), EngineError> {
+        let bases = bases.points();
         check::msm("msm_g1", bases, scalars)?;
         Ok(timed(|| msm_g1(bases, scalars)))
     }

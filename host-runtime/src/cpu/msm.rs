@@ -14,44 +14,64 @@ use crate::image;
 
 /// Bits of a canonical scalar.
 const SCALAR_BITS: usize = 255;
+/// Below so many terms (32, or the number of its threads) blst multiplies one by one, and by the
+/// curve's endomorphism, which is wrong outside the subgroup of order r.
+const FEW: usize = 1024;
+/// Scalars announced with so many bits are multiplied without it.
+const PLAIN_BITS: usize = 257;
 
-/// The pairs that contribute: bases, and canonical little-endian scalars one after the other.
+/// Canonical scalars as blst wants them: how many bits, and little-endian one after the other.
+fn digits(scalars: &[[u8; 32]]) -> (usize, Vec<u8>) {
+    if scalars.len() >= FEW {
+        return (SCALAR_BITS, scalars.as_flattened().to_vec());
+    }
+    let padded = scalars
+        .iter()
+        .flat_map(|scalar| scalar.iter().copied().chain([0]));
+    (PLAIN_BITS, padded.collect())
+}
+
+/// The pairs that contribute: bases, and canonical little-endian scalars.
 fn compact<P: PrimeCurveAffine + Send + Sync>(
     bases: &[P],
     scalars: &[Scalar],
-) -> (Vec<P>, Vec<u8>) {
-    let (bases, canonical): (Vec<P>, Vec<[u8; 32]>) = bases
+) -> (Vec<P>, Vec<[u8; 32]>) {
+    bases
         .par_iter()
         .zip(scalars)
         .with_min_len(1 << 10)
         .filter(|(base, scalar)| !bool::from(base.is_identity() | scalar.is_zero()))
         .map(|(base, scalar)| (*base, scalar.to_bytes_le()))
-        .unzip();
-    (bases, canonical.into_flattened())
+        .unzip()
 }
 
-/// The sum of `scalars[i] * bases[i]`; infinity for no terms. Lengths must be equal.
+/// The sum of `scalars[i] * bases[i]`, for any points of the curve; infinity for no terms. Lengths
+/// must be equal.
 pub fn msm_g1(bases: &[G1Affine], scalars: &[Scalar]) -> G1Affine {
     let (bases, scalars) = compact(bases, scalars);
     if bases.is_empty() {
         return G1Affine::identity();
     }
-    image::from_blst_g1(image::blst_g1(&bases).mult(&scalars, SCALAR_BITS)).to_affine()
+    let (bits, scalars) = digits(&scalars);
+    image::from_blst_g1(image::blst_g1(&bases).mult(&scalars, bits)).to_affine()
 }
 
-/// The sum of `scalars[i] * bases[i]`; infinity for no terms. Lengths must be equal.
+/// The sum of `scalars[i] * bases[i]`, for any points of the curve; infinity for no terms. Lengths
+/// must be equal.
 pub fn msm_g2(bases: &[G2Affine], scalars: &[Scalar]) -> G2Affine {
     let (bases, scalars) = compact(bases, scalars);
     if bases.is_empty() {
         return G2Affine::identity();
     }
-    image::from_blst_g2(image::blst_g2(&bases).mult(&scalars, SCALAR_BITS)).to_affine()
+    let (bits, scalars) = digits(&scalars);
+    image::from_blst_g2(image::blst_g2(&bases).mult(&scalars, bits)).to_affine()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use blstrs::{G1Projective, G2Projective};
+    use carillon_sim::vectors::{self, ScalarPattern};
     use group::Group;
     use rand::{Rng, SeedableRng};
 
@@ -66,6 +86,15 @@ mod tests {
             .map(|(base, scalar)| base.to_curve() * scalar)
             .sum();
         sum.to_affine()
+    }
+
+    #[test]
+    fn points_outside_the_subgroup_are_multiplied_by_the_whole_scalar() {
+        for size in [1, 2, 31, 32, 33, FEW - 1, FEW] {
+            let case = vectors::msm_case_outside(size, ScalarPattern::Random, 3);
+            let sum = msm_g1(&case.bases, &case.scalars);
+            assert_eq!(sum, case.expected.to_affine(), "{size}");
+        }
     }
 
     #[test]

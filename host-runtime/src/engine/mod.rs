@@ -4,6 +4,7 @@
 //! the benches. All engines return identical bytes for identical input and refuse the same wrong
 //! inputs (`check`). Jobs are futures over borrowed memory.
 
+pub(crate) mod bases;
 pub(crate) mod check;
 mod error;
 mod kind;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
 use serde::Serialize;
 
+pub use bases::Bases;
 pub use error::EngineError;
 pub use kind::{EngineKind, open};
 
@@ -146,22 +148,24 @@ pub trait Engine: Send + Sync {
     /// What the engine is and its limits.
     fn info(&self) -> EngineInfo;
 
-    /// The sum of `scalars[i] * bases[i]` in G1. Bases may be infinity, repeated or negated; they
-    /// need reduced coordinates, and are not checked to lie on the curve.
+    /// The sum of `scalars[i] * bases[i]` in G1. Bases may be infinity, repeated or negated, and
+    /// any points of the curve; they need reduced coordinates, and are not checked to lie on the
+    /// curve. What is known of them ([`Bases`]) decides the cost on a card, never the result.
     async fn msm_g1_with(
         &self,
-        bases: &[G1Affine],
+        bases: Bases<'_>,
         scalars: &[Scalar],
         options: MsmOptions,
     ) -> Result<(G1Affine, JobStats), EngineError>;
 
-    /// [`Engine::msm_g1_with`] with the engine's own choice of options.
+    /// [`Engine::msm_g1_with`] for bases of which nothing is known, with the engine's own choice
+    /// of options.
     async fn msm_g1(
         &self,
         bases: &[G1Affine],
         scalars: &[Scalar],
     ) -> Result<(G1Affine, JobStats), EngineError> {
-        self.msm_g1_with(bases, scalars, MsmOptions::default())
+        self.msm_g1_with(Bases::unknown(bases), scalars, MsmOptions::default())
             .await
     }
 

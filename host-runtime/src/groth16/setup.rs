@@ -174,10 +174,10 @@ fn build(r1cs: &R1cs, trapdoor: &Trapdoor, queries: &Queries) -> ProvingKey {
         shape,
         circuit: r1cs.digest(),
         origin: KeyOrigin::InsecureDevelopment,
-        a: Points::from(g1.multiply(&queries.u)),
-        b1: Points::from(g1.multiply(&queries.v)),
-        b2: Points::from(g2.multiply(&queries.v)),
-        l: Points::from(l),
-        h: Points::from(g1.multiply(&powers)),
+        a: Points::of_subgroup(g1.multiply(&queries.u)),
+        b1: Points::of_subgroup(g1.multiply(&queries.v)),
+        b2: Points::of_subgroup(g2.multiply(&queries.v)),
+        l: Points::of_subgroup(l),
+        h: Points::of_subgroup(g1.multiply(&powers)),
     }
 }

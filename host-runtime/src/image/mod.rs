@@ -12,11 +12,13 @@ use group::{Curve, Group};
 
 mod check;
 mod error;
+mod subgroup;
 
 #[cfg(test)]
 pub(crate) use check::outside_subgroup;
 pub use check::{PointImage, check_coordinates, check_points, check_scalars};
 pub use error::ImageError;
+pub use subgroup::all_in_subgroup;
 
 /// Bytes of a scalar's image.
 pub const SCALAR_BYTES: usize = 32;

@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use blstrs::G1Affine;
 use memmap2::Mmap;
 
+use crate::engine::Bases;
 use crate::image::{self, Image, ImageError};
 
-/// Affine points as they lie in memory; dereferences to a slice.
-pub struct Points<T: Image>(Storage<T>);
+/// Affine points as they lie in memory; dereferences to a slice. It remembers whether they lie in
+/// the subgroup of order r.
+pub struct Points<T: Image> {
+    storage: Storage<T>,
+    in_subgroup: OnceLock<bool>,
+}
 
 enum Storage<T> {
     Owned(Vec<T>),
@@ -27,13 +33,39 @@ impl<T: Image> Points<T> {
             element: T::BYTES,
         })?;
         image::view::<T>(raw)?;
-        Ok(Self(Storage::Mapped { file, range }))
+        Ok(Storage::Mapped { file, range }.into())
+    }
+
+    /// Points that were made in the subgroup.
+    pub(crate) fn of_subgroup(points: Vec<T>) -> Self {
+        Self {
+            storage: Storage::Owned(points),
+            in_subgroup: OnceLock::from(true),
+        }
+    }
+}
+
+impl Points<G1Affine> {
+    /// The points as bases of a sum. Where it is not known whether they lie in the subgroup, the
+    /// first call looks at each of them, on all cores; later calls cost nothing.
+    pub fn bases(&self) -> Bases<'_> {
+        let checked = || Bases::checked(self).in_subgroup();
+        Bases::known(self, *self.in_subgroup.get_or_init(checked))
+    }
+}
+
+impl<T: Image> From<Storage<T>> for Points<T> {
+    fn from(storage: Storage<T>) -> Self {
+        Self {
+            storage,
+            in_subgroup: OnceLock::new(),
+        }
     }
 }
 
 impl<T: Image> From<Vec<T>> for Points<T> {
     fn from(points: Vec<T>) -> Self {
-        Self(Storage::Owned(points))
+        Storage::Owned(points).into()
     }
 }
 
@@ -41,7 +73,7 @@ impl<T: Image> Deref for Points<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        match &self.0 {
+        match &self.storage {
             Storage::Owned(points) => points,
             // Length and alignment were checked by `mapped`, and a mapping never moves, so this
             // view always succeeds.
@@ -55,7 +87,7 @@ impl<T: Image> Deref for Points<T> {
 
 impl<T: Image> fmt::Debug for Points<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match &self.0 {
+        let place = match &self.storage {
             Storage::Owned(_) => "owned",
             Storage::Mapped { .. } => "mapped",
         };

@@ -4,14 +4,14 @@
 //! registers, no queues; called by `execute.rs`.
 #![allow(unsafe_code)]
 
-use blst::{MultiPoint, blst_fp, blst_fr, blst_p1, blst_p1_affine, blst_scalar};
+use blst::blst_fr;
 
 use carillon_driver::command::NttKind;
 
 /// Bytes of a scalar, a coordinate and an affine point.
-const FR: usize = 32;
-const FP: usize = 48;
-const G1: usize = 2 * FP;
+pub(super) const FR: usize = 32;
+pub(super) const FP: usize = 48;
+pub(super) const G1: usize = 2 * FP;
 
 /// r, little-endian limbs.
 const R: [u64; 4] = [
@@ -29,16 +29,6 @@ const P: [u64; 6] = [
     0x4b1b_a7b6_434b_acd7,
     0x1a01_11ea_397f_e69a,
 ];
-/// 2^384 mod p: one, as an image.
-const FP_ONE: [u64; 6] = [
-    0x7609_0000_0002_fffd,
-    0xebf4_000b_c40c_0002,
-    0x5f48_9857_53c7_58ba,
-    0x77ce_5853_7052_5745,
-    0x5c07_1a97_a256_ec6d,
-    0x15f6_5ec3_fa80_e493,
-];
-
 /// A data fault: which kind, and the index of the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadData {
@@ -48,7 +38,7 @@ pub(super) enum BadData {
     Point(u64),
 }
 
-fn limbs<const N: usize>(image: &[u8]) -> [u64; N] {
+pub(super) fn limbs<const N: usize>(image: &[u8]) -> [u64; N] {
     let mut out = [0; N];
     for (limb, chunk) in out.iter_mut().zip(image.chunks_exact(8)) {
         let mut bytes = [0; 8];
@@ -58,7 +48,7 @@ fn limbs<const N: usize>(image: &[u8]) -> [u64; N] {
     out
 }
 
-fn put(limbs: &[u64], out: &mut [u8]) {
+pub(super) fn put(limbs: &[u64], out: &mut [u8]) {
     for (chunk, limb) in out.chunks_exact_mut(8).zip(limbs) {
         chunk.copy_from_slice(&limb.to_le_bytes());
     }
@@ -92,15 +82,19 @@ pub(super) fn images(elements: &[blst_fr]) -> Vec<u8> {
 }
 
 /// The first faulty element of an MSM's operands: lowest index, scalar before
-/// point.
+/// point. Points under zero scalars are not looked at.
 pub(super) fn check_msm(bases: &[u8], scalars: &[u8]) -> Result<(), BadData> {
     let terms = bases
         .chunks_exact(G1)
         .zip(scalars.chunks_exact(FR))
         .zip(0..);
     for ((point, scalar), i) in terms {
-        if !below(&limbs(scalar), &R) {
+        let scalar = limbs(scalar);
+        if !below(&scalar, &R) {
             return Err(BadData::Scalar(i));
+        }
+        if scalar == [0; 4] {
+            continue;
         }
         let (x, y) = point.split_at(FP);
         if !below(&limbs(x), &P) || !below(&limbs(y), &P) {
@@ -108,65 +102,6 @@ pub(super) fn check_msm(bases: &[u8], scalars: &[u8]) -> Result<(), BadData> {
         }
     }
     Ok(())
-}
-
-/// A running sum of scalar_i * base_i.
-pub(super) struct MsmSum(blst_p1);
-
-impl MsmSum {
-    pub fn new() -> Self {
-        Self(blst_p1::default())
-    }
-
-    /// Adds the terms, which passed [`check_msm`].
-    pub fn add(&mut self, bases: &[u8], scalars: &[u8]) {
-        let mut points = Vec::with_capacity(bases.len() / G1);
-        let mut canonical = Vec::with_capacity(scalars.len());
-        for (point, scalar) in bases.chunks_exact(G1).zip(scalars.chunks_exact(FR)) {
-            let (x, y) = point.split_at(FP);
-            let point = blst_p1_affine {
-                x: blst_fp { l: limbs(x) },
-                y: blst_fp { l: limbs(y) },
-            };
-            // blst's bucket code wants no point at infinity; it adds nothing.
-            if point == blst_p1_affine::default() {
-                continue;
-            }
-            points.push(point);
-            let mut out = blst_scalar::default();
-            // SAFETY: both are valid, and blst writes only `out`.
-            unsafe { blst::blst_scalar_from_fr(&mut out, &blst_fr { l: limbs(scalar) }) };
-            canonical.extend_from_slice(&out.b);
-        }
-        if points.is_empty() {
-            return;
-        }
-        let sum = points.as_slice().mult(&canonical, 255);
-        let mut total = blst_p1::default();
-        // SAFETY: all three are valid points; blst writes only `total`.
-        unsafe { blst::blst_p1_add_or_double(&mut total, &self.0, &sum) };
-        self.0 = total;
-    }
-
-    /// X, Y, Z homogeneous, then zeros: 192 bytes. The representative is the
-    /// one with Z = 1, and (0, 1, 0) for infinity.
-    pub fn result(&self) -> [u8; 192] {
-        let mut out = [0; 192];
-        let mut affine = blst_p1_affine::default();
-        // SAFETY: a valid point; blst writes only `affine`.
-        let infinite = unsafe {
-            blst::blst_p1_to_affine(&mut affine, &self.0);
-            blst::blst_p1_is_inf(&self.0)
-        };
-        if infinite {
-            put(&FP_ONE, &mut out[FP..2 * FP]);
-        } else {
-            put(&affine.x.l, &mut out[..FP]);
-            put(&affine.y.l, &mut out[FP..2 * FP]);
-            put(&FP_ONE, &mut out[2 * FP..3 * FP]);
-        }
-        out
-    }
 }
 
 /// Fr, with blst's functions as operators.

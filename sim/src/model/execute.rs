@@ -9,14 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use blst::blst_fr;
 use carillon_driver::command::{
-    BEAT, Command, FR_BYTES, G1_BYTES, IDENTITY_BYTES, NttKind, RawCommand, SGL_ENTRY_BYTES,
+    BEAT, Command, FR_BYTES, G1_BYTES, IDENTITY_BYTES, MsmMode, NttKind, RawCommand,
+    SGL_ENTRY_BYTES,
 };
 use carillon_driver::registers as reg;
 use carillon_driver::status::StatusCode;
 
-use super::arith::{self, BadData, MsmSum};
+use super::arith::{self, BadData};
 use super::counters::Counter;
-use super::{Core, IO_QUEUES, validate::validate};
+use super::msm::MsmSum;
+use super::{Core, IO_QUEUES, validate::validate, windows};
 
 /// How a command ended, as far as the model knows: it does not simulate time,
 /// so cycles, bubbles and MSM additions are 0.
@@ -49,6 +51,9 @@ fn success(ops: u64) -> Outcome {
 /// Bytes moved, and terms summed, between two looks at the abort flag.
 const MOVE_PIECE: u64 = 1 << 16;
 const MSM_PIECE: usize = 1 << 15;
+
+/// Where the identity page states window sizes.
+const WINDOWS_AT: usize = 64;
 
 /// One command on one queue.
 pub(super) struct Job<'a> {
@@ -83,8 +88,9 @@ pub(super) fn execute(job: &Job<'_>, raw: &RawCommand) -> Outcome {
             scalars,
             n,
             result,
-            ..
-        } => job.msm(bases, scalars, n, result),
+            mode,
+            window_bits: _,
+        } => job.msm(bases, scalars, n, result, mode),
         Command::Ntt {
             source,
             destination,
@@ -204,6 +210,8 @@ impl Job<'_> {
             o.ntt_max_log2n,
             o.ntt_butterflies,
         ]);
+        data.resize(WINDOWS_AT, 0);
+        data.extend(windows::choices(o.msm_max_window_bits));
         data.resize(IDENTITY_BYTES, 0);
         self.host_write(page, &data)?;
         Ok(success(0))
@@ -277,7 +285,14 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn msm(&self, bases: u64, scalars: u64, n: u64, result: u64) -> Result<Outcome, StatusCode> {
+    fn msm(
+        &self,
+        bases: u64,
+        scalars: u64,
+        n: u64,
+        result: u64,
+        mode: MsmMode,
+    ) -> Result<Outcome, StatusCode> {
         let points = self.card_copy(bases, n * G1_BYTES)?;
         let scalars = self.card_copy(scalars, n * FR_BYTES)?;
         match arith::check_msm(&points, &scalars) {
@@ -285,7 +300,7 @@ impl Job<'_> {
             Err(BadData::Scalar(i)) => return Ok(bad(StatusCode::BadScalar, i)),
             Err(BadData::Point(i)) => return Ok(bad(StatusCode::BadPoint, i)),
         }
-        let mut sum = MsmSum::new();
+        let mut sum = MsmSum::new(mode);
         let pieces = points
             .chunks(MSM_PIECE * G1_BYTES as usize)
             .zip(scalars.chunks(MSM_PIECE * FR_BYTES as usize));

@@ -11,15 +11,17 @@
 //! ```text
 //!  Transport -> state.rs (registers, under one lock) <- queue.rs (a thread per queue)
 //!                                                          |  validate.rs, execute.rs
-//!                               DmaSpace, CardMemory  <----+->  arith.rs (blst)
+//!                               DmaSpace, CardMemory  <----+->  arith.rs, msm.rs (blst)
 //! ```
 
 mod arith;
 mod counters;
 mod execute;
+mod msm;
 mod queue;
 mod state;
 mod validate;
+mod windows;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -76,7 +78,7 @@ impl Default for ModelOptions {
             memory_bytes: 1 << 28,
             max_log2_depth: 10,
             msm_max_window_bits: 13,
-            msm_windows: 4,
+            msm_windows: 16,
             msm_adders: 1,
             ntt_max_log2n: 20,
             ntt_butterflies: 1,

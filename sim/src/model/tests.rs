@@ -1,12 +1,15 @@
 //! The model's arithmetic against blstrs, by the shared vectors.
 
-use blstrs::Scalar;
-use carillon_driver::command::NttKind;
+use blstrs::{G1Projective, Scalar};
+use carillon_driver::command::{MsmMode, NttKind};
 use ff::Field;
+use group::Curve;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::arith::{self, BadData, MsmSum};
+use super::arith::{self, BadData};
+use super::msm::MsmSum;
+use crate::split::split;
 use crate::vectors::{self, ScalarPattern};
 
 #[test]
@@ -18,18 +21,83 @@ fn msm_equals_blstrs_for_every_pattern_and_size() {
                 vectors::scalar_images(&case.scalars),
             );
             assert_eq!(arith::check_msm(&bases, &scalars), Ok(()), "{}", case.name);
-            let mut sum = MsmSum::new();
-            // In two pieces, as a long MSM is summed.
-            let half = n / 2;
-            sum.add(&bases[..96 * half], &scalars[..32 * half]);
-            sum.add(&bases[96 * half..], &scalars[32 * half..]);
-            assert_eq!(
-                vectors::read_result(&sum.result()),
-                Some(case.expected),
-                "{}",
-                case.name
-            );
+            for mode in [MsmMode::Split, MsmMode::Full] {
+                let mut sum = MsmSum::new(mode);
+                // In two pieces, as a long MSM is summed.
+                let half = n / 2;
+                sum.add(&bases[..96 * half], &scalars[..32 * half]);
+                sum.add(&bases[96 * half..], &scalars[32 * half..]);
+                assert_eq!(
+                    vectors::read_result(&sum.result()),
+                    Some(case.expected),
+                    "{}, {mode:?}",
+                    case.name
+                );
+            }
         }
+    }
+}
+
+/// The sum of one piece.
+fn sum(mode: MsmMode, bases: &[u8], scalars: &[Scalar]) -> G1Projective {
+    let mut sum = MsmSum::new(mode);
+    sum.add(bases, &vectors::scalar_images(scalars));
+    vectors::read_point(&sum.result()).unwrap()
+}
+
+#[test]
+fn whole_scalars_are_right_on_every_point_of_the_curve() {
+    // blst changes its algorithm around 32 points.
+    for n in [1, 2, 31, 32, 33, 200] {
+        for pattern in ScalarPattern::ALL {
+            let case = vectors::msm_case_outside(n, pattern, 5);
+            let bases = vectors::base_images(&case.bases);
+            let found = sum(MsmMode::Full, &bases, &case.scalars);
+            assert_eq!(found, case.expected, "{}", case.name);
+        }
+    }
+}
+
+#[test]
+fn split_scalars_go_by_the_endomorphism_wherever_the_points_are() {
+    let case = vectors::msm_case_outside(5, ScalarPattern::Random, 6);
+    let z_squared = Scalar::from(0xd201_0000_0001_0000).square();
+    for (base, scalar) in case.bases.iter().zip(&case.scalars) {
+        let of = |point: &G1Projective, k: Scalar| {
+            let image = vectors::base_images(&[point.to_affine()]);
+            sum(MsmMode::Split, &image, &[k])
+        };
+        let point = G1Projective::from(*base);
+        // The image is a sixth root of one, and outside the subgroup not z^2.
+        let image = of(&point, z_squared);
+        assert_eq!(of(&image, z_squared), image - point);
+        assert_ne!(image, vectors::times(point, &z_squared));
+        // Every scalar is made up of the two.
+        let part = |point: G1Projective, k: i128| {
+            let word = |value: u128| Scalar::from(value as u64);
+            let (high, low) = (word(k.unsigned_abs() >> 64), word(k.unsigned_abs()));
+            let magnitude = high * Scalar::from(1 << 32).square() + low;
+            vectors::times(if k < 0 { -point } else { point }, &magnitude)
+        };
+        let halves = split(scalar);
+        assert_eq!(
+            of(&point, *scalar),
+            part(point, halves.k1) + part(image, halves.k2)
+        );
+    }
+}
+
+#[test]
+fn a_point_under_a_zero_scalar_is_not_examined() {
+    let case = vectors::msm_case(3, vectors::BasePattern::Distinct, ScalarPattern::Random, 8);
+    let (mut bases, mut scalars) = (vectors::base_images(&case.bases), case.scalars);
+    scalars[1] = Scalar::ZERO;
+    bases[96..192].fill(0xff);
+    let images = vectors::scalar_images(&scalars);
+    assert_eq!(arith::check_msm(&bases, &images), Ok(()));
+    let expected = case.bases[0] * scalars[0] + case.bases[2] * scalars[2];
+    for mode in [MsmMode::Split, MsmMode::Full] {
+        assert_eq!(sum(mode, &bases, &scalars), expected);
     }
 }
 

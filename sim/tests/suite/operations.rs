@@ -1,7 +1,7 @@
 //! What a card does when nothing is wrong.
 
 use blstrs::Scalar;
-use carillon_driver::command::NttKind;
+use carillon_driver::command::{MsmMode, NttKind};
 use carillon_driver::{CardConfig, Msm, Ntt, Quotient};
 use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
 use rand::SeedableRng;
@@ -87,7 +87,7 @@ pub async fn scatter_gather_lists<R: Rig>() {
 }
 
 /// Runs the case on I/O queue 1 and compares the result as a point.
-pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase) {
+pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase, mode: MsmMode) {
     let bases = bench.put(&vectors::base_images(&case.bases)).await;
     let scalars = bench.put(&vectors::scalar_images(&case.scalars)).await;
     let result = bench.card.allocate(192).unwrap();
@@ -98,36 +98,34 @@ pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase) {
         n,
         result,
         window_bits: 0,
+        mode,
     };
     bench.card.queue(1).msm_g1(&msm).await.unwrap();
     let image = bench.get(&msm.result, 192).await;
     assert_eq!(
-        vectors::read_result(&image),
+        vectors::read_point(&image),
         Some(case.expected),
-        "{}",
+        "{}, {mode:?}",
         case.name
     );
 }
 
 pub async fn msm_equals_blstrs<R: Rig>() {
     let bench = bench::<R>().await;
-    for n in [1, 2, 3, 17] {
-        msm(
-            &bench,
-            &vectors::msm_case(n, BasePattern::SomeInfinity, ScalarPattern::Witness, 1),
-        )
-        .await;
-        msm(
-            &bench,
-            &vectors::msm_case(n, BasePattern::Negated, ScalarPattern::Equal, 2),
-        )
-        .await;
+    for mode in [MsmMode::Split, MsmMode::Full] {
+        for n in [1, 2, 3, 17] {
+            let case = vectors::msm_case(n, BasePattern::SomeInfinity, ScalarPattern::Witness, 1);
+            msm(&bench, &case, mode).await;
+            let case = vectors::msm_case(n, BasePattern::Negated, ScalarPattern::Equal, 2);
+            msm(&bench, &case, mode).await;
+        }
+        let case = vectors::msm_case(65, BasePattern::Repeated, ScalarPattern::MinusOne, 3);
+        msm(&bench, &case, mode).await;
     }
-    msm(
-        &bench,
-        &vectors::msm_case(65, BasePattern::Repeated, ScalarPattern::MinusOne, 3),
-    )
-    .await;
+    for (n, pattern) in [(1, ScalarPattern::MinusOne), (40, ScalarPattern::Random)] {
+        let case = vectors::msm_case_outside(n, pattern, 4);
+        msm(&bench, &case, MsmMode::Full).await;
+    }
 }
 
 pub async fn transforms_equal_their_definition<R: Rig>() {

@@ -1,6 +1,6 @@
 //! Requests that a card, or the driver, must refuse; and that the next one runs.
 
-use carillon_driver::command::{Command, NttKind, RawCommand};
+use carillon_driver::command::{Command, MsmMode, NttKind, RawCommand};
 use carillon_driver::status::StatusCode;
 use carillon_driver::{CardError, JobError, Msm, Ntt, Quotient, RecoveryAction};
 use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
@@ -38,6 +38,7 @@ fn msm(bases: u64, scalars: u64, n: u64, result: u64, window_bits: u8) -> RawCom
         n,
         result,
         window_bits,
+        mode: MsmMode::Split,
     }
     .encode(0)
 }
@@ -106,15 +107,20 @@ fn table() -> Vec<(RawCommand, StatusCode)> {
         (flags(write(NOWHERE, 0, 64), 0x02), InvalidField),
         (flags(read(NOWHERE, 0, 64), 0x80), InvalidField),
         (flags(msm(0, 0, 0, 1, 0), 0x01), InvalidField),
+        (flags(msm(0, 0, 0, 1, 0), 0x04), InvalidField),
+        (flags(msm(0, 0, 0, 1, 0), 0x18), InvalidField),
         (msm(0, 0, 0, 1, 14), InvalidField),
         (flags(ntt(0, 64, 128, 1), 0x01), InvalidField),
+        (flags(ntt(0, 64, 128, 1), 0x08), InvalidField),
         (ntt(1, 1, 1, 21), InvalidField),
         (ntt(0, 0, 0, 255), InvalidField),
         (flags(quotient([0; 6]), 0x04), InvalidField),
+        (flags(quotient([0; 6]), 0x08), InvalidField),
         (write(1, 1, 0), InvalidLength),
         (write(NOWHERE, 0, 63), InvalidLength),
         (read(1, MEMORY, 65), InvalidLength),
         (msm(1, 1, 0, 1, 13), InvalidLength),
+        (flags(msm(1, 1, 0, 1, 13), 0x08), InvalidLength),
         (msm(0, 0, 1 << 32, 0, 0), InvalidLength),
         (msm(0, 0, u64::MAX, 0, 0), InvalidLength),
         (quotient([1, 1, 1, 1, 0, 1]), InvalidLength),
@@ -280,9 +286,36 @@ pub async fn faulty_elements_are_named<R: Rig>() {
             n: 40,
             result: result.clone(),
             window_bits: 0,
+            mode: MsmMode::Split,
         };
         expect(&bench, &msm, status, index).await;
+        let whole = Msm {
+            mode: MsmMode::Full,
+            ..msm
+        };
+        expect(&bench, &whole, status, index).await;
     }
+    // A point under a zero scalar is not examined; the next fault is.
+    let (mut bases, mut scalars) = (good_bases.clone(), good_scalars.clone());
+    scalars[32 * 11..32 * 12].fill(0);
+    for i in [11, 23] {
+        bases[96 * i..96 * (i + 1)].fill(0xff);
+    }
+    let msm = Msm {
+        bases: bench.put(&bases).await,
+        scalars: bench.put(&scalars).await,
+        n: 40,
+        result: result.clone(),
+        window_bits: 0,
+        mode: MsmMode::Split,
+    };
+    expect(&bench, &msm, StatusCode::BadPoint, 23).await;
+    let before = Msm { n: 23, ..msm };
+    bench.card.queue(0).msm_g1(&before).await.unwrap();
+    let sum = bench.get(&before.result, 192).await;
+    let terms = (0..23).filter(|i| *i != 11);
+    let expected = terms.map(|i| case.bases[i] * case.scalars[i]).sum();
+    assert_eq!(vectors::read_result(&sum), Some(expected));
     // The same for the other engines, where detail is 0.
     let mut elements = good_scalars[..32 * 32].to_vec();
     elements[32 * 31..].fill(0xff);
@@ -369,6 +402,7 @@ pub async fn the_driver_refuses_what_the_card_cannot_know<R: Rig>() {
         n: 2,
         result: region.clone(),
         window_bits: 0,
+        mode: MsmMode::Split,
     };
     assert!(matches!(
         queue.msm_g1(&msm).await,

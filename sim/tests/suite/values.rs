@@ -1,7 +1,7 @@
 //! The card's arithmetic for every size around powers of two up to 2^10 and
 //! every pattern of `carillon_sim::vectors`, against blstrs.
 
-use carillon_driver::command::NttKind;
+use carillon_driver::command::{MsmMode, NttKind};
 use carillon_driver::{Ntt, Quotient};
 use carillon_sim::vectors::{self, ScalarPattern};
 use rand::SeedableRng;
@@ -14,11 +14,13 @@ const MAX_LOG2: u32 = 10;
 
 pub async fn msm_of_every_size<R: Rig>() {
     let bench = bench::<R>().await;
+    let (modes, mut turn) = ([MsmMode::Split, MsmMode::Full], 0);
     for (i, n) in vectors::sizes(MAX_LOG2).into_iter().enumerate() {
         let cases = vectors::msm_cases(n, 21);
         // Slow cards take every so manieth case, others at each size.
         for case in cases.iter().skip(i % R::THIN).step_by(R::THIN) {
-            msm(&bench, case).await;
+            msm(&bench, case, modes[turn % modes.len()]).await;
+            turn += 1;
         }
     }
 }

@@ -33,7 +33,13 @@ pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
     let options = MsmOptions {
         window_bits: args.window_bits,
     };
-    let (sum, stats) = engine.msm_g1_with(&bases, &scalars, options).await?;
+    let (sum, stats) = engine
+        .msm_g1_with(
+            carillon_runtime::engine::Bases::checked(&bases),
+            &scalars,
+            options,
+        )
+        .await?;
     if !vector.no_check {
         let (expected, _) = CpuEngine::new().msm_g1(&bases, &scalars).await?;
         if sum != expected {

@@ -1,0 +1,121 @@
+//! Which window size a card chooses for an MSM (contract, "Identity page").
+//!
+//! Read once from the identity page; reports use it to say what a card did,
+//! since completions do not repeat it. Pure.
+
+use crate::command::MsmMode;
+
+/// Sizes told apart: floor(log2 n) for every n that a command can hold.
+pub const WINDOW_SIZES: usize = 32;
+
+/// First byte of the table for split scalars in the identity page.
+const SPLIT_AT: usize = 64;
+/// First byte of the table for whole scalars.
+const FULL_AT: usize = SPLIT_AT + WINDOW_SIZES;
+/// Bit of an entry: scalars are taken whole. Always set in the table for whole ones.
+const WHOLE: u8 = 0x80;
+
+/// The window size of one MSM, and whether its scalars are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Bits.
+    pub bits: u8,
+    /// Whether the card splits the scalars.
+    pub mode: MsmMode,
+}
+
+/// The identity page's tables of window sizes cannot be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImpossibleWindows;
+
+/// What the card chooses where a command leaves it the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowChoice {
+    split: [u8; WINDOW_SIZES],
+    full: [u8; WINDOW_SIZES],
+}
+
+impl WindowChoice {
+    /// The tables in an identity page, `Ok(None)` where the card states none.
+    ///
+    /// # Errors
+    /// [`ImpossibleWindows`] if they cannot be those of a card with windows of at
+    /// most `max_bits` bits.
+    pub fn from_page(page: &[u8], max_bits: u8) -> Result<Option<Self>, ImpossibleWindows> {
+        let table = |at: usize| page.get(at..at + WINDOW_SIZES)?.try_into().ok();
+        let (split, full): ([u8; WINDOW_SIZES], [u8; WINDOW_SIZES]) = table(SPLIT_AT)
+            .zip(table(FULL_AT))
+            .ok_or(ImpossibleWindows)?;
+        if split.iter().chain(&full).all(|entry| *entry == 0) {
+            return Ok(None);
+        }
+        let fits = |entry: u8| (1..=max_bits).contains(&(entry & !WHOLE));
+        let sound = split.iter().all(|entry| fits(*entry))
+            && full.iter().all(|entry| fits(*entry) && entry & WHOLE != 0);
+        sound
+            .then_some(Some(Self { split, full }))
+            .ok_or(ImpossibleWindows)
+    }
+
+    /// The window of an MSM of `n` terms that asks for `mode`.
+    pub fn of(&self, n: u64, mode: MsmMode) -> Window {
+        // The size is below WINDOW_SIZES for every n that a command can hold.
+        let size = (n.max(1).ilog2() as usize).min(WINDOW_SIZES - 1);
+        let entry = match mode {
+            MsmMode::Split => self.split[size],
+            MsmMode::Full => self.full[size],
+        };
+        Window {
+            bits: entry & !WHOLE,
+            mode: if entry & WHOLE == 0 {
+                MsmMode::Split
+            } else {
+                MsmMode::Full
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> [u8; 128] {
+        let mut page = [0; 128];
+        for size in 0..WINDOW_SIZES {
+            page[64 + size] = 4 + size as u8 / 4;
+            page[96 + size] = 0x80 | (5 + size as u8 / 4);
+        }
+        page[64] = 0x80 | 7;
+        page
+    }
+
+    #[test]
+    fn entries_are_found_by_size_and_mode() {
+        let choice = WindowChoice::from_page(&page(), 13).unwrap().unwrap();
+        let of = |n, mode| {
+            let window = choice.of(n, mode);
+            (window.bits, window.mode)
+        };
+        assert_eq!(of(1, MsmMode::Split), (7, MsmMode::Full));
+        assert_eq!(of(1, MsmMode::Full), (5, MsmMode::Full));
+        assert_eq!(of(15, MsmMode::Split), (4, MsmMode::Split));
+        assert_eq!(of(16, MsmMode::Split), (5, MsmMode::Split));
+        assert_eq!(of(u64::from(u32::MAX), MsmMode::Full), (12, MsmMode::Full));
+        assert_eq!(of(u64::MAX, MsmMode::Split), (11, MsmMode::Split));
+    }
+
+    #[test]
+    fn impossible_entries_are_refused() {
+        let refused =
+            |page: &[u8], max| WindowChoice::from_page(page, max) == Err(ImpossibleWindows);
+        assert!(refused(&page(), 11));
+        assert!(refused(&page()[..127], 13));
+        assert_eq!(WindowChoice::from_page(&[0; 4096], 13), Ok(None));
+        for (at, entry) in [(70, 0), (70, 0x80), (100, 0), (100, 0x05), (127, 0x80 | 14)] {
+            let mut wrong = page();
+            wrong[at] = entry;
+            assert!(refused(&wrong, 13), "{at}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! How a card cuts the scalars of an MSM into signed digits, one per window
+//! (`hdl/doc/msm.md`, "Digits"), written again from the definition.
+//!
+//! What is cut is a magnitude: of each half of a split scalar, or of a whole one
+//! brought to at most r / 2 by its sign. A window of c bits gives digits from
+//! -2^(c-1) to 2^(c-1) - 1: those that adding 2^(c-1) in every window and taking it
+//! off again leaves; the sign of the magnitude turns them all. A digit of zero costs
+//! nothing, so the number of others is what an MSM's cycles are measured by.
+//! Pure; for reports and tests, not part of a card.
+
+use blstrs::Scalar;
+use carillon_driver::command::MsmMode;
+use carillon_driver::windows::Window;
+
+use crate::split::{self, Halves, LARGEST_HALF, Limbs};
+
+/// (r - 1) / 2, the largest magnitude of a whole scalar.
+const LARGEST_WHOLE: Limbs = [
+    0x7fff_ffff_8000_0000,
+    0xa9de_d201_7fff_2dff,
+    0x199c_ec04_04d0_ec02,
+    0x39f6_d3a9_94ce_bea4,
+];
+
+/// The digits that scalars have under one choice of window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits {
+    bits: u32,
+    mode: MsmMode,
+    windows: u32,
+}
+
+impl Digits {
+    /// One bit has no digits of both signs: a card runs it as two.
+    const LEAST_BITS: u32 = 2;
+
+    /// Digits for a window size of at most 32 bits; more are taken as 32.
+    pub fn new(window: Window) -> Self {
+        let bits = u32::from(window.bits).clamp(Self::LEAST_BITS, 32);
+        let largest = match window.mode {
+            MsmMode::Split => half(LARGEST_HALF),
+            MsmMode::Full => LARGEST_WHOLE,
+        };
+        // The largest value decides: as many windows as it needs without a carry.
+        let windows = (1..).find(|windows| rest(&largest, bits, *windows) == 0);
+        Self {
+            bits,
+            mode: window.mode,
+            windows: windows.unwrap_or_default(),
+        }
+    }
+
+    /// Bits of a window.
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// Whether scalars are split first.
+    pub fn mode(&self) -> MsmMode {
+        self.mode
+    }
+
+    /// Windows of a scalar, or of each of its halves.
+    pub fn windows(&self) -> u32 {
+        self.windows
+    }
+
+    /// Buckets of a window.
+    pub fn buckets(&self) -> u64 {
+        1 << (self.bits - 1)
+    }
+
+    /// The digits of a scalar from the lowest window, those of the first half
+    /// before those of the second.
+    pub fn of(&self, scalar: &Scalar) -> impl Iterator<Item = i64> {
+        let (first, second) = match self.mode {
+            MsmMode::Split => {
+                let Halves { k1, k2 } = split::split(scalar);
+                let part = |k: i128| (half(k.unsigned_abs()), k < 0);
+                (part(k1), Some(part(k2)))
+            }
+            MsmMode::Full => (split::magnitude(scalar), None),
+        };
+        let Self { bits, windows, .. } = *self;
+        [Some(first), second]
+            .into_iter()
+            .flatten()
+            .flat_map(move |(magnitude, negative)| {
+                let digits = digits(magnitude, bits).take(windows as usize);
+                digits.map(move |(digit, _)| if negative { -digit } else { digit })
+            })
+    }
+
+    /// How many of them are not zero.
+    pub fn non_zero(&self, scalar: &Scalar) -> u64 {
+        self.of(scalar).filter(|digit| *digit != 0).count() as u64
+    }
+}
+
+/// A half's magnitude.
+fn half(value: u128) -> Limbs {
+    [value as u64, (value >> 64) as u64, 0, 0]
+}
+
+/// Bits [at, at + count) of the value.
+fn field(value: &Limbs, at: u32, count: u32) -> u64 {
+    let limb = |index: u32| value.get(index as usize).copied().unwrap_or_default();
+    let pair = u128::from(limb(at / 64)) | u128::from(limb(at / 64 + 1)) << 64;
+    (pair >> (at % 64)) as u64 & ((1 << count) - 1)
+}
+
+/// The digits from the lowest window on, without end, each with its carry.
+fn digits(value: Limbs, bits: u32) -> impl Iterator<Item = (i64, i64)> {
+    let mut carry = 0;
+    (0..).map(move |window| {
+        let sum = field(&value, window * bits, bits) as i64 + carry;
+        carry = i64::from(sum >= 1 << (bits - 1));
+        (sum - (carry << bits), carry)
+    })
+}
+
+/// What the first `windows` digits leave of a value, 0 if nothing.
+fn rest(value: &Limbs, bits: u32, windows: u32) -> u64 {
+    let beyond = (windows * bits..256)
+        .step_by(32)
+        .map(|at| field(value, at, 32));
+    let above: u64 = beyond.fold(0, |any, bits| any | bits);
+    let last = digits(*value, bits).take(windows as usize).last();
+    above | last.map_or(0, |(_, carry)| carry as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ff::Field;
+    use proptest::prelude::*;
+
+    fn every() -> impl Iterator<Item = Digits> {
+        (1..=17).flat_map(|bits| {
+            [MsmMode::Split, MsmMode::Full].map(|mode| Digits::new(Window { bits, mode }))
+        })
+    }
+
+    /// Sum of digit * 2^(bits * window) over the digits of one part.
+    fn sum(digits: &[i64], bits: u32) -> Scalar {
+        let shift = Scalar::from(1u64 << bits);
+        digits.iter().rev().fold(Scalar::ZERO, |sum, digit| {
+            let magnitude = Scalar::from(digit.unsigned_abs());
+            sum * shift + if *digit < 0 { -magnitude } else { magnitude }
+        })
+    }
+
+    fn check(k: Scalar) {
+        let z_squared = Scalar::from(0xd201_0000_0001_0000).square();
+        for kind in every() {
+            let digits: Vec<i64> = kind.of(&k).collect();
+            let (first, second) = digits.split_at(kind.windows() as usize);
+            let limit = kind.buckets() as i64;
+            assert!(digits.iter().all(|digit| (-limit..=limit).contains(digit)));
+            assert_eq!(second.is_empty(), kind.mode() == MsmMode::Full);
+            let whole = sum(first, kind.bits()) + sum(second, kind.bits()) * z_squared;
+            assert_eq!(whole, k, "{kind:?}");
+            let non_zero = digits.iter().filter(|digit| **digit != 0).count() as u64;
+            assert_eq!(kind.non_zero(&k), non_zero);
+        }
+    }
+
+    #[test]
+    fn the_number_of_windows_is_the_least_that_holds_every_scalar() {
+        let windows = |bits, mode| Digits::new(Window { bits, mode }).windows();
+        let split = [
+            (1, 65),
+            (2, 65),
+            (4, 32),
+            (8, 16),
+            (13, 10),
+            (15, 9),
+            (16, 8),
+        ];
+        let full = [
+            (1, 128),
+            (2, 128),
+            (7, 37),
+            (8, 32),
+            (13, 20),
+            (16, 16),
+            (17, 15),
+        ];
+        for (bits, expected) in split {
+            assert_eq!(windows(bits, MsmMode::Split), expected, "{bits} bits");
+        }
+        for (bits, expected) in full {
+            assert_eq!(windows(bits, MsmMode::Full), expected, "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn extreme_scalars_are_held() {
+        let half = -Scalar::from(2).invert().unwrap();
+        for k in [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, half, -half] {
+            check(k);
+        }
+        let one = |mode| Digits::new(Window { bits: 13, mode });
+        assert_eq!(one(MsmMode::Split).non_zero(&-Scalar::ONE), 1);
+        assert_eq!(one(MsmMode::Full).non_zero(&-Scalar::ONE), 1);
+        assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ZERO), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn digits_make_up_the_scalar(wide: [u64; 8]) {
+            let shift = Scalar::from(1 << 32).square();
+            let k = wide.iter().fold(Scalar::ZERO, |k, limb| k * shift + Scalar::from(*limb));
+            check(k);
+            check(Scalar::from(wide[0]));
+        }
+    }
+}

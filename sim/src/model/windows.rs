@@ -1,0 +1,53 @@
+//! The window sizes that the functional card states in its identity page.
+//!
+//! It has no windows, and its results do not depend on them. It states what is
+//! best by the number of additions, where the gateware goes by cycles. Pure.
+
+use carillon_driver::command::MsmMode;
+use carillon_driver::windows::{WINDOW_SIZES, Window};
+
+use crate::digits::Digits;
+
+/// Additions of 1.5 * 2^size terms with uniform scalars: one for every digit,
+/// two for every bucket.
+fn additions(size: usize, window: Window) -> u64 {
+    let digits = Digits::new(window);
+    let parts = match window.mode {
+        MsmMode::Split => 2,
+        MsmMode::Full => 1,
+    };
+    u64::from(digits.windows()) * (parts * (3 << size) / 2 + 2 * digits.buckets())
+}
+
+/// The two tables of the page, one after the other.
+pub(super) fn choices(max_bits: u8) -> Vec<u8> {
+    [MsmMode::Split, MsmMode::Full]
+        .into_iter()
+        .flat_map(|mode| {
+            (0..WINDOW_SIZES).map(move |size| {
+                let best =
+                    (2..=max_bits).min_by_key(|bits| additions(size, Window { bits: *bits, mode }));
+                let whole = if mode == MsmMode::Full { 0x80 } else { 0 };
+                best.unwrap_or(max_bits) | whole
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_driver::windows::WindowChoice;
+
+    #[test]
+    fn windows_grow_with_the_size_up_to_the_limit() {
+        let tables = choices(13);
+        for (table, whole) in tables.chunks(WINDOW_SIZES).zip([0, 0x80]) {
+            assert!(table.is_sorted());
+            assert_eq!((table[0], table[31]), (whole | 2, whole | 13));
+        }
+        let mut page = vec![0; 64];
+        page.extend(tables);
+        assert!(matches!(WindowChoice::from_page(&page, 13), Ok(Some(_))));
+    }
+}
