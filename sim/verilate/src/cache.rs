@@ -61,12 +61,15 @@ pub(crate) fn digest(files: &[PathBuf]) -> Result<u64, Error> {
     Ok(hasher.finish())
 }
 
-/// A digest of the files and of the compilers' commands.
+/// A digest of the files and of the compilers and their arguments.
 fn key(files: &[PathBuf], compilers: &[cc::Build]) -> Result<String, Error> {
     let mut hasher = DefaultHasher::new();
     digest(files)?.hash(&mut hasher);
     for compiler in compilers {
-        format!("{:?}", compiler.try_get_compiler()?.to_command()).hash(&mut hasher);
+        // Not the whole command: it carries the environment, which differs from run to run.
+        let compiler = compiler.try_get_compiler()?;
+        compiler.path().hash(&mut hasher);
+        compiler.args().hash(&mut hasher);
     }
     Ok(format!("{:016x}", hasher.finish()))
 }

@@ -1,13 +1,14 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Steps a Verilated card: clock, AXI4-Lite master, the far ends of its two AXI4
-// buses, interrupts. A template over the model's class, because the arithmetic
+// Steps a Verilated card: clock, AXI4-Lite master, the far ends of its AXI4 buses
+// (host memory, card memory, the read lanes of card memory), interrupts. A template over the model's class, because the arithmetic
 // views are different classes with the same ports. See card.h.
 // Used by card_fast.cpp and card_structural.cpp; card.cpp uses the class Card.
 #ifndef CARILLON_SIM_RTL_VERILATED_CARD_HPP
 #define CARILLON_SIM_RTL_VERILATED_CARD_HPP
 
 #include <memory>
+#include <vector>
 
 #include "axi.hpp"
 #include "card.h"
@@ -98,15 +99,24 @@ class Card {
     virtual uint64_t cycles() const = 0;
 };
 
-#define CARILLON_AXI_PORTS(bus)                                                                             \
-    AxiPorts {                                                                                              \
-        model_.bus##_arid, model_.bus##_arlen, model_.bus##_arvalid, model_.bus##_arready,                  \
-            model_.bus##_araddr, model_.bus##_rid, model_.bus##_rresp, model_.bus##_rlast,                  \
-            model_.bus##_rvalid, model_.bus##_rready, model_.bus##_rdata.data(), model_.bus##_awid,         \
-            model_.bus##_awlen, model_.bus##_awvalid, model_.bus##_awready, model_.bus##_awaddr,            \
-            model_.bus##_wdata.data(), model_.bus##_wstrb, model_.bus##_wlast, model_.bus##_wvalid,         \
-            model_.bus##_wready, model_.bus##_bid, model_.bus##_bresp, model_.bus##_bvalid,                 \
-            model_.bus##_bready                                                                             \
+// Read channel `index` of a packed array of them; a bus that stands alone is an array of one.
+#define CARILLON_READ_PORTS(bus, index)                                                                     \
+    ReadPorts {                                                                                             \
+        Field(&model_.bus##_arid, index, 8), Field(&model_.bus##_arlen, index, 8),                          \
+            Field(&model_.bus##_arvalid, index, 1), Field(&model_.bus##_arready, index, 1),                 \
+            reinterpret_cast<const uint8_t*>(&model_.bus##_araddr) + (index) * sizeof(uint64_t),            \
+            Field(&model_.bus##_rid, index, 8), Field(&model_.bus##_rresp, index, 2),                       \
+            Field(&model_.bus##_rlast, index, 1), Field(&model_.bus##_rvalid, index, 1),                    \
+            Field(&model_.bus##_rready, index, 1),                                                          \
+            model_.bus##_rdata.data() + (index) * (kBeat / sizeof *model_.bus##_rdata.data())               \
+    }
+
+#define CARILLON_WRITE_PORTS(bus)                                                                           \
+    WritePorts {                                                                                            \
+        model_.bus##_awid, model_.bus##_awlen, model_.bus##_awvalid, model_.bus##_awready,                  \
+            model_.bus##_awaddr, model_.bus##_wdata.data(), model_.bus##_wstrb, model_.bus##_wlast,         \
+            model_.bus##_wvalid, model_.bus##_wready, model_.bus##_bid, model_.bus##_bresp,                 \
+            model_.bus##_bvalid, model_.bus##_bready                                                        \
     }
 
 template <typename Model>
@@ -116,9 +126,15 @@ class VerilatedCard final : public Card {
         : options_(options),
           memory_(options.memory, options.memory_bytes),
           host_(options_),
-          host_bus_(CARILLON_AXI_PORTS(m_axi_host), host_, options.host_latency, options.backpressure, options.seed),
-          memory_bus_(CARILLON_AXI_PORTS(m_axi_mem), memory_, options.memory_latency, options.backpressure,
-                      ~options.seed) {
+          host_reads_(CARILLON_READ_PORTS(m_axi_host, 0), host_, timing(options.host_latency, 0)),
+          host_writes_(CARILLON_WRITE_PORTS(m_axi_host), host_, timing(options.host_latency, 1)),
+          memory_writes_(CARILLON_WRITE_PORTS(m_axi_mem), memory_, timing(options.memory_latency, 2)) {
+        memory_reads_.reserve(1 + kLanes);
+        memory_reads_.emplace_back(CARILLON_READ_PORTS(m_axi_mem, 0), memory_, timing(options.memory_latency, 3));
+        for (size_t lane = 0; lane < kLanes; lane++) {
+            memory_reads_.emplace_back(CARILLON_READ_PORTS(m_axi_lane, lane), memory_,
+                                       timing(options.memory_latency, 4 + lane));
+        }
         if (options.trace) open_trace(options.trace);
         if (ready_) reset();
     }
@@ -140,8 +156,7 @@ class VerilatedCard final : public Card {
         model_.s_axil_bready = model_.s_axil_rready = 1;
         model_.s_axil_wstrb = 0xf;
         for (uint32_t i = 0; i < kResetCycles; i++) {
-            host_bus_.reset();
-            memory_bus_.reset();
+            each_bus([](auto& bus) { bus.reset(); });
             edge();
         }
         model_.rst_ni = 1;
@@ -198,32 +213,46 @@ class VerilatedCard final : public Card {
 
     void stray_response(bool memory) override {
         if (memory) {
-            memory_bus_.stray();
+            memory_reads_.front().stray();
         } else {
-            host_bus_.stray();
+            host_reads_.stray();
         }
         step();
     }
 
   private:
+    // Lanes by the width of their data port.
+    static constexpr size_t kLanes = sizeof(Model::m_axi_lane_rdata) / kBeat;
+    static_assert(sizeof(Model::m_axi_lane_araddr) == kLanes * sizeof(uint64_t), "one address a lane");
+
     struct Nothing {
         void operator()() const {}
     };
 
+    // Each channel stalls at times of its own.
+    BusTiming timing(uint32_t latency, uint64_t channel) const {
+        return {latency, options_.backpressure, options_.seed + channel * 0x9e3779b97f4a7c15};
+    }
+
+    template <typename Do>
+    void each_bus(Do act) {
+        act(host_reads_);
+        act(host_writes_);
+        for (auto& reads : memory_reads_) act(reads);
+        act(memory_writes_);
+    }
+
     // One clock cycle. `look` sees the settled state right before the rising edge.
     template <typename Look = Nothing>
     void step(Look look = Look{}) {
-        host_bus_.drive(now_);
-        memory_bus_.drive(now_);
+        each_bus([this](auto& bus) { bus.drive(now_); });
         model_.clk_i = 0;
         model_.eval();
         dump(2 * now_);
-        host_bus_.sample(now_);
-        memory_bus_.sample(now_);
+        each_bus([this](auto& bus) { bus.sample(now_); });
         look();
         rise();
-        host_bus_.advance();
-        memory_bus_.advance();
+        each_bus([](auto& bus) { bus.advance(); });
         if (model_.irq_o) options_.interrupt(options_.context, model_.irq_o);
     }
 
@@ -263,8 +292,10 @@ class VerilatedCard final : public Card {
     const carillon_rtl_options options_;
     CardMemory memory_;
     HostMemory host_;
-    AxiResponder<HostMemory> host_bus_;
-    AxiResponder<CardMemory> memory_bus_;
+    ReadResponder<HostMemory> host_reads_;
+    WriteResponder<HostMemory> host_writes_;
+    std::vector<ReadResponder<CardMemory>> memory_reads_;  // m_axi_mem, then the lanes
+    WriteResponder<CardMemory> memory_writes_;
     uint64_t now_ = 0;
     bool ready_ = true;
     bool accepted_ = false;
