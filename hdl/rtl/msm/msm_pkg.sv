@@ -41,9 +41,7 @@ package msm_pkg;
     return bank_t'(32'(bucket) + 32'(win));
   endfunction
   function automatic cell_t place_of(win_t win, bucket_t bucket, window_bits_t bits);
-    bucket_t row;
-    row = bucket >> BanksLog2;
-    return (cell_t'(win) << (bits - window_bits_t'(MsmMinWindowBits))) | cell_t'(row);
+    return (cell_t'(win) << (bits - window_bits_t'(MsmMinWindowBits))) | cell_t'(32'(bucket) / MsmBanks);
   endfunction
 
   // Whether a unit has windows in a group whose highest one is `last`, and which is its highest.
@@ -118,7 +116,7 @@ package msm_pkg;
 
   // ---- Node memory: sums of the aggregation and of the combination ----
   // A batch of windows is summed at a time, in as many chains as fill the adder.
-  parameter int unsigned ChainsLog2 = 7;
+  parameter int unsigned ChainsLog2 = 6;
   typedef logic [ChainsLog2-1:0] chain_t;
   typedef enum logic [1:0] {
     NodePlain,     // sum of a chain's buckets

@@ -27,7 +27,7 @@ package carillon_pkg;
   parameter int unsigned MsmAdders = AddersByDefault;  // 1, 2 or 4
 `endif
   parameter int unsigned MsmWindows = 16;  // windows in flight together, at most
-  parameter int unsigned MsmBanks = 4;  // bucket memories of an adder
+  parameter int unsigned MsmBanks = 8;  // bucket memories of an adder
   parameter int unsigned MsmLanes = 4;  // ports that bring points and scalars
   parameter int unsigned NttButterflies = 1;
   parameter int unsigned IoQueues = 2;
