@@ -9,7 +9,7 @@ DEMO ?=
 # The features of everything that `make test` builds: both arithmetic views of the Verilated card.
 FEATURES := rtl,rtl-structural
 
-.PHONY: help setup demo test lint rtl-lint generated rust-test e2e bench fmt clean
+.PHONY: help setup demo test lint rtl-lint generated rust-test e2e bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ e2e: setup ## the demo as a user runs it, on the Verilated card
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace
+
+area: setup ## synthesise the MSM's blocks for UltraScale+ and write hdl/doc/area.md (some 20 minutes)
+	$${CARILLON_TOOLS:-.tools}/py/bin/python scripts/area
 
 fmt: setup ## format Rust and SystemVerilog in place
 	cargo fmt --all

@@ -5,8 +5,8 @@
 // their carry; the chain adds the carry from the place below to the sum.
 // Who uses it: skew_add3, when hdl/syn/arith.f is read.
 module add3 #(
-  parameter int unsigned Width  = 64,
-  parameter logic [2:0]  Invert = 3'b000  // of c, b, a
+  parameter int unsigned       Width  = 64,
+  parameter logic        [2:0] Invert = 3'b000  // of c, b, a
 ) (
   input  logic [Width-1:0] a_i,
   input  logic [Width-1:0] b_i,
@@ -31,10 +31,10 @@ module add3 #(
     end
   endfunction
 
-  logic [ Width:0] from_below;
-  logic [Padded:0] select;
-  logic [Padded:0] data;
-  logic [Padded:0] chain;
+  logic [   Width:0] from_below;
+  logic [  Padded:0] select;
+  logic [  Padded:0] data;
+  logic [  Padded:0] chain;
   logic [Padded-1:0] sum;
 
   assign from_below[0] = carry_i[1];

@@ -1,4 +1,4 @@
-// Package and arithmetic blocks, synthesis view: leaves in vendor cells. For simulation add sim.f.
+// Package and arithmetic blocks, synthesis view: leaves in vendor cells.
 // Paths are relative to this file: read it with `-F`.
 -F ../rtl/arith_blocks.f
 add3.sv

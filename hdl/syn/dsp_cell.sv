@@ -6,13 +6,13 @@
 module dsp_cell
   import arith_pkg::*;
 #(
-  parameter bit          Chained = 1'b0,  // a comes from the cell before, and its sum is added
-  parameter bit          AddC    = 1'b0,
-  parameter int unsigned AStages = 1,     // 1 or 2 registers
-  parameter int unsigned BStages = 1,
-  localparam int unsigned ABits = 30,     // of the cell's ports
-  localparam int unsigned BBits = 18,
-  localparam int unsigned PBits = 48
+  parameter  bit          Chained = 1'b0,  // a comes from the cell before, and its sum is added
+  parameter  bit          AddC    = 1'b0,
+  parameter  int unsigned AStages = 1,     // 1 or 2 registers
+  parameter  int unsigned BStages = 1,
+  localparam int unsigned ABits   = 30,    // of the cell's ports
+  localparam int unsigned BBits   = 18,
+  localparam int unsigned PBits   = 48
 ) (
   input  logic             clk_i,
   input  logic [ DspA-1:0] a_i,        // unless Chained

@@ -14,7 +14,7 @@ module mul_dsp
   input  logic               clk_i,
   input  logic [  Width-1:0] a_i,
   input  logic [  Width-1:0] b_i,
-  output logic [2*Width-1:0] p_o    // dsp_latency(Width) cycles later
+  output logic [2*Width-1:0] p_o     // dsp_latency(Width) cycles later
 );
   localparam int unsigned Rows = dsp_rows(Width);
   localparam int unsigned Columns = dsp_columns(Width);
@@ -42,7 +42,7 @@ module mul_dsp
     // Cycles that operands wait; one of them is a register in the cell.
     localparam int unsigned Wait = First - DspStages;
 
-    logic [ CellBits-1:0] digit  [Columns];
+    logic [ CellBits-1:0] digit  [  Columns];
     logic [ CellBits-1:0] chain  [Columns+1];
     logic [ChainBits-1:0] a_chain[Columns+1];
     logic [     DspA-1:0] a_row;

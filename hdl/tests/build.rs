@@ -26,13 +26,16 @@ mod rtl {
         /// Preprocessor macros that make the variant.
         defines: &'static [(&'static str, &'static str)],
         views: &'static [&'static str],
-        /// The file list is `rtl/<list>_<view>.f`.
+        /// The file list is `rtl/<list>_<view>.f`, in the view `cells` it is `cells`.
         list: &'static str,
+        cells: &'static str,
         /// Sources in addition to the file list, below `hdl/`.
         files: &'static [&'static str],
     }
 
     const BOTH: &[&str] = &["fast", "structural"];
+    /// With the view in vendor cells.
+    const ALL: &[&str] = &["fast", "structural", "cells"];
 
     const fn arithmetic(top: &'static str) -> Block {
         Block {
@@ -41,6 +44,7 @@ mod rtl {
             defines: &[],
             views: BOTH,
             list: "arith",
+            cells: "syn/dsp_sim.f",
             files: &[],
         }
     }
@@ -54,6 +58,7 @@ mod rtl {
             defines: &[],
             views: &["fast"],
             list: "card",
+            cells: "",
             files: &[],
         }
     }
@@ -73,12 +78,19 @@ mod rtl {
     const BLOCKS: &[Block] = &[
         // A hierarchical block cannot be a top itself; behind a wrapper it is compiled once for all.
         Block {
+            views: ALL,
             files: &["tests/tops/fp_mul_top.sv"],
             ..arithmetic("fp_mul_top")
         },
         Block {
             files: &["tests/tops/fr_mul_top.sv"],
             ..arithmetic("fr_mul_top")
+        },
+        Block {
+            views: &["structural", "cells"],
+            files: &["tests/tops/arith_leaves.sv"],
+            cells: "syn/leaves_sim.f",
+            ..arithmetic("arith_leaves")
         },
         arithmetic("g1_add"),
         Block {
@@ -125,8 +137,12 @@ mod rtl {
         for block in BLOCKS {
             for view in block.views {
                 let prefix = format!("dut_{}_{view}", block.name);
+                let list = match *view {
+                    "cells" => block.cells.to_owned(),
+                    _ => format!("rtl/{}_{view}.f", block.list),
+                };
                 let mut model = Model::new(&prefix, block.top)
-                    .file_list(hdl.join(format!("rtl/{}_{view}.f", block.list)))
+                    .file_list(hdl.join(list))
                     .expose_ports();
                 for (name, value) in block.defines {
                     model = model.define(name, value);

@@ -13,16 +13,21 @@ pub enum View {
     Fast,
     /// The gateware, `hdl/rtl`.
     Structural,
+    /// The gateware with leaves in vendor cells, `hdl/syn`; few blocks.
+    Cells,
 }
 
 impl View {
-    /// Both, for tests that run on each.
+    /// Both views of every arithmetic block, for tests that run on each.
     pub const BOTH: [Self; 2] = [Self::Fast, Self::Structural];
+    /// All views of the Fp multiplier.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Structural, Self::Cells];
 
     fn name(self) -> &'static str {
         match self {
             Self::Fast => "fast",
             Self::Structural => "structural",
+            Self::Cells => "cells",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Unit test of `fp_mul` in both views: edge values, random products, gaps, latency.
+//! Unit test of `fp_mul` in all three views: edge values, random products, gaps, latency.
 #![cfg(feature = "rtl")]
 
 use carillon_hdl_tests::field::Fp;
@@ -38,7 +38,7 @@ fn edge_values() {
         .iter()
         .flat_map(|a| edges.iter().map(|b| (*a, *b)))
         .collect();
-    for view in View::BOTH {
+    for view in View::ALL {
         check(view, &pairs, || false);
     }
 }
@@ -49,7 +49,7 @@ fn random_products_back_to_back_and_with_gaps() {
     let pairs: Vec<_> = (0..4000)
         .map(|_| (Fp::random(&mut rng), Fp::random(&mut rng)))
         .collect();
-    for view in View::BOTH {
+    for view in View::ALL {
         check(view, &pairs, || false);
         check(view, &pairs, || rng.gen_bool(0.3));
     }

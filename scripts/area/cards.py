@@ -1,0 +1,72 @@
+"""Cards, the memories of the MSM engine, and the times that follow from cycles."""
+
+import math
+
+# What a card's device has (AMD data sheets DS962, DS963, UltraScale+ product tables).
+CARDS = {
+    "U250": {"dsp": 12288, "lut": 1_728_000, "ff": 3_456_000, "bram": 2688, "uram": 1280},
+    "U55C": {"dsp": 9024, "lut": 1_304_000, "ff": 2_607_000, "bram": 2016, "uram": 960},
+    "VU9P": {"dsp": 6840, "lut": 1_182_000, "ff": 2_364_000, "bram": 2160, "uram": 960},
+}
+# Of each resource, what the engine may take; the rest is for NTT, DMA, the shell and for routing.
+SHARE = 0.80
+# Numbers of adders that the engine can be built with (MsmAdders).
+ADDERS = [1, 2, 4]
+
+CLOCK = 250e6
+SIZES = [20, 24, 26]
+# Window sizes with the endomorphism: windows, and digits of a point (two for each window).
+WINDOWS = {13: (10, 20), 15: (9, 18), 16: (8, 16)}
+
+PUBLISHED = [
+    ("Yrrid and Ingonyama, U250", "BLS12-381", {24: 0.511}),
+    ("CycloneMSM, AWS F1", "BLS12-377", {24: 1.761}),
+    ("hardcaml, AWS F1", "BLS12-377", {26: 5.08}),
+    ("RTX 5000 Ada", "BLS12-381", {24: 0.109}),
+]
+
+URAM_WIDTH, URAM_DEPTH = 72, 4096
+BRAM_WIDTH, BRAM_DEPTH = 72, 512
+LUTRAM_DEPTH = 64
+
+
+def urams(width: int, depth: int) -> int:
+    return math.ceil(width / URAM_WIDTH) * math.ceil(depth / URAM_DEPTH)
+
+
+def bucket_urams(point_bits: int, window_bits: int, banks: int) -> int:
+    """Bucket memory of all windows of a scalar, in `banks` memories (both ports are in use)."""
+    windows, _ = WINDOWS[window_bits]
+    return banks * urams(point_bits, math.ceil(windows / banks) << (window_bits - 1))
+
+
+def node_brams(point_bits: int, depth: int) -> int:
+    """Node memory of an adder: one write port, two read ports, hence two copies."""
+    return 2 * math.ceil(point_bits / BRAM_WIDTH) * math.ceil(depth / BRAM_DEPTH)
+
+
+def ring_luts(coordinate_bits: int, slots: int, banks: int) -> int:
+    """Point ring of an adder: x, its image, y and -y, a read port for each bank, one LUT for 64 bits."""
+    return 4 * coordinate_bits * math.ceil(slots / LUTRAM_DEPTH) * banks
+
+
+def fitting(card: dict[str, float], unit: dict[str, float], fixed: dict[str, float]) -> tuple[int, str]:
+    """How many units fit beside what is there once, and the resource that limits them."""
+    room = {
+        resource: (math.floor((SHARE * card[resource] - fixed.get(resource, 0)) / amount), resource)
+        for resource, amount in unit.items()
+        if amount > 0
+    }
+    return min(room.values())
+
+
+def largest_window(card: dict[str, float], point_bits: int, banks: int) -> int | None:
+    """The largest window size whose buckets the card's share of URAM holds."""
+    fits = [c for c in WINDOWS if bucket_urams(point_bits, c, banks) <= SHARE * card["uram"]]
+    return max(fits, default=None)
+
+
+def seconds(log2n: int, window_bits: int, adders: int) -> float:
+    windows, digits = WINDOWS[window_bits]
+    cycles = (1 << log2n) * digits / adders + 2 * windows * (1 << (window_bits - 1)) / adders
+    return cycles / CLOCK
