@@ -9,7 +9,7 @@ DEMO ?=
 # The features of everything that `make test` builds: both arithmetic views of the Verilated card.
 FEATURES := rtl,rtl-structural
 
-.PHONY: help setup demo test lint rtl-lint generated rust-test e2e bench area fmt clean
+.PHONY: help setup demo test lint rtl-lint formal generated rust-test e2e bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ lint: setup rtl-lint ## formatting, clippy, RTL lint
 
 rtl-lint: setup ## the gateware alone: Verilator, verible, slang
 	scripts/lint-rtl.sh
+
+formal: setup ## prove the scheduler, the queues and the modular adders; then see that broken gateware is refuted
+	scripts/formal.sh
+	scripts/formal.sh --mutants
 
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
 	scripts/check-generated.sh

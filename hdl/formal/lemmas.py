@@ -1,0 +1,9 @@
+"""Lemmas."""
+
+
+class LemmaError(Exception):
+    """A constant of the gateware could not be read."""
+
+
+def lines(hdl):
+    return []

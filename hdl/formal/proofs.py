@@ -1,0 +1,92 @@
+"""The proofs: which module, in which configuration, how far.
+
+Parameters of packages are made small by name (MSM), never the modules themselves: what is proved is
+the text that is built. Fields have their full width. Used by: run.py.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """One model checking problem; the properties are the labelled asserts of its top module."""
+
+    name: str
+    files: tuple[str, ...]  # under hdl/, in the order of their use; the last one is the top module's
+    depth: int  # cycles of the base case and of the induction
+    cover_depth: int  # cycles within which every cover is reached
+    induction: bool = True  # else the properties hold for `depth` cycles after reset only
+    parameters: dict[str, int] = dataclasses.field(default_factory=dict)  # package parameters with other values
+    cases: tuple[dict[str, int], ...] = ({},)  # parameters of the top module; all cases together are the proof
+    seconds: int = 300  # give up on a step (unknown, which is a failure) after this time
+
+    @property
+    def top(self) -> str:
+        return self.files[-1].rsplit("/", 1)[-1].removesuffix(".sv")
+
+
+PACKAGE = "rtl/pkg/carillon_pkg.sv"
+ARITHMETIC = "rtl/arith_structural.f"
+
+# Two banks, four windows of 2 or 3 bits spread over both; additions take 5 cycles from decision to decision.
+SMALL_MSM = {
+    "MsmMaxWindowBits": 3,
+    "MsmFullBuckets": 4,
+    "MsmWindows": 4,
+    "MsmBanks": 2,
+    "G1AddLatency": 3,
+}
+
+PROOFS = (
+    Proof(
+        name="msm_scheduler",
+        files=(
+            PACKAGE,
+            "rtl/msm/msm_pkg.sv",
+            "rtl/mem/rr_arbiter.sv",
+            "rtl/vec/delay_memory.sv",
+            "rtl/msm/msm_flags.sv",
+            "rtl/msm/msm_scheduler.sv",
+            "formal/msm_scheduler_props.sv",
+        ),
+        depth=24,
+        cover_depth=24,
+        parameters=SMALL_MSM,
+    ),
+    Proof(
+        name="msm_dispatch",
+        files=(
+            PACKAGE,
+            "rtl/msm/msm_pkg.sv",
+            "rtl/mem/fifo.sv",
+            "rtl/msm/msm_dispatch.sv",
+            "formal/msm_dispatch_props.sv",
+        ),
+        depth=3,
+        cover_depth=12,
+        # A ring of four points; coordinates are only carried about, so four bits stand for all.
+        parameters=SMALL_MSM | {"MsmWindows": 2, "MsmFullBuckets": 2, "PointsLog2": 2, "FpBits": 4},
+    ),
+    Proof(
+        name="fifo",
+        files=("rtl/mem/fifo.sv", "formal/fifo_props.sv"),
+        depth=6,
+        cover_depth=20,
+    ),
+    Proof(
+        name="stream_reader",
+        files=(PACKAGE, "rtl/mem/fifo.sv", "rtl/mem/stream_reader.sv", "formal/stream_reader_props.sv"),
+        depth=8,
+        cover_depth=24,
+    ),
+    # Pipelines without a state: the induction is as long as the pipeline, and the base has nothing to check.
+    Proof(name="fp_add", files=(ARITHMETIC, "formal/fp_add_props.sv"), depth=5, cover_depth=8),
+    Proof(name="fp_sub", files=(ARITHMETIC, "formal/fp_sub_props.sv"), depth=5, cover_depth=8),
+    Proof(
+        name="fp_times12",
+        files=(ARITHMETIC, "formal/fp_times12_props.sv"),
+        depth=7,
+        cover_depth=10,
+        cases=tuple({"Estimate": estimate} for estimate in range(12)),
+    ),
+)
