@@ -11,6 +11,7 @@
 //! [`keys`]' file mapping.
 
 pub mod card;
+pub mod cli;
 pub mod cpu;
 pub mod engine;
 pub mod groth16;
@@ -22,4 +23,4 @@ pub mod workload;
 
 pub use engine::{Engine, EngineError, EngineKind};
 pub use progress::{ProgressEvent, ProgressSink};
-pub use stats::{CardStats, JobStats};
+pub use stats::{CardStats, CommandCycles, JobStats};

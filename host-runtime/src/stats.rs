@@ -24,17 +24,19 @@ pub struct CardStats {
     pub commands: u64,
     /// Card clock cycles from start to end of execution, summed over the commands.
     pub cycles: u64,
-    /// Point additions issued in the bucket phase.
+    /// The same by kind of command.
+    pub cycles_by: CommandCycles,
+    /// Point additions into buckets.
     pub additions: u64,
-    /// Point additions outside the bucket phase (aggregation of buckets and windows).
+    /// All other point additions (aggregation of buckets, combination of windows).
     pub aggregation_additions: u64,
     /// NTT butterflies.
     pub butterflies: u64,
-    /// Bucket-phase cycles without an addition although points were there.
+    /// Adder-cycles of the bucket phase without an addition although points were there.
     pub bubble_hazard: u64,
-    /// Bucket-phase cycles lost waiting for points from card memory.
+    /// Adder-cycles of the bucket phase lost waiting for points from card memory.
     pub bubble_memory: u64,
-    /// All other bucket-phase cycles without an addition.
+    /// All other adder-cycles of the bucket phase without an addition.
     pub bubble_other: u64,
     /// Bytes moved from host to card by `WRITE` commands.
     pub bytes_to_card: u64,
@@ -42,9 +44,34 @@ pub struct CardStats {
     pub bytes_from_card: u64,
 }
 
+/// Card clock cycles by kind of command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CommandCycles {
+    /// Host memory to card memory.
+    pub write: u64,
+    /// Card memory to host memory.
+    pub read: u64,
+    /// Multi-scalar multiplications.
+    pub msm: u64,
+    /// Transforms.
+    pub ntt: u64,
+    /// Quotients.
+    pub quotient: u64,
+}
+
+impl AddAssign<&CommandCycles> for CommandCycles {
+    fn add_assign(&mut self, other: &CommandCycles) {
+        self.write += other.write;
+        self.read += other.read;
+        self.msm += other.msm;
+        self.ntt += other.ntt;
+        self.quotient += other.quotient;
+    }
+}
+
 impl CardStats {
-    /// Share of bucket-phase cycles that issued an addition, 0 to 1; `None` without a bucket phase
-    /// or on a card without a clock (the functional model).
+    /// Bucket additions over those and the bubbles, 0 to 1; `None` without a bucket phase or on a
+    /// card without a clock (the functional model).
     pub fn occupancy(&self) -> Option<f64> {
         let phase = self.additions + self.bubble_hazard + self.bubble_memory + self.bubble_other;
         (phase > 0 && self.cycles > 0).then(|| self.additions as f64 / phase as f64)
@@ -67,6 +94,7 @@ impl AddAssign<&CardStats> for CardStats {
     fn add_assign(&mut self, other: &CardStats) {
         self.commands += other.commands;
         self.cycles += other.cycles;
+        self.cycles_by += &other.cycles_by;
         self.additions += other.additions;
         self.aggregation_additions += other.aggregation_additions;
         self.butterflies += other.butterflies;

@@ -55,7 +55,15 @@ fn failure(expected: i32, args: &[&str]) -> String {
 
 #[test]
 fn bench_msm_reports_the_card_and_checks_the_result() {
-    for dist in ["uniform", "equal", "zeros-ones", "witness"] {
+    for dist in [
+        "uniform",
+        "equal",
+        "one",
+        "zeros-ones",
+        "witness",
+        "zipf",
+        "hot",
+    ] {
         let result = json(&[
             "bench",
             "msm",
@@ -92,7 +100,22 @@ fn bench_msm_reports_the_card_and_checks_the_result() {
         "--window-bits",
         "5",
     ];
-    assert_eq!(json(&narrow)["window_bits"], 5);
+    let narrow_result = json(&narrow);
+    assert_eq!(narrow_result["window_bits"], 5);
+    // Two halves of 26 digits each, buckets of 16 magnitudes.
+    let msm = &narrow_result["msm"];
+    assert_eq!((&msm["windows"], &msm["split"]), (&26.into(), &true.into()));
+    let digits = msm["non_zero_digits"].as_u64().unwrap();
+    assert!((700..=2 * 26 * 16).contains(&digits), "{digits}");
+    assert_eq!(msm["ideal_cycles"], (digits + 2 * 26 * 16) as f64);
+    // The model has no clock.
+    assert!(msm["cycles"].is_null() && msm["ratio"].is_null());
+    let full = json(&[&narrow[..], &["--full-scalars"]].concat());
+    assert_eq!(full["full_scalars"], true);
+    assert_eq!(
+        (&full["msm"]["windows"], &full["msm"]["split"]),
+        (&51.into(), &false.into())
+    );
     let cpu = json(&["bench", "msm", "--log2", "4", "--no-check"]);
     assert!(cpu["window_bits"].is_null());
     assert_eq!(
@@ -100,6 +123,38 @@ fn bench_msm_reports_the_card_and_checks_the_result() {
         (&"cpu".into(), &false.into())
     );
     assert!(cpu["stats"]["card"].is_null());
+    assert!(cpu["msm"]["ideal_cycles"].is_null());
+}
+
+#[test]
+fn bench_msm_makes_a_table_of_all_distributions() {
+    let args = [
+        "bench",
+        "msm",
+        "--engine",
+        "sim:model",
+        "--log2",
+        "6",
+        "--all-dists",
+    ];
+    let result = json(&args);
+    assert_eq!(result["schema"], "carillon.bench.msm.all/1");
+    let runs = result["runs"].as_array().unwrap();
+    let of = |dist: &str| {
+        let run = runs.iter().find(|run| run["dist"] == dist).unwrap();
+        run["msm"]["non_zero_digits"].as_u64().unwrap()
+    };
+    assert_eq!(runs.len(), 10);
+    assert_eq!((of("one"), of("minus-one") > 64), (64, true));
+    assert!(of("zeros-ones") < 64 && of("uniform") > 1000);
+    let windows = runs[0]["msm"]["windows"].as_u64().unwrap();
+    assert!(of("hot") >= 64 * 2 * (windows - 1));
+    let text = carillon(&args);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert_eq!(text.lines().count(), 11, "{text}");
+    assert!(text.starts_with("scalars"), "{text}");
+    let both = [&args[..], &["--dist", "hot"]].concat();
+    assert_eq!(code(&carillon(&both)), 2);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 use blstrs::Scalar;
 use carillon_driver::command::MsmMode;
 use carillon_driver::windows::Window;
+use ff::Field;
 
 use crate::split::{self, Halves, LARGEST_HALF, Limbs};
 
@@ -97,6 +98,60 @@ impl Digits {
     }
 }
 
+impl Digits {
+    /// The scalar with these digits, in the order of [`Digits::of`]; missing ones are zero.
+    pub fn compose(&self, digits: &[i64]) -> Scalar {
+        let shift = Scalar::from(1u64 << self.bits);
+        let sum = |part: &[i64]| {
+            part.iter().rev().fold(Scalar::ZERO, |sum, digit| {
+                let magnitude = Scalar::from(digit.unsigned_abs());
+                sum * shift + if *digit < 0 { -magnitude } else { magnitude }
+            })
+        };
+        let mut parts = digits.chunks(self.windows as usize).map(sum);
+        let mut next = || parts.next().unwrap_or_default();
+        next() + next() * Scalar::from(split::Z).square()
+    }
+
+    /// The largest magnitude that every digit of a scalar can have at once, whatever the signs,
+    /// and in how many windows from the lowest: in some sizes the top ones are too small for any.
+    pub fn hottest(&self) -> (u32, i64) {
+        let parts = match self.mode {
+            MsmMode::Split => 2,
+            MsmMode::Full => 1,
+        };
+        // Positive digits make the largest number, so they answer for all signs. Halves must stay
+        // clear of where rounding could give others.
+        let holds = |windows: u32, magnitude: i64| {
+            let digits: Vec<i64> = (0..parts * self.windows)
+                .map(|at| match at % self.windows {
+                    window if window < windows => magnitude,
+                    _ => 0,
+                })
+                .collect();
+            let scalar = self.compose(&digits);
+            let clear = match self.mode {
+                MsmMode::Split => split::is_clear(&scalar),
+                MsmMode::Full => true,
+            };
+            clear && self.of(&scalar).eq(digits)
+        };
+        let fitting = (1..=self.windows).rev().find(|windows| holds(*windows, 1));
+        let windows = fitting.unwrap_or_default();
+        // The magnitudes that fit are those up to the one sought.
+        let (mut fits, mut beyond) = (1, self.buckets() as i64);
+        while beyond - fits > 1 {
+            let middle = (fits + beyond) / 2;
+            if holds(windows, middle) {
+                fits = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        (windows, fits)
+    }
+}
+
 /// A half's magnitude.
 fn half(value: u128) -> Limbs {
     [value as u64, (value >> 64) as u64, 0, 0]
@@ -132,7 +187,6 @@ fn rest(value: &Limbs, bits: u32, windows: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ff::Field;
     use proptest::prelude::*;
 
     fn every() -> impl Iterator<Item = Digits> {
@@ -141,25 +195,14 @@ mod tests {
         })
     }
 
-    /// Sum of digit * 2^(bits * window) over the digits of one part.
-    fn sum(digits: &[i64], bits: u32) -> Scalar {
-        let shift = Scalar::from(1u64 << bits);
-        digits.iter().rev().fold(Scalar::ZERO, |sum, digit| {
-            let magnitude = Scalar::from(digit.unsigned_abs());
-            sum * shift + if *digit < 0 { -magnitude } else { magnitude }
-        })
-    }
-
     fn check(k: Scalar) {
-        let z_squared = Scalar::from(0xd201_0000_0001_0000).square();
         for kind in every() {
             let digits: Vec<i64> = kind.of(&k).collect();
-            let (first, second) = digits.split_at(kind.windows() as usize);
             let limit = kind.buckets() as i64;
             assert!(digits.iter().all(|digit| (-limit..=limit).contains(digit)));
-            assert_eq!(second.is_empty(), kind.mode() == MsmMode::Full);
-            let whole = sum(first, kind.bits()) + sum(second, kind.bits()) * z_squared;
-            assert_eq!(whole, k, "{kind:?}");
+            let parts = if kind.mode() == MsmMode::Full { 1 } else { 2 };
+            assert_eq!(digits.len(), parts * kind.windows() as usize);
+            assert_eq!(kind.compose(&digits), k, "{kind:?}");
             let non_zero = digits.iter().filter(|digit| **digit != 0).count() as u64;
             assert_eq!(kind.non_zero(&k), non_zero);
         }
@@ -191,6 +234,24 @@ mod tests {
         }
         for (bits, expected) in full {
             assert_eq!(windows(bits, MsmMode::Full), expected, "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn the_hottest_digits_leave_out_at_most_two_windows() {
+        for kind in every() {
+            let (windows, magnitude) = kind.hottest();
+            assert!((kind.windows() - 2..=kind.windows()).contains(&windows));
+            // Signs in a pattern that the search did not try.
+            let digits: Vec<i64> = (0..)
+                .map(|at: u32| match at % kind.windows() {
+                    window if window >= windows => 0,
+                    window if window % 3 == 1 => -magnitude,
+                    _ => magnitude,
+                })
+                .take(kind.of(&Scalar::ZERO).count())
+                .collect();
+            assert!(kind.of(&kind.compose(&digits)).eq(digits), "{kind:?}");
         }
     }
 

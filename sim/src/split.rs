@@ -10,8 +10,10 @@
 
 use blstrs::Scalar;
 
+/// z without its sign, which z^2 does not have.
+pub(crate) const Z: u64 = 0xd201_0000_0001_0000;
 /// z^2.
-const Z_SQUARED: u128 = 0xac45_a401_0001_a402_0000_0001_0000_0000;
+const Z_SQUARED: u128 = Z as u128 * Z as u128;
 /// floor(2^262 / z^2), little-endian limbs.
 const RECIPROCAL: [u64; 3] = [0xfdb9_48bd_b3fb_8b80, 0x1afb_3c78_07ea_b758, 0x5f];
 /// Bits of k' that the product with the reciprocal leaves out.
@@ -114,6 +116,14 @@ pub fn split(scalar: &Scalar) -> Halves {
     } else {
         Halves { k1, k2 }
     }
+}
+
+/// Whether both halves are so far below z^2 / 2 that no error of the quotient, which is below
+/// 2^-6, can give others.
+pub(crate) fn is_clear(scalar: &Scalar) -> bool {
+    let Halves { k1, k2 } = split(scalar);
+    let limit = Z_SQUARED / 2 - (Z_SQUARED >> 6);
+    k1.unsigned_abs() < limit && k2.unsigned_abs() < limit
 }
 
 #[cfg(test)]

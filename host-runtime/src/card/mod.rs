@@ -204,6 +204,8 @@ impl Engine for CardEngine {
             card_memory: Some(card.memory_bytes),
             max_ntt_log2: u32::from(card.ntt_max_log2n),
             max_window_bits: Some(card.msm_max_window_bits),
+            msm_adders: Some(card.msm_adders),
+            window_choice: card.msm_choice,
         }
     }
 

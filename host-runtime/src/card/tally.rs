@@ -22,18 +22,29 @@ pub enum Command {
 /// Adds one command's cost.
 pub fn add(stats: &mut CardStats, command: Command, completion: &Completion) {
     stats.commands += 1;
-    stats.cycles += u64::from(completion.cycles);
+    let cycles = u64::from(completion.cycles);
+    stats.cycles += cycles;
     match command {
-        Command::Write(bytes) => stats.bytes_to_card += bytes,
-        Command::Read(bytes) => stats.bytes_from_card += bytes,
+        Command::Write(bytes) => {
+            stats.cycles_by.write += cycles;
+            stats.bytes_to_card += bytes;
+        }
+        Command::Read(bytes) => {
+            stats.cycles_by.read += cycles;
+            stats.bytes_from_card += bytes;
+        }
         Command::Msm => {
+            stats.cycles_by.msm += cycles;
             stats.additions += u64::from(completion.ops);
             stats.aggregation_additions += u64::from(completion.detail);
             stats.bubble_hazard += u64::from(completion.bubble_hazard);
             stats.bubble_memory += u64::from(completion.bubble_memory);
             stats.bubble_other += u64::from(completion.bubble_other);
         }
-        Command::Ntt => stats.butterflies += u64::from(completion.ops),
-        Command::Quotient => {}
+        Command::Ntt => {
+            stats.cycles_by.ntt += cycles;
+            stats.butterflies += u64::from(completion.ops);
+        }
+        Command::Quotient => stats.cycles_by.quotient += cycles,
     }
 }

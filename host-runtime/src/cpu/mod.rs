@@ -104,6 +104,8 @@ impl Engine for CpuEngine {
             card_memory: None,
             max_ntt_log2: check::FIELD_TWO_ADICITY,
             max_window_bits: None,
+            msm_adders: None,
+            window_choice: None,
         }
     }
 

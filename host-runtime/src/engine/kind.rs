@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
+
 use super::{Engine, EngineError};
 
 /// An engine by name, as users write it after `--engine`.
@@ -65,6 +67,14 @@ impl FromStr for EngineKind {
             .ok_or_else(|| EngineError::Unknown {
                 given: given.to_owned(),
             })
+    }
+}
+
+/// As a string, the name that users write.
+impl<'de> Deserialize<'de> for EngineKind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        name.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
+use carillon_driver::windows::WindowChoice;
 use serde::Serialize;
 
 pub use bases::Bases;
@@ -77,6 +78,11 @@ pub struct EngineInfo {
     pub max_ntt_log2: u32,
     /// Largest signed window of an MSM in bits; `None` where windows cannot be chosen.
     pub max_window_bits: Option<u8>,
+    /// Point adders of the card; `None` for the CPU.
+    pub msm_adders: Option<u8>,
+    /// The windows that the card chooses where it is left the choice; `None` if it does not say.
+    #[serde(skip)]
+    pub window_choice: Option<WindowChoice>,
 }
 
 /// The five sums of a Groth16 proof before they are blinded.

@@ -1,8 +1,9 @@
 //! Size and identity of a circuit: constraints by part, and a digest of the R1CS.
 //!
-//! Both come from a constraint system that counts and hashes without storing
-//! anything or computing a witness. Called by `carillon-node`, by the tests that
-//! pin the circuit's version, and by operators who compare keys.
+//! The size comes from a constraint system that counts without storing anything
+//! or computing a witness; the digest is the one that keys carry. Called by
+//! `carillon-node`, by the tests that pin the circuit's version, and by operators
+//! who compare keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +12,7 @@ use bellpepper_core::{
     Circuit, ConstraintSystem, Index, LinearCombination, SynthesisError, Variable,
 };
 use blstrs::Scalar;
-use sha2::{Digest, Sha256};
+use carillon_runtime::groth16::{CircuitDigest, Groth16Error, circuit_digest};
 
 use super::{BatchCircuit, Shape};
 
@@ -86,7 +87,7 @@ impl fmt::Display for Stats {
 /// # Errors
 /// Passes on synthesis errors; a valid shape gives none.
 pub fn stats(shape: Shape) -> Result<Stats, SynthesisError> {
-    let survey = Survey::of(shape, false)?;
+    let survey = Survey::of(shape)?;
     let parts = |per_slot: bool| {
         let chosen = survey
             .parts
@@ -117,17 +118,14 @@ pub fn stats(shape: Shape) -> Result<Stats, SynthesisError> {
     })
 }
 
-/// SHA-256 over the R1CS of a shape: every constraint with its variables and
-/// coefficients, in order. Two circuits with equal digests accept the same
-/// witnesses and can share keys.
+/// The digest of a shape's constraints that its keys carry
+/// ([`carillon_runtime::groth16::circuit_digest`]). Two circuits with equal digests
+/// accept the same witnesses and can share keys.
 ///
 /// # Errors
 /// Passes on synthesis errors; a valid shape gives none.
-pub fn digest(shape: Shape) -> Result<[u8; 32], SynthesisError> {
-    let survey = Survey::of(shape, true)?;
-    let hash = survey.hash.unwrap_or_default();
-    let sizes = [survey.inputs, survey.aux, survey.constraints].map(|n| (n as u64).to_le_bytes());
-    Ok(hash.chain_update(sizes.concat()).finalize().into())
+pub fn digest(shape: Shape) -> Result<CircuitDigest, Groth16Error> {
+    circuit_digest(BatchCircuit::blank(shape))
 }
 
 /// Namespaces that start with this belong to a slot.
@@ -140,18 +138,16 @@ struct Survey {
     /// Constraints by whether the part belongs to a slot and its name.
     parts: BTreeMap<(bool, String), usize>,
     path: Vec<String>,
-    hash: Option<Sha256>,
 }
 
 impl Survey {
-    fn of(shape: Shape, hash: bool) -> Result<Self, SynthesisError> {
+    fn of(shape: Shape) -> Result<Self, SynthesisError> {
         let mut survey = Self {
             inputs: 1,
             aux: 0,
             constraints: 0,
             parts: BTreeMap::new(),
             path: Vec::new(),
-            hash: hash.then(Sha256::new),
         };
         BatchCircuit::blank(shape).synthesize(&mut survey)?;
         Ok(survey)
@@ -173,20 +169,6 @@ impl Survey {
             _ => part.to_owned(),
         };
         (true, name)
-    }
-
-    fn absorb(&mut self, lc: &LinearCombination<Scalar>) {
-        let Some(hash) = &mut self.hash else { return };
-        hash.update((lc.len() as u64).to_le_bytes());
-        for (variable, coefficient) in lc.iter() {
-            let (kind, index) = match variable.get_unchecked() {
-                Index::Input(index) => (0u8, index),
-                Index::Aux(index) => (1, index),
-            };
-            hash.update([kind]);
-            hash.update((index as u64).to_le_bytes());
-            hash.update(coefficient.to_bytes_le());
-        }
     }
 }
 
@@ -213,7 +195,7 @@ impl ConstraintSystem<Scalar> for Survey {
         Ok(Variable::new_unchecked(Index::Input(self.inputs - 1)))
     }
 
-    fn enforce<A, AR, LA, LB, LC>(&mut self, _: A, a: LA, b: LB, c: LC)
+    fn enforce<A, AR, LA, LB, LC>(&mut self, _: A, _: LA, _: LB, _: LC)
     where
         A: FnOnce() -> AR,
         AR: Into<String>,
@@ -223,11 +205,6 @@ impl ConstraintSystem<Scalar> for Survey {
     {
         self.constraints += 1;
         *self.parts.entry(self.part()).or_default() += 1;
-        if self.hash.is_some() {
-            self.absorb(&a(LinearCombination::zero()));
-            self.absorb(&b(LinearCombination::zero()));
-            self.absorb(&c(LinearCombination::zero()));
-        }
     }
 
     fn push_namespace<NR, N>(&mut self, name: N)

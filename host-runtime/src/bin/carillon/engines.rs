@@ -1,10 +1,10 @@
 //! `carillon engines`: which engines exist, which this build has, and what they can do.
 
+use carillon_runtime::cli::Failure;
 use carillon_runtime::{EngineKind, engine};
 use serde_json::json;
 
 use crate::Context;
-use crate::exit::Failure;
 
 /// Lists all engines; opens those that this build has to ask for their limits.
 pub async fn run(context: &Context) -> Result<(), Failure> {

@@ -1,15 +1,14 @@
 //! `carillon`: engines, benchmarks and proofs from the command line.
 //!
-//! One file a command; `exit` holds the exit codes, `output` what is printed, `config` the
-//! configuration file. Uses the library of this crate and nothing below it.
+//! One file a command; `config` holds the configuration file, `report` how costs are printed.
+//! Exit codes and output are those of `carillon_runtime::cli`. Uses the library of this crate and
+//! nothing below it.
 
 mod bench;
-mod completions;
 mod config;
 mod engines;
-mod exit;
-mod output;
 mod prove;
+mod report;
 mod setup;
 mod verify;
 
@@ -17,11 +16,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carillon_runtime::EngineKind;
-use clap::{Args, Parser, Subcommand};
+use carillon_runtime::cli::{self, CompletionsArgs, EXIT_CODES, Failure, Output, PrintArgs};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::exit::Failure;
-use crate::output::Output;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -29,7 +27,7 @@ use crate::output::Output;
     version,
     about = "Groth16 proving on CPU and card engines"
 )]
-#[command(after_help = exit::HELP)]
+#[command(after_help = exit_codes())]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -40,12 +38,8 @@ struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// Print one JSON object with a versioned `schema` to standard output instead of text
-    #[arg(long, global = true)]
-    json: bool,
-    /// Print no progress
-    #[arg(long, short, global = true)]
-    quiet: bool,
+    #[command(flatten)]
+    print: PrintArgs,
     /// Configuration file (TOML); `engine = "..."` sets the default engine
     #[arg(long, global = true, env = "CARILLON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -73,7 +67,7 @@ enum Command {
     /// List the engines and whether this build has them
     Engines,
     /// Print a completion script for a shell
-    Completions(completions::CompletionsArgs),
+    Completions(CompletionsArgs),
 }
 
 /// What a command needs to know of its surroundings.
@@ -92,18 +86,14 @@ impl Context {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    let output = Output::new(cli.common.json, cli.common.quiet);
-    match run(cli, output).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            ExitCode::from(failure.code())
-        }
-    }
+    let output = cli::start("carillon", cli.common.print);
+    let result = run(cli, output.clone()).await;
+    cli::finish(&output, result)
+}
+
+fn exit_codes() -> String {
+    let lines = EXIT_CODES.map(|(code, meaning)| format!("  {code}  {meaning}"));
+    format!("Exit codes:\n  0  success\n{}", lines.join("\n"))
 }
 
 async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
@@ -118,7 +108,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
         Command::Completions(args) => {
-            completions::run(&args);
+            args.print(Cli::command());
             Ok(())
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use carillon_runtime::cli::{Failure, duration};
 use carillon_runtime::groth16::{ProveReport, circuit_digest};
 use carillon_runtime::progress::Phase;
 use carillon_runtime::workload::SquareChain;
@@ -10,8 +11,7 @@ use carillon_runtime::{JobStats, engine, groth16, keys};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::exit::Failure;
-use crate::output::{duration, stats_json, stats_rows};
+use crate::report::{stats_json, stats_rows};
 use crate::{Context, EngineArg};
 
 /// Arguments of `prove`.
@@ -40,8 +40,8 @@ pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     let engine = engine::open(context.engine(&args.engine))
         .await
         .map_err(Failure::opening)?;
-    let progress = context.output.progress();
-    let (proof, report) = groth16::prove(&*engine, &key, circuit, &*progress).await?;
+    let progress = context.output.phases();
+    let (proof, report) = groth16::prove(&*engine, &key, circuit, &progress).await?;
     std::fs::write(&args.out, proof.to_bytes())
         .map_err(|error| Failure::Input(format!("cannot write {}: {error}", args.out.display())))?;
     let input = hex::encode(input.to_bytes_be());

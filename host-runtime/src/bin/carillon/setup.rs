@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use carillon_runtime::cli::{Failure, duration};
 use carillon_runtime::workload::SquareChain;
 use carillon_runtime::{groth16, keys};
 use clap::Args;
@@ -11,8 +12,6 @@ use rand_chacha::ChaCha12Rng;
 use serde_json::json;
 
 use crate::Context;
-use crate::exit::Failure;
-use crate::output::duration;
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -31,11 +30,11 @@ pub struct SetupArgs {
 /// Makes and writes the key.
 pub fn run(context: &Context, args: &SetupArgs) -> Result<(), Failure> {
     let started = Instant::now();
-    let spinner = context.output.spinner("making an INSECURE development key");
+    let step = context.output.step("making an INSECURE development key");
     let mut rng = ChaCha12Rng::seed_from_u64(args.seed);
     let key = groth16::setup(SquareChain::blank(args.log2), &mut rng)?;
     keys::save(&args.out, &key)?;
-    spinner.finish_and_clear();
+    step.done("done");
     let wall = started.elapsed();
     context
         .output

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use blstrs::Scalar;
+use carillon_runtime::cli::{Failure, duration};
 use carillon_runtime::groth16::{self, Proof};
 use carillon_runtime::keys;
 use clap::Args;
 use serde_json::json;
 
 use crate::Context;
-use crate::exit::Failure;
-use crate::output::duration;
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::output::Output;
+use carillon_runtime::cli::Output;
 
 /// Commands about the circuit.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub struct StatsArgs {
 pub fn run(output: &Output, command: &CircuitCommand) -> Result<(), Failure> {
     let CircuitCommand::Stats(args) = command;
     let shape = Shape::production(args.txs)?;
-    let stats = stats(shape).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let stats = stats(shape).map_err(|error| Failure::unexpected(error.to_string()))?;
     let fields = json!({
         "circuit": shape.id(),
         "transfers": args.txs,

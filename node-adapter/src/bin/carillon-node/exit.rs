@@ -1,99 +1,106 @@
-//! Exit codes, and which error leads to which. The first six are those of `carillon`.
+//! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
 
 use carillon_node::circuit::ShapeError;
 use carillon_node::sequencer::{NewError, SealError, SubmitError};
 use carillon_node::settlement::{AnvilError, SettlementError};
 use carillon_runtime::EngineError;
+use carillon_runtime::cli::{self, EXIT_CODES, ExitStatus};
 use carillon_runtime::groth16::Groth16Error;
 use carillon_runtime::keys::KeyError;
 
+const SETTLEMENT: (u8, &str) = (
+    7,
+    "settlement failed: the contract refused the batch, or the Ethereum node did",
+);
+/// As shells report an interrupt.
+const INTERRUPTED: (u8, &str) = (130, "interrupted");
+
 /// Printed below `--help`.
-pub const HELP: &str = "\
-Exit codes:
-  0    success; of `demo`: the batch is settled and every forgery was refused
-  1    unexpected failure
-  2    wrong usage
-  3    the engine or anvil is not available: not in this build, not installed, or cannot be opened
-  4    wrong input: sizes, keys or configuration
-  5    a result is wrong: a proof does not verify, or the contract took or holds what it must not
-  6    the engine failed while computing
-  7    settlement failed: the contract refused the batch, or the Ethereum node did
-  130  interrupted";
+pub fn help() -> String {
+    let success = (
+        0,
+        "success; of `demo`: the batch is settled and every forgery was refused",
+    );
+    let codes = EXIT_CODES.into_iter().chain([SETTLEMENT, INTERRUPTED]);
+    let lines = [success]
+        .into_iter()
+        .chain(codes)
+        .map(|(code, meaning)| format!("  {code:<3}  {meaning}"));
+    format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
 
 /// A command's end without success.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Code 1.
-    #[error("{0}")]
-    Unexpected(String),
-    /// Code 3.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Code 4.
-    #[error("{0}")]
-    Input(String),
-    /// Code 5.
-    #[error("{0}")]
-    WrongResult(String),
-    /// Code 6.
-    #[error("{0}")]
-    Engine(String),
+    /// Codes 1 to 6.
+    #[error(transparent)]
+    Common(#[from] cli::Failure),
     /// Code 7.
     #[error("{0}")]
     Settlement(String),
-    /// Code 130, as shells report an interrupt.
+    /// Code 130.
     #[error("interrupted")]
     Interrupted,
 }
 
-impl Failure {
-    /// The process's exit code.
-    pub fn code(&self) -> u8 {
+impl ExitStatus for Failure {
+    fn code(&self) -> u8 {
         match self {
-            Failure::Unexpected(_) => 1,
-            Failure::Unavailable(_) => 3,
-            Failure::Input(_) => 4,
-            Failure::WrongResult(_) => 5,
-            Failure::Engine(_) => 6,
-            Failure::Settlement(_) => 7,
-            Failure::Interrupted => 130,
+            Failure::Common(failure) => failure.code(),
+            Failure::Settlement(_) => SETTLEMENT.0,
+            Failure::Interrupted => INTERRUPTED.0,
         }
+    }
+}
+
+impl Failure {
+    /// Code 1.
+    pub fn unexpected(text: String) -> Self {
+        cli::Failure::Unexpected(text).into()
+    }
+
+    /// Code 3.
+    pub fn unavailable(text: String) -> Self {
+        cli::Failure::Unavailable(text).into()
+    }
+
+    /// Code 4.
+    pub fn input(text: String) -> Self {
+        cli::Failure::Input(text).into()
+    }
+
+    /// Code 5.
+    pub fn wrong_result(text: String) -> Self {
+        cli::Failure::WrongResult(text).into()
     }
 
     /// An engine that could not be opened.
     pub fn opening(error: EngineError) -> Self {
-        Failure::Unavailable(error.to_string())
+        cli::Failure::opening(error).into()
     }
 }
 
 impl From<Groth16Error> for Failure {
     fn from(error: Groth16Error) -> Self {
-        let text = error.to_string();
-        match error {
-            Groth16Error::Engine(_) => Failure::Engine(text),
-            Groth16Error::FaultyProof { .. } | Groth16Error::InvalidProof => {
-                Failure::WrongResult(text)
-            }
-            _ => Failure::Input(text),
-        }
+        cli::Failure::from(error).into()
     }
 }
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        Failure::Input(error.to_string())
+        cli::Failure::from(error).into()
     }
 }
 
 impl From<ShapeError> for Failure {
     fn from(error: ShapeError) -> Self {
-        Failure::Input(error.to_string())
+        Failure::input(error.to_string())
     }
 }
 
 impl From<AnvilError> for Failure {
     fn from(error: AnvilError) -> Self {
-        Failure::Unavailable(error.to_string())
+        Failure::unavailable(error.to_string())
     }
 }
 
@@ -108,18 +115,18 @@ impl From<SettlementError> for Failure {
 
 impl From<NewError> for Failure {
     fn from(error: NewError) -> Self {
-        Failure::Input(error.to_string())
+        Failure::input(error.to_string())
     }
 }
 
 impl From<SubmitError> for Failure {
     fn from(error: SubmitError) -> Self {
-        Failure::Unexpected(format!("the sequencer refused a transfer: {error}"))
+        Failure::unexpected(format!("the sequencer refused a transfer: {error}"))
     }
 }
 
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
-        Failure::Unexpected(format!("the batch was not sealed: {error}"))
+        Failure::unexpected(format!("the batch was not sealed: {error}"))
     }
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carillon_node::circuit::{BatchCircuit, Shape};
+use carillon_node::circuit::{self, BatchCircuit, Shape};
 use carillon_runtime::groth16::{self, CircuitDigest, ProvingKey};
 use carillon_runtime::keys;
 use rand::rngs::OsRng;
 
-use crate::config::user_folder;
 use crate::exit::Failure;
+use carillon_runtime::cli::user_folder;
 
 /// A development key and where it came from.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub fn default_folder() -> PathBuf {
 /// Reads or makes the key of a circuit. Takes seconds to minutes: call it on a blocking thread.
 pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
     let started = Instant::now();
-    let digest = groth16::circuit_digest(BatchCircuit::blank(shape))?;
+    let digest = circuit::digest(shape)?;
     let path = folder.join(file_name(shape, &digest));
     let source = if path.exists() {
         match keys::load_for(&path, &digest) {
@@ -69,7 +69,7 @@ pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
     };
     std::fs::create_dir_all(folder).map_err(|error| {
         let folder = folder.display();
-        Failure::Input(format!(
+        Failure::input(format!(
             "cannot create the key folder {folder}: {error}; name another with --key-dir"
         ))
     })?;

@@ -1,25 +1,23 @@
 //! `carillon-node`: the rollup node from the command line.
 //!
-//! One file or folder a command; `exit` holds the exit codes, `output` what is printed, `config`
-//! the configuration file, `keys` the cache of development keys. Uses the library of this crate and
-//! `carillon-runtime`.
+//! One file or folder a command; `exit` holds the exit codes, `config` the configuration file,
+//! `keys` the cache of development keys. Output is that of `carillon_runtime::cli`. Uses the library
+//! of this crate and `carillon-runtime`.
 
 mod circuit;
-mod completions;
 mod config;
 mod demo;
 mod exit;
 mod keys;
-mod output;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use carillon_runtime::cli::{self, CompletionsArgs, Output, PrintArgs};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::output::Output;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -27,7 +25,7 @@ use crate::output::Output;
     version,
     about = "A rollup that is proved on Carillon cards and settles on Ethereum"
 )]
-#[command(after_help = exit::HELP)]
+#[command(after_help = exit::help())]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -38,12 +36,8 @@ struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// Print one JSON object with a versioned `schema` to standard output instead of text
-    #[arg(long, global = true)]
-    json: bool,
-    /// Print no progress
-    #[arg(long, short, global = true)]
-    quiet: bool,
+    #[command(flatten)]
+    print: PrintArgs,
     /// Configuration file (TOML) with the keys engine, txs, batch_capacity, seed, key_dir and anvil;
     /// options and environment variables win over it [default: carillon/node.toml in the user's
     /// configuration folder, if it exists]
@@ -63,22 +57,17 @@ enum Command {
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
     /// Print a completion script for a shell
-    Completions(completions::CompletionsArgs),
+    Completions(CompletionsArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    let output = Output::new(cli.common.json, cli.common.quiet);
+    let output = cli::start("carillon-node", cli.common.print);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let failure = Failure::Unexpected(format!("no runtime threads: {error}"));
-            output.failure(&failure);
-            return ExitCode::from(failure.code());
+            let failure = Failure::unexpected(format!("no runtime threads: {error}"));
+            return cli::finish(&output, Err(failure));
         }
     };
     let result = runtime.block_on(async {
@@ -89,13 +78,7 @@ fn main() -> ExitCode {
     });
     // What still computes after an interrupt ends with the process.
     runtime.shutdown_background();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            ExitCode::from(failure.code())
-        }
-    }
+    cli::finish(&output, result)
 }
 
 async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
@@ -106,7 +89,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         }
         Command::Circuit(command) => circuit::run(output, &command),
         Command::Completions(args) => {
-            completions::run(&args);
+            args.print(Cli::command());
             Ok(())
         }
     }
@@ -115,7 +98,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
 /// Ends when the user or the system asks the process to: the command's future is dropped then, and
 /// with it the Ethereum node that it may have started.
 async fn interrupted() -> Failure {
-    let failed = |error: std::io::Error| Failure::Unexpected(format!("no signal handler: {error}"));
+    let failed = |error: std::io::Error| Failure::unexpected(format!("no signal handler: {error}"));
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use carillon_runtime::cli::{Failure, duration};
 use carillon_runtime::workload::SquareChain;
 use carillon_runtime::{engine, groth16};
 use clap::Args;
@@ -12,9 +13,8 @@ use serde_json::json;
 
 use super::BenchArgs;
 use crate::Context;
-use crate::exit::Failure;
-use crate::output::{duration, stats_json};
 use crate::prove::{report_json, report_rows};
+use crate::report::stats_json;
 
 /// Arguments of `bench groth16`.
 #[derive(Debug, Args)]
@@ -32,15 +32,15 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let kind = context.engine(&bench.engine);
     let engine = engine::open(kind).await.map_err(Failure::opening)?;
     let started = Instant::now();
-    let spinner = context.output.spinner("making an INSECURE development key");
+    let step = context.output.step("making an INSECURE development key");
     let mut rng = ChaCha12Rng::seed_from_u64(bench.seed);
     let key = Arc::new(groth16::setup(SquareChain::blank(args.log2), &mut rng)?);
     let setup = started.elapsed();
-    spinner.finish_and_clear();
+    step.done("done");
     let key_load = engine.load_key(&key).await?;
     let circuit = SquareChain::with_witness(args.log2, bench.seed);
-    let progress = context.output.progress();
-    let (_, report) = groth16::prove(&*engine, &key, circuit, &*progress).await?;
+    let progress = context.output.phases();
+    let (_, report) = groth16::prove(&*engine, &key, circuit, &progress).await?;
     let mut fields = report_json(&report);
     fields["log2"] = json!(args.log2);
     fields["seed"] = json!(bench.seed);

@@ -4,13 +4,11 @@ mod groth16;
 mod msm;
 mod ntt;
 
+use carillon_runtime::EngineKind;
+use carillon_runtime::cli::Failure;
 use carillon_runtime::workload::Distribution;
-use carillon_runtime::{EngineKind, JobStats};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
-use crate::exit::Failure;
-use crate::output::{stats_json, stats_rows};
 use crate::{Context, EngineArg};
 
 /// What to measure.
@@ -40,7 +38,9 @@ struct VectorArgs {
     /// Elements as a power of two
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=24))]
     log2: u32,
-    /// Scalars: uniform, equal, zeros-ones or witness
+    /// Scalars: uniform, equal, one, zeros-ones, witness (95 % zeros and ones, 5 % uniform), zipf
+    /// (small numbers by 1/v), ascending, hot (one bucket per window), cycled (eight buckets per
+    /// window in turn) or minus-one (nine of ten r - 1)
     #[arg(long, default_value_t = Distribution::Uniform)]
     dist: Distribution,
     /// Do not check the result against the CPU
@@ -57,55 +57,14 @@ pub async fn run(context: &Context, command: BenchCommand) -> Result<(), Failure
     }
 }
 
-/// The result of a benchmark over a vector.
-struct Measured<'a> {
-    operation: &'static str,
-    kind: EngineKind,
-    args: &'a BenchArgs,
-    vector: &'a VectorArgs,
-    /// A further parameter, for JSON and table.
-    extra: (&'static str, Value),
-    stats: JobStats,
-}
-
-impl Measured<'_> {
-    fn print(self, context: &Context) {
-        let checked = !self.vector.no_check;
-        let mut fields = json!({
-            "engine": self.kind.name(),
-            "log2": self.vector.log2,
-            "elements": 1u64 << self.vector.log2,
-            "dist": self.vector.dist.name(),
-            "seed": self.args.seed,
-            "checked": checked,
-            "stats": stats_json(&self.stats),
-        });
-        let mut rows = vec![
-            ("engine", self.kind.name().to_owned()),
-            ("elements", format!("2^{}", self.vector.log2)),
-            ("distribution", self.vector.dist.name().to_owned()),
-        ];
-        let (name, value) = self.extra;
-        let text = match &value {
-            Value::Null => "chosen by the engine".to_owned(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        fields[name] = value;
-        rows.push((name, text));
-        rows.extend(stats_rows(&self.stats));
-        let verdict = if checked {
-            "equal to the CPU's result"
-        } else {
-            "not checked"
-        };
-        rows.push(("check", verdict.to_owned()));
-        context.output.result(
-            &format!("carillon.bench.{}/1", self.operation),
-            fields,
-            &rows,
-        );
-    }
+/// The row that says whether the result was checked.
+fn verdict(vector: &VectorArgs) -> (&'static str, String) {
+    let verdict = if vector.no_check {
+        "not checked"
+    } else {
+        "equal to the CPU's result"
+    };
+    ("check", verdict.to_owned())
 }
 
 /// The failure of a check.

@@ -1,14 +1,15 @@
 //! `carillon bench ntt`.
 
+use carillon_runtime::cli::Failure;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, NttKind};
 use carillon_runtime::{Engine, workload};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{BenchArgs, Measured, VectorArgs, differs};
+use super::{BenchArgs, VectorArgs, differs, verdict};
 use crate::Context;
-use crate::exit::Failure;
+use crate::report::{stats_json, stats_rows};
 
 /// Which transform.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -42,7 +43,7 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         Kind::CosetInverse => (NttKind::CosetInverse, "coset-inverse"),
     };
     let engine = engine::open(kind).await.map_err(Failure::opening)?;
-    let spinner = context.output.spinner("number-theoretic transform");
+    let step = context.output.step("number-theoretic transform");
     let input = workload::scalars(1 << vector.log2, vector.dist, bench.seed);
     let mut output = input.clone();
     let stats = engine.ntt(&mut output, transform).await?;
@@ -53,16 +54,25 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
             return Err(differs("ntt", kind));
         }
     }
-    spinner.finish_and_clear();
-    let extra = ("kind", json!(name));
-    Measured {
-        operation: "ntt",
-        kind,
-        args: bench,
-        vector,
-        extra,
-        stats,
-    }
-    .print(context);
+    step.done("done");
+    let fields = json!({
+        "engine": kind.name(),
+        "log2": vector.log2,
+        "elements": 1u64 << vector.log2,
+        "dist": vector.dist.name(),
+        "seed": bench.seed,
+        "checked": !vector.no_check,
+        "stats": stats_json(&stats),
+        "kind": name,
+    });
+    let mut rows = vec![
+        ("engine", kind.name().to_owned()),
+        ("elements", format!("2^{}", vector.log2)),
+        ("distribution", vector.dist.name().to_owned()),
+        ("kind", name.to_owned()),
+    ];
+    rows.extend(stats_rows(&stats));
+    rows.push(verdict(vector));
+    context.output.result("carillon.bench.ntt/1", fields, &rows);
     Ok(())
 }

@@ -56,12 +56,12 @@ pub async fn refuse(
             reason,
             transaction,
         }),
-        Err(SettlementError::Refused { reason, .. }) => Err(Failure::WrongResult(format!(
+        Err(SettlementError::Refused { reason, .. }) => Err(Failure::wrong_result(format!(
             "the contract refused {what} as {}, not as {expected}: {reason}",
             reason.name()
         ))),
         Err(error) => Err(error.into()),
-        Ok(settled) => Err(Failure::WrongResult(format!(
+        Ok(settled) => Err(Failure::wrong_result(format!(
             "the contract accepted {what} in transaction {}",
             settled.transaction
         ))),

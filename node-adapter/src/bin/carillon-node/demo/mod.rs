@@ -26,7 +26,7 @@ use self::report::{OnChain, Report};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::keys::{self, Source};
-use crate::output::{Output, grouped};
+use carillon_runtime::cli::{Output, grouped};
 
 /// Arguments of `demo`. Those without a value come from the configuration file or the defaults.
 #[derive(Debug, Args)]
@@ -73,12 +73,12 @@ impl DemoArgs {
             .or(config.batch_capacity)
             .unwrap_or(transfers);
         if transfers == 0 {
-            return Err(Failure::Input(
+            return Err(Failure::input(
                 "an empty batch proves nothing: give --txs 1 or more".into(),
             ));
         }
         if capacity < transfers {
-            return Err(Failure::Input(format!(
+            return Err(Failure::input(format!(
                 "{transfers} transfers do not fit a batch of {capacity}: raise --batch-capacity or lower --txs"
             )));
         }
@@ -153,7 +153,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Failure::Unexpected(format!("a worker thread stopped: {error}")))
+        .map_err(|error| Failure::unexpected(format!("a worker thread stopped: {error}")))
 }
 
 async fn prove(
@@ -186,7 +186,7 @@ async fn settle(
 ) -> Result<OnChain, Failure> {
     let step = output.step("contracts");
     let operator = anvil.signers().first().cloned().ok_or_else(|| {
-        Failure::Unavailable("anvil printed no funded account; is it another program?".into())
+        Failure::unavailable("anvil printed no funded account; is it another program?".into())
     })?;
     let client = L1Client::new(anvil.url(), operator, Deadlines::default())?;
     let old_root = &ledger.batch.old_root;
@@ -213,7 +213,7 @@ async fn settle(
     let state = chain.state().await?;
     let expected = U256::from_be_bytes(ledger.sequencer.state().root().to_bytes_be());
     if state.state_root != expected || state.batch_number != ledger.batch.number {
-        return Err(Failure::WrongResult(format!(
+        return Err(Failure::wrong_result(format!(
             "the contract is at batch {} with root {:#066x}, the sequencer at batch {} with root {expected:#066x}",
             state.batch_number, state.state_root, ledger.batch.number
         )));

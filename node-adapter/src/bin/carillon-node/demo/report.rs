@@ -12,7 +12,7 @@ use super::Plan;
 use super::forgeries::Refused;
 use super::ledger::{CHAIN_ID, Ledger};
 use crate::keys::{DevelopmentKey, Source};
-use crate::output::{duration, grouped};
+use carillon_runtime::cli::{duration, grouped};
 
 /// What happened on Ethereum.
 #[derive(Debug)]

@@ -1,21 +1,34 @@
 //! Exit codes, and which error leads to which.
 
-use carillon_runtime::EngineError;
-use carillon_runtime::groth16::Groth16Error;
-use carillon_runtime::keys::KeyError;
+use std::fmt;
 
-/// Printed below `--help`.
-pub const HELP: &str = "\
-Exit codes:
-  0  success
-  1  unexpected failure
-  2  wrong usage
-  3  the engine is not available: not in this build, or cannot be opened
-  4  wrong input: key, proof, witness, size or configuration
-  5  a result is wrong: it differs from the CPU's, or a proof does not verify
-  6  the engine failed while computing";
+use crate::engine::EngineError;
+use crate::groth16::Groth16Error;
+use crate::keys::KeyError;
 
-/// A command's end without success.
+/// The shared codes from 1 to 6 as `--help` explains them; programs put their own beside them.
+pub const EXIT_CODES: [(u8, &str); 6] = [
+    (1, "unexpected failure"),
+    (2, "wrong usage"),
+    (
+        3,
+        "something needed is not available: not in this build, not installed, or cannot be opened",
+    ),
+    (4, "wrong input: key, proof, witness, size or configuration"),
+    (
+        5,
+        "a result is wrong: it differs from another computation, or a proof does not verify",
+    ),
+    (6, "the engine failed while computing"),
+];
+
+/// An error that ends a command.
+pub trait ExitStatus: fmt::Display {
+    /// The process's exit code.
+    fn code(&self) -> u8;
+}
+
+/// A command's end without success. (Wrong usage, code 2, is clap's.)
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Code 1.
@@ -35,9 +48,8 @@ pub enum Failure {
     Engine(String),
 }
 
-impl Failure {
-    /// The process's exit code.
-    pub fn code(&self) -> u8 {
+impl ExitStatus for Failure {
+    fn code(&self) -> u8 {
         match self {
             Failure::Unexpected(_) => 1,
             Failure::Unavailable(_) => 3,
@@ -46,7 +58,9 @@ impl Failure {
             Failure::Engine(_) => 6,
         }
     }
+}
 
+impl Failure {
     /// An engine that could not be opened.
     pub fn opening(error: EngineError) -> Self {
         Failure::Unavailable(error.to_string())

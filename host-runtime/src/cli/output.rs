@@ -7,12 +7,11 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use carillon_runtime::progress::Phase;
-use carillon_runtime::{ProgressEvent, ProgressSink};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::exit::Failure;
+use super::ExitStatus;
+use crate::progress::{Phase, ProgressEvent, ProgressSink};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -24,6 +23,7 @@ enum Progress {
 /// How this run prints.
 #[derive(Clone, Debug)]
 pub struct Output {
+    program: &'static str,
     json: bool,
     progress: Progress,
     bars: MultiProgress,
@@ -31,13 +31,14 @@ pub struct Output {
 
 impl Output {
     /// Prints as the options say and as standard error allows.
-    pub fn new(json: bool, quiet: bool) -> Self {
+    pub(super) fn new(program: &'static str, json: bool, quiet: bool) -> Self {
         let progress = match (json || quiet, std::io::stderr().is_terminal()) {
             (true, _) => Progress::None,
             (false, true) => Progress::Bars,
             (false, false) => Progress::Lines,
         };
         Self {
+            program,
             json,
             progress,
             bars: MultiProgress::new(),
@@ -45,20 +46,51 @@ impl Output {
     }
 
     /// Prints a result: `fields` with the schema's name as JSON, or `rows` as a table.
-    pub fn result(&self, schema: &str, fields: Value, rows: &[(String, String)]) {
+    pub fn result<N: AsRef<str>>(&self, schema: &str, fields: Value, rows: &[(N, String)]) {
         if self.json {
-            let mut object = json!({ "schema": schema });
-            if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
-                object.extend(fields);
-            }
-            print(&object.to_string());
+            self.object(schema, fields);
             return;
         }
-        let width = rows.iter().map(|(name, _)| name.len()).max();
+        let width = rows.iter().map(|(name, _)| name.as_ref().len()).max();
         let width = width.unwrap_or_default();
         for (name, value) in rows {
-            print(&format!("{name:width$}  {value}"));
+            print(&format!("{:width$}  {value}", name.as_ref()));
         }
+    }
+
+    /// Prints a result of several columns: `fields` as JSON, or `lines`, the first of them the
+    /// heading, with the first column on the left and the others on the right.
+    pub fn table(&self, schema: &str, fields: Value, lines: &[Vec<String>]) {
+        if self.json {
+            self.object(schema, fields);
+            return;
+        }
+        let width = |column: usize| {
+            let cells = lines.iter().filter_map(|line| line.get(column));
+            cells
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        for line in lines {
+            let cells = line.iter().enumerate().map(|(column, cell)| {
+                let width = width(column);
+                if column == 0 {
+                    format!("{cell:width$}")
+                } else {
+                    format!("{cell:>width$}")
+                }
+            });
+            print(&cells.collect::<Vec<_>>().join("  "));
+        }
+    }
+
+    fn object(&self, schema: &str, fields: Value) {
+        let mut object = json!({ "schema": schema });
+        if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+            object.extend(fields);
+        }
+        print(&object.to_string());
     }
 
     /// Prints a closing line below a table; JSON has it in the object.
@@ -69,24 +101,30 @@ impl Output {
     }
 
     /// Prints an error.
-    pub fn failure(&self, failure: &Failure) {
+    pub fn failure(&self, failure: &impl ExitStatus) {
         if self.json {
             let code = failure.code();
             let message = failure.to_string();
             let object = json!({ "schema": "carillon.error/1", "code": code, "message": message });
             print(&object.to_string());
         }
+        self.note(&failure.to_string());
+    }
+
+    /// Prints a remark for people on standard error.
+    pub fn note(&self, text: &str) {
         let _ = self.bars.clear();
-        let _ = writeln!(std::io::stderr(), "carillon-node: {failure}");
+        let _ = writeln!(std::io::stderr(), "{}: {text}", self.program);
     }
 
     /// Announces a step of a longer work; [`Step::done`] closes it.
-    pub fn step(&self, name: &'static str) -> Step<'_> {
+    pub fn step(&self, name: impl Into<String>) -> Step<'_> {
+        let name = name.into();
         let bar = match self.progress {
             Progress::Bars => {
                 let bar = self.bars.add(ProgressBar::new_spinner());
                 bar.set_style(style("{spinner} {msg}  {elapsed}"));
-                bar.set_message(name);
+                bar.set_message(name.clone());
                 bar.enable_steady_tick(Duration::from_millis(100));
                 Some(bar)
             }
@@ -117,7 +155,7 @@ impl Output {
 #[derive(Debug)]
 pub struct Step<'a> {
     output: &'a Output,
-    name: &'static str,
+    name: String,
     started: Instant,
     bar: Option<ProgressBar>,
 }
@@ -210,7 +248,7 @@ pub fn duration(time: Duration) -> String {
     if seconds >= 1.0 {
         format!("{seconds:.2} s")
     } else {
-        format!("{:.1} ms", seconds * 1e3)
+        format!("{:.2} ms", seconds * 1e3)
     }
 }
 

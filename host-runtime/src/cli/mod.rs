@@ -1,0 +1,68 @@
+//! What the command lines of Carillon have in common: options for printing, exit codes, tables and
+//! JSON, progress, configuration files, completion scripts.
+//!
+//! `carillon` and `carillon-node` are built from it and add their own commands; nothing else of
+//! the library uses it.
+
+mod config;
+mod failure;
+mod output;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap_complete::Shell;
+
+pub use config::{read_config, user_folder};
+pub use failure::{EXIT_CODES, ExitStatus, Failure};
+pub use output::{Output, Phases, Step, duration, grouped};
+
+/// Options of every command: how to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PrintArgs {
+    /// Print one JSON object with a versioned `schema` to standard output instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+impl CompletionsArgs {
+    /// Prints the completion script of `command` on standard output.
+    pub fn print(&self, mut command: clap::Command) {
+        let name = command.get_name().to_owned();
+        // Into memory first: generating straight into a closed pipe would panic.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, name, &mut script);
+        let _ = std::io::stdout().write_all(&script);
+    }
+}
+
+/// Sets up logging, by `RUST_LOG` to standard error, and printing under the program's name.
+pub fn start(program: &'static str, print: PrintArgs) -> Output {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    Output::new(program, print.json, print.quiet)
+}
+
+/// Prints what went wrong, if anything did, and says how the process ends.
+pub fn finish<E: ExitStatus>(output: &Output, result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
