@@ -2,6 +2,7 @@
 //! of models that `src/dut.rs` looks up.
 //!
 //! To test another block: add a line to `BLOCKS`, then write `tests/<block>.rs` next to the others.
+//! `CARILLON_BLOCKS=msm_engine,g1_add cargo test ...` builds these blocks only.
 
 #[cfg(not(feature = "rtl"))]
 fn main() {}
@@ -32,6 +33,9 @@ mod rtl {
         /// Sources in addition to the file list, below `hdl/`.
         files: &'static [&'static str],
     }
+
+    /// Names of the only blocks to build, with commas between them: for work on one of them.
+    const CHOICE: &str = "CARILLON_BLOCKS";
 
     const BOTH: &[&str] = &["fast", "structural"];
     /// With the view in vendor cells.
@@ -107,6 +111,15 @@ mod rtl {
             ..arithmetic("ntt_butterfly")
         },
         Block {
+            files: &[
+                "rtl/vec/delay_memory.sv",
+                "rtl/msm/msm_pkg.sv",
+                "rtl/msm/msm_split.sv",
+                "tests/tops/msm_split_top.sv",
+            ],
+            ..arithmetic("msm_split_top")
+        },
+        Block {
             files: &["tests/tops/stream_copy.sv"],
             ..unit("stream_copy")
         },
@@ -134,7 +147,11 @@ mod rtl {
         let mut build = Build::new(Toolchain::find()?, "carillon_blocks")
             .source(hdl.join("sim/dpi/carillon_dpi.cpp"));
         let mut models = Vec::new();
-        for block in BLOCKS {
+        println!("cargo::rerun-if-env-changed={CHOICE}");
+        let choice = std::env::var(CHOICE).unwrap_or_default();
+        let chosen =
+            |block: &&Block| choice.is_empty() || choice.split(',').any(|name| name == block.name);
+        for block in BLOCKS.iter().filter(chosen) {
             for view in block.views {
                 let prefix = format!("dut_{}_{view}", block.name);
                 let list = match *view {

@@ -818,7 +818,7 @@ fn queues_overlap_on_different_units_and_share_one() {
 
 #[test]
 fn stray_answers_are_fatal_until_reset() {
-    for (bus, code) in [(Bus::Host, 1), (Bus::Memory, 2)] {
+    for (bus, code) in [(Bus::Host, 1), (Bus::Memory, 2), (Bus::Lane, 2)] {
         let card = card();
         let host = host(&card);
         let events = card.interrupt(3).unwrap();

@@ -72,6 +72,15 @@ module msm_lane
   state_e state_q;
   logic stream_start, stream_busy, stream_error, error_q;
 
+  // What the stream says of errors is of this run only once it was started for it: a lane may have no pairs.
+  logic used_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) used_q <= 1'b0;
+    else if (start_i) used_q <= stream_start;
+    else if (stream_start) used_q <= 1'b1;
+  end
+  wire failed = stream_error && used_q;
+
   // A stream is started when the one before has been consumed. start_i is answered at once.
   wire starts_whole = start_i && mine != '0;
   wire starts_piece = (state_q == StPiece || (start_i && mine == '0 && has_piece)) && !stream_busy;
@@ -335,11 +344,11 @@ module msm_lane
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) error_q <= 1'b0;
     else if (start_i) error_q <= 1'b0;
-    else if (stream_error) error_q <= 1'b1;  // kept over the start of the last piece
+    else if (failed) error_q <= 1'b1;  // kept over the start of the last piece
   end
 
   assign busy_o = state_q != StIdle || stream_busy || open_q || run_busy;
-  assign error_o = stream_error || error_q || run_error;
+  assign error_o = failed || error_q || run_error;
 
   wire unused = &{1'b0, cut_valid, cut_full, point_full, entry_full};
 

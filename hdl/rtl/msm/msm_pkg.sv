@@ -231,9 +231,11 @@ package msm_pkg;
   parameter int unsigned GlvDropBits = 120;
   parameter int unsigned GlvShift = 142;
   parameter logic [134:0] GlvReciprocal = 135'h5f1afb3c7807eab758fdb948bdb3fb8b80;
-  // Neither part exceeds this; scalars are first brought to at most r / 2 by their sign.
+  // Neither part exceeds this; scalars are first brought to at most r / 2 by their sign. Without the
+  // endomorphism they are not: k P = -(r - k) P holds for points of order r only.
   parameter recoded_t GlvPartBound = (recoded_t'(GlvZ2) >> 1) + (recoded_t'(GlvZ2) >> 6);
-  parameter recoded_t FullBound = recoded_t'(FrModulus) >> 1;
+  parameter recoded_t FullBound = recoded_t'(FrModulus) - 1'b1;
+  parameter fr_t HalfModulus = FrModulus >> 1;
 
   // ---- Geometry by window size ----
   // Adding 2^(c-1) in every window makes the windows' digits independent:
@@ -247,7 +249,7 @@ package msm_pkg;
   function automatic int unsigned window_count(int unsigned bits, bit full);
     recoded_t bound;
     bound = full ? FullBound : GlvPartBound;
-    window_count = ((full ? FrBits - 1 : GlvPartBits) + bits - 1) / bits;
+    window_count = ((full ? FrBits : GlvPartBits) + bits - 1) / bits;
     if (((bound + recode_offset(bits, window_count)) >> (bits * window_count)) != '0) window_count++;
   endfunction
 

@@ -85,7 +85,9 @@ module msm_rows
     end
   end
   wire skip = (touched_i & in_batch) == '0;
-  wire skip_now = state_q == StPick && skip && (waiting_i & in_batch) == '0;
+  // The same windows of the group before may still be in msm_tree: their sums come first.
+  wire in_tree = (open_q != '0 && batch_first_o[odd_q] == first_q) || (open_q == 2'd2 && batch_first_o[!odd_q] == first_q);
+  wire skip_now = state_q == StPick && skip && !in_tree && (waiting_i & in_batch) == '0;
   wire start_now = state_q == StPick && !skip && (windows_busy_i & in_batch) == '0 && open_q != 2'd2;
   assign skipped_o = (skip_now && !flush_i) ? in_batch : '0;
 

@@ -1,7 +1,7 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // Splits a scalar below r into the numbers whose windows are added up, one a cycle.
-// First k becomes at most r / 2 by a sign. With the endomorphism then k = k1 + k2 z^2
+// With the endomorphism k first becomes at most r / 2 by a sign, then k = k1 + k2 z^2
 // with q = k2 = round(k / z^2) (msm_pkg, "The endomorphism"); k1 may be negative,
 // both are below GlvPartBound. Without, k1 = k and k2 = 0. No case needs a correction.
 // Latency Latency. Used by: msm_prepare.
@@ -48,7 +48,7 @@ module msm_split
   always_ff @(posedge clk_i) begin
     if (valid_i) begin
       k_q <= k_i;
-      negate_q <= k_i > FrBits'(FullBound);
+      negate_q <= k_i > HalfModulus && !full_i;
     end
     if (valid_q[0]) begin
       small_q <= negate_q ? FrModulus - k_q : k_q;

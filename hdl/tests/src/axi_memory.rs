@@ -110,8 +110,12 @@ pub struct Contents {
     pub read_fault: Option<u64>,
     /// A beat address whose write is answered with SLVERR.
     pub write_fault: Option<u64>,
-    /// Beats so far that were answered with SLVERR.
-    pub faults_met: u64,
+    /// Beats so far whose read was answered with SLVERR.
+    pub read_faults_met: u64,
+    /// Beats so far whose write was.
+    pub write_faults_met: u64,
+    /// The cycle of the last of all these.
+    pub last_fault: Option<u64>,
     /// Beats so far that were read.
     pub beats_read: u64,
     pub(crate) cycle: u64,
@@ -122,6 +126,14 @@ pub struct AxiMemory {
     contents: Contents,
     reads: Vec<ReadLanes>,
     writes: Vec<WriteChannel>,
+}
+
+impl Contents {
+    /// Cycles so far.
+    #[must_use]
+    pub fn cycle(&self) -> u64 {
+        self.cycle
+    }
 }
 
 impl AxiMemory {
@@ -143,7 +155,9 @@ impl AxiMemory {
                 timing: Timing::STEADY,
                 read_fault: None,
                 write_fault: None,
-                faults_met: 0,
+                read_faults_met: 0,
+                write_faults_met: 0,
+                last_fault: None,
                 beats_read: 0,
                 cycle: 0,
             },

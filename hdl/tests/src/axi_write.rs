@@ -120,9 +120,11 @@ impl WriteChannel {
                 *byte = get_field(image, W_DATA + 8 * index, 8) as u8;
             }
         }
-        let fault = memory.write_fault == Some(request.address);
-        *faulty |= fault;
-        memory.faults_met += u64::from(fault);
+        if memory.write_fault == Some(request.address) {
+            *faulty = true;
+            memory.write_faults_met += 1;
+            memory.last_fault = Some(memory.cycle);
+        }
         request.address += BEAT;
         request.beats -= 1;
         let last = get_field(image, 0, 1) == 1;

@@ -6,6 +6,8 @@
 //!   appears.
 //! - [`unit`]: runs commands on an execution unit, with an [`axi_memory`] as its card memory (its read side is
 //!   `read_lanes`, its write side `axi_write`).
+//! - [`msm`]: MSMs on `msm_engine`, operands from [`workload`], digits counted by [`recode`], costs compared by
+//!   [`rates`] and [`cost`].
 //! - [`axi_lite`]: a master for a register port.
 //! - [`queue_host`]: the host and the units around the queue engine.
 //! - [`field`], [`point`], [`scalars`]: golden values from blst, and conversions to port and memory images.
@@ -22,14 +24,19 @@ pub mod axi_lite;
 pub mod axi_memory;
 mod axi_write;
 mod bits;
+pub mod cost;
 mod dut;
 pub mod field;
+pub mod msm;
 pub mod pipeline;
 pub mod point;
 pub mod queue_host;
+pub mod rates;
 mod read_lanes;
+pub mod recode;
 pub mod scalars;
 pub mod unit;
+pub mod workload;
 
 pub use bits::{concat, extract};
 pub use dut::{Dut, Port, View};

@@ -179,7 +179,10 @@ impl ReadLanes {
             if beats >> index & 1 == 1 {
                 let address = lane.taken();
                 memory.beats_read += 1;
-                memory.faults_met += u64::from(memory.read_fault == Some(address));
+                if memory.read_fault == Some(address) {
+                    memory.read_faults_met += 1;
+                    memory.last_fault = Some(memory.cycle);
+                }
             }
         }
         self.valid &= !beats;

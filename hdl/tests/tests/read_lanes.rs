@@ -88,10 +88,10 @@ fn an_error_reaches_the_lane_that_met_it_and_is_counted() {
         bench.memory.read_fault = Some(((lane * AREA + AREA / 2) * BEAT) as u64);
         bench.run(AREA);
         assert_eq!(bench.dut.get_u64("read_error_o"), 1 << lane);
-        assert_eq!(bench.memory.faults_met, 1);
+        assert_eq!(bench.memory.read_faults_met, 1);
         bench.memory.read_fault = None;
         bench.run(AREA);
         assert_eq!(bench.dut.get_u64("read_error_o"), 0);
-        assert_eq!(bench.memory.faults_met, 1);
+        assert_eq!(bench.memory.read_faults_met, 1);
     }
 }

@@ -115,13 +115,16 @@ pub enum RtlError {
     Ended,
 }
 
-/// One of the card's two AXI buses.
+/// One of the card's AXI buses; the numbers are those of `shim/card.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Bus {
     /// To host memory.
-    Host,
+    Host = 0,
     /// To card memory.
-    Memory,
+    Memory = 1,
+    /// To card memory, the last of the lanes.
+    Lane = 2,
 }
 
 /// How much was simulated, and how fast.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::thread::Shared;
-use super::{MemoryFault, RtlError, RtlOptions, View};
+use super::{Bus, MemoryFault, RtlError, RtlOptions, View};
 
 /// Bytes of card memory: `CardMemBytes` of the `sim` configuration.
 pub(super) const MEMORY_BYTES: usize = 0x1000_0000;
@@ -51,7 +51,7 @@ unsafe extern "C" {
     fn carillon_rtl_write(card: *mut c_void, offset: u32, value: u32);
     fn carillon_rtl_run(card: *mut c_void, cycles: u64) -> bool;
     fn carillon_rtl_fault_memory(card: *mut c_void, fault: *const RawFault);
-    fn carillon_rtl_stray_response(card: *mut c_void, memory: u8);
+    fn carillon_rtl_stray_response(card: *mut c_void, bus: u8);
     fn carillon_rtl_cycles(card: *const c_void) -> u64;
 }
 
@@ -206,9 +206,9 @@ impl Model {
     }
 
     /// Sends the card a bus answer that it never asked for.
-    pub(super) fn stray_response(&mut self, memory_bus: bool) {
+    pub(super) fn stray_response(&mut self, bus: Bus) {
         // SAFETY: see `reset`.
-        unsafe { carillon_rtl_stray_response(self.handle, memory_bus.into()) }
+        unsafe { carillon_rtl_stray_response(self.handle, bus as u8) }
     }
 
     /// Clock cycles since creation.

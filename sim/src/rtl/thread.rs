@@ -132,7 +132,7 @@ pub(super) fn run(mut model: Model, shared: &Shared) {
                     let _ = reply.send(());
                 }
                 Request::Stray { bus, reply } => {
-                    model.stray_response(bus == Bus::Memory);
+                    model.stray_response(bus);
                     let _ = reply.send(());
                 }
                 Request::Stop => return shared.close(),

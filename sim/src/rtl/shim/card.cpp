@@ -17,7 +17,7 @@ uint32_t carillon_rtl_read(void* card, uint32_t offset) { return card_of(card)->
 void carillon_rtl_write(void* card, uint32_t offset, uint32_t value) { card_of(card)->write(offset, value); }
 bool carillon_rtl_run(void* card, uint64_t cycles) { return card_of(card)->run(cycles); }
 void carillon_rtl_fault_memory(void* card, const carillon_rtl_fault* fault) { card_of(card)->fault_memory(*fault); }
-void carillon_rtl_stray_response(void* card, uint8_t memory) { card_of(card)->stray_response(memory != 0); }
+void carillon_rtl_stray_response(void* card, uint8_t bus) { card_of(card)->stray_response(bus); }
 uint64_t carillon_rtl_cycles(const void* card) { return static_cast<const carillon::Card*>(card)->cycles(); }
 
 }  // extern "C"

@@ -55,8 +55,9 @@ bool carillon_rtl_run(void* card, uint64_t cycles);
 
 void carillon_rtl_fault_memory(void* card, const carillon_rtl_fault* fault);
 
-// An answer on the host bus (memory = 0) or the card memory bus (1) that nobody asked for.
-void carillon_rtl_stray_response(void* card, uint8_t memory);
+// An answer that nobody asked for, on the host bus, the card memory bus or the last lane.
+enum { CARILLON_RTL_BUS_HOST, CARILLON_RTL_BUS_MEMORY, CARILLON_RTL_BUS_LANE };
+void carillon_rtl_stray_response(void* card, uint8_t bus);
 
 // Rising clock edges since creation.
 uint64_t carillon_rtl_cycles(const void* card);

@@ -95,7 +95,7 @@ class Card {
     virtual void write(uint32_t offset, uint32_t value) = 0;
     virtual bool run(uint64_t cycles) = 0;
     virtual void fault_memory(const carillon_rtl_fault& fault) = 0;
-    virtual void stray_response(bool memory) = 0;
+    virtual void stray_response(uint8_t bus) = 0;
     virtual uint64_t cycles() const = 0;
 };
 
@@ -211,11 +211,13 @@ class VerilatedCard final : public Card {
         return false;
     }
 
-    void stray_response(bool memory) override {
-        if (memory) {
+    void stray_response(uint8_t bus) override {
+        if (bus == CARILLON_RTL_BUS_HOST) {
+            host_reads_.stray();
+        } else if (bus == CARILLON_RTL_BUS_MEMORY) {
             memory_reads_.front().stray();
         } else {
-            host_reads_.stray();
+            memory_reads_.back().stray();
         }
         step();
     }
