@@ -17,6 +17,7 @@ class Proof:
     cover_depth: int  # cycles within which every cover is reached
     induction: bool = True  # else the properties hold for `depth` cycles after reset only
     parameters: dict[str, int] = dataclasses.field(default_factory=dict)  # package parameters with other values
+    free: tuple[str, ...] = ()  # modules whose outputs are left to the prover
     cases: tuple[dict[str, int], ...] = ({},)  # parameters of the top module; all cases together are the proof
     seconds: int = 300  # give up on a step (unknown, which is a failure) after this time
 
@@ -88,5 +89,13 @@ PROOFS = (
         depth=7,
         cover_depth=10,
         cases=tuple({"Estimate": estimate} for estimate in range(12)),
+    ),
+    Proof(
+        name="mont_mul",
+        files=(ARITHMETIC, "formal/mont_mul_props.sv"),
+        depth=8,
+        cover_depth=10,
+        free=("mul_const", "mul_karatsuba"),
+        cases=({"Scalar": 0}, {"Scalar": 1}),
     ),
 )
