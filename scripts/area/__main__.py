@@ -2,6 +2,7 @@
 
   python scripts/area              synthesise everything (some minutes a block) and write hdl/doc/area.md
   python scripts/area BLOCK ...    only these blocks; print, write nothing
+  python scripts/area --render     write the page from the reports of earlier runs (target/area)
 
 Needs .tools/py (make setup). Fails if a block cannot be synthesised or yosys uses a cell that is not known.
 """
@@ -19,7 +20,7 @@ WORK = ROOT / "target" / "area"
 PAGE = ROOT / "hdl" / "doc" / "area.md"
 BEGIN, END = "<!-- make area: begin -->", "<!-- make area: end -->"
 
-ARITHMETIC = ["syn/arith.f"]
+ARITHMETIC = ["syn/arith.f", "syn/cells.f"]
 CONFIG = ["CARILLON_CONFIG_U250"]
 # Block -> file lists, and the blocks in it that are synthesised on their own. Order matters.
 BLOCKS = {
@@ -107,32 +108,33 @@ def render(blocks: dict[str, dict[str, float]], sizes: dict[str, int]) -> list[s
 
 
 def main() -> int:
-    chosen = sys.argv[1:] or list(BLOCKS)
+    arguments = sys.argv[1:]
+    render_only = arguments == ["--render"]
+    chosen = list(BLOCKS) if render_only or not arguments else arguments
     unknown = [name for name in chosen if name not in BLOCKS]
     if unknown:
         print(f"area: no such block: {', '.join(unknown)} (there are {', '.join(BLOCKS)})", file=sys.stderr)
         return 2
     WORK.mkdir(parents=True, exist_ok=True)
-    blocks = {}
+    blocks: dict[str, dict[str, float]] = {}
     try:
-        sizes = parameters()
         for name, (lists, inside) in BLOCKS.items():
-            if name not in chosen:
-                continue
-            start = time.monotonic()
-            print(f"area: {name} ...", flush=True)
-            boxes = {inner: blocks[inner] for inner in inside if inner in blocks}
-            blocks[name], cells = synthesis.synthesise(ROOT, WORK, name, lists, CONFIG, boxes)
-            taken = ", ".join(f"{NAMES[r]} {number(blocks[name][r])}" for r in synthesis.RESOURCES)
-            print(f"area: {name}: {taken} ({time.monotonic() - start:.0f} s)")
-            print("area:   " + ", ".join(f"{cell} {count}" for cell, count in sorted(cells.items())))
-        if len(blocks) < len(BLOCKS):
-            return 0
-        text = PAGE.read_text()
-        before, rest = text.split(BEGIN)
-        _, after = rest.split(END)
-        PAGE.write_text(before + BEGIN + "\n" + "\n".join(render(blocks, sizes)) + "\n" + END + after)
-        print(f"area: wrote {PAGE.relative_to(ROOT)}")
+            if name in chosen and not render_only:
+                start = time.monotonic()
+                print(f"area: {name} ...", flush=True)
+                synthesis.synthesise(ROOT, WORK, name, lists, CONFIG, inside)
+                print(f"area: {name} took {time.monotonic() - start:.0f} s")
+            if name in chosen:
+                cells = synthesis.cells_of(WORK, name)
+                boxes = {inner: synthesis.count(synthesis.cells_of(WORK, inner), {}) for inner in inside}
+                blocks[name] = synthesis.count(cells, boxes)
+                print("area:   " + ", ".join(f"{NAMES[r]} {number(blocks[name][r])}" for r in synthesis.RESOURCES))
+                print("area:   " + ", ".join(f"{cell} {amount}" for cell, amount in sorted(cells.items())))
+        if chosen == list(BLOCKS):
+            before, rest = PAGE.read_text().split(BEGIN)
+            _, after = rest.split(END)
+            PAGE.write_text(before + BEGIN + "\n" + "\n".join(render(blocks, parameters())) + "\n" + END + after)
+            print(f"area: wrote {PAGE.relative_to(ROOT)}")
     except (synthesis.SynthesisError, ValueError) as error:
         print(f"area: error: {error}", file=sys.stderr)
         return 1
