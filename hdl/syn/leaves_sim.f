@@ -6,6 +6,4 @@
 add3.sv
 dsp_cell.sv
 mul_dsp.sv
-sim/CARRY8.sv
-sim/DSP48E2.sv
-sim/LUT6_2.sv
+-F cells.f

@@ -2,6 +2,7 @@
 
   python scripts/area              synthesise everything (some minutes a block) and write hdl/doc/area.md
   python scripts/area BLOCK ...    only these blocks; print, write nothing
+  python scripts/area --render     write the page from the reports of earlier runs (target/area)
 
 Needs .tools/py (make setup). Fails if a block cannot be synthesised or yosys uses a cell that is not known.
 """
@@ -19,14 +20,14 @@ WORK = ROOT / "target" / "area"
 PAGE = ROOT / "hdl" / "doc" / "area.md"
 BEGIN, END = "<!-- make area: begin -->", "<!-- make area: end -->"
 
-ARITHMETIC = ["syn/arith.f"]
+ARITHMETIC = ["syn/arith.f", "syn/cells.f"]
 CONFIG = ["CARILLON_CONFIG_U250"]
-# Block -> file lists, and the blocks in it that are synthesised on their own. Order matters.
+# Block -> file lists, and the blocks in it that are synthesised on their own or computed. Order matters.
 BLOCKS = {
     "fp_mul": (ARITHMETIC, []),
     "fr_mul": (ARITHMETIC, []),
     "g1_add": (ARITHMETIC, ["fp_mul"]),
-    "msm_scheduler": (ARITHMETIC + ["rtl/card.f"], []),
+    "msm_scheduler": (ARITHMETIC + ["rtl/card.f"], ["msm_flags"]),
 }
 NAMES = {"dsp": "DSP48E2", "lut": "LUT", "ff": "FF", "bram": "BRAM36", "uram": "URAM"}
 
@@ -42,12 +43,19 @@ def parameters() -> dict[str, int]:
     if not driver.parseAllSources():
         raise synthesis.SynthesisError("slang cannot read the card's sources: run make rtl-lint")
     compilation = driver.createCompilation()
-    wanted = {"carillon_pkg": ["FpBits", "MsmBanks"], "msm_pkg": ["PointsLog2", "NodeDepth"]}
+    wanted = {"carillon_pkg": ["FpBits", "MsmBanks"], "msm_pkg": ["PointsLog2", "NodeDepth", "BankBuckets"]}
     return {
         name: int(compilation.getPackage(package).find(name).value.convertToInt().value)
         for package, names in wanted.items()
         for name in names
     }
+
+
+def box(name: str, sizes: dict[str, int]) -> dict[str, float]:
+    """The resources of a block inside another: memories are computed, the rest is in an earlier report."""
+    if name == "msm_flags":
+        return {**dict.fromkeys(synthesis.RESOURCES, 0.0), "lut": cards.flag_luts(sizes["BankBuckets"])}
+    return synthesis.count(synthesis.cells_of(WORK, name), {})
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -69,8 +77,10 @@ def render(blocks: dict[str, dict[str, float]], sizes: dict[str, int]) -> list[s
     unit["lut"] += ring
     unit["bram"] += node
 
+    flags = sizes["MsmBanks"] * cards.flag_luts(sizes["BankBuckets"])
     heads = [NAMES[resource] for resource in synthesis.RESOURCES]
     rows = [[f"`{name}`, synthesised", *(number(taken[r]) for r in synthesis.RESOURCES)] for name, taken in blocks.items()]
+    rows.append(["of these, the flags of all buckets, computed", "0", number(flags), "", "0", "0"])
     rows.append(["point ring of an adder, computed", "0", number(ring), "", "0", "0"])
     rows.append(["node memory of an adder, computed", "0", "0", "", number(node), "0"])
     rows.append(["**an adder with its scheduler and memories**", *(number(unit[r]) for r in synthesis.RESOURCES)])
@@ -107,32 +117,34 @@ def render(blocks: dict[str, dict[str, float]], sizes: dict[str, int]) -> list[s
 
 
 def main() -> int:
-    chosen = sys.argv[1:] or list(BLOCKS)
+    arguments = sys.argv[1:]
+    render_only = arguments == ["--render"]
+    chosen = list(BLOCKS) if render_only or not arguments else arguments
     unknown = [name for name in chosen if name not in BLOCKS]
     if unknown:
         print(f"area: no such block: {', '.join(unknown)} (there are {', '.join(BLOCKS)})", file=sys.stderr)
         return 2
     WORK.mkdir(parents=True, exist_ok=True)
-    blocks = {}
+    blocks: dict[str, dict[str, float]] = {}
     try:
         sizes = parameters()
         for name, (lists, inside) in BLOCKS.items():
-            if name not in chosen:
-                continue
-            start = time.monotonic()
-            print(f"area: {name} ...", flush=True)
-            boxes = {inner: blocks[inner] for inner in inside if inner in blocks}
-            blocks[name], cells = synthesis.synthesise(ROOT, WORK, name, lists, CONFIG, boxes)
-            taken = ", ".join(f"{NAMES[r]} {number(blocks[name][r])}" for r in synthesis.RESOURCES)
-            print(f"area: {name}: {taken} ({time.monotonic() - start:.0f} s)")
-            print("area:   " + ", ".join(f"{cell} {count}" for cell, count in sorted(cells.items())))
-        if len(blocks) < len(BLOCKS):
-            return 0
-        text = PAGE.read_text()
-        before, rest = text.split(BEGIN)
-        _, after = rest.split(END)
-        PAGE.write_text(before + BEGIN + "\n" + "\n".join(render(blocks, sizes)) + "\n" + END + after)
-        print(f"area: wrote {PAGE.relative_to(ROOT)}")
+            if name in chosen and not render_only:
+                start = time.monotonic()
+                print(f"area: {name} ...", flush=True)
+                synthesis.synthesise(ROOT, WORK, name, lists, CONFIG, inside)
+                print(f"area: {name} took {time.monotonic() - start:.0f} s")
+            if name in chosen:
+                cells = synthesis.cells_of(WORK, name)
+                boxes = {inner: blocks[inner] if inner in blocks else box(inner, sizes) for inner in inside}
+                blocks[name] = synthesis.count(cells, boxes)
+                print("area:   " + ", ".join(f"{NAMES[r]} {number(blocks[name][r])}" for r in synthesis.RESOURCES))
+                print("area:   " + ", ".join(f"{cell} {amount}" for cell, amount in sorted(cells.items())))
+        if chosen == list(BLOCKS):
+            before, rest = PAGE.read_text().split(BEGIN)
+            _, after = rest.split(END)
+            PAGE.write_text(before + BEGIN + "\n" + "\n".join(render(blocks, sizes)) + "\n" + END + after)
+            print(f"area: wrote {PAGE.relative_to(ROOT)}")
     except (synthesis.SynthesisError, ValueError) as error:
         print(f"area: error: {error}", file=sys.stderr)
         return 1

@@ -50,6 +50,18 @@ def ring_luts(coordinate_bits: int, slots: int, banks: int) -> int:
     return 4 * coordinate_bits * math.ceil(slots / LUTRAM_DEPTH) * banks
 
 
+def flag_luts(buckets: int) -> int:
+    """The full/empty flags of a bank: two bits a bucket, each with two addresses, and the choice among the
+    memories (four to one in a LUT, then four to one of those, and so on)."""
+    cells = math.ceil(buckets / LUTRAM_DEPTH)
+    choice = 0
+    left = cells
+    while left > 1:
+        left = math.ceil(left / 4)
+        choice += left
+    return 2 * 2 * (cells + choice)
+
+
 def fitting(card: dict[str, float], unit: dict[str, float], fixed: dict[str, float]) -> tuple[int, str]:
     """How many units fit beside what is there once, and the resource that limits them."""
     room = {

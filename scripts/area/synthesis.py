@@ -50,7 +50,7 @@ def classify(cell: str) -> tuple[str, float]:
 
 def count(cells: dict[str, int], inside: dict[str, dict[str, float]]) -> dict[str, float]:
     """The resources of a list of cells; `inside` has those of blocks that were synthesised before."""
-    total = dict.fromkeys(RESOURCES, 0)
+    total = dict.fromkeys(RESOURCES, 0.0)
     for cell, number in cells.items():
         if cell in inside:
             for resource in RESOURCES:
@@ -59,28 +59,20 @@ def count(cells: dict[str, int], inside: dict[str, dict[str, float]]) -> dict[st
             resource, amount = classify(cell)
             if resource != "free":
                 total[resource] += number * amount
+    if not total["lut"] or not total["ff"]:
+        raise SynthesisError(f"these cells hold no logic: {cells}")
     return total
 
 
-def synthesise(
-    root: pathlib.Path,
-    work: pathlib.Path,
-    top: str,
-    lists: list[str],
-    defines: list[str],
-    inside: dict[str, dict[str, float]],
-) -> tuple[dict[str, float], dict[str, int]]:
-    """Runs yosys on `top`, with the blocks in `inside` as black boxes; returns its resources and its cells."""
-    hdl = root / "hdl"
-    boxes = " ".join(f"--blackboxed-module {name}" for name in CELLS + sorted(inside))
+def synthesise(root: pathlib.Path, work: pathlib.Path, top: str, lists: list[str], defines: list[str], inside: list[str]):
+    """Runs yosys on `top`, with the blocks in `inside` as black boxes; its report is for `cells_of`."""
+    boxes = " ".join(f"--blackboxed-module {name}" for name in CELLS + inside)
     files = " ".join(f"-F {name}" for name in lists)
     macros = " ".join(f"-D {name}" for name in defines)
-    # yosys for WebAssembly sees its working folder and relative paths.
-    report = work / f"{top}.json"
-    log = work / f"{top}.log"
+    # yosys for WebAssembly sees its working folder, hdl, and relative paths.
+    log, report, script = (work / f"{top}.{kind}" for kind in ("log", "json", "ys"))
     up = pathlib.Path("..")
     options = "-family xcup -noiopad -noclkbuf -nodsp -nosrl"
-    script = work / f"{top}.ys"
     script.write_text(
         f"read_slang --threads 1 --top {top} {boxes} {macros} {files}\n"
         f"hierarchy -check -top {top}\n"
@@ -95,20 +87,20 @@ def synthesise(
     if not yosys.exists():
         raise SynthesisError(f"{yosys} is missing: run make setup")
     command = [str(yosys), "-q", "-l", str(up / log.relative_to(root)), "-s", str(up / script.relative_to(root))]
-    run = subprocess.run(command, cwd=hdl, capture_output=True, text=True, check=False)
-    if run.returncode != 0 or not report.exists():
+    run = subprocess.run(command, cwd=root / "hdl", capture_output=True, text=True, check=False)
+    if run.returncode != 0:
         raise SynthesisError(f"yosys failed on {top} (log: {log}):\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+
+
+def cells_of(work: pathlib.Path, top: str) -> dict[str, int]:
+    """The cells in yosys' report on `top`, and how many of each."""
+    report = work / f"{top}.json"
+    if not report.exists():
+        raise SynthesisError(f"there is no report on {top} ({report}): run make area")
     # The command's own line may stand in front of the JSON.
     text = report.read_text()
-    module = json.loads(text[text.index("{"):])["modules"]
-    names = [name for name in module if name.lstrip("\\") == top]
-    if len(names) != 1:
+    modules = {name.lstrip("\\"): found for name, found in json.loads(text[text.index("{"):])["modules"].items()}
+    if top not in modules:
         raise SynthesisError(f"yosys' report has no module {top}: {report}")
-    found = module[names[0]]
-    cells = {name.lstrip("\\"): number for name, number in found["num_cells_by_type"].items()}
-    for name, number in found.get("num_submodules_by_type", {}).items():
-        cells[name.lstrip("\\")] = number
-    resources = count(cells, inside)
-    if resources["lut"] == 0 or resources["ff"] == 0:
-        raise SynthesisError(f"nothing is left of {top}: look at {log}")
-    return resources, cells
+    kinds = [modules[top].get(kind, {}) for kind in ("num_cells_by_type", "num_submodules_by_type")]
+    return {name.lstrip("\\"): number for kind in kinds for name, number in kind.items()}
