@@ -73,5 +73,5 @@ def lines(hdl: pathlib.Path) -> list[str]:
         }
         for label, holds in checks.items():
             verdict = "proved  " if holds else "FAILED  "
-            result.append(f"{verdict} {name:<14} {label:<26} over the integers")
+            result.append(f"{verdict} {name:<15} {label:<26} over the integers")
     return result

@@ -7,7 +7,7 @@
 module mont_mul_props
   import carillon_pkg::*;
 #(
-  parameter  int unsigned Scalar = 0,                         // 0: base field, 1: scalar field
+  parameter  int unsigned Scalar = 0,                        // 0: base field, 1: scalar field
   localparam int unsigned Bits   = Scalar ? FrBits : FpBits
 ) (
   input logic            clk_i,
@@ -24,10 +24,10 @@ module mont_mul_props
   localparam int unsigned Latency = arith_pkg::add_stages(Frame) + 2;
   typedef logic [Bits:0] wide_t;
 
-  logic                         valid;
-  logic [ Bits-1:0]             p;
-  logic [Frame-1:0]             u_whole;  // with the bits below the point
-  logic [ Bits-1:0]             chosen;
+  logic             valid;
+  logic [ Bits-1:0] p;
+  logic [Frame-1:0] u_whole;  // with the bits below the point
+  logic [ Bits-1:0] chosen;
 
   if (Scalar != 0) begin : gen_fr
     fr_mul u_dut (
@@ -56,9 +56,9 @@ module mont_mul_props
   end
 
   // The chunks have come together.
-  logic [Latency-1:0] filled_q = '0;
-  wide_t u_q;
-  wire wide_t u = u_whole[Frame-1:Guard];
+  logic       [Latency-1:0] filled_q = '0;
+  wide_t                    u_q;
+  wire wide_t               u = u_whole[Frame-1:Guard];
   always_ff @(posedge clk_i) begin
     filled_q <= Latency'({filled_q, 1'b1});
     u_q <= u;

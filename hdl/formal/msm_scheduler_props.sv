@@ -1,13 +1,11 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // What msm_scheduler promises, judged by its ports: this module follows every
-// operand that the datapath would move and asserts that none is lost, used twice
-// or paired with a stranger, and that nobody waits without reason. One bucket,
-// chosen freely by the prover, is watched as a whole: its points carry arbitrary
-// weights, and the weights that are about must add up to those that came in.
-// `a_*` are the properties, `i_*` what ties the scheduler's registers to the
-// bookkeeping here (proved with the rest), `e_*` what the blocks around it
-// guarantee. Used by: scripts/formal.sh; explained in hdl/formal/README.md.
+// operand that the datapath would move and asserts that none is lost, used twice or
+// paired with a stranger (and msm_scheduler_waiting, that nobody waits without
+// reason). One bucket, chosen freely by the prover, is watched as a whole: its points
+// carry arbitrary weights; the weights about must add up to those that came in.
+// Used by: scripts/formal.sh; explained in hdl/formal/README.md.
 module msm_scheduler_props
   import carillon_pkg::*;
   import msm_pkg::*;
@@ -34,10 +32,6 @@ module msm_scheduler_props
   input cell_t        watch_place_i,
   input weight_t      weight_i     [MsmBanks]
 );
-
-  // Cycles in which everything drains when nothing more comes: in each pass through
-  // the adder the items of a bucket halve.
-  localparam int unsigned DrainBound = ($clog2(LoopLatency + 1) + 1) * LoopLatency + 2;
   typedef logic [$clog2(LoopLatency+2)-1:0] level_t;
 
   logic idle, node_grant, sum_grant, sum_due, node_write, bucket_issue, node_issue;
@@ -95,8 +89,7 @@ module msm_scheduler_props
     return bank == watch_bank_q && place == watch_place_q;
   endfunction
 
-  // The window to which a bucket belongs.
-  function automatic win_t window_of(cell_t place);
+  function automatic win_t window_of(cell_t place);  // to which a bucket belongs
     return win_t'(place >> (window_bits_q - window_bits_t'(MsmMinWindowBits)));
   endfunction
 
@@ -235,31 +228,13 @@ module msm_scheduler_props
     end
   end
 
-  // ---- Waiting ----
-  level_t passed_q[MsmBanks];  // points of other banks that passed a waiting candidate
-  logic [$clog2(DrainBound+2)-1:0] quiet_q;  // cycles since anything came
-  wire coming = |candidate_valid_i || sum_valid_i || node_valid_i || flush_i;
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      for (int unsigned b = 0; b < MsmBanks; b++) passed_q[b] <= '0;
-      quiet_q <= '0;
-    end else begin
-      for (int unsigned b = 0; b < MsmBanks; b++) begin
-        if (!held_q[b]) passed_q[b] <= '0;
-        else if (issue.valid && issue.a_sel == ASlotIn && issue.b_sel == BPoint) passed_q[b] <= passed_q[b] + 1'b1;
-      end
-      if (coming) quiet_q <= '0;
-      else if (32'(quiet_q) <= DrainBound) quiet_q <= quiet_q + 1'b1;
-    end
-  end
-
   // ---- What the blocks around it guarantee ----
   always_comb begin
     e_reset : assume (rst_ni == started_q);
     e_window_bits : assume (32'(window_bits_i) >= MsmMinWindowBits && 32'(window_bits_i) <= MsmMaxWindowBits);
     if (rst_ni) begin
       // msm_control: buckets are cleared before a run, and a flush lasts until all is idle.
-      if (clear_i) e_clear : assume (idle && !coming);
+      if (clear_i) e_clear : assume (idle && !(|candidate_valid_i || sum_valid_i || node_valid_i || flush_i));
       if (flush_q && !flush_i) e_flush : assume (idle);
       if (!defined_q) begin
         e_cleared : assume (!(candidate_valid_i[watch_bank_q] && candidate_i[watch_bank_q].place == watch_place_q));
@@ -267,8 +242,7 @@ module msm_scheduler_props
       // msm_rows: buckets are taken when all points are in and their window is at rest.
       if (sum_valid_i) e_rows : assume (candidate_valid_i == '0);
       if (sum_valid_i && sum_take_i.valid) e_rows_rest : assume (!windows_busy[window_of(sum_take_i.place)]);
-      if (sum_valid_i) e_rows_owner : assume (sum_op_i.owner != OwnerBucket);
-      if (node_valid_i) e_node_owner : assume (node_op_i.owner != OwnerBucket);
+      e_owners : assume (sum_op_i.owner != OwnerBucket && node_op_i.owner != OwnerBucket);
     end
   end
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_environment
@@ -349,7 +323,7 @@ module msm_scheduler_props
   end
 
   // ---- The watched bucket ----
-  logic [MsmBanks-1:0] flag;
+  bank_mask_t flag;
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_flag
     assign flag[b] = u_dut.gen_flags[b].u_flags.out_q[watch_place_q] ^ u_dut.gen_flags[b].u_flags.in_q[watch_place_q];
   end
@@ -372,21 +346,13 @@ module msm_scheduler_props
     end
   end
 
-  // ---- Nobody waits without reason ----
+  // ---- Counts of what is under way; nobody waits without reason ----
+  wire flight_t next_sum = flight_q[LoopLatency-2];  // about to come back: every tag passes here
   always_comb begin
     if (rst_ni) begin
       a_idle : assert (idle == (windows_busy == '0 && nodes == '0 && !sum.valid));
       i_window_bits : assert (32'(window_bits_q) >= MsmMinWindowBits && 32'(window_bits_q) <= MsmMaxWindowBits);
       i_nodes : assert (level_t'(u_dut.nodes_q) == nodes);
-      a_rows_held : assert (flush_i || !sum_valid_i || sum_grant || bucket_issue || node_grant);
-      a_node_held : assert (flush_i || !node_valid_i || node_grant || bucket_issue);
-      a_drains : assert (32'(quiet_q) < DrainBound || idle);
-    end
-  end
-  // What is about to come back: every tag passes here.
-  wire flight_t next_sum = flight_q[LoopLatency-2];
-  always_comb begin
-    if (rst_ni) begin
       i_back : assert (u_dut.back_valid == next_sum.valid && (u_dut.back.owner == OwnerBucket || !next_sum.bucket));
       if (next_sum.bucket) begin
         i_tag :
@@ -402,31 +368,25 @@ module msm_scheduler_props
       end
     end
   end
-  for (genvar b = 0; b < MsmBanks; b++) begin : gen_wait
-    // Banks whose turn comes before this one's, as seen by the decision.
-    localparam bank_mask_t Below = bank_mask_t'((1 << b) - 1);
-    wire bank_mask_t later = u_dut.u_turn.later_q;
-    level_t          ahead_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) ahead_q <= '0;
-      else ahead_q <= level_t'($countones(later[b] ? later & Below : later | Below));
-    end
-    always_comb begin
-      if (rst_ni) begin
-        a_held_by_an_addition : assert (!candidate_valid_i[b] || flush_i || take[b] || bucket_issue || node_issue);
-        a_turn : assert (32'(passed_q[b]) < MsmBanks);
-        i_turn : assert (32'(passed_q[b]) + 32'(ahead_q) < MsmBanks);
-        i_order : assert (later[b] || (later & Below) == '0);
-      end
-    end
-  end
+  msm_scheduler_waiting u_waiting (
+    .clk_i,
+    .rst_ni,
+    .flush_i,
+    .idle_i        (idle),
+    .candidate_valid_i,
+    .take_i        (take),
+    .sum_valid_i,
+    .sum_grant_i   (sum_grant),
+    .node_valid_i,
+    .node_grant_i  (node_grant),
+    .bucket_issue_i(bucket_issue),
+    .node_issue_i  (node_issue),
+    .later_i       (u_dut.u_turn.later_q),
+    .held_i        (held_q),
+    .point_start_i (issue.valid && issue.a_sel == ASlotIn && issue.b_sel == BPoint)
+  );
 
   // ---- All of this happens ----
-  logic flushed_q;
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) flushed_q <= 1'b0;
-    else if (flush_i && stored_q != '0) flushed_q <= 1'b1;
-  end
   always_comb begin
     if (rst_ni && defined_q) begin
       c_points_meet : cover (bucket_issue_q && issue.a_sel == ASlotIn && watched(a_bank, a_place) && start.weight == '0 && a_weight == 1);
@@ -434,9 +394,7 @@ module msm_scheduler_props
       c_sum_meets_sum : cover (sum_b && sum.weight == 1 && stored_q == 1);
       c_sum_waits : cover (out_toggle && out_here.write && sum.weight == 3);
       c_handed : cover (handed && total_q == 3 && !issue.a_infinity);
-      c_empty_handed : cover (handed && issue.a_infinity);
       c_overlap : cover (sum_grant && |windows_busy);
-      c_again : cover (handed && flushed_q);
     end
   end
 

@@ -103,6 +103,14 @@ MUTANTS = (
         depth=8,
     ),
     Mutant(
+        name="windows_share_places",
+        proof="msm_places",
+        file="rtl/msm/msm_pkg.sv",
+        old="(cell_t'(win) << (bits - window_bits_t'(MsmMinWindowBits)))",
+        new="(cell_t'(win) << (bits - window_bits_t'(MsmMinWindowBits + 1)))",
+        depth=1,
+    ),
+    Mutant(
         name="full_one_too_late",
         proof="fifo",
         file="rtl/mem/fifo.sv",
@@ -159,5 +167,14 @@ MUTANTS = (
         new="TopBits = 3;",
         depth=8,
         case={"Estimate": 5},
+    ),
+    Mutant(
+        name="choice_by_another_bit",
+        proof="mont_mul",
+        file="rtl/field/mont_mul.sv",
+        old="less_plain[Sign] ?",
+        new="less_plain[Sign-1] ?",
+        depth=8,
+        case={"Scalar": 0},
     ),
 )

@@ -19,7 +19,7 @@ class Proof:
     parameters: dict[str, int] = dataclasses.field(default_factory=dict)  # package parameters with other values
     free: tuple[str, ...] = ()  # modules whose outputs are left to the prover
     cases: tuple[dict[str, int], ...] = ({},)  # parameters of the top module; all cases together are the proof
-    seconds: int = 300  # give up on a step (unknown, which is a failure) after this time
+    seconds: int = 600  # give up on a step (unknown, which is a failure) after this time
 
     @property
     def top(self) -> str:
@@ -48,10 +48,11 @@ PROOFS = (
             "rtl/vec/delay_memory.sv",
             "rtl/msm/msm_flags.sv",
             "rtl/msm/msm_scheduler.sv",
+            "formal/msm_scheduler_waiting.sv",
             "formal/msm_scheduler_props.sv",
         ),
         depth=24,
-        cover_depth=24,
+        cover_depth=26,
         parameters=SMALL_MSM,
     ),
     Proof(
@@ -67,6 +68,20 @@ PROOFS = (
         cover_depth=12,
         # A ring of four points; coordinates are only carried about, so four bits stand for all.
         parameters=SMALL_MSM | {"MsmWindows": 2, "MsmFullBuckets": 2, "PointsLog2": 2, "FpBits": 4},
+    ),
+    # Without a state: one step decides. The default build and, with the names of its parameters, that of the U250.
+    Proof(
+        name="msm_places",
+        files=(PACKAGE, "rtl/msm/msm_pkg.sv", "formal/msm_places_props.sv"),
+        depth=1,
+        cover_depth=1,
+    ),
+    Proof(
+        name="msm_places_u250",
+        files=(PACKAGE, "rtl/msm/msm_pkg.sv", "formal/msm_places_props.sv"),
+        depth=1,
+        cover_depth=1,
+        parameters={"MsmMaxWindowBits": 16, "MsmFullBuckets": 8, "MsmAdders": 2},
     ),
     Proof(
         name="fifo",

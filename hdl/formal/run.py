@@ -16,6 +16,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -162,17 +163,17 @@ def prove(proof: Proof) -> list[str]:
             if not outcome.ok:
                 verdict = "FAILED " if outcome.failed else "UNKNOWN"
                 names = ", ".join(outcome.failed) or "all properties"
-                return [f"{verdict}  {name:<14} {names} ({part}: {outcome.text}; {model.with_name('trace.vcd')})"]
+                return [f"{verdict}  {name:<15} {names} ({part}: {outcome.text}; {model.with_name('trace.vcd')})"]
 
     extent = "always" if proof.induction else f"for {proof.depth} cycles after reset"
     lines = []
     for label, times in sorted(asserts.items()):
         if not label.startswith("i_"):
-            lines.append(f"proved   {proof.name:<14} {label:<26} {extent}" + (f", {times} instances" if times > 1 else ""))
+            lines.append(f"proved   {proof.name:<15} {label:<26} {extent}" + (f", {times} instances" if times > 1 else ""))
     invariants = sum(times for label, times in asserts.items() if label.startswith("i_"))
     if invariants:
-        lines.append(f"proved   {proof.name:<14} {invariants} invariants that carry the induction")
-    lines.append(f"reached  {proof.name:<14} {', '.join(sorted(covers))}")
+        lines.append(f"proved   {proof.name:<15} {invariants} invariants that carry the induction")
+    lines.append(f"reached  {proof.name:<15} {', '.join(sorted(covers))}")
     lines.append(f"         {proof.name}: {time.monotonic() - begun:.0f} s")
     return lines
 
@@ -221,7 +222,9 @@ def main() -> int:
                 lines = [f"FAILED   {error}"]
             bad += sum(line.startswith(("FAILED", "UNKNOWN")) for line in lines)
             print("\n".join(lines), flush=True)
-    print(f"formal: {bad} of the above not as demanded" if bad else "formal: everything as demanded")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    verdict = f"{bad} of the above not as demanded" if bad else "everything as demanded"
+    print(f"formal: {verdict}; {used.ru_utime + used.ru_stime:.0f} s of processor time")
     return 1 if bad else 0
 
 
