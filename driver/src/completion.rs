@@ -20,12 +20,12 @@ pub struct Completion {
     pub cycles: u32,
     /// Bucket additions, butterflies, elements or beats, by command.
     pub ops: u32,
-    /// Bucket-phase cycles without an addition although points were there: each
-    /// went into an empty bucket.
+    /// Adder-cycles of the bucket phase in which no addition of any kind started
+    /// although points were there: each went into an empty bucket.
     pub bubble_hazard: u32,
-    /// Bucket-phase cycles lost because no point had arrived from memory.
+    /// The same because no point had arrived from memory.
     pub bubble_memory: u32,
-    /// All other bucket-phase cycles without an addition.
+    /// All others of these adder-cycles.
     pub bubble_other: u32,
     /// Additions outside the bucket phase; index of the faulty element; or
     /// whether `ABORT` found its command.
@@ -41,8 +41,8 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Additions issued per cycle of the bucket phase, 0 to 1; `None` where no
-    /// cycles were counted.
+    /// Bucket additions over those and the bubbles, 0 to 1; `None` where no cycles
+    /// were counted.
     pub fn occupancy(&self) -> Option<f64> {
         let bubbles = [self.bubble_hazard, self.bubble_memory, self.bubble_other];
         let total: f64 = bubbles.into_iter().map(f64::from).sum::<f64>() + f64::from(self.ops);

@@ -108,8 +108,13 @@ pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
     };
     let mut all = Vec::with_capacity(dists.len());
     for (at, dist) in dists.iter().copied().enumerate() {
-        let name = format!("2^{} {dist} ({} of {})", vector.log2, at + 1, dists.len());
-        let step = context.output.step(name);
+        let turn = match dists.len() {
+            1 => String::new(),
+            turns => format!(" ({} of {turns})", at + 1),
+        };
+        let step = context
+            .output
+            .step(format!("2^{} {dist}{turn}", vector.log2));
         let scalars = match &digits {
             Some(digits) => workload::scalars_against(digits, count, dist, bench.seed),
             None => workload::scalars(count, dist, bench.seed),
