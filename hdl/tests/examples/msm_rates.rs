@@ -24,6 +24,7 @@ fn main() {
         );
         for adders in [1, 2, 4] {
             let mut msm = Msm::with_adders(adders, count);
+            msm.warm_up();
             for (name, factors) in distributions(window_bits) {
                 let rate = Rate::measure(&mut msm, count, factors, window_bits, adders);
                 let [hazard, memory, other] = rate.outcome.bubbles;

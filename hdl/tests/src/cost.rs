@@ -169,6 +169,7 @@ pub fn compare(adders: usize, count: usize) -> Comparison {
     let mut rng = ChaCha8Rng::seed_from_u64(count as u64);
     let kinds = (Points::Distinct, Scalars::Uniform);
     let mut job = Job::draw(&mut rng, count, kinds, 0, Mode::Glv);
+    msm.warm_up();
     let chosen = msm.run(&job).cycles;
     let predict = |bits| model.cycles(bits, count as u64, Mode::Glv);
     let least = model.window_bits().map(predict).min().unwrap_or(0) as f64;

@@ -2,6 +2,7 @@
 
 use blstrs::{G1Affine, G1Projective, Scalar};
 use ff::PrimeField;
+use group::prime::PrimeCurveAffine;
 use group::{Curve, Group};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -205,6 +206,17 @@ impl Msm {
         let outcome = self.unit.run(&self.command(job));
         assert_eq!(outcome.status, status::SUCCESS, "{}", self.context(job));
         outcome
+    }
+
+    /// After a reset the first command also marks all buckets empty: gets that out of the way of a measurement.
+    pub fn warm_up(&mut self) {
+        let one = Job {
+            bases: vec![PrimeCurveAffine::generator()],
+            factors: vec![Scalar::from(1)],
+            window_bits: 0,
+            mode: Mode::Glv,
+        };
+        self.run(&one);
     }
 
     /// Runs one MSM and compares all it may and may not write.

@@ -20,6 +20,7 @@ const LATENCY: f64 = 22_000.0;
 
 fn rates(adders: usize) -> Vec<(&'static str, Rate)> {
     let mut msm = Msm::with_adders(adders, COUNT);
+    msm.warm_up();
     distributions(WINDOW_BITS)
         .map(|(name, factors)| {
             let rate = Rate::measure(&mut msm, COUNT, factors, WINDOW_BITS, adders);
@@ -96,6 +97,7 @@ fn the_bound_of_the_documentation_holds_for_any_scalars() {
 fn the_endomorphism_halves_the_latency_of_small_sums() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let mut msm = Msm::new(64);
+    msm.warm_up();
     let mut cycles = |mode| {
         let kinds = (Points::Distinct, Scalars::Uniform);
         msm.check_drawn(&mut rng, 64, kinds, 8, mode).cycles as f64
@@ -110,6 +112,7 @@ fn the_memory_s_latency_is_hidden() {
     let mut msm = Msm::new(COUNT);
     let kinds = (Points::Distinct, Scalars::Uniform);
     let job = Job::draw(&mut rng, COUNT, kinds, WINDOW_BITS, Mode::Glv);
+    msm.warm_up();
     let quick = msm.run(&job).cycles;
     msm.unit.memory.timing = Timing {
         latency: 240,
