@@ -157,10 +157,18 @@ pub fn ideal_cycles(scalars: &[Scalar], mode: Mode, bits: usize, adders: u64) ->
 /// The scalar all of whose digits are `digit` in windows of `bits` bits, as far as they fit.
 #[must_use]
 pub fn uniform_digits(digit: u64, mode: Mode, bits: usize) -> Scalar {
+    scalar_of_digits(|_| digit, mode, bits)
+}
+
+/// The scalar whose digit in window w is `digit(w)`, from 0 to 2^(bits-1) - 1, in each of its parts, as far as they fit.
+#[must_use]
+pub fn scalar_of_digits(digit: impl Fn(usize) -> u64, mode: Mode, bits: usize) -> Scalar {
     let base = Scalar::from(1 << bits);
     // The topmost window may hold a carry only; one window less is sure to fit.
     let windows = mode.windows(bits) - 1;
-    let part = (0..windows).fold(Scalar::from(0), |sum, _| sum * base + Scalar::from(digit));
+    let part = (0..windows).rev().fold(Scalar::from(0), |sum, window| {
+        sum * base + Scalar::from(digit(window))
+    });
     match mode {
         Mode::Full => part,
         Mode::Glv => part + part * Scalar::from_u64s_le(&[Z2[0], Z2[1], 0, 0]).unwrap_or(part),

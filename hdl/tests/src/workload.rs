@@ -9,6 +9,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::recode::{self, Mode};
 
+/// Banks of buckets: `carillon_pkg::MsmBanks`.
+const BANKS: usize = 8;
+
 /// How scalars are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scalars {
@@ -32,6 +35,8 @@ pub enum Scalars {
     Hot(u8),
     /// The same with digits that cycle through 1, 2, 3, 4.
     Cycled(u8),
+    /// Different digits, but all in the same bank of buckets where windows have this many bits: the worst case.
+    OneBank(u8),
     /// Powers of two and their neighbours, both signs: carries through windows.
     Edges,
     /// Below 2^bits, both signs.
@@ -78,6 +83,13 @@ impl Scalars {
             Self::Ascending => Scalar::from(index as u64),
             Self::Hot(_) => signed(rng, digits[0]),
             Self::Cycled(_) => digits[index % digits.len()],
+            Self::OneBank(bits) => {
+                let rows = (1 << (bits - 1)) / BANKS - 1;
+                // Bucket b of window w, digit b + 1, lies in bank (b + w) mod BANKS.
+                let digit =
+                    |window| (index % rows * BANKS + (BANKS - window % BANKS) % BANKS + 1) as u64;
+                recode::scalar_of_digits(digit, mode, bits.into())
+            }
             Self::Edges => {
                 let power = Scalar::from(2).pow_vartime([rng.gen_range(0..255)]);
                 let near = power + Scalar::from(rng.gen_range(0..3)) - Scalar::ONE;
