@@ -15,11 +15,13 @@ module CARRY8 #(
     $error("this model of a CARRY8 knows one chain of eight only");
   end
 
-  logic [8:0] chain;
+  logic carry;
   always_comb begin
-    chain[0] = CI;
-    for (int unsigned i = 0; i < 8; i++) chain[i+1] = S[i] ? chain[i] : DI[i];
+    carry = CI;
+    for (int unsigned i = 0; i < 8; i++) begin
+      O[i]  = S[i] ^ carry;
+      CO[i] = S[i] ? carry : DI[i];
+      carry = CO[i];
+    end
   end
-  assign O  = S ^ chain[7:0];
-  assign CO = chain[8:1];
 endmodule
