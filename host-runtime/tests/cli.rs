@@ -114,7 +114,7 @@ fn bench_msm_reports_the_card_and_checks_the_result() {
     assert_eq!(full["full_scalars"], true);
     assert_eq!(
         (&full["msm"]["windows"], &full["msm"]["split"]),
-        (&51.into(), &false.into())
+        (&52.into(), &false.into())
     );
     let cpu = json(&["bench", "msm", "--log2", "4", "--no-check"]);
     assert!(cpu["window_bits"].is_null());

@@ -1,12 +1,11 @@
 //! How a card cuts the scalars of an MSM into signed digits, one per window
 //! (`hdl/doc/msm.md`, "Digits"), written again from the definition.
 //!
-//! What is cut is a magnitude: of each half of a split scalar, or of a whole one
-//! brought to at most r / 2 by its sign. A window of c bits gives digits from
-//! -2^(c-1) to 2^(c-1) - 1: those that adding 2^(c-1) in every window and taking it
-//! off again leaves; the sign of the magnitude turns them all. A digit of zero costs
-//! nothing, so the number of others is what an MSM's cycles are measured by.
-//! Pure; for reports and tests, not part of a card.
+//! What is cut is the magnitude of each half of a split scalar, whose sign turns its
+//! digits, or a whole scalar as it is. A window of c bits gives digits from -2^(c-1)
+//! to 2^(c-1) - 1: those that adding 2^(c-1) in every window and taking it off again
+//! leaves. A digit of zero costs nothing, so the number of others is what an MSM's
+//! cycles are measured by. Pure; for reports and tests, not part of a card.
 
 use blstrs::Scalar;
 use carillon_driver::command::MsmMode;
@@ -15,12 +14,12 @@ use ff::Field;
 
 use crate::split::{self, Halves, LARGEST_HALF, Limbs};
 
-/// (r - 1) / 2, the largest magnitude of a whole scalar.
+/// r - 1, the largest whole scalar.
 const LARGEST_WHOLE: Limbs = [
-    0x7fff_ffff_8000_0000,
-    0xa9de_d201_7fff_2dff,
-    0x199c_ec04_04d0_ec02,
-    0x39f6_d3a9_94ce_bea4,
+    0xffff_ffff_0000_0000,
+    0x53bd_a402_fffe_5bfe,
+    0x3339_d808_09a1_d805,
+    0x73ed_a753_299d_7d48,
 ];
 
 /// The digits that scalars have under one choice of window.
@@ -80,7 +79,7 @@ impl Digits {
                 let part = |k: i128| (half(k.unsigned_abs()), k < 0);
                 (part(k1), Some(part(k2)))
             }
-            MsmMode::Full => (split::magnitude(scalar), None),
+            MsmMode::Full => ((split::limbs(scalar), false), None),
         };
         let Self { bits, windows, .. } = *self;
         [Some(first), second]
@@ -113,7 +112,8 @@ impl Digits {
         next() + next() * Scalar::from(split::Z).square()
     }
 
-    /// The largest magnitude that every digit of a scalar can have at once, whatever the signs,
+    /// The largest magnitude that every digit of a scalar can have at once, whatever the signs (the
+    /// uppermost digit of a whole scalar is positive, since it has no sign of its own),
     /// and in how many windows from the lowest: in some sizes the top ones are too small for any.
     pub fn hottest(&self) -> (u32, i64) {
         let parts = match self.mode {
@@ -221,13 +221,13 @@ mod tests {
             (16, 8),
         ];
         let full = [
-            (1, 128),
-            (2, 128),
+            (1, 129),
+            (2, 129),
             (7, 37),
             (8, 32),
             (13, 20),
             (16, 16),
-            (17, 15),
+            (17, 16),
         ];
         for (bits, expected) in split {
             assert_eq!(windows(bits, MsmMode::Split), expected, "{bits} bits");
@@ -246,7 +246,7 @@ mod tests {
             let digits: Vec<i64> = (0..)
                 .map(|at: u32| match at % kind.windows() {
                     window if window >= windows => 0,
-                    window if window % 3 == 1 => -magnitude,
+                    window if window % 3 == 1 && window + 1 != windows => -magnitude,
                     _ => magnitude,
                 })
                 .take(kind.of(&Scalar::ZERO).count())
@@ -263,7 +263,7 @@ mod tests {
         }
         let one = |mode| Digits::new(Window { bits: 13, mode });
         assert_eq!(one(MsmMode::Split).non_zero(&-Scalar::ONE), 1);
-        assert_eq!(one(MsmMode::Full).non_zero(&-Scalar::ONE), 1);
+        assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ONE), 1);
         assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ZERO), 0);
     }
 

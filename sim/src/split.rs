@@ -44,7 +44,7 @@ pub struct Halves {
 }
 
 /// Little-endian limbs of a scalar, canonical.
-fn limbs(scalar: &Scalar) -> Limbs {
+pub(crate) fn limbs(scalar: &Scalar) -> Limbs {
     let mut out = [0; 4];
     for (limb, bytes) in out.iter_mut().zip(scalar.to_bytes_le().as_chunks().0) {
         *limb = u64::from_le_bytes(*bytes);
@@ -96,7 +96,7 @@ fn quotient(k: &Limbs) -> u128 {
 }
 
 /// k or r - k, whichever is smaller, and whether it is the latter.
-pub(crate) fn magnitude(scalar: &Scalar) -> (Limbs, bool) {
+fn magnitude(scalar: &Scalar) -> (Limbs, bool) {
     let k = limbs(scalar);
     let minus = negated(&k);
     let flipped = minus.iter().rev().lt(k.iter().rev());

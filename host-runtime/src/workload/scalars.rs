@@ -168,10 +168,11 @@ fn against(digits: &Digits, count: usize, cycle: i64, rng: &mut ChaCha12Rng) -> 
     (0..count)
         .map(|i| {
             let magnitude = largest - i as i64 % cycle.min(largest);
-            let of_place = |place: u32| match (place % digits.windows() < windows, rng.r#gen()) {
-                (false, _) => 0,
-                (true, false) => magnitude,
-                (true, true) => -magnitude,
+            let of_place = |place: u32| match (place % digits.windows(), rng.r#gen()) {
+                (window, _) if window >= windows => 0,
+                // A whole scalar has no sign of its own: its uppermost digit is positive.
+                (window, true) if window + 1 != windows => -magnitude,
+                _ => magnitude,
             };
             digits.compose(&(0..places).map(of_place).collect::<Vec<_>>())
         })
