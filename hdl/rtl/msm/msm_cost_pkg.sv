@@ -27,39 +27,100 @@ package msm_cost_pkg;
     return steps * Loop + additions;
   endfunction
 
-  // The rows of `windows` windows of a unit, batch after batch, unless the tree is slower.
-  function automatic cycles_t rows_cost(int unsigned c, cycles_t windows);
-    cycles_t chains, rows, batch;
-    rows_cost = '0;
-    rows = 64'd1 << (c - 1 - columns_log2(c));
-    for (cycles_t left = windows; left != 0; left = left - batch) begin
-      batch = ((left % (64'd1 << batch_log2(c))) != 0) ? left % (64'd1 << batch_log2(c)) : 64'd1 << batch_log2(c);
-      chains = batch << columns_log2(c);
-      rows_cost += larger(larger(chains, Loop) + (rows - 1) * larger(2 * chains, Loop), (left == windows) ? 64'd0 : tree_cost(c));
+  // Windows of the topmost batch of `windows`.
+  function automatic cycles_t top_batch(int unsigned c, cycles_t windows);
+    cycles_t rest;
+    rest = windows % (64'd1 << batch_log2(c));
+    return (rest != 0) ? rest : 64'd1 << batch_log2(c);
+  endfunction
+
+  function automatic cycles_t in_unit(cycles_t windows);
+    return (windows + Adders - 1) / Adders;
+  endfunction
+
+  // Rows of buckets that are used in the topmost batch of a group of `windows` windows: all, unless the
+  // batch is the highest window of all alone, which has few bits.
+  function automatic cycles_t top_rows(int unsigned c, bit full, cycles_t windows);
+    cycles_t count, high;
+    count = 64'(window_count(c, full));
+    top_rows = 64'd1 << (c - 1 - columns_log2(c));
+    if (windows == (count - 1) % 64'(group_size(c)) + 1 && top_batch(c, in_unit(windows)) == 1 && (windows - 1) % Adders == 0) begin
+      high = 64'(((full ? FullBound : GlvPartBound) >> (c * (32'(count) - 1))) >> columns_log2(c)) + 1;
+      if (high < 2) high = 2;
+      if (high < top_rows) top_rows = high;
     end
   endfunction
 
-  // A group of `windows` windows: additions of its points, but at least the memory's pace, then the rows.
-  function automatic cycles_t group_cost(int unsigned c, cycles_t n, bit full, cycles_t windows);
-    cycles_t in_unit, additions, pairs;
-    in_unit = (windows + Adders - 1) / Adders;
-    additions = (full ? 64'd1 : 64'd2) * n * in_unit;
-    pairs = (2 * n) / 64'(MsmLanes);
-    return Fill + larger(additions, pairs) + rows_cost(c, in_unit);
+  // The rows of a batch of `batch` windows.
+  function automatic cycles_t batch_rows_cost(int unsigned c, cycles_t batch, cycles_t rows);
+    cycles_t chains;
+    chains = batch << columns_log2(c);
+    return larger(chains, Loop) + (rows - 1) * larger(2 * chains, Loop);
   endfunction
 
-  // The combination is a chain of its own beside all that; what follows the last window is waited for.
+  function automatic cycles_t top_batch_cost(int unsigned c, bit full, cycles_t windows);
+    return batch_rows_cost(c, top_batch(c, in_unit(windows)), top_rows(c, full, windows));
+  endfunction
+
+  // The rows of a unit's share of `windows` windows, batch after batch, unless the tree is slower.
+  function automatic cycles_t rows_cost(int unsigned c, bit full, cycles_t windows);
+    cycles_t batch;
+    rows_cost = top_batch_cost(c, full, windows);
+    for (cycles_t left = in_unit(windows) - top_batch(c, in_unit(windows)); left != 0; left = left - batch) begin
+      batch = top_batch(c, left);
+      rows_cost += larger(batch_rows_cost(c, batch, 64'd1 << (c - 1 - columns_log2(c))), tree_cost(c));
+    end
+  endfunction
+
+  // The bucket phase of `windows` windows: additions, but at most a pair a cycle. The first of a bucket's
+  // points waits there without an addition: m digits meet about m B / (m + B) of B buckets.
+  function automatic cycles_t points_cost(int unsigned c, cycles_t n, bit full, cycles_t windows);
+    cycles_t digits, buckets, additions;
+    digits = (full ? 64'd1 : 64'd2) * n;
+    buckets = 64'd1 << (c - 1);
+    additions = in_unit(windows) * (digits - digits * buckets / (digits + buckets));
+    return Fill + larger(larger(additions, n), (2 * n) / 64'(MsmLanes));
+  endfunction
+
+  function automatic cycles_t group_cost(int unsigned c, cycles_t n, bit full, cycles_t windows);
+    return points_cost(c, n, full, windows) + rows_cost(c, full, windows);
+  endfunction
+
+  // From a group's start to the sums of its topmost batch.
+  function automatic cycles_t first_cost(int unsigned c, cycles_t n, bit full, cycles_t windows);
+    return points_cost(c, n, full, windows) + top_batch_cost(c, full, windows) + tree_cost(c);
+  endfunction
+
+  // The combination of the lowest `windows` windows, at most `most` of a unit, when their sums are there. Unit i
+  // ends with c i doublings; the one that takes longest counts.
+  function automatic cycles_t chain_cost(int unsigned c, cycles_t windows, cycles_t most);
+    cycles_t mine;
+    chain_cost = '0;
+    for (cycles_t i = 0; i < Adders && i < windows; i++) begin
+      mine = in_unit(windows - i);
+      if (mine > most) mine = most;
+      chain_cost = larger(chain_cost, (mine - 1) * (64'(c) * Adders + 1) * Loop + 64'(c) * i * Loop);
+    end
+    chain_cost += Loop;
+  endfunction
+
+  // Either the work is the longest, and the last batch's combination follows it; or the combination is, from
+  // the first sums of the topmost or of the last group on.
   function automatic cycles_t msm_cost(int unsigned c, cycles_t n, bit full);
-    cycles_t windows, size, groups, chain_link, chain, work;
+    cycles_t windows, size, groups, top, earlier;
     windows = 64'(window_count(c, full));
     size = 64'(group_size(c));
     groups = (windows + size - 1) / size;
-    work = group_cost(c, n, full, windows - (groups - 1) * size) + (groups - 1) * group_cost(c, n, full, size);
-    chain_link = (64'(c) * Adders + 1) * Loop;
-    chain = (windows / Adders) * chain_link;
-    msm_cost = larger(work, chain) + tree_cost(c) + (64'd1 << batch_log2(c)) * chain_link;
+    top = windows - (groups - 1) * size;
+    msm_cost = group_cost(c, n, full, top) + (groups - 1) * group_cost(c, n, full, size) + tree_cost(c)
+        + chain_cost(c, windows, 64'd1 << batch_log2(c));
+    msm_cost = larger(msm_cost, first_cost(c, n, full, top) + chain_cost(c, windows, windows));
+    if (groups > 1) begin
+      earlier = group_cost(c, n, full, top) + (groups - 2) * group_cost(c, n, full, size);
+      msm_cost = larger(msm_cost, earlier + first_cost(c, n, full, size) + chain_cost(c, size, size));
+    end
     // The other units' totals.
-    if (MsmAdders > 1) msm_cost += (Adders - 1) * (64'(c) + 1) * Loop;
+    msm_cost += (Adders - 1) * Loop;
   endfunction
 
   // The cheapest way by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)); `full` forbids the endomorphism.

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::msm::{Job, Msm};
-use crate::recode::Mode;
+use crate::recode::{Mode, shift_right};
 use crate::workload::{Points, Scalars};
 
 const CARD: &str = include_str!("../../rtl/pkg/carillon_pkg.sv");
@@ -100,30 +100,89 @@ impl Model {
         (2 * columns + 3) * self.link + (5 << (columns + Self::batch_log2(bits)))
     }
 
-    /// The rows of buckets of `windows` windows of one adder, batch after batch.
-    fn rows(&self, bits: u8, windows: u64) -> u64 {
-        let columns = self.columns_log2(bits);
-        let rows = 1 << (u64::from(bits) - 1 - columns);
-        let batch_size = 1 << Self::batch_log2(bits);
-        let mut cycles = 0;
-        let mut left = windows;
+    /// Rows of buckets of a window.
+    fn all_rows(&self, bits: u8) -> u64 {
+        1 << (u64::from(bits) - 1 - self.columns_log2(bits))
+    }
+
+    /// Of these, the used ones in the topmost batch of a group: the highest window may be alone there, and
+    /// has few bits.
+    fn top_rows(&self, bits: u8, mode: Mode, windows: u64) -> u64 {
+        let count = mode.windows(bits.into()) as u64;
+        let is_top = windows == (count - 1) % self.in_flight(bits) + 1;
+        let batch = Self::top_batch(bits, windows.div_ceil(self.adders));
+        if !is_top || batch != 1 || (windows - 1) % self.adders != 0 {
+            return self.all_rows(bits);
+        }
+        let highest = shift_right(&mode.bound(), usize::from(bits) * (count as usize - 1))[0];
+        let used = (highest >> self.columns_log2(bits)) + 1;
+        used.max(2).min(self.all_rows(bits))
+    }
+
+    /// The additions of so many rows of a batch of windows.
+    fn batch_rows(&self, bits: u8, batch: u64, rows: u64) -> u64 {
+        let chains = batch << self.columns_log2(bits);
+        chains.max(self.link) + (rows - 1) * (2 * chains).max(self.link)
+    }
+
+    /// Windows of the topmost batch.
+    fn top_batch(bits: u8, windows: u64) -> u64 {
+        let size = 1 << Self::batch_log2(bits);
+        match windows % size {
+            0 => size,
+            rest => rest,
+        }
+    }
+
+    /// The rows of the topmost batch of a group.
+    fn top_batch_rows(&self, bits: u8, mode: Mode, windows: u64) -> u64 {
+        let batch = Self::top_batch(bits, windows.div_ceil(self.adders));
+        self.batch_rows(bits, batch, self.top_rows(bits, mode, windows))
+    }
+
+    /// The rows of an adder's share of a group, batch after batch.
+    fn rows(&self, bits: u8, mode: Mode, windows: u64) -> u64 {
+        let mut cycles = self.top_batch_rows(bits, mode, windows);
+        let in_unit = windows.div_ceil(self.adders);
+        let mut left = in_unit - Self::top_batch(bits, in_unit);
         while left > 0 {
-            let rest = left % batch_size;
-            let batch = if rest == 0 { batch_size } else { rest };
-            let chains = batch << columns;
-            let additions = chains.max(self.link) + (rows - 1) * (2 * chains).max(self.link);
-            let before = if left == windows { 0 } else { self.tree(bits) };
-            cycles += additions.max(before);
+            let batch = Self::top_batch(bits, left);
+            let rows = self.batch_rows(bits, batch, self.all_rows(bits));
+            cycles += rows.max(self.tree(bits));
             left -= batch;
         }
         cycles
     }
 
-    /// A pass over the pairs for `windows` windows, and their buckets.
+    /// The bucket phase of `windows` windows of all adders.
+    fn points(&self, bits: u8, count: u64, mode: Mode, windows: u64) -> u64 {
+        let (digits, buckets) = (mode.parts() as u64 * count, 1 << (bits - 1));
+        // What is first in its bucket waits without an addition.
+        let first = digits * buckets / (digits + buckets);
+        let additions = windows.div_ceil(self.adders) * (digits - first);
+        self.fill + additions.max(count).max(2 * count / self.lanes)
+    }
+
     fn group(&self, bits: u8, count: u64, mode: Mode, windows: u64) -> u64 {
-        let in_unit = windows.div_ceil(self.adders);
-        let additions = mode.parts() as u64 * count * in_unit;
-        self.fill + additions.max(2 * count / self.lanes) + self.rows(bits, in_unit)
+        self.points(bits, count, mode, windows) + self.rows(bits, mode, windows)
+    }
+
+    /// From a group's start to its first windows' sums.
+    fn first(&self, bits: u8, count: u64, mode: Mode, windows: u64) -> u64 {
+        self.points(bits, count, mode, windows)
+            + self.top_batch_rows(bits, mode, windows)
+            + self.tree(bits)
+    }
+
+    /// The combination of the lowest `windows` windows, at most `most` of an adder.
+    fn chain(&self, bits: u8, windows: u64, most: u64) -> u64 {
+        let bits = u64::from(bits);
+        let of_unit = |unit: u64| {
+            let windows = (windows - unit).div_ceil(self.adders).min(most);
+            (windows - 1) * (bits * self.adders + 1) + bits * unit
+        };
+        let units = self.adders.min(windows);
+        ((0..units).map(of_unit).max().unwrap_or(0) + 1) * self.link
     }
 
     /// Cycles from start to end.
@@ -133,12 +192,16 @@ impl Model {
         let size = self.in_flight(bits);
         let groups = self.groups(bits, mode);
         let top = windows - (groups - 1) * size;
-        let work =
-            self.group(bits, count, mode, top) + (groups - 1) * self.group(bits, count, mode, size);
-        let window = (u64::from(bits) * self.adders + 1) * self.link;
-        let chain = windows / self.adders * window;
-        let totals = (self.adders - 1) * (u64::from(bits) + 1) * self.link;
-        work.max(chain) + self.tree(bits) + (window << Self::batch_log2(bits)) + totals
+        let group = |windows| self.group(bits, count, mode, windows);
+        let first = |windows| self.first(bits, count, mode, windows);
+        let last_batch = self.chain(bits, windows, 1 << Self::batch_log2(bits));
+        let mut cycles = group(top) + (groups - 1) * group(size) + self.tree(bits) + last_batch;
+        cycles = cycles.max(first(top) + self.chain(bits, windows, windows));
+        if groups > 1 {
+            let before = group(top) + (groups - 2) * group(size);
+            cycles = cycles.max(before + first(size) + self.chain(bits, size, size));
+        }
+        cycles + (self.adders - 1) * self.link
     }
 }
 

@@ -65,7 +65,7 @@ impl Mode {
     }
 
     /// No number exceeds this in absolute value.
-    fn bound(self) -> Wide {
+    pub(crate) fn bound(self) -> Wide {
         match self {
             // The quotient's estimate is off by less than 2^-6.
             Self::Glv => add(&shift_right(&Z2, 1), &shift_right(&Z2, 6)),
@@ -224,7 +224,8 @@ fn multiply(a: &Wide, b: &Wide) -> Wide {
     product
 }
 
-fn shift_right(number: &Wide, bits: usize) -> Wide {
+/// number / 2^bits, rounded down.
+pub(crate) fn shift_right(number: &Wide, bits: usize) -> Wide {
     let (limbs, bits) = (bits / 64, bits % 64);
     let limb = |index: usize| number.get(index).copied().unwrap_or(0);
     std::array::from_fn(|index| {
