@@ -2,7 +2,7 @@
 
 import math
 
-# What a card's device has (AMD data sheets DS962, DS963, UltraScale+ product tables).
+# What a card's device has, as AMD states it in its product tables.
 CARDS = {
     "U250": {"dsp": 12288, "lut": 1_728_000, "ff": 3_456_000, "bram": 2688, "uram": 1280},
     "U55C": {"dsp": 9024, "lut": 1_304_000, "ff": 2_607_000, "bram": 2016, "uram": 960},
@@ -35,9 +35,9 @@ def urams(width: int, depth: int) -> int:
 
 
 def bucket_urams(point_bits: int, window_bits: int, banks: int) -> int:
-    """Bucket memory of all windows of a scalar, in `banks` memories (both ports are in use)."""
+    """Bucket memory of all windows of a scalar, spread over `banks` memories (both ports are in use)."""
     windows, _ = WINDOWS[window_bits]
-    return banks * urams(point_bits, math.ceil(windows / banks) << (window_bits - 1))
+    return banks * urams(point_bits, math.ceil((windows << (window_bits - 1)) / banks))
 
 
 def node_brams(point_bits: int, depth: int) -> int:

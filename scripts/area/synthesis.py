@@ -75,7 +75,9 @@ def synthesise(root: pathlib.Path, work: pathlib.Path, top: str, lists: list[str
     options = "-family xcup -noiopad -noclkbuf -nodsp -nosrl"
     script.write_text(
         f"read_slang --threads 1 --top {top} {boxes} {macros} {files}\n"
-        f"hierarchy -check -top {top}\n"
+        # A black box has no parameters; its constants would count as such.
+        + "".join(f"setparam -unset Width {top}/t:{name}\n" for name in inside)
+        + f"hierarchy -check -top {top}\n"
         f"synth_xilinx {options} -flatten -run begin:finalize\n"
         f"xilinx_srl -fixed -minlen {SHIFT_REGISTER}\n"
         "techmap -map +/xilinx/cells_map.v -D LUT_WIDTH=6\n"

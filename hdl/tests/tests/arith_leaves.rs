@@ -93,10 +93,9 @@ fn products_in_every_cycle() {
             dut.set("b_i", &to_port(b, ADD_WIDTH));
             dut.step();
             given.push((a, b));
-            for (name, bits, latency) in [
-                ("fp_o", FP_LEAF, FP_LATENCY),
-                ("fr_o", FR_LEAF, FR_LATENCY),
-            ] {
+            for (name, bits, latency) in
+                [("fp_o", FP_LEAF, FP_LATENCY), ("fr_o", FR_LEAF, FR_LATENCY)]
+            {
                 if cycle + 1 >= latency {
                     let (a, b) = given[cycle + 1 - latency];
                     assert_eq!(
