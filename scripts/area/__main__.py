@@ -91,7 +91,7 @@ def render(blocks: dict[str, dict[str, float]], sizes: dict[str, int]) -> list[s
     for name, card in cards.CARDS.items():
         fit, limit = cards.fitting(card, unit, {})
         adders = max((a for a in cards.ADDERS if a <= fit), default=0)
-        window = cards.largest_window(card, point_bits, adders * sizes["MsmBanks"]) if adders else None
+        window = cards.best_window(card, point_bits, adders * sizes["MsmBanks"], adders) if adders else None
         buckets = cards.bucket_urams(point_bits, window, adders * sizes["MsmBanks"]) if window else 0
         built[name] = (adders, window)
         taken = [f"{100 * adders * unit[r] / card[r]:.0f} %" for r in ("dsp", "lut", "ff", "bram")]

@@ -72,13 +72,15 @@ def fitting(card: dict[str, float], unit: dict[str, float], fixed: dict[str, flo
     return min(room.values())
 
 
-def largest_window(card: dict[str, float], point_bits: int, banks: int) -> int | None:
-    """The largest window size whose buckets the card's share of URAM holds."""
+def best_window(card: dict[str, float], point_bits: int, banks: int, adders: int) -> int | None:
+    """Of the window sizes whose buckets the card's share of URAM holds, the quickest for large sums."""
     fits = [c for c in WINDOWS if bucket_urams(point_bits, c, banks) <= SHARE * card["uram"]]
-    return max(fits, default=None)
+    return min(fits, key=lambda c: seconds(SIZES[-1], c, adders), default=None)
 
 
 def seconds(log2n: int, window_bits: int, adders: int) -> float:
+    """Time of a sum of uniform scalars: the adder with the most windows decides."""
     windows, digits = WINDOWS[window_bits]
-    cycles = (1 << log2n) * digits / adders + 2 * windows * (1 << (window_bits - 1)) / adders
+    most = math.ceil(windows / adders)
+    cycles = (1 << log2n) * digits / windows * most + 2 * most * (1 << (window_bits - 1))
     return cycles / CLOCK
