@@ -121,9 +121,16 @@ fn identify_writes_the_identity_page() {
         let (split, whole) = (&found[64..96], &found[96..128]);
         let bits: Vec<u8> = split.iter().map(|byte| byte & 0x7f).collect();
         assert!(bits.is_sorted() && bits[0] >= 2 && bits[31] == msm[0]);
-        assert!(whole.iter().all(|byte| (0x82..=0x80 | msm[0]).contains(byte)));
+        assert!(
+            whole
+                .iter()
+                .all(|byte| (0x82..=0x80 | msm[0]).contains(byte))
+        );
         assert!(whole.is_sorted() && whole[31] == 0x80 | msm[0]);
-        assert!(split.iter().all(|byte| byte & 0x80 == 0), "one adder splits");
+        assert!(
+            split.iter().all(|byte| byte & 0x80 == 0),
+            "one adder splits"
+        );
         assert!(found[39..64].iter().chain(&found[128..]).all(|&b| b == 0));
     }
     let read_only = Command::Identify { page: 64 };
