@@ -111,7 +111,7 @@ impl Model {
         let count = mode.windows(bits.into()) as u64;
         let is_top = windows == (count - 1) % self.in_flight(bits) + 1;
         let batch = Self::top_batch(bits, windows.div_ceil(self.adders));
-        if !is_top || batch != 1 || (windows - 1) % self.adders != 0 {
+        if !is_top || batch != 1 || !(windows - 1).is_multiple_of(self.adders) {
             return self.all_rows(bits);
         }
         let highest = shift_right(&mode.bound(), usize::from(bits) * (count as usize - 1))[0];

@@ -1,6 +1,7 @@
 //! Block test of `msm_engine`: bad input, bus errors and aborts. Whatever goes wrong, it ends in bounded time with
 //! the right status, writes no result, and the next command is right.
 #![cfg(feature = "rtl")]
+#![allow(clippy::panic, reason = "a test fails by panicking")]
 
 use std::ops::Range;
 
