@@ -1,10 +1,13 @@
 //! Prints what MSMs cost on the engine beside the least they could cost, for scalars of every kind and for 1, 2
-//! and 4 adders: `msm_rates [log2 of the elements]...`, 14 and 16 if none are given. Simulated cycles, fast
-//! arithmetic view, memory latency 40.
+//! and 4 adders: `msm_rates [log2 of the elements]...`, 14 and 16 if none are given. First, uniform scalars with the
+//! window size that the card chooses. Simulated cycles, fast arithmetic view, memory latency 40.
 #[cfg(feature = "rtl")]
 fn main() {
-    use carillon_hdl_tests::msm::{MAX_WINDOW_BITS, Msm};
+    use carillon_hdl_tests::msm::{Job, MAX_WINDOW_BITS, Msm};
     use carillon_hdl_tests::rates::{Rate, distributions};
+    use carillon_hdl_tests::recode::Mode;
+    use carillon_hdl_tests::workload::{Points, Scalars};
+    use rand::SeedableRng;
 
     let mut logs: Vec<u32> = std::env::args()
         .skip(1)
@@ -15,6 +18,15 @@ fn main() {
     }
     for log2 in logs {
         let count = 1_usize << log2;
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let kinds = (Points::Distinct, Scalars::Uniform);
+        let job = Job::draw(&mut rng, count, kinds, 0, Mode::Glv);
+        println!("\n2^{log2} pairs, uniform scalars, windows as the card chooses");
+        for adders in [1, 2, 4] {
+            let mut msm = Msm::with_adders(adders, count);
+            msm.warm_up();
+            println!("{adders} adders: {} cycles", msm.run(&job).cycles);
+        }
         // Large runs are where the rate counts; below, the last doublings do.
         let window_bits = if log2 < 14 { 10 } else { MAX_WINDOW_BITS };
         println!("\n2^{log2} pairs, windows of {window_bits} bits");
