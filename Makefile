@@ -45,7 +45,7 @@ e2e: setup ## the demo as a user runs it, on the Verilated card
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace
 
-area: setup ## synthesise the MSM's blocks for UltraScale+ and write hdl/doc/area.md (some 20 minutes)
+area: setup ## synthesise the MSM's blocks for UltraScale+ and write hdl/doc/area.md (takes long)
 	$${CARILLON_TOOLS:-.tools}/py/bin/python scripts/area
 
 fmt: setup ## format Rust and SystemVerilog in place
