@@ -297,6 +297,9 @@ module msm_lane
   entry_t entry;
   logic entry_valid, entry_full, upper_q;
 
+  // The entry's last pair leaves.
+  wire entry_pop = valid_o && ready_i && !(entry.wanted == 2'b11 && !upper_q);
+
   fifo #(
     .T        (entry_t),
     .DepthLog2(DepthLog2)
@@ -309,7 +312,7 @@ module msm_lane
     .full_o (entry_full),
     .valid_o(entry_valid),
     .data_o (entry),
-    .pop_i  (valid_o && ready_i && !(entry.wanted == 2'b11 && !upper_q))
+    .pop_i  (entry_pop)
   );
 
   wire upper = upper_q || !entry.wanted[0];
@@ -324,7 +327,6 @@ module msm_lane
       x: point[FpSlot-1:0]
     };
 
-  wire entry_pop = valid_o && ready_i && !(entry.wanted == 2'b11 && !upper_q);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       upper_q <= 1'b0;

@@ -223,6 +223,7 @@ package msm_pkg;
   // z is the curve's parameter, r = z^4 - z^2 + 1. z^2 (x, y) = (GlvBeta x, -y)
   // for points of order r; GlvBeta is a cube root of 1, in Montgomery form.
   parameter int unsigned GlvPartBits = 127;
+  parameter int unsigned SplitLatency = WideMulLatency + 9;  // of msm_split
   parameter logic [63:0] GlvZ = 64'hd201000000010000;  // its absolute value: only z^2 matters
   parameter logic [127:0] GlvZ2 = 128'hac45a4010001a4020000000100000000;
   parameter fp_t GlvBeta = 381'h51ba4ab241b61603636b76660701c6ec26a2ff874fd029b16a8ca3ac61577f7f3b8ddab7ece5a2a30f1361b798a64e8;

@@ -38,7 +38,6 @@ module msm_prepare
 );
 
   // ---- Lengths: the slower half decides ----
-  localparam int unsigned SplitLatency = WideMulLatency + 9;  // msm_split
   localparam int unsigned ScalarLatency = FrMulLatency + SplitLatency + 2;  // and recode, cut
   localparam int unsigned ImageLatency = FpMulLatency + 5;  // 1 behind, and in front what the delays below need
   localparam int unsigned ScalarWait = (ImageLatency > ScalarLatency + 2) ? ImageLatency - ScalarLatency : 2;

@@ -4,13 +4,11 @@
 // With the endomorphism k first becomes at most r / 2 by a sign, then k = k1 + k2 z^2
 // with q = k2 = round(k / z^2) (msm_pkg, "The endomorphism"); k1 may be negative,
 // both are below GlvPartBound. Without, k1 = k and k2 = 0. No case needs a correction.
-// Latency Latency. Used by: msm_prepare.
+// Latency SplitLatency. Used by: msm_prepare.
 module msm_split
   import carillon_pkg::*;
   import msm_pkg::*;
-#(
-  localparam int unsigned Latency = WideMulLatency + 9
-) (
+(
   input  logic clk_i,
   input  logic rst_ni,
   input  logic full_i,   // without the endomorphism; constant while scalars are under way
@@ -34,11 +32,11 @@ module msm_split
     $error("the shifts do not make up GlvZ");
   end
 
-  logic [Latency-1:0] valid_q;
-  assign valid_o = valid_q[Latency-1];
+  logic [SplitLatency-1:0] valid_q;
+  assign valid_o = valid_q[SplitLatency-1];
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[Latency-2:0], valid_i};
+    else valid_q <= {valid_q[SplitLatency-2:0], valid_i};
   end
 
   // ---- Cycles 1, 2: at most r / 2 ----
