@@ -9,6 +9,7 @@
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
 //! | logic, pure | [`ring`], [`granules`], [`deadline`] |
 //! | memory | [`memory`], [`dma`], [`region`] |
+//! | Linux | [`pci`]: addresses, sysfs, device files |
 //! | the card | [`transport`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
@@ -23,6 +24,7 @@ pub mod error;
 pub mod granules;
 pub mod io;
 pub mod memory;
+pub mod pci;
 mod queue_pair;
 mod recovery;
 pub mod region;
