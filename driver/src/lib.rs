@@ -9,7 +9,7 @@
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
 //! | logic, pure | [`ring`], [`granules`], [`deadline`] |
 //! | memory | [`memory`], [`dma`], [`region`] |
-//! | Linux | [`pci`]: addresses, sysfs, device files |
+//! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
 //! | the card | [`transport`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
@@ -33,6 +33,7 @@ pub mod ring;
 pub mod status;
 pub mod ticket;
 pub mod transport;
+pub mod vfio;
 pub mod windows;
 mod worker;
 
