@@ -10,12 +10,13 @@
 //! | logic, pure | [`ring`], [`granules`], [`deadline`] |
 //! | memory | [`memory`], [`dma`], [`region`] |
 //! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
-//! | the card | [`transport`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
+//! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
 
 pub mod bar;
 pub mod card;
+pub mod claim;
 pub mod command;
 pub mod completion;
 pub mod deadline;

@@ -21,7 +21,7 @@ mod error;
 pub mod iova;
 mod mmio;
 mod sigbus;
-mod signals;
+pub mod signals;
 mod sys;
 
 use std::fs::File;
@@ -38,6 +38,7 @@ use self::config_space::ConfigSpace;
 use self::container::Container;
 use self::mmio::Mmio;
 use self::signals::{Notice, Signals};
+use crate::claim::{Claim, ClaimSlot};
 use crate::memory::HostMemory;
 use crate::pci::PciAddress;
 use crate::transport::{Direction, InterruptLine, Transport, TransportError, TransportEvent};
@@ -83,6 +84,7 @@ pub struct VfioCard {
     // First, so that its thread has ended before the card is let go.
     signals: Signals,
     inner: Arc<Inner>,
+    claims: ClaimSlot,
 }
 
 impl VfioCard {
@@ -148,7 +150,11 @@ impl VfioCard {
         let count = vectors.min(MAX_VECTORS) as usize;
         let signals = Signals::start(count, move |notice| theirs.notice(notice))
             .map_err(system("starting the thread of interrupts"))?;
-        let card = Self { signals, inner };
+        let card = Self {
+            signals,
+            inner,
+            claims: ClaimSlot::default(),
+        };
         card.connect(info.irqs)
             .map_err(system("connecting interrupts"))?;
         card.inner
@@ -272,6 +278,10 @@ impl Transport for VfioCard {
                     cause: error.to_string(),
                 },
             })
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.claims.take(&self.describe())
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {
