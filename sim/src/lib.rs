@@ -9,7 +9,7 @@
 //! | [`model`] | the functional card: the contract in Rust, computing with blst, without time |
 //! | `rtl` | the Verilated card: the gateware, cycle by cycle (feature `rtl`) |
 //! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
-//! | [`faults`] | a transport that misbehaves on demand |
+//! | [`faults`] | cards and a transport that misbehave on demand |
 //! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
 //! | [`vectors`] | test cases with results that no card computed |
 
