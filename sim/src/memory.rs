@@ -9,11 +9,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use carillon_driver::memory::{HostMemory, PAGE};
 use carillon_driver::transport::{Direction, TransportError};
+
+use crate::faults::{Injector, Outcome};
 
 /// An access that the bus answered with an error (AXI `SLVERR`/`DECERR`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +96,9 @@ pub struct DmaSpace {
     /// Bus mastering: without it the card reaches nothing.
     master: AtomicBool,
     fault: Mutex<Option<DmaFault>>,
+    faults: Injector,
+    rogue_accesses: AtomicU64,
+    rogue_errors: AtomicU64,
 }
 
 impl Default for DmaSpace {
@@ -106,6 +111,9 @@ impl Default for DmaSpace {
             table: RwLock::new(table),
             master: AtomicBool::new(true),
             fault: Mutex::new(None),
+            faults: Injector::default(),
+            rogue_accesses: AtomicU64::new(0),
+            rogue_errors: AtomicU64::new(0),
         }
     }
 }
@@ -223,9 +231,39 @@ impl DmaSpace {
             .ok_or(TransportError::NotMapped { iova })
     }
 
-    /// Injects a fault from now on; `None` heals it.
+    /// Injects a fault of the caller's own from now on; `None` heals it. For
+    /// what [`crate::faults::CardFault`] cannot say, in the card's own process.
     pub fn inject(&self, fault: Option<DmaFault>) {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// The card's faults.
+    pub(crate) fn faults(&self) -> &Injector {
+        &self.faults
+    }
+
+    /// The card reaches for memory that no command named
+    /// ([`crate::faults::CardFault::Rogue`]).
+    pub(crate) fn go_rogue(&self, write: bool, address: u64, bytes: u32) {
+        let mut data = vec![0xa5; bytes as usize];
+        let done = if write {
+            self.put(address, &data)
+        } else {
+            self.get(address, &mut data)
+        };
+        self.rogue_accesses.fetch_add(1, Ordering::AcqRel);
+        if done.is_err() {
+            self.rogue_errors.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Accesses made by [`crate::faults::CardFault::Rogue`], and how many of
+    /// them were refused.
+    pub fn rogue(&self) -> (u64, u64) {
+        (
+            self.rogue_accesses.load(Ordering::Acquire),
+            self.rogue_errors.load(Ordering::Acquire),
+        )
     }
 
     /// Mappings there are now.
@@ -289,6 +327,15 @@ impl DmaSpace {
         {
             return Err(BusError { address });
         }
+        let decision = self.faults.read(address, out.len());
+        wait(decision.wait);
+        if decision.outcome == Outcome::Fail {
+            return Err(BusError { address });
+        }
+        self.get(address, out)
+    }
+
+    fn get(&self, address: u64, out: &mut [u8]) -> Result<(), BusError> {
         let bytes = out.len();
         self.access(address, bytes, Direction::card_may_read, |m, at, range| {
             m.read(at, &mut out[range]).ok()
@@ -317,7 +364,24 @@ impl DmaSpace {
                 Verdict::Lose => Ok(()),
             };
         }
-        self.put(address, data)
+        let mut data = data.to_vec();
+        let decision = self.faults.write(address, &mut data);
+        wait(decision.wait);
+        match decision.outcome {
+            Outcome::Pass => self.put(address, &data),
+            Outcome::Fail => Err(BusError { address }),
+            Outcome::Lose => Ok(()),
+            Outcome::LastWordFirst(gap) => {
+                let (rest, last) = data.split_at(data.len().saturating_sub(8));
+                self.put(address + rest.len() as u64, last)?;
+                wait(gap);
+                self.put(address, rest)
+            }
+            Outcome::After(other, bytes) => {
+                self.put(other, &bytes)?;
+                self.put(address, &data)
+            }
+        }
     }
 
     fn put(&self, address: u64, data: &[u8]) -> Result<(), BusError> {
@@ -325,6 +389,12 @@ impl DmaSpace {
         self.access(address, bytes, Direction::card_may_write, |m, at, range| {
             m.write(at, &data[range]).ok()
         })
+    }
+}
+
+fn wait(time: std::time::Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
     }
 }
 

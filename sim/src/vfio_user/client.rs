@@ -442,18 +442,17 @@ impl Transport for ClientCard {
             address: iova,
             size: memory.len() as u64,
         };
-        // A server that is gone reaches the memory as long as its process lives,
-        // but its card does not.
-        self.present()?;
-        self.shared
-            .call("an unmapping", Opcode::DmaUnmap, &unmap.encode(), &[])
-            .map_err(|error| {
-                tracing::error!(%error, iova, "cannot unmap");
-                TransportError::NotMapped { iova }
-            })?;
+        let unmapped = self
+            .shared
+            .call("an unmapping", Opcode::DmaUnmap, &unmap.encode(), &[]);
+        let present = self.present();
+        if let (Err(error), Ok(())) = (unmapped, &present) {
+            tracing::error!(%error, iova, "cannot unmap");
+            return Err(TransportError::NotMapped { iova });
+        }
         table.space.give(iova);
         table.mappings.remove(&iova);
-        Ok(())
+        present
     }
 
     fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
