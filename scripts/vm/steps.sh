@@ -3,7 +3,7 @@
 # Steps run as root; as_user runs a command as the unprivileged operator who owns the card's VFIO group.
 
 STEPS="bound list examine validate reset memlock proof second killed unplugged suite pulled"
-STEP_SECONDS=60
+STEP_SECONDS=150
 
 now() { cut -d' ' -f1 /proc/uptime; }
 since() { echo "$1 $(now)" | awk '{ printf "%.2f", $2 - $1 }'; }
