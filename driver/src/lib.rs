@@ -7,8 +7,8 @@
 //! | layer | modules |
 //! |---|---|
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
-//! | logic, pure | [`ring`], [`granules`], [`deadline`] |
-//! | memory | [`memory`], [`dma`], [`region`] |
+//! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`] |
+//! | memory | [`memory`], [`dma`], `quarantine`, [`region`] |
 //! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
@@ -23,7 +23,9 @@ pub mod dma;
 pub mod error;
 pub mod granules;
 pub mod io;
+pub mod ledger;
 pub mod memory;
+mod quarantine;
 mod queue_pair;
 mod recovery;
 pub mod region;
@@ -36,7 +38,7 @@ pub mod windows;
 mod worker;
 
 pub use card::{Card, CardConfig, CardInfo};
-pub use dma::HostBuf;
+pub use dma::{HostBuf, MemoryUse};
 pub use error::{CardError, JobError, RecoveryAction};
 pub use io::{IoQueue, Msm, Ntt, Quotient};
 pub use region::CardRegion;
