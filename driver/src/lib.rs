@@ -7,7 +7,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
-//! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`] |
+//! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`], `handoff` |
 //! | memory | [`memory`], [`dma`], `quarantine`, [`region`] |
 //! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
@@ -22,6 +22,7 @@ pub mod deadline;
 pub mod dma;
 pub mod error;
 pub mod granules;
+mod handoff;
 pub mod io;
 pub mod ledger;
 pub mod memory;

@@ -4,7 +4,7 @@
 //! card's worker takes completions ([`QueuePair::poll`]) and starts, stops and
 //! empties the queue. The rules are those of `driver/DESIGN.md`.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,15 +12,17 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch}
 
 use crate::bar::{Bar, Gone};
 use crate::command::{COMMAND_BYTES, Command, RawCommand};
-use crate::completion::{COMPLETION_BYTES, Completion, PHASE_BIT, PHASE_WORD};
+use crate::completion::{COMPLETION_BYTES, Completion};
 use crate::deadline::estimate_cycles;
 use crate::dma::{DmaPool, HostBuf};
 use crate::error::{CardError, JobError};
+use crate::handoff;
 use crate::ledger::Owner;
+use crate::memory::MemoryError;
 use crate::quarantine::Quarantine;
 use crate::region::CardSpace;
 use crate::registers as reg;
-use crate::ring::{Ring, RingError};
+use crate::ring::{Placed, Ring, RingError};
 use crate::status::StatusCode;
 use crate::ticket::{Finished, Job, JobMemory, Pending, Ticket};
 use crate::worker::Request;
@@ -211,13 +213,9 @@ impl QueuePair {
                 }
             };
             raw.cid = placed.cid;
-            if let Err(e) = self.write_entry(placed.index, &raw) {
+            if let Err(e) = self.hand_over(placed, &raw) {
                 tracing::error!(error = %e, queue = self.number, "submission ring out of range");
             }
-            // Rule 1: the whole command, then the fence, then one doorbell.
-            fence(Ordering::Release);
-            self.bar
-                .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
             drop(ring);
             if idle {
                 self.wake.notify_one();
@@ -252,25 +250,17 @@ impl QueuePair {
         }) else {
             return false;
         };
-        if self
-            .write_entry(placed.index, &command.encode(placed.cid))
-            .is_err()
-        {
-            return false;
-        }
-        fence(Ordering::Release);
-        self.bar
-            .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
-        true
+        self.hand_over(placed, &command.encode(placed.cid)).is_ok()
     }
 
-    fn write_entry(&self, index: u16, raw: &RawCommand) -> Result<(), crate::memory::MemoryError> {
+    /// Writes a command into its place and rings the doorbell.
+    fn hand_over(&self, placed: Placed, raw: &RawCommand) -> Result<(), MemoryError> {
         let (memory, base) = self.sq.shared();
-        let at = base + usize::from(index) * COMMAND_BYTES;
-        for (i, word) in raw.to_words().into_iter().enumerate() {
-            memory.store(at + 8 * i, word, Ordering::Relaxed)?;
-        }
-        Ok(())
+        let at = base + usize::from(placed.index) * COMMAND_BYTES;
+        handoff::submit(&**memory, at, &raw.to_words(), || {
+            self.bar
+                .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
+        })
     }
 
     /// The completion at the ring's head, if it is new.
@@ -278,16 +268,7 @@ impl QueuePair {
         let (index, phase) = ring.next_completion();
         let (memory, base) = self.cq.shared();
         let at = base + usize::from(index) * COMPLETION_BYTES;
-        // Rule 2: the phase word with Acquire, then the rest.
-        let last = memory.load(at + PHASE_WORD, Ordering::Acquire).ok()?;
-        if (last & PHASE_BIT != 0) != phase {
-            return None;
-        }
-        let mut words = [0, 0, 0, last];
-        for (i, word) in words.iter_mut().take(3).enumerate() {
-            *word = memory.load(at + 8 * i, Ordering::Relaxed).ok()?;
-        }
-        Some(words)
+        handoff::completion(&**memory, at, phase).ok()?
     }
 
     /// Takes every new completion and ends its job; the number of them.
