@@ -171,16 +171,20 @@ step_pulled() {
 # They mostly wait for deadlines, so there is a lane of tests on each card but the last, which is the second card of the test with two.
 # `suite WORD` runs those with the word in their name.
 suite() {
+  mkdir -p /tmp/taken
   driver_on_vfio --ignored --list | sed -n 's/: test$//p' | grep "${1:-.}" >/tmp/tests
   spare=$(echo "$CARDS" | awk '{ print $NF }')
-  lanes=$(echo "$CARDS" | awk '{ print NF - 1 }')
-  lane=0
   for card in $CARDS; do
-    [ "$card" = "$spare" ] && break
-    for test in $(awk "NR % $lanes == $lane" /tmp/tests); do
-      result "suite::$test" "$TEST_SECONDS" "as_user CARILLON_TEST_VFIO=$card,$spare driver_on_vfio --ignored --exact $test"
-    done &
-    lane=$((lane + 1))
+    [ "$card" = "$spare" ] || lane "$card,$spare" &
   done
   wait
+  rm -r /tmp/taken
+}
+
+# Takes tests that no other lane has taken.
+lane() {
+  while read -r test; do
+    mkdir "/tmp/taken/$test" 2>/dev/null &&
+      result "suite::$test" "$TEST_SECONDS" "as_user CARILLON_TEST_VFIO=$1 driver_on_vfio --ignored --exact $test"
+  done </tmp/tests
 }
