@@ -11,6 +11,7 @@
 //! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
 //! | [`faults`] | a transport that misbehaves on demand |
 //! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
+//! | [`trace`] | recordings of what passes between driver and card, and their replay |
 //! | [`vectors`] | test cases with results that no card computed |
 
 pub mod digits;
@@ -20,4 +21,5 @@ pub mod model;
 #[cfg(feature = "rtl")]
 pub mod rtl;
 pub mod split;
+pub mod trace;
 pub mod vectors;
