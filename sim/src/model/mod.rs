@@ -28,6 +28,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use carillon_driver::claim::{Claim, ClaimSlot};
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
 use carillon_driver::transport::{
@@ -131,6 +132,7 @@ struct Core {
 pub struct ModelCard {
     core: Arc<Core>,
     events: broadcast::Sender<TransportEvent>,
+    claims: ClaimSlot,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -158,6 +160,7 @@ impl ModelCard {
         let mut card = Self {
             core,
             events: broadcast::channel(16).0,
+            claims: ClaimSlot::default(),
             threads: Vec::new(),
         };
         for number in 0..QUEUES {
@@ -287,6 +290,10 @@ impl Transport for ModelCard {
         let bytes = memory.card.len();
         memory.card = CardMemory::new(usize::try_from(bytes).unwrap_or(usize::MAX));
         Ok(())
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.claims.take(&self.describe())
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {
