@@ -10,7 +10,7 @@ use crate::engine::{EngineError, EngineKind};
 
 /// Opens the card engine of this name. Must be called within a tokio runtime.
 pub async fn open(kind: EngineKind) -> Result<CardEngine, EngineError> {
-    let transport = transport(kind)?;
+    let transport = crate::trace::tap(transport(kind)?)?;
     let card = Card::open(transport, CardConfig::default())
         .await
         .map_err(|source| EngineError::Card {

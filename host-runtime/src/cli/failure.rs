@@ -73,7 +73,8 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::NotBuilt { .. }
             | EngineError::NotACard { .. }
-            | EngineError::Simulation { .. } => Failure::Unavailable(text),
+            | EngineError::Simulation { .. }
+            | EngineError::Trace { .. } => Failure::Unavailable(text),
             EngineError::Card { .. }
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),

@@ -40,6 +40,14 @@ pub enum EngineError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The card was to be recorded, and cannot be.
+    #[error("cannot record to {}: {reason}", path.display())]
+    Trace {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The card or its driver failed.
     #[error("{operation} on {engine}: {source}")]
     Card {

@@ -130,19 +130,16 @@ mod tests {
         };
         let commands = [
             traced(0, &Command::Identify { page: 0 }),
-            traced(1, &write(0x1000, 384)), // bases
-            traced(1, &write(0x5000, 128)), // for the second transform alone
-            traced(1, &write(0x4000, 128)), // for the first
+            traced(1, &write(0x1000, 384)),  // bases
+            traced(1, &write(0x5000, 128)),  // for the second transform alone
+            traced(1, &write(0x4000, 128)),  // for the first
             traced(2, &ntt(0x5000, 0x6000)), // nobody needs it
             traced(1, &ntt(0x4000, 0x2000)), // the scalars
-            traced(1, &write(0x1180, 64)),  // touches no base of the four
+            traced(1, &write(0x1180, 64)),   // touches no base of the four
             traced(1, &msm),
             traced(1, &write(0x1000, 64)), // after it
         ];
         let needed = needed(&commands, 7);
-        assert_eq!(
-            needed,
-            [true, true, false, true, false, true, false, true]
-        );
+        assert_eq!(needed, [true, true, false, true, false, true, false, true]);
     }
 }

@@ -243,9 +243,9 @@ impl History {
         // A command that was told to stop may still have completed.
         let waits = |c: &&Traced| c.queue == queue && matches!(c.end, End::Open | End::Lost { .. });
         let mut waiting = self.commands.iter();
-        let found = completion.filter(|c| c.queue == queue).and_then(|found| {
-            waiting.rposition(|c| waits(&c) && c.raw.cid == found.cid)
-        });
+        let found = completion
+            .filter(|c| c.queue == queue)
+            .and_then(|found| waiting.rposition(|c| waits(&c) && c.raw.cid == found.cid));
         let (Some(completion), Some(index)) = (completion, found) else {
             let oldest = self.commands.iter().position(|c| waits(&c));
             if let Some(oldest) = oldest {

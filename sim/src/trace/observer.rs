@@ -426,10 +426,7 @@ pub(super) fn completion_at(memory: &HostMemory, at: usize, phase: bool) -> Opti
 }
 
 /// CRC-32 over pieces of host memory; `None` if one cannot be read.
-pub(super) fn digest(
-    parts: Vec<(u64, u64)>,
-    read: impl Fn(u64, &mut [u8]) -> bool,
-) -> Option<u32> {
+pub(super) fn digest(parts: Vec<(u64, u64)>, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u32> {
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; 1 << 16];
     for (address, length) in parts {

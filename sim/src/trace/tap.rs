@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use carillon_driver::claim::Claim;
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers::RDL_HASH;
 use carillon_driver::transport::{
@@ -166,6 +167,10 @@ impl Transport for TracingTransport {
             observer.reset(reset.as_ref().err().map(ToString::to_string));
         }
         reset
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.inner.claim()
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {

@@ -10,6 +10,7 @@ mod engines;
 mod prove;
 mod report;
 mod setup;
+mod trace;
 mod verify;
 
 use std::path::PathBuf;
@@ -66,6 +67,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the engines and whether this build has them
     Engines,
+    /// Record what passes between driver and card, list it, replay it
+    #[command(subcommand)]
+    Trace(trace::TraceCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -107,6 +111,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
+        Command::Trace(command) => trace::run(&context, command),
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

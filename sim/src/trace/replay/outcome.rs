@@ -36,7 +36,12 @@ impl fmt::Display for What {
         match self {
             Self::Completion { recorded, replayed } => {
                 let of = |c: &Completion| {
-                    format!("{} (queue {}, cid {:#06x})", c.status.code.name(), c.queue, c.cid)
+                    format!(
+                        "{} (queue {}, cid {:#06x})",
+                        c.status.code.name(),
+                        c.queue,
+                        c.cid
+                    )
                 };
                 write!(f, "recorded {}, replayed {}", of(recorded), of(replayed))
             }
