@@ -10,6 +10,7 @@ mod engines;
 mod prove;
 mod report;
 mod setup;
+mod simulate;
 mod trace;
 mod verify;
 
@@ -70,6 +71,8 @@ enum Command {
     /// Record what passes between driver and card, list it, replay it
     #[command(subcommand)]
     Trace(trace::TraceCommand),
+    /// Serve a simulated card on a socket, for other processes and virtual machines
+    Simulate(simulate::SimulateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -112,6 +115,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
         Command::Trace(command) => trace::run(&context, command),
+        Command::Simulate(args) => simulate::run(&context, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())
