@@ -9,7 +9,7 @@ use super::history::Traced;
 type Range = (u64, u64);
 
 /// The commands among `commands[..=of]` whose results `commands[of]` depends
-/// on, itself included. Cautious: what was overwritten in between counts as well.
+/// on, itself included.
 #[must_use]
 pub fn needed(commands: &[Traced], of: usize) -> Vec<bool> {
     let mut needed = vec![false; commands.len().min(of + 1)];
@@ -24,6 +24,10 @@ pub fn needed(commands: &[Traced], of: usize) -> Vec<bool> {
         let writes = written(&decoded);
         if own || writes.iter().any(|w| read.iter().any(|r| overlap(*w, *r))) {
             needed[index] = true;
+            // What it writes does not come from before it.
+            for write in writes {
+                read = read.into_iter().flat_map(|r| without(r, write)).collect();
+            }
             read.extend(reads(&decoded));
         }
     }
@@ -32,6 +36,13 @@ pub fn needed(commands: &[Traced], of: usize) -> Vec<bool> {
 
 fn overlap(a: Range, b: Range) -> bool {
     a.0 < b.1 && b.0 < a.1
+}
+
+/// What is left of `a` without `b`.
+fn without(a: Range, b: Range) -> impl Iterator<Item = Range> {
+    let before = (a.0, a.1.min(b.0));
+    let after = (a.0.max(b.1), a.1);
+    [before, after].into_iter().filter(|r| r.0 < r.1)
 }
 
 fn range(address: u64, bytes: u64) -> Range {
@@ -112,6 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_taken_apart() {
+        let left = |b| without((10, 20), b).collect::<Vec<_>>();
+        assert_eq!(left((0, 10)), [(10, 20)]);
+        assert_eq!(left((5, 12)), [(12, 20)]);
+        assert_eq!(left((12, 15)), [(10, 12), (15, 20)]);
+        assert_eq!(left((15, 30)), [(10, 15)]);
+        assert_eq!(left((10, 20)), []);
+        assert_eq!(left((20, 30)), [(10, 20)]);
+    }
+
+    #[test]
     fn only_what_feeds_the_failure_is_needed() {
         let ntt = |source, destination| Command::Ntt {
             source,
@@ -139,7 +161,10 @@ mod tests {
             traced(1, &msm),
             traced(1, &write(0x1000, 64)), // after it
         ];
-        let needed = needed(&commands, 7);
-        assert_eq!(needed, [true, true, false, true, false, true, false, true]);
+        let needed = needed(&commands, 8);
+        assert_eq!(
+            needed,
+            [true, false, true, false, true, false, true, false, true]
+        );
     }
 }
