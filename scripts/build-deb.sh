@@ -17,27 +17,32 @@ command -v dpkg-shlibdeps >/dev/null || fail "dpkg-shlibdeps is missing; run 'ap
 
 options=(-p carillon-runtime --no-build --offline)
 if [ "${1:-}" = "--dev" ]; then
-  out=$2
-  built=$target/debug
-  options+=(--profile dev --no-strip --output "$out/")
-  [ -x "$built/carillon" ] || fail "$built/carillon is missing; build the workspace first"
+  out=$(realpath "$2")
+  [ -x "$target/debug/carillon" ] || fail "$target/debug/carillon is missing; build the workspace first"
+  # cargo-deb packages release builds only, so the development build is shown to it as one.
+  mkdir -p "$out/target/release"
+  cp --reflink=auto "$target/debug/carillon" "$out/target/release/"
+  target=$out/target
+  options+=(--no-strip --output "$out/")
 else
-  built=$target/release
   cargo build --release -p carillon-runtime --bin carillon
 fi
+export CARGO_TARGET_DIR=$target
 
 # ---- what the package holds beside the binary; `assets` in host-runtime/Cargo.toml names it ----
-made=target/deb
+built=$target/release
+made=$built/deb
 rm -rf "$made"
 mkdir -p "$made/man" "$made/completions"
 "$built/carillon" man --out "$made/man"
+gzip -9n "$made"/man/*.1
 "$built/carillon" completions bash >"$made/completions/carillon"
 "$built/carillon" completions zsh >"$made/completions/_carillon"
 "$built/carillon" completions fish >"$made/completions/carillon.fish"
 version=$("$built/carillon" --version)
 version=${version#* }
 date=$(date -R -u -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}")
-cat >"$made/changelog" <<EOF
+gzip -9n >"$made/changelog.Debian.gz" <<EOF
 carillon ($version-1) unstable; urgency=medium
 
   * See /usr/share/doc/carillon/CHANGELOG.md.

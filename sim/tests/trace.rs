@@ -46,6 +46,7 @@ impl Session {
                 poll: Duration::from_millis(5),
                 stall: Duration::from_millis(300),
                 abort_grace: Duration::from_millis(150),
+                control: Duration::from_millis(500),
                 ..Deadlines::default()
             },
         };

@@ -67,7 +67,7 @@ const SHOWN: [&str; 6] = [
 pub fn save_file(vcd: &Path, cycle: u64) -> io::Result<PathBuf> {
     let signals = ports(BufReader::new(File::open(vcd)?))?;
     let time = time_of(cycle);
-    let mut text = String::from("[*] Carillon: the failing command begins at the marker\n");
+    let mut text = format!("[*] Carillon: clock cycle {cycle} is at the marker\n");
     let absolute = std::path::absolute(vcd)?;
     let _ = writeln!(text, "[dumpfile] \"{}\"", absolute.display());
     let _ = writeln!(text, "[timestart] {}", time.saturating_sub(40));
