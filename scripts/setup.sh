@@ -87,7 +87,7 @@ fi
 # ---- Debian packages: cargo-deb ----
 # An unoptimised build: it works for seconds, once a package. Built in a folder of its own.
 cargo_deb=3.8.0
-if $deb && [ "$("$tools/cargo/bin/cargo-deb" --version 2>/dev/null)" != "$cargo_deb" ]; then
+if $deb && [ "$("$tools/cargo/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $cargo_deb" ]; then
   $check && fail "cargo-deb $cargo_deb is missing in $tools/cargo; run scripts/setup.sh --deb"
   say "building cargo-deb $cargo_deb into $tools/cargo (about a minute)"
   started=$SECONDS
