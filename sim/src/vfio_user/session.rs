@@ -26,7 +26,7 @@ const BAR0_BYTES: u64 = 64 << 10;
 const BAR2_BYTES: u64 = 4096;
 /// What a server offers, beside its version.
 const CAPABILITIES: &str =
-    r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":1048576}}"#;
+    r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":65535}}"#;
 
 /// What a message is answered with: a body, or an error number.
 type Reply = Result<Vec<u8>, Errno>;
