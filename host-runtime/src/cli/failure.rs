@@ -5,6 +5,8 @@ use std::fmt;
 use carillon_driver::CardError;
 use carillon_driver::pci::PciError;
 use carillon_driver::transport::TransportError;
+use carillon_driver::vfio::VfioError;
+use carillon_sim::vfio_user::ClientError;
 
 use crate::engine::EngineError;
 use crate::groth16::Groth16Error;
@@ -115,8 +117,20 @@ impl Failure {
                 CardError::Gone { .. }
                 | CardError::NotACard { .. }
                 | CardError::Transport(TransportError::Gone { .. }) => Failure::Absent(text),
+                CardError::Transport(TransportError::Busy { .. }) => Failure::Busy(text),
                 CardError::UnknownContract { .. } => Failure::Unavailable(text),
                 _ => Failure::Engine(text),
+            },
+            EngineError::Vfio { source } => match &**source {
+                VfioError::Busy { .. } => Failure::Busy(text),
+                VfioError::Permission { .. } => Failure::Permission(text),
+                VfioError::Pci(PciError::Absent { .. }) => Failure::Absent(text),
+                _ => Failure::Unavailable(text),
+            },
+            EngineError::VfioUser { source } => match &**source {
+                ClientError::Busy { .. } => Failure::Busy(text),
+                ClientError::Connect { .. } => Failure::Absent(text),
+                _ => Failure::Unavailable(text),
             },
             _ => error.into(),
         }
@@ -143,7 +157,10 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::NotBuilt { .. }
             | EngineError::NotACard { .. }
-            | EngineError::Simulation { .. } => Failure::Unavailable(text),
+            | EngineError::Simulation { .. }
+            | EngineError::Trace { .. }
+            | EngineError::Vfio { .. }
+            | EngineError::VfioUser { .. } => Failure::Unavailable(text),
             EngineError::Card { .. }
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),

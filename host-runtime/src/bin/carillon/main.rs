@@ -11,6 +11,7 @@ mod prove;
 mod report;
 mod setup;
 mod simulate;
+mod trace;
 mod verify;
 
 use std::path::PathBuf;
@@ -67,6 +68,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the engines and whether this build has them
     Engines,
+    /// Record what passes between driver and card, list it, replay it
+    #[command(subcommand)]
+    Trace(trace::TraceCommand),
     /// Serve a simulated card on a socket, for other processes and virtual machines
     Simulate(simulate::SimulateArgs),
     /// Print a completion script for a shell
@@ -111,6 +115,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
+        Command::Trace(command) => trace::run(&context, command),
         Command::Simulate(args) => simulate::run(&context, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
