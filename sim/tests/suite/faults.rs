@@ -91,8 +91,13 @@ pub async fn a_lost_doorbell_times_out_and_is_repaired<R: Rig>() {
 pub async fn lost_interrupts_cost_only_time<R: Rig>() {
     let bench = bench::<R>().await;
     bench.faulty.mute(true);
-    for _ in 0..5 {
+    // On a slow machine a completion may be there by the time the submission has woken the worker:
+    // then no interrupt was needed, and none is missed.
+    for _ in 0..100 {
         bench.works().await;
+        if bench.card.driver_counters().lost_interrupts > 0 {
+            break;
+        }
     }
     let counters = bench.card.driver_counters();
     assert!(counters.lost_interrupts > 0);
