@@ -68,6 +68,7 @@ pub struct HostMemory {
     base: NonNull<u8>,
     len: usize,
     fd: OwnedFd,
+    huge: bool,
 }
 
 // SAFETY: the mapping belongs to this value until drop, is never moved or
@@ -129,12 +130,23 @@ impl HostMemory {
         }
         .map_err(refused("mmap"))?;
         let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| refused("mmap")(Errno::NOMEM))?;
-        Ok(Self { base, len, fd })
+        let huge = extra.contains(MemfdFlags::HUGETLB);
+        Ok(Self {
+            base,
+            len,
+            fd,
+            huge,
+        })
     }
 
     /// Size in bytes, a multiple of [`PAGE`].
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether it lies in huge pages.
+    pub fn is_huge(&self) -> bool {
+        self.huge
     }
 
     /// Never true: an empty mapping cannot be made.

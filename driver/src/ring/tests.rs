@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::status::StatusCode;
 
+mod reference;
+
 fn completion(queue: u16, cid: u16, sq_head: u16) -> Completion {
     Completion {
         cycles: 0,
