@@ -9,6 +9,7 @@
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
 //! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`], `handoff` |
 //! | memory | [`memory`], [`dma`], `quarantine`, [`region`] |
+//! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
 //! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
@@ -26,6 +27,7 @@ mod handoff;
 pub mod io;
 pub mod ledger;
 pub mod memory;
+pub mod pci;
 mod quarantine;
 mod queue_pair;
 mod recovery;
@@ -35,6 +37,7 @@ pub mod ring;
 pub mod status;
 pub mod ticket;
 pub mod transport;
+pub mod vfio;
 pub mod windows;
 mod worker;
 

@@ -9,8 +9,9 @@
 //! | [`model`] | the functional card: the contract in Rust, computing with blst, without time |
 //! | `rtl` | the Verilated card: the gateware, cycle by cycle (feature `rtl`) |
 //! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
-//! | [`faults`] | a transport that misbehaves on demand |
+//! | [`faults`] | cards and a transport that misbehave on demand |
 //! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
+//! | [`vfio_user`] | a card in another process: server and client over a Unix socket |
 //! | [`vectors`] | test cases with results that no card computed |
 
 pub mod digits;
@@ -21,3 +22,4 @@ pub mod model;
 pub mod rtl;
 pub mod split;
 pub mod vectors;
+pub mod vfio_user;

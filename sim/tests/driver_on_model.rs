@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use carillon_driver::transport::Transport;
 use carillon_driver::{Health, JobError, RecoveryAction};
-use carillon_sim::memory::{DmaSpace, MemoryFault};
-use carillon_sim::model::{Hang, ModelCard, ModelOptions};
+use carillon_sim::faults::{CardFault, Hang, SimCard};
+use carillon_sim::model::{ModelCard, ModelOptions};
 
 use suite::{Rig, bench};
 
 struct Model(Arc<ModelCard>);
 
 impl Rig for Model {
+    const NAME: &str = "sim:model";
     const LONG: usize = 8 << 20;
     const LAPS: usize = 500;
     const THIN: usize = 1;
@@ -24,18 +25,7 @@ impl Rig for Model {
     fn new() -> Self {
         Self(Arc::new(ModelCard::new(ModelOptions::default()).unwrap()))
     }
-    fn transport(&self) -> Arc<dyn Transport> {
-        Arc::clone(&self.0) as Arc<dyn Transport>
-    }
-    fn dma(&self) -> &DmaSpace {
-        self.0.dma()
-    }
-    fn fault_memory(&self, fault: Option<MemoryFault>) {
-        self.0.fault_memory(fault);
-    }
-    fn unplug(&self) {
-        self.0.unplug();
-    }
+    card_of_this_process!();
     fn stall() -> Duration {
         Duration::from_millis(500)
     }
@@ -59,7 +49,10 @@ async fn escalation_goes_as_deep_as_it_must() {
         config.deadlines.stall = Duration::from_millis(200);
         let bench = suite::bench_with::<Model>(config).await;
         let region = bench.put(&[1; 64]).await;
-        bench.rig.0.hang(1, hang);
+        assert!(bench.rig.inject(CardFault::Hang {
+            queue: 1,
+            until: hang
+        }));
         let queue = bench.card.queue(0);
         let hanging = queue.submit_write(bench.down(&[2; 64]), &region).await;
         let waiting = queue.submit_write(bench.down(&[3; 64]), &region).await;
@@ -111,7 +104,10 @@ async fn a_card_that_nothing_stops_goes_out_of_service() {
     config.deadlines.stall = Duration::from_millis(100);
     let bench = suite::bench_with::<Model>(config).await;
     let region = bench.card.allocate(64).unwrap();
-    bench.rig.0.hang(1, Hang::ForEver);
+    assert!(bench.rig.inject(CardFault::Hang {
+        queue: 1,
+        until: Hang::ForEver
+    }));
     let finished = bench
         .card
         .queue(0)
@@ -122,7 +118,7 @@ async fn a_card_that_nothing_stops_goes_out_of_service() {
     assert!(matches!(error, JobError::Offline { .. }), "{error}");
     assert_eq!(error.recovery_action(), RecoveryAction::Reopen);
     assert!(matches!(*bench.card.health().borrow(), Health::Offline(_)));
-    assert_eq!((bench.card.quarantined(), bench.rig.dma().mapped()), (0, 0));
+    assert_eq!((bench.card.quarantined(), bench.rig.mapped()), (0, Some(0)));
 }
 
 /// A command that works, however slowly, is left alone.
@@ -134,10 +130,10 @@ async fn a_slow_command_is_not_overdue() {
     let region = bench.card.allocate(bytes).unwrap();
     let buffer = bench.card.buffer_to_card(bytes as usize).unwrap();
     // Every piece of the transfer takes longer than it would on the model.
-    bench.rig.dma().inject(Some(Box::new(|_| {
-        std::thread::sleep(Duration::from_millis(1));
-        carillon_sim::memory::Verdict::Pass
-    })));
+    assert!(bench.rig.inject(CardFault::Slow {
+        above: 0,
+        micros: 1000
+    }));
     bench
         .card
         .queue(0)
@@ -152,9 +148,6 @@ async fn a_slow_command_is_not_overdue() {
 /// ends, every buffer comes back, and once the card is sound again it works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_card_hangs_nothing_and_keeps_nothing() {
-    use carillon_sim::memory::{DmaAccess, Verdict};
-    use rand::{Rng as _, SeedableRng};
-
     let mut restarts = 0;
     for seed in 0..6u64 {
         let mut config = suite::config::<Model>();
@@ -163,24 +156,7 @@ async fn a_hostile_card_hangs_nothing_and_keeps_nothing() {
         config.deadlines.control = Duration::from_millis(500);
         let bench = suite::bench_with::<Model>(config).await;
         let free = bench.card.free_memory();
-        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(seed);
-        bench
-            .rig
-            .dma()
-            .inject(Some(Box::new(move |access| match access {
-                DmaAccess::Read { .. } if rng.gen_bool(0.01) => Verdict::Fail,
-                DmaAccess::Write { data, .. } if data.len() == 32 => match rng.gen_range(0..100) {
-                    0..4 => {
-                        let bit = rng.gen_range(0..256);
-                        data[bit / 8] ^= 1 << (bit % 8);
-                        Verdict::Pass
-                    }
-                    4 => Verdict::Lose,
-                    5 => Verdict::Fail,
-                    _ => Verdict::Pass,
-                },
-                _ => Verdict::Pass,
-            })));
+        assert!(bench.rig.inject(CardFault::Random { seed }));
         let mut tickets = Vec::new();
         for i in 0..150 {
             let region = bench.card.allocate(256).unwrap();
@@ -208,7 +184,7 @@ async fn a_hostile_card_hangs_nothing_and_keeps_nothing() {
         tokio::time::timeout(Duration::from_secs(60), all)
             .await
             .expect("every command ends");
-        bench.rig.dma().inject(None);
+        bench.rig.heal();
         bench.faulty.lose_doorbells(0);
         // What the last fault broke is found by the first command that needs it.
         let region = bench.card.allocate(64).unwrap();

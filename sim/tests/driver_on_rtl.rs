@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_driver::transport::Transport;
-use carillon_sim::memory::{DmaSpace, MemoryFault};
+use carillon_sim::faults::{CardFault, SimCard};
 use carillon_sim::rtl::{RtlCard, RtlOptions};
 
 use suite::Rig;
@@ -16,6 +16,7 @@ use suite::Rig;
 struct Rtl(Arc<RtlCard>);
 
 impl Rig for Rtl {
+    const NAME: &str = "sim:rtl";
     const LONG: usize = 128 << 10;
     const LAPS: usize = 50;
     const THIN: usize = 4;
@@ -31,18 +32,7 @@ impl Rig for Rtl {
         };
         Self(Arc::new(RtlCard::new(options).unwrap()))
     }
-    fn transport(&self) -> Arc<dyn Transport> {
-        Arc::clone(&self.0) as Arc<dyn Transport>
-    }
-    fn dma(&self) -> &DmaSpace {
-        self.0.dma()
-    }
-    fn fault_memory(&self, fault: Option<MemoryFault>) {
-        self.0.fault_memory(fault);
-    }
-    fn unplug(&self) {
-        self.0.unplug();
-    }
+    card_of_this_process!();
     fn stall() -> Duration {
         Duration::from_secs(1)
     }

@@ -17,13 +17,14 @@
 mod arith;
 mod counters;
 mod execute;
+mod faults;
 mod msm;
 mod queue;
 mod state;
 mod validate;
 mod windows;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ use tokio::sync::broadcast;
 
 use self::counters::Counters;
 use self::state::State;
+pub use crate::faults::Hang;
 use crate::memory::{CardMemory, DmaSpace, MemoryFault};
 
 /// I/O queues of the card.
@@ -87,21 +89,6 @@ impl Default for ModelOptions {
     }
 }
 
-/// How long a command stands still, as an injected fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hang {
-    /// Until it is aborted, or anything deeper.
-    UntilAbort,
-    /// Until its queue is disabled, or anything deeper.
-    UntilQueueStop,
-    /// Until the controller is disabled, or reset.
-    UntilControllerStop,
-    /// Until the function-level reset.
-    UntilReset,
-    /// Until the card is dropped; even the reset fails.
-    ForEver,
-}
-
 #[derive(Debug)]
 struct Memory {
     card: CardMemory,
@@ -124,6 +111,8 @@ struct Core {
     counters: Counters,
     lines: Vec<Arc<InterruptLine>>,
     hang: Mutex<Option<(usize, Hang)>>,
+    /// Times that the card was healed: a command that hangs goes on.
+    healed: AtomicU64,
     gone: AtomicBool,
 }
 
@@ -155,6 +144,7 @@ impl ModelCard {
             counters: Counters::default(),
             lines: (0..=QUEUES).map(|_| Arc::default()).collect(),
             hang: Mutex::new(None),
+            healed: AtomicU64::new(0),
             gone: AtomicBool::new(false),
         });
         let mut card = Self {
@@ -229,7 +219,10 @@ impl Transport for ModelCard {
         }
         match self.core.counters.read(offset) {
             Some(half) => half,
-            None => self.core.lock().read(offset, &self.core.options),
+            None => {
+                let value = self.core.lock().read(offset, &self.core.options);
+                self.core.dma.faults().register(offset, value)
+            }
         }
     }
 
@@ -237,6 +230,7 @@ impl Transport for ModelCard {
         if self.present().is_err() {
             return;
         }
+        self.core.dma.faults().written(offset, value);
         let effects = self.core.lock().write(offset, value, &self.core.options);
         self.core.changed.notify_all();
         if effects.queue_failed {
@@ -262,6 +256,22 @@ impl Transport for ModelCard {
 
     fn reset(&self) -> Result<(), TransportError> {
         self.present()?;
+        self.core.dma.faults().reset()?;
+        self.power_on()
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.claims.take(&self.describe())
+    }
+
+    fn events(&self) -> broadcast::Receiver<TransportEvent> {
+        self.events.subscribe()
+    }
+}
+
+impl ModelCard {
+    /// Ends what is under way; then everything is as after power-on.
+    fn power_on(&self) -> Result<(), TransportError> {
         let core = &self.core;
         let max = u32::from(core.options.max_log2_depth);
         let end = Instant::now() + RESET_LIMIT;
@@ -290,14 +300,6 @@ impl Transport for ModelCard {
         let bytes = memory.card.len();
         memory.card = CardMemory::new(usize::try_from(bytes).unwrap_or(usize::MAX));
         Ok(())
-    }
-
-    fn claim(&self) -> Result<Claim, TransportError> {
-        self.claims.take(&self.describe())
-    }
-
-    fn events(&self) -> broadcast::Receiver<TransportEvent> {
-        self.events.subscribe()
     }
 }
 

@@ -146,12 +146,12 @@ impl Core {
         if completion.status.code != StatusCode::Success {
             self.counters.add(Counter::Errors, 1);
         }
-        self.lines[number].raise();
+        self.dma.faults().raise(number as u16, &self.lines[number]);
     }
 
     /// Requests the interrupt for asynchronous events.
     pub(super) fn asynchronous(&self) {
-        self.lines[QUEUES].raise();
+        self.dma.faults().raise(QUEUES as u16, &self.lines[QUEUES]);
     }
 
     /// `ABORT`: whether the queue had the command running or next to run.
@@ -192,6 +192,7 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
             .take_if(|h| h.0 == number);
         let Some((_, hang)) = injected else { return };
+        let healed = self.healed.load(Ordering::Acquire);
         loop {
             let over = match hang {
                 Hang::UntilAbort => abort.load(Ordering::Acquire),
@@ -200,7 +201,7 @@ impl Core {
                 Hang::UntilReset => state.resetting,
                 Hang::ForEver => false,
             };
-            if over || state.shutdown {
+            if over || state.shutdown || self.healed.load(Ordering::Acquire) != healed {
                 return;
             }
             state = self.wait(state);

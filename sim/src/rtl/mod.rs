@@ -10,6 +10,7 @@
 //! view (equal in value and in cycles, hundreds of times slower), `rtl-trace`
 //! allows a VCD file.
 
+mod faults;
 mod model;
 mod thread;
 
@@ -30,6 +31,7 @@ use tokio::sync::broadcast;
 
 use self::model::Model;
 use self::thread::{Request, Shared};
+pub use crate::faults::Bus;
 use crate::memory::DmaSpace;
 pub use crate::memory::MemoryFault;
 
@@ -116,18 +118,6 @@ pub enum RtlError {
     Ended,
 }
 
-/// One of the card's AXI buses; the numbers are those of `shim/card.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Bus {
-    /// To host memory.
-    Host = 0,
-    /// To card memory.
-    Memory = 1,
-    /// To card memory, the last of the lanes.
-    Lane = 2,
-}
-
 /// How much was simulated, and how fast.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Simulated {
@@ -148,6 +138,7 @@ impl Simulated {
 /// A Verilated card. Dropping it stops the simulation.
 #[derive(Debug)]
 pub struct RtlCard {
+    options: RtlOptions,
     shared: Arc<Shared>,
     events: broadcast::Sender<TransportEvent>,
     claims: ClaimSlot,
@@ -161,7 +152,19 @@ impl RtlCard {
     /// [`RtlError`]: view or trace not built in, trace not writable, no thread.
     pub fn new(options: RtlOptions) -> Result<Self, RtlError> {
         let shared = Arc::new(Shared::new(VECTORS));
-        let theirs = Arc::clone(&shared);
+        let thread = Self::start(options.clone(), &shared)?;
+        Ok(Self {
+            options,
+            shared,
+            events: broadcast::channel(16).0,
+            claims: ClaimSlot::default(),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Builds the model on a thread of its own, as after power-on.
+    fn start(options: RtlOptions, shared: &Arc<Shared>) -> Result<JoinHandle<()>, RtlError> {
+        let theirs = Arc::clone(shared);
         let (ready, started) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("carillon-rtl".into())
@@ -173,12 +176,7 @@ impl RtlCard {
                 Err(e) => drop(ready.send(Err(e))),
             })?;
         started.recv().unwrap_or(Err(RtlError::Ended))?;
-        Ok(Self {
-            shared,
-            events: broadcast::channel(16).0,
-            claims: ClaimSlot::default(),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(thread)
     }
 
     /// Cycles simulated so far and the time they took. Brought up to date every
@@ -274,12 +272,13 @@ impl Transport for RtlCard {
     }
 
     fn read32(&self, offset: u32) -> u32 {
-        self.call(|reply| Request::Read { offset, reply })
-            .unwrap_or(u32::MAX)
+        let value = self.call(|reply| Request::Read { offset, reply });
+        value.map_or(u32::MAX, |v| self.dma().faults().register(offset, v))
     }
 
     fn write32(&self, offset: u32, value: u32) {
         if !self.is_gone() {
+            self.dma().faults().written(offset, value);
             self.shared.send(Request::Write { offset, value });
         }
     }
@@ -290,7 +289,6 @@ impl Transport for RtlCard {
     }
 
     fn unmap(&self, iova: u64) -> Result<(), TransportError> {
-        self.present()?;
         self.shared.dma.unmap(iova)
     }
 
@@ -307,6 +305,7 @@ impl Transport for RtlCard {
 
     fn reset(&self) -> Result<(), TransportError> {
         self.present()?;
+        self.dma().faults().reset()?;
         self.call(|reply| Request::Reset { reply })
             .ok_or_else(|| TransportError::Reset {
                 cause: "the simulation did not answer".into(),

@@ -92,7 +92,7 @@ extern "C" fn interrupt(context: *mut c_void, vectors: u32) {
     let shared = unsafe { &*context.cast::<Shared>() };
     for (vector, line) in shared.lines.iter().enumerate() {
         if vectors >> vector & 1 == 1 {
-            line.raise();
+            shared.dma.faults().raise(vector as u16, line);
         }
     }
 }

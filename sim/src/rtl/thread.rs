@@ -93,6 +93,12 @@ impl Shared {
         }
     }
 
+    /// Takes requests again, for a thread that is about to start.
+    pub(super) fn reopen(&self) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.closed = false;
+    }
+
     /// Drops what waits, and everything from now on.
     fn close(&self) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);

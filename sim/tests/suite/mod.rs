@@ -24,25 +24,69 @@ use carillon_driver::command::RawCommand;
 use carillon_driver::deadline::Deadlines;
 use carillon_driver::transport::Transport;
 use carillon_driver::{Card, CardConfig, CardRegion, Finished, HostBuf};
-use carillon_sim::faults::FaultyTransport;
-use carillon_sim::memory::{DmaAccess, DmaFault, DmaSpace, MemoryFault, Verdict};
+use carillon_sim::faults::{CardFault, FaultyTransport};
 
-/// A kind of simulated card.
+/// A kind of simulated card, in this process or in another. Faults are data
+/// ([`CardFault`]), so that they can be sent to where the card is.
 pub trait Rig: Sized + Send + Sync + 'static {
+    /// The transport's name in the table of faults; empty: nothing is recorded.
+    const NAME: &'static str;
     /// Bytes of a transfer that takes at least 200 ms on a slow card.
     const LONG: usize;
     /// Times that a ring is wrapped.
     const LAPS: usize;
     /// Of the MSM cases of a size, one in so many is run.
     const THIN: usize;
+    /// A sound card that nobody uses. Where one card serves all tests, it is
+    /// healed, plugged in again if need be, and reached anew.
     fn new() -> Self;
     fn transport(&self) -> Arc<dyn Transport>;
-    fn dma(&self) -> &DmaSpace;
-    fn fault_memory(&self, fault: Option<MemoryFault>);
-    fn unplug(&self);
+    /// Puts a fault to work; false if this rig cannot.
+    fn inject(&self, fault: CardFault) -> bool;
+    /// Ends all injected faults.
+    fn heal(&self);
+    /// Takes the card off the bus; false if this rig cannot.
+    fn unplug(&self) -> bool;
+    /// Plugs it in again; false if this rig cannot.
+    fn replug(&self) -> bool;
+    /// DMA mappings that the card has, where that can be known.
+    fn mapped(&self) -> Option<usize>;
+    /// Accesses of [`CardFault::Rogue`] that were made and that were refused,
+    /// where that can be known.
+    fn rogue(&self) -> Option<(u64, u64)>;
     /// Short ones, so that what hangs is found soon; long enough for a busy
     /// machine.
     fn stall() -> Duration;
+}
+
+/// [`Rig`] for a card in this process: `$rig` is a tuple struct of an `Arc` of
+/// a `SimCard`.
+#[macro_export]
+macro_rules! card_of_this_process {
+    () => {
+        fn transport(&self) -> Arc<dyn Transport> {
+            Arc::clone(&self.0) as Arc<dyn Transport>
+        }
+        fn inject(&self, fault: CardFault) -> bool {
+            SimCard::inject(&*self.0, fault).is_ok()
+        }
+        fn heal(&self) {
+            SimCard::heal(&*self.0);
+        }
+        fn unplug(&self) -> bool {
+            SimCard::unplug(&*self.0);
+            true
+        }
+        fn replug(&self) -> bool {
+            SimCard::replug(&*self.0)
+        }
+        fn mapped(&self) -> Option<usize> {
+            Some(SimCard::mapped(&*self.0))
+        }
+        fn rogue(&self) -> Option<(u64, u64)> {
+            Some(SimCard::rogue(&*self.0))
+        }
+    };
 }
 
 /// A configuration for tests: small rings, short deadlines.
@@ -95,19 +139,17 @@ impl<R: Rig> Bench<R> {
     }
 
     /// Makes the card's transfers of more than 64 bytes slow, so that what a
-    /// test does meets them under way; or fast again.
+    /// test does meets them under way; or ends all its faults.
     pub fn slow(&self, on: bool) {
-        let fault: DmaFault = Box::new(|access| {
-            let bytes = match access {
-                DmaAccess::Read { bytes, .. } => bytes,
-                DmaAccess::Write { data, .. } => data.len(),
-            };
-            if bytes > 64 {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Verdict::Pass
-        });
-        self.rig.dma().inject(on.then_some(fault));
+        if !on {
+            self.rig.heal();
+            return;
+        }
+        let slow = CardFault::Slow {
+            above: 64,
+            micros: 2000,
+        };
+        assert!(self.rig.inject(slow), "every rig can be slow");
     }
 
     pub fn down(&self, data: &[u8]) -> HostBuf {
@@ -148,14 +190,15 @@ impl<R: Rig> Bench<R> {
     }
 }
 
-/// Runs every test of the suite on `$rig`.
+/// Runs every test of the suite on `$rig`, each with the attribute `$attribute`.
 #[macro_export]
 macro_rules! suite {
-    ($rig:ty: $($module:ident::{$($name:ident),* $(,)?})*) => {$(
+    ($attribute:tt $rig:ty: $($module:ident::{$($name:ident),* $(,)?})*) => {$(
         mod $module {
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #$attribute
                 async fn $name() {
                     suite::$module::$name::<$rig>().await;
                 }
@@ -168,7 +211,10 @@ macro_rules! suite {
 #[macro_export]
 macro_rules! whole_suite {
     ($rig:ty) => {
-        $crate::suite! { $rig:
+        $crate::whole_suite! { $rig, [allow(missing_docs)] }
+    };
+    ($rig:ty, $attribute:tt) => {
+        $crate::suite! { $attribute $rig:
             operations::{
                 identity_equals_the_registers,
                 bytes_travel_and_return,

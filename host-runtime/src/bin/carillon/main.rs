@@ -10,6 +10,7 @@ mod engines;
 mod prove;
 mod report;
 mod setup;
+mod simulate;
 mod verify;
 
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ struct Common {
 /// The option of every command that computes.
 #[derive(Clone, Debug, Args)]
 struct EngineArg {
-    /// cpu, sim:rtl, sim:rtl-structural or sim:model [default: the configuration file's, else cpu]
+    /// cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or a card's PCI address [default: the configuration file's, else cpu]
     #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
     engine: Option<EngineKind>,
 }
@@ -66,6 +67,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the engines and whether this build has them
     Engines,
+    /// Serve a simulated card on a socket, for other processes and virtual machines
+    Simulate(simulate::SimulateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -79,7 +82,8 @@ struct Context {
 impl Context {
     /// The engine asked for: option or environment, then configuration file, then the CPU.
     fn engine(&self, arg: &EngineArg) -> EngineKind {
-        arg.engine.or(self.config.engine).unwrap_or(EngineKind::Cpu)
+        let chosen = arg.engine.as_ref().or(self.config.engine.as_ref());
+        chosen.cloned().unwrap_or(EngineKind::Cpu)
     }
 }
 
@@ -107,6 +111,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
+        Command::Simulate(args) => simulate::run(&context, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

@@ -1,0 +1,190 @@
+# The steps of the VM gate: what the guest does with the card. Sourced by init, and by whoever works in `make vm-shell`.
+# A step is a function step_NAME; it passes when it returns 0 within its time. What it prints is shown when it fails.
+# Steps run as root; as_user runs a command as the unprivileged operator who owns the card's VFIO group.
+
+STEPS="bound list examine validate reset memlock proof second killed unplugged suite pulled"
+STEP_SECONDS=60
+TEST_SECONDS=60
+
+now() { cut -d' ' -f1 /proc/uptime; }
+since() { echo "$1 $(now)" | awk '{ printf "%.2f", $2 - $1 }'; }
+because() { echo "$*"; return 1; }
+
+# The cards there are, the first of them, and its VFIO group.
+find_cards() {
+  CARDS=
+  for device in /sys/bus/pci/devices/*; do
+    if [ "$(cat "$device/vendor" "$device/device" | tr '\n' ' ')" = "0x10ee 0xca11 " ]; then
+      CARDS="$CARDS $(basename "$device")"
+    fi
+  done
+  CARD=$(echo "$CARDS" | cut -d' ' -f2)
+  GROUP=$(group_of "$CARD")
+  export CARDS CARD GROUP
+}
+
+group_of() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"; }
+
+# What `carillon bind` or a udev rule does on a real machine: bind CARD.
+bind() {
+  [ -n "$1" ] || return 1
+  echo vfio-pci >"/sys/bus/pci/devices/$1/driver_override"
+  echo "$1" >/sys/bus/pci/drivers_probe
+  chown operator "/dev/vfio/$(group_of "$1")"
+}
+
+as_user() { su operator -c "export PATH=/bin:/opt; cd; $*"; }
+
+# Prints what became of a command: result NAME SECONDS COMMAND... It runs in a shell of its own, and is killed after so many seconds.
+result() {
+  name=$1 limit=$2 log=/tmp/${1##*::}.log
+  shift 2
+  started=$(now)
+  timeout -s KILL "$limit" sh -c ". /steps.sh; $*" >"$log" 2>&1
+  code=$?
+  if [ "$code" = 0 ]; then
+    echo "vm: ok $name ($(since "$started") s)"
+    return
+  fi
+  why=$(grep -v '^$' "$log" | tail -n 1)
+  [ "$code" = 137 ] && why="not done within $limit s"
+  echo "vm: FAILED $name: $why ($(since "$started") s)"
+  sed 's/^/  | /' "$log"
+}
+
+step() {
+  if [ "$1" = suite ]; then suite "$2"; else result "$1" "$STEP_SECONDS" "step_$1"; fi
+}
+
+run_steps() {
+  for step in ${1:-$STEPS}; do
+    step "$step"
+  done
+}
+
+step_bound() {
+  [ -n "$CARD" ] || because "no PCI device 10ee:ca11" || return
+  driver=$(basename "$(readlink "/sys/bus/pci/devices/$CARD/driver")")
+  [ "$driver" = vfio-pci ] || because "bound to '$driver', not to vfio-pci" || return
+  as_user "test -r /dev/vfio/$GROUP -a -w /dev/vfio/$GROUP -a -w /dev/vfio/vfio" || because "the user may not open the group"
+}
+
+# ---- The operator's commands ----
+
+step_list() {
+  as_user carillon list --json >/tmp/list.json || return
+  grep -q "$CARD" /tmp/list.json || because "carillon list does not show $CARD: $(cat /tmp/list.json)"
+}
+
+step_examine() { as_user carillon examine "$CARD"; }
+step_validate() { as_user carillon validate -l 3 "$CARD"; }
+step_reset() { as_user carillon reset "$CARD"; }
+
+# A card that may pin no memory: the refusal names the limit.
+step_memlock() {
+  as_user "ulimit -l 64; carillon examine $CARD" && because "opened with 64 KiB of locked memory" && return 1
+  grep -q RLIMIT_MEMLOCK /tmp/memlock.log || because "the error does not name RLIMIT_MEMLOCK"
+}
+
+# ---- A proof ----
+
+step_proof() {
+  as_user "carillon setup --quiet --log2 6 --out key && carillon prove --key key --engine vfio:$CARD --json --out proof >proof.json" || return
+  input=$(sed -n 's/.*"public_inputs*":[^"]*"\([0-9a-f]\{64\}\)".*/\1/p' /home/operator/proof.json)
+  as_user carillon verify --key key --proof proof --input "$input"
+}
+
+# ---- A card with two users, or one that ends badly ----
+
+# A command that keeps the card busy for seconds, in the background; returns once it holds the card.
+# Its process is $JOB, its output /tmp/job.log.
+start_job() {
+  as_user exec carillon bench groth16 --quiet --engine "vfio:$CARD" --log2 "${1:-12}" >/tmp/job.log 2>&1 &
+  JOB=$!
+  for _ in $(seq 100); do
+    # Held, and its interrupts connected: the card is in use.
+    ls -l "/proc/$JOB/fd" 2>/dev/null | grep -q "/dev/vfio/$GROUP" && grep -q vfio-msix /proc/interrupts && sleep "${2:-1}" && break
+    sleep 0.1
+  done
+  [ -d "/proc/$JOB/fd" ] && ls -l "/proc/$JOB/fd" | grep -q "/dev/vfio/$GROUP" || because "the job was over too early: $(cat /tmp/job.log)"
+}
+
+# Waits for the job's end, at most this many seconds; its exit code is $CODE.
+job_ends_within() {
+  for _ in $(seq "$(($1 * 10))"); do
+    if ! kill -0 "$JOB" 2>/dev/null; then
+      wait "$JOB"
+      CODE=$?
+      cat /tmp/job.log
+      return 0
+    fi
+    sleep 0.1
+  done
+  because "the job did not end within $1 s"
+}
+
+step_second() {
+  start_job || return
+  as_user carillon examine "$CARD" >/tmp/refusal 2>&1 && because "a second process may open the card" && return 1
+  cat /tmp/refusal
+  grep -q "$JOB" /tmp/refusal || because "the refusal does not name process $JOB" || return
+  kill "$JOB"
+  job_ends_within 10
+}
+
+step_killed() {
+  start_job || return
+  kill -9 "$JOB"
+  job_ends_within 10 || return
+  as_user carillon examine "$CARD"
+}
+
+# Linux takes the card away, as when somebody presses the button beside the slot.
+step_unplugged() {
+  start_job || return
+  echo 1 >"/sys/bus/pci/devices/$CARD/remove" &
+  job_ends_within 10 || return
+  wait
+  [ "$CODE" -ne 0 ] && [ "$CODE" -lt 126 ] || because "the job ended with code $CODE" || return
+  grep -q "left the bus" /tmp/job.log || because "the error does not say that the card has left the bus" || return
+  echo 1 >/sys/bus/pci/rescan
+  find_cards
+  bind "$CARD" || because "the card did not come back" || return
+  as_user carillon examine "$CARD"
+}
+
+# The card vanishes without notice. Last of all: it cannot come back in this guest, and the kernel waits a minute for it when the job lets it go.
+step_pulled() {
+  start_job || return
+  echo "vm: please pull the card" >/dev/console
+  for _ in $(seq 100); do
+    grep -q "left the bus" /tmp/job.log && cat /tmp/job.log && return
+    sleep 0.1
+  done
+  cat /tmp/job.log
+  because "no word of it within 10 s"
+}
+
+# ---- The driver's suite ----
+
+# Each of its tests is a result of its own, in a process of its own: one that hangs or dies takes no other with it.
+# They mostly wait for deadlines, so there is a lane of tests on each card but the last, which is the second card of the test with two.
+# `suite WORD` runs those with the word in their name.
+suite() {
+  mkdir -p /tmp/taken
+  driver_on_vfio --ignored --list | sed -n 's/: test$//p' | grep "${1:-.}" >/tmp/tests
+  spare=$(echo "$CARDS" | awk '{ print $NF }')
+  for card in $CARDS; do
+    [ "$card" = "$spare" ] || lane "$card,$spare" &
+  done
+  wait
+  rm -r /tmp/taken
+}
+
+# Takes tests that no other lane has taken.
+lane() {
+  while read -r test; do
+    mkdir "/tmp/taken/$test" 2>/dev/null &&
+      result "suite::$test" "$TEST_SECONDS" "as_user CARILLON_TEST_VFIO=$1 driver_on_vfio --ignored --exact $test"
+  done </tmp/tests
+}
