@@ -62,6 +62,7 @@ impl Peer {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn depth_two_wraps_sixty_six_thousand_times() {
     let mut ring = Ring::new(1, 1).unwrap();
     let mut peer = Peer::new(2);

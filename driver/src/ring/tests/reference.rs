@@ -196,6 +196,7 @@ impl Trial {
 
 /// 2^16 laps of each shallow ring, with a hostile completion now and then.
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn shallow_rings_wrap_two_to_the_sixteenth_times() {
     for log2_depth in [1, 2] {
         let mut trial = Trial::new(log2_depth);
