@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use carillon_driver::transport::Transport;
 use carillon_sim::model::{ModelCard, ModelOptions};
-pub use carillon_sim::trace::history::{self, End, Failure, History, Summary, Traced};
-pub use carillon_sim::trace::names;
+pub use carillon_sim::trace::history::{End, Failure, History, Summary, Traced};
 pub use carillon_sim::trace::record::{Entry, Record};
 pub use carillon_sim::trace::replay::{Difference, Outcome, ReplayError, ReplayOptions};
 use carillon_sim::trace::{Keep, TracingTransport};
 pub use carillon_sim::trace::{Recording, RecordingError};
+pub use carillon_sim::trace::{listing, names};
 
 use crate::engine::{EngineError, EngineKind};
 
