@@ -18,7 +18,8 @@ use carillon_sim::trace::{Keep, TracingTransport};
 pub use carillon_sim::trace::{Recording, RecordingError};
 pub use carillon_sim::trace::{listing, names};
 
-use crate::engine::{EngineError, EngineKind};
+use crate::card::CardAddress;
+use crate::engine::EngineError;
 
 /// Environment variable: the file that the next card opened is recorded to. A
 /// second card gets the same name with `.2` behind it, and so on.
@@ -106,35 +107,35 @@ pub enum ReplayFault {
 /// [`ReplayFault`]. Differences are no error but part of the [`Outcome`].
 pub fn replay(
     recording: &Recording,
-    engine: &EngineKind,
+    card: &CardAddress,
     options: ReplayOptions,
     waveform: Option<&Path>,
 ) -> Result<(Outcome, Option<WaveformFiles>), ReplayFault> {
-    match engine {
-        EngineKind::SimModel => {
+    match card {
+        CardAddress::SimModel => {
             if waveform.is_some() {
                 return Err(ReplayFault::Waveform(
                     "sim:model has no signals: use --engine sim:rtl for a waveform".into(),
                 ));
             }
-            let card = ModelCard::new(ModelOptions::default()).map_err(|error| {
+            let model = ModelCard::new(ModelOptions::default()).map_err(|error| {
                 EngineError::Simulation {
-                    engine: "sim:model",
+                    engine: CardAddress::SimModel.to_string(),
                     reason: format!(
                         "cannot start the card's threads: {error}; free memory and try again"
                     ),
                 }
             })?;
             let replayed =
-                carillon_sim::trace::replay::replay(recording, Arc::new(card), options, &mut ());
+                carillon_sim::trace::replay::replay(recording, Arc::new(model), options, &mut ());
             Ok((replayed?, None))
         }
-        EngineKind::SimRtl | EngineKind::SimRtlStructural => {
-            on_rtl(recording, engine, options, waveform)
+        CardAddress::SimRtl | CardAddress::SimRtlStructural => {
+            on_rtl(recording, card, options, waveform)
         }
         _ => Err(ReplayFault::Waveform(format!(
             "a recording is replayed on a fresh simulated card: use --engine sim:model, sim:rtl or \
-             sim:rtl-structural instead of {engine}"
+             sim:rtl-structural instead of {card}"
         ))),
     }
 }
@@ -142,25 +143,25 @@ pub fn replay(
 #[cfg(not(feature = "rtl"))]
 fn on_rtl(
     _recording: &Recording,
-    engine: &EngineKind,
+    address: &CardAddress,
     _options: ReplayOptions,
     _waveform: Option<&Path>,
 ) -> Result<(Outcome, Option<WaveformFiles>), ReplayFault> {
-    Err(EngineError::not_built(*engine).into())
+    Err(EngineError::not_built(address).into())
 }
 
 #[cfg(feature = "rtl")]
 fn on_rtl(
     recording: &Recording,
-    engine: &EngineKind,
+    address: &CardAddress,
     options: ReplayOptions,
     waveform: Option<&Path>,
 ) -> Result<(Outcome, Option<WaveformFiles>), ReplayFault> {
     use carillon_sim::rtl::{RtlCard, RtlError, RtlOptions, View};
     use carillon_sim::trace::waveform::{Waveform, save_file, time_of};
 
-    let view = match engine {
-        EngineKind::SimRtlStructural => View::Structural,
+    let view = match address {
+        CardAddress::SimRtlStructural => View::Structural,
         _ => View::Fast,
     };
     let fails = recording.history.failure.is_some();
@@ -180,9 +181,9 @@ fn on_rtl(
              without --waveform"
                 .into(),
         ),
-        RtlError::NotBuilt { .. } => EngineError::not_built(*engine).into(),
+        RtlError::NotBuilt { .. } => EngineError::not_built(address).into(),
         error => EngineError::Simulation {
-            engine: engine.name(),
+            engine: address.to_string(),
             reason: error.to_string(),
         }
         .into(),

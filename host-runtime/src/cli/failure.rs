@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use carillon_driver::CardError;
+use carillon_driver::pci::PciError;
+use carillon_driver::transport::TransportError;
+
 use crate::engine::EngineError;
 use crate::groth16::Groth16Error;
 use crate::keys::KeyError;
@@ -22,10 +26,24 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (6, "the engine failed while computing"),
 ];
 
+/// The codes of the operator commands of `carillon`, beside the shared ones.
+pub const OPERATOR_CODES: [(u8, &str); 4] = [
+    (7, "the card is held by another process"),
+    (8, "there is no such card, or it has left the bus"),
+    (9, "no permission"),
+    (10, "`doctor` found something that must be mended"),
+];
+
 /// An error that ends a command.
 pub trait ExitStatus: fmt::Display {
     /// The process's exit code.
     fn code(&self) -> u8;
+
+    /// Whether standard output already has the result that this error sums up, so that no error
+    /// object follows it.
+    fn is_reported(&self) -> bool {
+        false
+    }
 }
 
 /// A command's end without success. (Wrong usage, code 2, is clap's.)
@@ -46,6 +64,21 @@ pub enum Failure {
     /// Code 6.
     #[error("{0}")]
     Engine(String),
+    /// Code 7.
+    #[error("{0}")]
+    Busy(String),
+    /// Code 8.
+    #[error("{0}")]
+    Absent(String),
+    /// Code 9.
+    #[error("{0}")]
+    Permission(String),
+    /// Code 5, after the report of a validation.
+    #[error("{0}")]
+    CheckFailed(String),
+    /// Code 10, after the report of an examination of the machine.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 impl ExitStatus for Failure {
@@ -54,9 +87,17 @@ impl ExitStatus for Failure {
             Failure::Unexpected(_) => 1,
             Failure::Unavailable(_) => 3,
             Failure::Input(_) => 4,
-            Failure::WrongResult(_) => 5,
+            Failure::WrongResult(_) | Failure::CheckFailed(_) => 5,
             Failure::Engine(_) => 6,
+            Failure::Busy(_) => 7,
+            Failure::Absent(_) => 8,
+            Failure::Permission(_) => 9,
+            Failure::Unfit(_) => 10,
         }
+    }
+
+    fn is_reported(&self) -> bool {
+        matches!(self, Failure::CheckFailed(_) | Failure::Unfit(_))
     }
 }
 
@@ -64,6 +105,35 @@ impl Failure {
     /// An engine that could not be opened.
     pub fn opening(error: EngineError) -> Self {
         Failure::Unavailable(error.to_string())
+    }
+
+    /// A card that an operator's command could not reach or use.
+    pub fn card(error: EngineError) -> Self {
+        let text = error.to_string();
+        match &error {
+            EngineError::Card { source, .. } => match &**source {
+                CardError::Gone { .. }
+                | CardError::NotACard { .. }
+                | CardError::Transport(TransportError::Gone { .. }) => Failure::Absent(text),
+                CardError::UnknownContract { .. } => Failure::Unavailable(text),
+                _ => Failure::Engine(text),
+            },
+            _ => error.into(),
+        }
+    }
+}
+
+impl From<PciError> for Failure {
+    fn from(error: PciError) -> Self {
+        let text = error.to_string();
+        match error {
+            PciError::Address { .. } => Failure::Input(text),
+            PciError::Absent { .. } => Failure::Absent(text),
+            PciError::Read { cause, .. } | PciError::Write { cause, .. } => match cause.kind() {
+                std::io::ErrorKind::PermissionDenied => Failure::Permission(text),
+                _ => Failure::Unavailable(text),
+            },
+        }
     }
 }
 

@@ -3,14 +3,16 @@
 use carillon_driver::CardError;
 use thiserror::Error;
 
-use super::EngineKind;
+use crate::card::CardAddress;
 use crate::image::ImageError;
 
 /// Why an engine could not be opened or refused or failed a job.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// No engine has this name.
-    #[error("unknown engine `{given}`; use cpu, sim:rtl, sim:rtl-structural or sim:model")]
+    #[error(
+        "unknown engine `{given}`; use cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or the PCI address of a card"
+    )]
     Unknown {
         /// What was asked for.
         given: String,
@@ -22,21 +24,21 @@ pub enum EngineError {
     )]
     NotBuilt {
         /// The engine's name.
-        engine: &'static str,
+        engine: String,
         /// The Cargo feature that adds it.
         feature: &'static str,
     },
     /// The engine computes without a card, but a card was asked for.
-    #[error("engine {engine} has no card; use a sim: engine")]
+    #[error("engine {engine} has no card; use a sim: engine or the address of a card")]
     NotACard {
         /// The engine's name.
-        engine: &'static str,
+        engine: String,
     },
     /// The simulated card could not be started.
     #[error("engine {engine}: {reason}")]
     Simulation {
         /// The engine's name.
-        engine: &'static str,
+        engine: String,
         /// Why, and what to do.
         reason: String,
     },
@@ -167,13 +169,13 @@ pub enum EngineError {
 
 impl EngineError {
     /// [`EngineError::NotBuilt`] with the feature that adds the engine.
-    pub(crate) fn not_built(kind: EngineKind) -> Self {
-        let feature = match kind {
-            EngineKind::SimRtlStructural => "rtl-structural",
+    pub(crate) fn not_built(card: &CardAddress) -> Self {
+        let feature = match card {
+            CardAddress::SimRtlStructural => "rtl-structural",
             _ => "rtl",
         };
         Self::NotBuilt {
-            engine: kind.name(),
+            engine: card.to_string(),
             feature,
         }
     }

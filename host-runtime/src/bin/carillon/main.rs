@@ -50,7 +50,7 @@ struct Common {
 /// The option of every command that computes.
 #[derive(Clone, Debug, Args)]
 struct EngineArg {
-    /// cpu, sim:rtl, sim:rtl-structural or sim:model [default: the configuration file's, else cpu]
+    /// cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or a card's PCI address [default: the configuration file's, else cpu]
     #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
     engine: Option<EngineKind>,
 }
@@ -86,7 +86,8 @@ struct Context {
 impl Context {
     /// The engine asked for: option or environment, then configuration file, then the CPU.
     fn engine(&self, arg: &EngineArg) -> EngineKind {
-        arg.engine.or(self.config.engine).unwrap_or(EngineKind::Cpu)
+        let chosen = arg.engine.as_ref().or(self.config.engine.as_ref());
+        chosen.cloned().unwrap_or(EngineKind::Cpu)
     }
 }
 
