@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use carillon_driver::pci::PciAddress;
 use carillon_driver::transport::Transport;
+use carillon_driver::vfio::VfioCard;
 use carillon_driver::{Card, CardConfig};
+use carillon_sim::vfio_user::ClientCard;
 
 use super::{CardAddress, CardEngine};
 use crate::engine::{EngineError, EngineKind};
@@ -87,15 +89,19 @@ fn rtl(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
 }
 
 fn vfio_user(path: &Path) -> Result<Arc<dyn Transport>, EngineError> {
-    Err(EngineError::Simulation {
-        engine: format!("vfio-user:{}", path.display()),
-        reason: "this build has no vfio-user client; use sim:model".to_owned(),
-    })
+    match ClientCard::connect(path) {
+        Ok(card) => Ok(Arc::new(card)),
+        Err(source) => Err(EngineError::VfioUser {
+            source: Box::new(source),
+        }),
+    }
 }
 
 fn pci(address: PciAddress) -> Result<Arc<dyn Transport>, EngineError> {
-    Err(EngineError::Simulation {
-        engine: address.to_string(),
-        reason: "this build has no VFIO driver; use sim:model".to_owned(),
-    })
+    match VfioCard::open(address) {
+        Ok(card) => Ok(Arc::new(card)),
+        Err(source) => Err(EngineError::Vfio {
+            source: Box::new(source),
+        }),
+    }
 }

@@ -5,10 +5,13 @@ use std::fmt;
 use carillon_driver::CardError;
 use carillon_driver::pci::PciError;
 use carillon_driver::transport::TransportError;
+use carillon_driver::vfio::VfioError;
+use carillon_sim::vfio_user::ClientError;
 
 use crate::engine::EngineError;
 use crate::groth16::Groth16Error;
 use crate::keys::KeyError;
+use crate::operate::OperateError;
 
 /// The shared codes from 1 to 6 as `--help` explains them; programs put their own beside them.
 pub const EXIT_CODES: [(u8, &str); 6] = [
@@ -115,10 +118,47 @@ impl Failure {
                 CardError::Gone { .. }
                 | CardError::NotACard { .. }
                 | CardError::Transport(TransportError::Gone { .. }) => Failure::Absent(text),
+                CardError::Transport(TransportError::Busy { .. }) => Failure::Busy(text),
                 CardError::UnknownContract { .. } => Failure::Unavailable(text),
                 _ => Failure::Engine(text),
             },
+            EngineError::Vfio { source } => match &**source {
+                VfioError::Busy { .. } => Failure::Busy(text),
+                VfioError::Permission { .. } => Failure::Permission(text),
+                VfioError::Pci(PciError::Absent { .. }) => Failure::Absent(text),
+                _ => Failure::Unavailable(text),
+            },
+            EngineError::VfioUser { source } => match &**source {
+                ClientError::Busy { .. } => Failure::Busy(text),
+                ClientError::Connect { .. } => Failure::Absent(text),
+                _ => Failure::Unavailable(text),
+            },
             _ => error.into(),
+        }
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        let text = error.to_string();
+        match error {
+            OperateError::Pci(error) => error.into(),
+            OperateError::NoCard => Failure::Absent(text),
+            OperateError::Busy { .. } => Failure::Busy(text),
+            OperateError::SeveralCards { .. }
+            | OperateError::NotACard { .. }
+            | OperateError::NotPci { .. }
+            | OperateError::User { .. } => Failure::Input(text),
+            OperateError::File { cause, .. }
+                if cause.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Failure::Permission(text)
+            }
+            OperateError::Blocked { .. }
+            | OperateError::NoIommu { .. }
+            | OperateError::NoDriver { .. }
+            | OperateError::NotTaken { .. }
+            | OperateError::File { .. } => Failure::Unavailable(text),
         }
     }
 }
@@ -143,7 +183,9 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::NotBuilt { .. }
             | EngineError::NotACard { .. }
-            | EngineError::Simulation { .. } => Failure::Unavailable(text),
+            | EngineError::Simulation { .. }
+            | EngineError::Vfio { .. }
+            | EngineError::VfioUser { .. } => Failure::Unavailable(text),
             EngineError::Card { .. }
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),

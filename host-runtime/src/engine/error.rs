@@ -1,6 +1,8 @@
 //! Errors of engines: wrong inputs, missing engines, failures of the card.
 
 use carillon_driver::CardError;
+use carillon_driver::vfio::VfioError;
+use carillon_sim::vfio_user::ClientError;
 use thiserror::Error;
 
 use crate::card::CardAddress;
@@ -41,6 +43,18 @@ pub enum EngineError {
         engine: String,
         /// Why, and what to do.
         reason: String,
+    },
+    /// The card on PCIe cannot be had.
+    #[error(transparent)]
+    Vfio {
+        /// What the driver reports.
+        source: Box<VfioError>,
+    },
+    /// The card behind a vfio-user socket cannot be had.
+    #[error(transparent)]
+    VfioUser {
+        /// What the client reports.
+        source: Box<ClientError>,
     },
     /// The card or its driver failed.
     #[error("{operation} on {engine}: {source}")]
