@@ -514,7 +514,13 @@ mod tests {
         let memory = Arc::new(HostMemory::allocate(4 * PAGE).unwrap());
         let page = PAGE as u64;
         let map = |iova, offset, bytes| {
-            space.map_at(iova, Arc::clone(&memory), offset, bytes, Direction::Bidirectional)
+            space.map_at(
+                iova,
+                Arc::clone(&memory),
+                offset,
+                bytes,
+                Direction::Bidirectional,
+            )
         };
         // Page by page and in another order, as an IOMMU gives them.
         map(0x10_0000, 2 * page, page).unwrap();

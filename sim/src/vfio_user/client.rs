@@ -25,13 +25,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::broadcast;
 
-use super::side_channel::{self, Answer, Command};
+use super::side_channel::Window;
 use super::socket::{receive, send};
 use super::wire::{
     self, DmaMap, DmaUnmap, Header, IrqInfo, Opcode, Reader, RegionAccess, SetIrqs, VersionBody,
     irq, region,
 };
-use crate::faults::CardFault;
 
 /// Longest wait for an answer. A reset of a simulated card takes the longest.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,8 +136,8 @@ impl ClientCard {
         });
         shared.greet()?;
         let vectors = shared.vectors()?;
-        let signals = Signals::start(vectors, |_| {})
-            .map_err(|cause| ClientError::Resource { cause })?;
+        let signals =
+            Signals::start(vectors, |_| {}).map_err(|cause| ClientError::Resource { cause })?;
         shared.connect_vectors(&signals)?;
         shared.enable()?;
         let theirs = Arc::clone(&shared);
@@ -157,30 +156,6 @@ impl ClientCard {
             claims: ClaimSlot::default(),
             watcher: Some(watcher),
         })
-    }
-
-    /// Sends a fault to the simulated card; whether that kind of card has it.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn inject(&self, fault: &CardFault) -> Result<bool, ClientError> {
-        for (i, word) in fault.to_words().into_iter().enumerate() {
-            self.shared
-                .write(region::BAR4, 8 * i as u64, &word.to_le_bytes(), true)?;
-        }
-        self.side(Command::Inject)
-    }
-
-    /// A command to the simulation; whether it could.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn side(&self, command: Command) -> Result<bool, ClientError> {
-        let at = side_channel::COMMAND;
-        let command = (command as u64).to_le_bytes();
-        self.shared.write(region::BAR4, at, &command, true)?;
-        let answer = self.shared.read(region::BAR4, at, 8)?;
-        Ok(answer.first() == Some(&(Answer::Done as u8)))
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -231,8 +206,8 @@ impl Shared {
     ) -> io::Result<(Option<u32>, Vec<u8>)> {
         let header = self.header(link, opcode, false);
         send(&link.socket, header, body, fds)?;
-        let reply = receive(&link.socket)?
-            .ok_or_else(|| io::Error::other("the connection was closed"))?;
+        let reply =
+            receive(&link.socket)?.ok_or_else(|| io::Error::other("the connection was closed"))?;
         let got = reply.header;
         if !got.reply || (got.id, got.command) != (header.id, header.command) {
             return Err(io::Error::other("the answer belongs to another question"));
@@ -320,13 +295,7 @@ impl Shared {
         }
     }
 
-    fn write(
-        &self,
-        region: u32,
-        offset: u64,
-        data: &[u8],
-        wait: bool,
-    ) -> Result<(), ClientError> {
+    fn write(&self, region: u32, offset: u64, data: &[u8], wait: bool) -> Result<(), ClientError> {
         let access = RegionAccess {
             offset,
             region,
@@ -379,6 +348,20 @@ fn broken(what: &'static str) -> ClientError {
     ClientError::Broken {
         what,
         cause: io::Error::other("the answer has another length"),
+    }
+}
+
+impl Window for ClientCard {
+    fn window_read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let count = u32::try_from(out.len()).map_err(io::Error::other)?;
+        let data = self.shared.read(region::BAR4, offset, count);
+        out.copy_from_slice(&data.map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    fn window_write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let written = self.shared.write(region::BAR4, offset, data, true);
+        written.map_err(io::Error::other)
     }
 }
 

@@ -26,7 +26,7 @@ const BAR0_BYTES: u64 = 64 << 10;
 const BAR2_BYTES: u64 = 4096;
 /// What a server offers, beside its version.
 const CAPABILITIES: &str =
-    r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":1048576}}"#;
+    r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":65535}}"#;
 
 /// What a message is answered with: a body, or an error number.
 type Reply = Result<Vec<u8>, Errno>;
@@ -192,7 +192,8 @@ impl Session {
             return Ok(Arc::clone(memory));
         }
         // Files that nothing is mapped of any more can go.
-        self.memory.retain(|_, memory| Arc::strong_count(memory) > 1);
+        self.memory
+            .retain(|_, memory| Arc::strong_count(memory) > 1);
         let memory = HostMemory::import(fd).map_err(|error| {
             tracing::warn!(%error, "memory of the client refused");
             Errno::INVAL
@@ -330,7 +331,11 @@ fn region_info(asked: &RegionInfo) -> Reply {
     let size = region_bytes(asked.index);
     Ok(RegionInfo {
         argsz: RegionInfo::BYTES as u32,
-        flags: if size > 0 { wire::READ | wire::WRITE } else { 0 },
+        flags: if size > 0 {
+            wire::READ | wire::WRITE
+        } else {
+            0
+        },
         index: asked.index,
         cap_offset: 0,
         size,

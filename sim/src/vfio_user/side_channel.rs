@@ -11,8 +11,12 @@
 //! | 0x48 | 8 | mappings there are |
 //! | 0x50, 0x58 | 8, 8 | rogue accesses made, and refused |
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use carillon_driver::vfio::VfioCard;
+
+use super::wire::region;
 use crate::faults::{CardFault, SimCard};
 
 /// Bytes of the window.
@@ -21,8 +25,10 @@ pub const BYTES: usize = 4096;
 pub const COMMAND: u64 = 0x40;
 /// Where the number of mappings is read.
 pub const MAPPED: u64 = 0x48;
-/// Where the numbers of rogue accesses are read.
+/// Where the number of rogue accesses made is read.
 pub const ROGUE: u64 = 0x50;
+/// Where the number of those refused is read.
+pub const REFUSED: u64 = 0x58;
 const WORDS: usize = 8;
 
 /// What can be written to [`COMMAND`].
@@ -52,6 +58,77 @@ pub enum Answer {
     Unknown = 2,
 }
 
+/// The other side's view of the window.
+pub trait Window {
+    /// Reads `out.len()` bytes at `offset` of BAR4.
+    ///
+    /// # Errors
+    /// The link's.
+    fn window_read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Writes `data` at `offset` of BAR4.
+    ///
+    /// # Errors
+    /// The link's.
+    fn window_write(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Puts a fault to work in the card; whether that kind of card has it.
+    ///
+    /// # Errors
+    /// The link's.
+    fn inject(&self, fault: &CardFault) -> io::Result<bool> {
+        for (i, word) in fault.to_words().into_iter().enumerate() {
+            self.window_write(8 * i as u64, &word.to_le_bytes())?;
+        }
+        self.command(Command::Inject)
+    }
+
+    /// A command to the simulation; whether it could.
+    ///
+    /// # Errors
+    /// The link's.
+    fn command(&self, command: Command) -> io::Result<bool> {
+        self.window_write(COMMAND, &(command as u64).to_le_bytes())?;
+        Ok(self.word(COMMAND)? == Answer::Done as u64)
+    }
+
+    /// Mappings that the card has.
+    ///
+    /// # Errors
+    /// The link's.
+    fn mapped(&self) -> io::Result<u64> {
+        self.word(MAPPED)
+    }
+
+    /// Rogue accesses made, and refused.
+    ///
+    /// # Errors
+    /// The link's.
+    fn rogue(&self) -> io::Result<(u64, u64)> {
+        Ok((self.word(ROGUE)?, self.word(REFUSED)?))
+    }
+
+    /// The word at `offset`.
+    ///
+    /// # Errors
+    /// The link's.
+    fn word(&self, offset: u64) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        self.window_read(offset, &mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+impl Window for VfioCard {
+    fn window_read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read_region(region::BAR4, offset, out)
+    }
+
+    fn window_write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.write_region(region::BAR4, offset, data)
+    }
+}
+
 /// The window of one card.
 #[derive(Debug, Default)]
 pub struct SideChannel {
@@ -69,7 +146,7 @@ impl SideChannel {
             COMMAND => self.answer as u64,
             MAPPED => card.mapped() as u64,
             ROGUE => card.rogue().0,
-            0x58 => card.rogue().1,
+            REFUSED => card.rogue().1,
             _ => 0,
         };
         let bytes = value.to_le_bytes();
@@ -96,7 +173,13 @@ impl SideChannel {
     }
 
     fn command(&mut self, command: u8, card: &dyn SimCard) -> Answer {
-        let done = |yes| if yes { Answer::Done } else { Answer::Unsupported };
+        let done = |yes| {
+            if yes {
+                Answer::Done
+            } else {
+                Answer::Unsupported
+            }
+        };
         match u64::from(command) {
             c if c == Command::Inject as u64 => match CardFault::from_words(&self.fault) {
                 Some(fault) => done(card.inject(fault).is_ok()),

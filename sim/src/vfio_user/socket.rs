@@ -46,7 +46,9 @@ pub fn send(
     let mut sent = 0;
     while sent < total {
         let first = head.get(sent..).unwrap_or_default();
-        let second = body.get(sent.saturating_sub(head.len())..).unwrap_or_default();
+        let second = body
+            .get(sent.saturating_sub(head.len())..)
+            .unwrap_or_default();
         let parts = [IoSlice::new(first), IoSlice::new(second)];
         match sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL) {
             Ok(n) => {
@@ -135,7 +137,10 @@ mod tests {
             send(&a, header(3), b"x", &[]).unwrap();
         });
         let first = receive(&b).unwrap().unwrap();
-        assert_eq!((first.header.id, first.body.len(), first.fds.len()), (1, 0, 0));
+        assert_eq!(
+            (first.header.id, first.body.len(), first.fds.len()),
+            (1, 0, 0)
+        );
         let second = receive(&b).unwrap().unwrap();
         assert_eq!((second.header.id, second.fds.len()), (2, 2));
         assert!(second.body == large);
@@ -149,10 +154,7 @@ mod tests {
         use std::io::Write as _;
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(&[0xff; 16]).unwrap();
-        assert_eq!(
-            receive(&b).unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
+        assert_eq!(receive(&b).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(&[1, 0, 9]).unwrap();
         drop(a);

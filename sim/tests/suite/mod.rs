@@ -190,14 +190,15 @@ impl<R: Rig> Bench<R> {
     }
 }
 
-/// Runs every test of the suite on `$rig`.
+/// Runs every test of the suite on `$rig`, each with the attribute `$attribute`.
 #[macro_export]
 macro_rules! suite {
-    ($rig:ty: $($module:ident::{$($name:ident),* $(,)?})*) => {$(
+    ($attribute:tt $rig:ty: $($module:ident::{$($name:ident),* $(,)?})*) => {$(
         mod $module {
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #$attribute
                 async fn $name() {
                     suite::$module::$name::<$rig>().await;
                 }
@@ -210,7 +211,10 @@ macro_rules! suite {
 #[macro_export]
 macro_rules! whole_suite {
     ($rig:ty) => {
-        $crate::suite! { $rig:
+        $crate::whole_suite! { $rig, [allow(missing_docs)] }
+    };
+    ($rig:ty, $attribute:tt) => {
+        $crate::suite! { $attribute $rig:
             operations::{
                 identity_equals_the_registers,
                 bytes_travel_and_return,
