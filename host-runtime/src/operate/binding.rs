@@ -111,11 +111,7 @@ pub fn plan_bind(host: &Host, found: &Found, user: Option<&str>) -> Result<Plan,
 ///
 /// # Errors
 /// [`OperateError`] when the card is held, or there is no such driver.
-pub fn plan_unbind(
-    host: &Host,
-    found: &Found,
-    driver: Option<&str>,
-) -> Result<Plan, OperateError> {
+pub fn plan_unbind(host: &Host, found: &Found, driver: Option<&str>) -> Result<Plan, OperateError> {
     let device = &found.device;
     let mut plan = Plan {
         address: device.address,

@@ -20,7 +20,10 @@ pub enum OperateError {
     )]
     NoCard,
     /// No card was named, and there are several.
-    #[error("there are several cards: name one of {}", list(cards, ToString::to_string))]
+    #[error(
+        "there are several cards: name one of {}",
+        list(cards, ToString::to_string)
+    )]
     SeveralCards {
         /// Their addresses.
         cards: Vec<PciAddress>,

@@ -169,13 +169,19 @@ mod tests {
 
     #[test]
     fn what_is_odd_is_named_with_the_next_step() {
-        assert_eq!((identity().verdict(), identity().remarks().len()), (Verdict::Known, 0));
+        assert_eq!(
+            (identity().verdict(), identity().remarks().len()),
+            (Verdict::Known, 0)
+        );
         let silent = Identity {
             magic: u32::MAX,
             status: u32::MAX,
             ..identity()
         };
-        assert_eq!((silent.verdict(), silent.remarks().len()), (Verdict::Silent, 1));
+        assert_eq!(
+            (silent.verdict(), silent.remarks().len()),
+            (Verdict::Silent, 1)
+        );
         let other = Identity {
             magic: 0x1234,
             ..identity()
@@ -194,12 +200,20 @@ mod tests {
                 ..identity()
             };
             assert_eq!(foreign.verdict(), Verdict::OtherGateware);
-            assert!(foreign.remarks()[0].contains(advice), "{:?}", foreign.remarks());
+            assert!(
+                foreign.remarks()[0].contains(advice),
+                "{:?}",
+                foreign.remarks()
+            );
         }
         let fatal = Identity {
             status: 0x0204,
             ..identity()
         };
-        assert!(fatal.remarks()[0].contains("code 2"), "{:?}", fatal.remarks());
+        assert!(
+            fatal.remarks()[0].contains("code 2"),
+            "{:?}",
+            fatal.remarks()
+        );
     }
 }

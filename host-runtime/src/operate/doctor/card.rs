@@ -100,7 +100,10 @@ fn file(card: &CardFacts, found: &Found) -> Finding {
         return Finding::fail(subject, "none in /dev/vfio", mend);
     };
     let path = file.path.display();
-    let found = format!("{path} (uid {}, gid {}, mode {:o})", file.uid, file.gid, file.mode);
+    let found = format!(
+        "{path} (uid {}, gid {}, mode {:o})",
+        file.uid, file.gid, file.mode
+    );
     if file.may_open {
         return Finding::ok(subject, found);
     }

@@ -36,7 +36,9 @@ fn iommu(facts: &Facts) -> Finding {
         return Finding::fail(
             SUBJECT,
             format!("switched off by `{word}` on the kernel command line"),
-            format!("take `{word}` out of GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot"),
+            format!(
+                "take `{word}` out of GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot"
+            ),
         );
     }
     if words.iter().any(|word| asked(&word)) {
@@ -97,7 +99,11 @@ fn memlock(facts: &Facts) -> Finding {
         ),
         Some(limit) if limit < FULL_MEMLOCK => Finding::warn(
             SUBJECT,
-            format!("limit {}, large proofs lock up to {}", size(limit), size(FULL_MEMLOCK)),
+            format!(
+                "limit {}, large proofs lock up to {}",
+                size(limit),
+                size(FULL_MEMLOCK)
+            ),
             mend,
         ),
         Some(limit) => Finding::ok(SUBJECT, format!("limit {}", size(limit))),
@@ -129,7 +135,9 @@ fn huge_pages(facts: &Facts) -> Finding {
     Finding::warn(
         SUBJECT,
         format!("{found}: less than {}", size(LEAST_HUGE)),
-        format!("echo 'vm.nr_hugepages = {wanted}' | sudo tee /etc/sysctl.d/60-carillon.conf && sudo sysctl --system"),
+        format!(
+            "echo 'vm.nr_hugepages = {wanted}' | sudo tee /etc/sysctl.d/60-carillon.conf && sudo sysctl --system"
+        ),
     )
 }
 

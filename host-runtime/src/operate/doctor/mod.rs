@@ -54,11 +54,7 @@ impl Finding {
         }
     }
 
-    fn warn(
-        subject: impl Into<String>,
-        found: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
+    fn warn(subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warn,
             mend: Some(mend.into()),
@@ -66,11 +62,7 @@ impl Finding {
         }
     }
 
-    fn fail(
-        subject: impl Into<String>,
-        found: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
+    fn fail(subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             severity: Severity::Fail,
             ..Self::warn(subject, found, mend)
@@ -100,7 +92,10 @@ pub fn text(findings: &[Finding]) -> String {
             mend,
         } = finding;
         lines.push(format!("{:4}  {subject:width$}  {found}", severity.name()));
-        lines.extend(mend.iter().map(|mend| format!("{:width$}  mend: {mend}", "", width = width + 6)));
+        lines.extend(
+            mend.iter()
+                .map(|mend| format!("{:width$}  mend: {mend}", "", width = width + 6)),
+        );
     }
     lines.join("\n")
 }

@@ -5,16 +5,21 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use carillon_driver::pci::PciAddress;
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{
-    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, socket,
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt,
+    socket,
 };
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::sys::time::{TimeVal, TimeValLike};
+use tokio::sync::mpsc;
 
 /// The group of messages that come from the kernel itself.
 const KERNEL_GROUP: u32 = 1;
 /// Longer than any message (the kernel's limit is 2 KiB).
 const LARGEST: usize = 8192;
+/// Milliseconds after which the thread looks whether anybody still listens.
+const PATIENCE: i64 = 500;
 
 /// One message: `KEY=value` pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,14 +55,14 @@ impl Message {
     }
 }
 
-/// A socket on which messages arrive.
+/// Messages as they arrive. A thread waits for them; it ends soon after this is dropped.
 #[derive(Debug)]
 pub struct KernelEvents {
-    socket: AsyncFd<OwnedFd>,
+    messages: mpsc::UnboundedReceiver<io::Result<Message>>,
 }
 
 impl KernelEvents {
-    /// Listens from now on. Must be called within a tokio runtime.
+    /// Listens from now on.
     ///
     /// # Errors
     /// The system's, where netlink is not to be had (some containers).
@@ -65,39 +70,45 @@ impl KernelEvents {
         let socket = socket(
             AddressFamily::Netlink,
             SockType::Raw,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockFlag::SOCK_CLOEXEC,
             SockProtocol::NetlinkKObjectUEvent,
         )?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP))?;
-        Ok(Self {
-            socket: AsyncFd::with_interest(socket, Interest::READABLE)?,
-        })
+        let patience = TimeVal::milliseconds(PATIENCE);
+        setsockopt(&socket, ReceiveTimeout, &patience)?;
+        let (sender, messages) = mpsc::unbounded_channel();
+        std::thread::Builder::new()
+            .name("carillon-events".to_owned())
+            .spawn(move || listen(&socket, &sender))?;
+        Ok(Self { messages })
     }
 
     /// The next message of the kernel. Cancel-safe. Messages that were lost because nobody read
-    /// them in time come as one empty message.
+    /// them in time come as one message that causes a look.
     ///
     /// # Errors
-    /// The socket's.
+    /// The socket's; it is of no more use then.
     pub async fn next(&mut self) -> io::Result<Message> {
-        let mut raw = vec![0; LARGEST];
-        let read = |socket: &OwnedFd| {
-            let (len, from) = recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut raw)?;
+        let ended = || Err(io::Error::other("the listening thread has ended"));
+        self.messages.recv().await.unwrap_or_else(ended)
+    }
+}
+
+fn listen(socket: &OwnedFd, messages: &mpsc::UnboundedSender<io::Result<Message>>) {
+    let mut raw = vec![0; LARGEST];
+    while !messages.is_closed() {
+        let message = match recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut raw) {
             // Processes have ids; the kernel has none.
-            let of_kernel = from.is_some_and(|from| from.pid() == 0);
-            Ok(of_kernel.then(|| Message::parse(&raw[..len.min(LARGEST)])))
-        };
-        let mut read = read;
-        loop {
-            match self.socket.async_io(Interest::READABLE, &mut read).await {
-                Ok(Some(message)) => return Ok(message),
-                Ok(None) => {}
-                Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => {
-                    return Ok(lost());
-                }
-                Err(error) => return Err(error),
+            Ok((len, Some(from))) if from.pid() == 0 => Message::parse(&raw[..len.min(LARGEST)]),
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => continue,
+            Err(Errno::ENOBUFS) => lost(),
+            Err(errno) => {
+                let _ = messages.send(Err(errno.into()));
+                return;
             }
-        }
+        };
+        // Fails only when nobody listens any more.
+        let _ = messages.send(Ok(message));
     }
 }
 
@@ -118,7 +129,10 @@ mod tests {
         let message = Message::parse(raw);
         assert!(message.is_of_interest());
         let (card, stage) = message.recovery().unwrap();
-        assert_eq!((card.to_string().as_str(), stage.as_str()), ("0000:03:00.0", "BEGIN_RECOVERY"));
+        assert_eq!(
+            (card.to_string().as_str(), stage.as_str()),
+            ("0000:03:00.0", "BEGIN_RECOVERY")
+        );
         for other in [&b"add@/x\0SUBSYSTEM=net\0"[..], b"", b"\xff=\0=\0"] {
             let message = Message::parse(other);
             assert!(!message.is_of_interest() && message.recovery().is_none());

@@ -164,6 +164,17 @@ impl fmt::Display for Event {
     }
 }
 
+/// Reports the cards that are there.
+///
+/// # Errors
+/// [`PciError::Read`].
+pub fn now(host: &Host, mut report: impl FnMut(&Event) -> bool) -> Result<(), PciError> {
+    for (card, change) in Watch::default().look(host)? {
+        report(&Event::now(card, change));
+    }
+    Ok(())
+}
+
 /// Reports what happens until `stop` ends or `report` answers false. Looks every `period`, and at
 /// once when a message of `kernel` asks for it.
 ///

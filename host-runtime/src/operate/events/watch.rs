@@ -32,7 +32,9 @@ impl Watch {
 
     /// Whether this card was there at the last look.
     pub fn knows(&self, card: PciAddress) -> bool {
-        self.seen.as_ref().is_some_and(|seen| seen.contains_key(&card))
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.contains_key(&card))
     }
 }
 

@@ -36,16 +36,23 @@ pub async fn identity(subject: &Subject) -> Checked {
 pub async fn status(subject: &Subject) -> Checked {
     let status = subject.transport.read32(reg::status::OFFSET);
     if reg::status::READY.get(status) != 1 {
-        return Err(wrong(format!("STATUS reads {status:#010x}: not ready after it was enabled")));
+        return Err(wrong(format!(
+            "STATUS reads {status:#010x}: not ready after it was enabled"
+        )));
     }
     if reg::status::FATAL.get(status) == 1 {
         let code = reg::status::FATAL_CODE.get(status);
-        return Err(wrong(format!("STATUS reads {status:#010x}: fatal, code {code}")));
+        return Err(wrong(format!(
+            "STATUS reads {status:#010x}: fatal, code {code}"
+        )));
     }
     let count = u16::from(subject.card().info().io_queues) + 1;
     for queue in QueueState::read_all(&*subject.transport, count) {
         if !queue.active || queue.error.is_some() {
-            return Err(wrong(format!("queue {} does not run: {queue:?}", queue.number)));
+            return Err(wrong(format!(
+                "queue {} does not run: {queue:?}",
+                queue.number
+            )));
         }
     }
     Ok(format!("ready, {count} queues run"))
@@ -74,16 +81,25 @@ pub async fn counters(subject: &Subject) -> Checked {
     if after.errors != before.errors {
         return Err(wrong("the error counter rose over a write that succeeded"));
     }
-    Ok(format!("{} commands, {} errors since reset", after.commands, after.errors))
+    Ok(format!(
+        "{} commands, {} errors since reset",
+        after.commands, after.errors
+    ))
 }
 
 /// The driver met nothing that a sound card does not do. Resets by the checks are expected.
 pub async fn driver_counters(subject: &Subject) -> Checked {
     let (before, now) = (subject.before, subject.card().driver_counters());
     let odd = [
-        ("lost interrupts", now.lost_interrupts - before.lost_interrupts),
+        (
+            "lost interrupts",
+            now.lost_interrupts - before.lost_interrupts,
+        ),
         ("timeouts", now.timeouts - before.timeouts),
-        ("protocol errors", now.protocol_errors - before.protocol_errors),
+        (
+            "protocol errors",
+            now.protocol_errors - before.protocol_errors,
+        ),
         ("queue errors", now.queue_errors - before.queue_errors),
     ];
     let odd: Vec<_> = odd.iter().filter(|(_, count)| *count > 0).collect();
@@ -94,5 +110,8 @@ pub async fn driver_counters(subject: &Subject) -> Checked {
     if subject.card().quarantined() > 0 {
         return Err(wrong("host memory had to be given up"));
     }
-    Ok(format!("{} completions, nothing odd", now.completions - before.completions))
+    Ok(format!(
+        "{} completions, nothing odd",
+        now.completions - before.completions
+    ))
 }

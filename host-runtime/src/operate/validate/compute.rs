@@ -29,12 +29,7 @@ pub async fn msm(subject: &Subject) -> Checked {
             cases += 1;
         }
     }
-    let case = vectors::msm_case(
-        16,
-        vectors::BasePattern::Distinct,
-        ScalarPattern::Random,
-        7,
-    );
+    let case = vectors::msm_case(16, vectors::BasePattern::Distinct, ScalarPattern::Random, 7);
     for bits in [1, subject.card().info().msm_max_window_bits] {
         sum(subject, &case, Bases::checked(&case.bases), Some(bits)).await?;
         cases += 1;
@@ -89,10 +84,14 @@ pub async fn ntt(subject: &Subject) -> Checked {
                 coset: kind.is_coset(),
             };
             if let Err(at) = vectors::check_ntt(&input, &found, defined) {
-                return Err(wrong(format!("{kind:?} of 2^{log2} elements: element {at} is wrong")));
+                return Err(wrong(format!(
+                    "{kind:?} of 2^{log2} elements: element {at} is wrong"
+                )));
             }
             if found != cpu {
-                return Err(wrong(format!("{kind:?} of 2^{log2} elements differs from the CPU's")));
+                return Err(wrong(format!(
+                    "{kind:?} of 2^{log2} elements differs from the CPU's"
+                )));
             }
         }
     }
@@ -110,7 +109,11 @@ pub async fn quotient(subject: &Subject) -> Checked {
             return Err(wrong(format!("the quotient of {n} elements is wrong")));
         }
     }
-    Ok(format!("{} sizes up to {}", sizes.len(), (1 << QUOTIENT_LOG2) + 1))
+    Ok(format!(
+        "{} sizes up to {}",
+        sizes.len(),
+        (1 << QUOTIENT_LOG2) + 1
+    ))
 }
 
 /// Uniform scalars; same seed, same scalars.

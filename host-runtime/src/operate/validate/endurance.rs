@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 use super::{Checked, Subject, wrong};
-use crate::engine::{Bases, Engine, MsmOptions, NttKind};
+use crate::engine::{Engine, MsmOptions, NttKind};
 use crate::groth16;
 use crate::workload::{self, Distribution, SquareChain};
 
@@ -24,7 +24,7 @@ pub async fn large(subject: &Subject) -> Checked {
     let ntt_log2 = log2.min(u32::from(info.ntt_max_log2n));
     let n = 1usize << log2;
     let points = workload::g1_points(n, 11);
-    let bases = Bases::checked(points.as_slice());
+    let bases = points.bases();
     for round in 0..subject.options.rounds {
         let seed = u64::from(round);
         let distribution = DISTRIBUTIONS[round as usize % DISTRIBUTIONS.len()];
@@ -56,7 +56,10 @@ pub async fn large(subject: &Subject) -> Checked {
             )));
         }
     }
-    Ok(format!("{} rounds of 2^{log2} elements", subject.options.rounds))
+    Ok(format!(
+        "{} rounds of 2^{log2} elements",
+        subject.options.rounds
+    ))
 }
 
 /// A proof of the benchmark circuit; `prove` verifies it before it gives it out.
@@ -66,7 +69,9 @@ pub async fn proof(subject: &Subject) -> Checked {
     let mut rng = ChaCha12Rng::seed_from_u64(12);
     let key = Arc::new(groth16::setup(SquareChain::blank(log2), &mut rng)?);
     let circuit = SquareChain::with_witness(log2, 13);
-    let end = circuit.end().ok_or_else(|| wrong("the circuit has no witness"))?;
+    let end = circuit
+        .end()
+        .ok_or_else(|| wrong("the circuit has no witness"))?;
     let (proof, _) = groth16::prove(&subject.engine, &key, circuit, &()).await?;
     groth16::verify(&key.vk, &[end], &proof)?;
     Ok(format!("2^{log2} rows, verified"))

@@ -28,7 +28,11 @@ pub async fn sample(subject: &Subject) -> Checked {
         .collect::<Result<Vec<_>, _>>()?;
     parts.push(region.part(largest - place, place)?);
     march(subject, &parts).await?;
-    Ok(format!("{PLACES} places of {} over {}", size(place), size(largest)))
+    Ok(format!(
+        "{PLACES} places of {} over {}",
+        size(place),
+        size(largest)
+    ))
 }
 
 /// All that is free, piece by piece.

@@ -33,7 +33,10 @@ pub async fn statuses(subject: &Subject) -> Checked {
         change(&mut msm);
         msm
     };
-    expect(queue.msm_g1(&msm(&|msm| msm.n = 0)).await, StatusCode::InvalidLength)?;
+    expect(
+        queue.msm_g1(&msm(&|msm| msm.n = 0)).await,
+        StatusCode::InvalidLength,
+    )?;
     let bits = max_bits.saturating_add(1);
     let wide = msm(&|msm| msm.window_bits = bits);
     expect(queue.msm_g1(&wide).await, StatusCode::InvalidField)?;
@@ -127,7 +130,9 @@ async fn poisoned(
 ) -> Result<CardRegion, Wrong> {
     let queue = subject.card().queue(0);
     let len = region.len() as usize;
-    let mut content = super::transfers::fetch(subject, queue, region, len).await?.to_vec();
+    let mut content = super::transfers::fetch(subject, queue, region, len)
+        .await?
+        .to_vec();
     content[at..at + bytes.len()].copy_from_slice(bytes);
     let copy = subject.card().allocate(region.len())?;
     send(subject, queue, &content, &copy).await?;
@@ -155,5 +160,7 @@ fn faulty_element(status: &str, detail: u32) -> Result<(), Wrong> {
     if detail == FAULTY as u32 {
         return Ok(());
     }
-    Err(wrong(format!("{status} names element {detail} instead of {FAULTY}")))
+    Err(wrong(format!(
+        "{status} names element {detail} instead of {FAULTY}"
+    )))
 }

@@ -85,17 +85,32 @@ pub async fn lists(subject: &Subject) -> Checked {
         }
         queue.submit_write_list(pieces, &region).await.await.ok()?;
         let back = fetch(subject, queue, &region, total).await?;
-        same(&data, &back, &format!("queue {}, list to the card", queue.number()))?;
+        same(
+            &data,
+            &back,
+            &format!("queue {}, list to the card", queue.number()),
+        )?;
 
         let other = pattern(0x2157 + u64::from(queue.number()), total);
         send(subject, queue, &other, &region).await?;
         let into = PIECES.map(|bytes| card.buffer_from_card(bytes));
         let into = into.into_iter().collect::<Result<Vec<_>, _>>()?;
         let (_, pieces) = queue.submit_read_list(&region, into).await.await.ok()?;
-        let back: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
-        same(&other, &back, &format!("queue {}, list from the card", queue.number()))?;
+        let back: Vec<u8> = pieces
+            .iter()
+            .flat_map(|piece| piece.iter().copied())
+            .collect();
+        same(
+            &other,
+            &back,
+            &format!("queue {}, list from the card", queue.number()),
+        )?;
     }
-    Ok(format!("{} pieces, {} a list, both ways", PIECES.len(), size(total as u64)))
+    Ok(format!(
+        "{} pieces, {} a list, both ways",
+        PIECES.len(),
+        size(total as u64)
+    ))
 }
 
 /// Many transfers on all queues without waiting in between; none may touch another's memory.
