@@ -119,10 +119,7 @@ impl Found {
         match self.state() {
             CardState::Ready => String::new(),
             CardState::Busy => format!("held by {}", list(&self.holders, ToString::to_string)),
-            CardState::Unbound => match &self.device.driver {
-                Some(driver) => format!("driver {driver}; run `carillon bind {address}`"),
-                None => format!("no driver; run `carillon bind {address}`"),
-            },
+            CardState::Unbound => format!("run `carillon bind {address}` as root"),
             CardState::Blocked => {
                 let blockers: Vec<_> = self.device.blockers().cloned().collect();
                 format!("its group also has {}", list(&blockers, member))

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `host` | the three trees |
 //! | `inventory` | which cards there are, and in which state |
+//! | `reach` | a card that was let go a moment ago |
 //! | `identity` | what a card's registers say of it, also those of an unknown gateware |
 //! | `binding` | handing a card to processes and back: a plan first, then its writes |
 //! | [`doctor`] | facts of the machine, and findings from them, each with what mends it |
@@ -21,6 +22,7 @@ pub mod events;
 mod host;
 mod identity;
 mod inventory;
+mod reach;
 pub mod validate;
 
 pub use binding::{Applied, Plan, Step, apply, plan_bind, plan_unbind};
@@ -28,3 +30,4 @@ pub use error::OperateError;
 pub use host::Host;
 pub use identity::{Identity, QueueState, Verdict};
 pub use inventory::{CardState, Found, choose};
+pub use reach::reach;

@@ -3,9 +3,9 @@
 use carillon_driver::card::CardInfo;
 use carillon_driver::transport::Transport;
 use carillon_driver::{Card, registers as reg};
-use carillon_runtime::card::{CardAddress, open_on, transport};
+use carillon_runtime::card::{CardAddress, open_on};
 use carillon_runtime::cli::{Failure, grouped};
-use carillon_runtime::operate::{Found, Identity, QueueState, Verdict};
+use carillon_runtime::operate::{Found, Identity, QueueState, Verdict, reach};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub async fn run(context: &Context, args: &ExamineArgs) -> Result<(), Failure> {
         CardAddress::Pci(pci) => Some(Found::one(&context.host, *pci)?),
         _ => None,
     };
-    let reached = transport(&address).map_err(Failure::card)?;
+    let reached = reach(&address).map_err(Failure::card)?;
     let identity = Identity::read(&*reached);
     let remarks = identity.remarks();
     let mut rows: Rows = vec![("card", address.to_string())];

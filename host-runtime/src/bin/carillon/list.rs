@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use carillon_runtime::card::{CardAddress, transport};
+use carillon_runtime::card::CardAddress;
 use carillon_runtime::cli::Failure;
-use carillon_runtime::operate::Found;
+use carillon_runtime::operate::{Found, reach};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &ListArgs) -> Result<(), Failure> {
     }
     for path in &args.sockets {
         let address = CardAddress::VfioUser(path.clone());
-        let (state, remark) = match transport(&address) {
+        let (state, remark) = match reach(&address) {
             Ok(_) => ("ready", String::new()),
             Err(error) => match Failure::card(error) {
                 Failure::Busy(why) => ("busy", why),

@@ -1,15 +1,16 @@
 //! `carillon reset`: resets a card and proves that it comes back into service.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use carillon_driver::ResetLevel;
 use carillon_driver::transport::Transport;
 use carillon_runtime::EngineError;
-use carillon_runtime::card::{CardAddress, open_on, transport};
+use carillon_runtime::card::{CardAddress, open_on};
 use carillon_runtime::cli::{Failure, duration};
+use carillon_runtime::operate::reach;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::time::Instant;
 
 use crate::Context;
 use crate::operator::CardArg;
@@ -37,7 +38,7 @@ pub struct ResetArgs {
 pub async fn run(context: &Context, args: &ResetArgs) -> Result<(), Failure> {
     let address = args.card.choose(&context.host)?;
     let started = Instant::now();
-    let reached = transport(&address).map_err(Failure::card)?;
+    let reached = reach(&address).map_err(Failure::card)?;
     if matches!(args.level, Level::Function) {
         // Before opening: a card that cannot be opened is why it is reset.
         function(&address, Arc::clone(&reached)).await?;

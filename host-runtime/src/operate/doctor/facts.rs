@@ -8,8 +8,8 @@ use carillon_driver::pci::{PciError, VFIO_DRIVER};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::unistd::{AccessFlags, access};
 
-use crate::card::{CardAddress, transport};
-use crate::operate::{CardState, Found, Host, Identity};
+use crate::card::CardAddress;
+use crate::operate::{CardState, Found, Host, Identity, reach};
 
 /// Everything that the findings rest on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl CardFacts {
 
 impl Look {
     fn at(address: &CardAddress) -> Self {
-        match transport(address) {
+        match reach(address) {
             Ok(transport) => Look::Seen(Identity::read(&*transport)),
             Err(error) => Look::Failed(error.to_string()),
         }

@@ -87,14 +87,12 @@ pub async fn counters(subject: &Subject) -> Checked {
     ))
 }
 
-/// The driver met nothing that a sound card does not do. Resets by the checks are expected.
+/// The driver met nothing that a sound card does not do. Resets by the checks are expected; so are
+/// completions that it saw before their interrupt came, on a busy machine (the check of interrupts
+/// finds those that never come).
 pub async fn driver_counters(subject: &Subject) -> Checked {
     let (before, now) = (subject.before, subject.card().driver_counters());
-    let odd = [
-        (
-            "lost interrupts",
-            now.lost_interrupts - before.lost_interrupts,
-        ),
+    let counts = [
         ("timeouts", now.timeouts - before.timeouts),
         (
             "protocol errors",
@@ -102,16 +100,20 @@ pub async fn driver_counters(subject: &Subject) -> Checked {
         ),
         ("queue errors", now.queue_errors - before.queue_errors),
     ];
-    let odd: Vec<_> = odd.iter().filter(|(_, count)| *count > 0).collect();
+    let odd: Vec<_> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
     if !odd.is_empty() {
-        let odd: Vec<_> = odd.iter().map(|(what, n)| format!("{n} {what}")).collect();
         return Err(wrong(format!("the driver met {}", odd.join(", "))));
     }
     if subject.card().quarantined() > 0 {
         return Err(wrong("host memory had to be given up"));
     }
     Ok(format!(
-        "{} completions, nothing odd",
-        now.completions - before.completions
+        "{} completions, {} of them seen before their interrupt",
+        now.completions - before.completions,
+        now.lost_interrupts - before.lost_interrupts
     ))
 }

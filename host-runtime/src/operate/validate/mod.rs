@@ -26,10 +26,11 @@ use std::time::{Duration, Instant};
 use carillon_driver::transport::Transport;
 use carillon_driver::{Card, CardError, DriverCounters, JobError};
 
-use crate::card::{CardAddress, CardEngine, open_on, transport};
+use crate::card::{CardAddress, CardEngine, open_on};
 use crate::cpu::CpuEngine;
 use crate::engine::EngineError;
 use crate::groth16::Groth16Error;
+use crate::operate::reach;
 
 /// The highest level.
 pub const LEVELS: u8 = 4;
@@ -167,29 +168,31 @@ pub async fn run(
     observer: &mut dyn Observer,
 ) -> Result<Vec<Outcome>, EngineError> {
     const OPEN: &str = "open, identity page";
-    let transport = transport(address)?;
+    let transport = reach(address)?;
     let started = Instant::now();
     observer.begins(OPEN);
     let opened = open_on(address, Arc::clone(&transport)).await;
-    let mut report = |level, name, started: Instant, result: Result<String, String>| {
-        let outcome = Outcome {
-            level,
-            name,
-            result,
-            wall: started.elapsed(),
-        };
-        observer.ended(&outcome);
-        outcome
+    let result = match &opened {
+        Ok(card) => Ok(card.info().transport.clone()),
+        Err(error) => Err(error.to_string()),
+    };
+    let outcome = Outcome {
+        level: 1,
+        name: OPEN,
+        result,
+        wall: started.elapsed(),
     };
     let card = match opened {
-        Ok(card) => card,
-        Err(error) if concerns_check(&error) => {
-            return Ok(vec![report(1, OPEN, started, Err(error.to_string()))]);
+        Err(error) if !concerns_check(&error) => return Err(error),
+        opened => {
+            observer.ended(&outcome);
+            opened.ok()
         }
-        Err(error) => return Err(error),
     };
-    let found = card.info().transport.clone();
-    let mut outcomes = vec![report(1, OPEN, started, Ok(found))];
+    let mut outcomes = vec![outcome];
+    let Some(card) = card else {
+        return Ok(outcomes);
+    };
     let subject = Subject {
         before: card.driver_counters(),
         engine: CardEngine::new(address.to_string(), card),
