@@ -23,6 +23,7 @@ pub mod keys;
 pub mod operate;
 pub mod progress;
 pub mod stats;
+pub mod trace;
 pub mod workload;
 
 pub use engine::{Engine, EngineError, EngineKind};

@@ -184,6 +184,7 @@ impl From<EngineError> for Failure {
             EngineError::NotBuilt { .. }
             | EngineError::NotACard { .. }
             | EngineError::Simulation { .. }
+            | EngineError::Trace { .. }
             | EngineError::Vfio { .. }
             | EngineError::VfioUser { .. } => Failure::Unavailable(text),
             EngineError::Card { .. }

@@ -171,6 +171,14 @@ pub enum EngineError {
         /// Why it stopped.
         reason: String,
     },
+    /// The card was to be recorded, and cannot be.
+    #[error("cannot record to {}: {reason}", path.display())]
+    Trace {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 impl EngineError {

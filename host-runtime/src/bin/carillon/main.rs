@@ -20,6 +20,7 @@ mod report;
 mod reset;
 mod setup;
 mod simulate;
+mod trace;
 mod validate;
 mod verify;
 
@@ -83,6 +84,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the engines and whether this build has them
     Engines,
+    /// Record what passes between driver and card, list it, replay it
+    #[command(subcommand)]
+    Trace(trace::TraceCommand),
     /// Serve a simulated card on a socket, for other processes and virtual machines
     Simulate(simulate::SimulateArgs),
     /// List the cards of this machine, and the simulated ones of this build
@@ -150,6 +154,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
+        Command::Trace(command) => trace::run(&context, command),
         Command::Simulate(args) => simulate::run(&context, &args).await,
         Command::List(args) => list::run(&context, &args),
         Command::Examine(args) => examine::run(&context, &args).await,
