@@ -173,9 +173,12 @@ fn defective_memory_is_found_where_it_is() {
     // It stops there.
     assert_eq!((failed, passed.len()), (vec!["card memory, sample"], 8));
     let text = report["checks"][8]["text"].as_str().unwrap();
-    assert!(text.contains("CARD_READ"), "{text}");
+    assert!(
+        text.contains("CARD_READ") && text.contains("0x7f0000"),
+        "{text}"
+    );
     // Between two places only the whole test finds it.
-    card.card.inject(fault((1 << 20) - 64)).unwrap();
+    card.card.inject(fault(5 << 20)).unwrap();
     let args = [
         "validate",
         "-l",

@@ -7,7 +7,7 @@
 use carillon_driver::{CardRegion, IoQueue};
 
 use super::transfers::{fetch, same, send};
-use super::{Checked, Subject, Wrong, pattern, size};
+use super::{Checked, Subject, Wrong, pattern, size, wrong};
 
 /// Places of the sample.
 const PLACES: u64 = 16;
@@ -80,7 +80,8 @@ async fn write(
     part: &CardRegion,
     complement: bool,
 ) -> Result<(), Wrong> {
-    send(subject, queue, &content(part, complement), part).await
+    let sent = send(subject, queue, &content(part, complement), part).await;
+    sent.map_err(|error| at(part, &error))
 }
 
 async fn read(
@@ -89,7 +90,16 @@ async fn read(
     part: &CardRegion,
     complement: bool,
 ) -> Result<(), Wrong> {
-    let found = fetch(subject, queue, part, part.len() as usize).await?;
-    let what = format!("card memory at {:#x}", part.address());
-    same(&content(part, complement), &found, &what)
+    let found = fetch(subject, queue, part, part.len() as usize).await;
+    let found = found.map_err(|error| at(part, &error))?;
+    same(&content(part, complement), &found, &place(part))
+}
+
+fn place(part: &CardRegion) -> String {
+    format!("card memory at {:#x}", part.address())
+}
+
+/// An error with the place where it was met.
+fn at(part: &CardRegion, error: &Wrong) -> Wrong {
+    wrong(format!("{}: {error}", place(part)))
 }
