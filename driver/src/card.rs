@@ -5,7 +5,7 @@
 //! stops the card and ends every command. One handle per card at a time: before
 //! opening it again, wait for [`Card::close`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -97,11 +97,14 @@ impl Card {
     /// by a task there.
     ///
     /// # Errors
-    /// [`CardError`]; the card is then stopped.
+    /// [`CardError`]; the card is then stopped. [`CardError::Transport`] with
+    /// [`TransportError::Busy`](crate::transport::TransportError::Busy) when
+    /// somebody has it open already; that one is left alone.
     pub async fn open(
         transport: Arc<dyn Transport>,
         config: CardConfig,
     ) -> Result<Self, CardError> {
+        let claim = transport.claim()?;
         let bar = Bar::new(Arc::clone(&transport));
         let info = read_info(&bar)?;
         let log2_depth = config
@@ -143,6 +146,7 @@ impl Card {
             deadlines: config.deadlines,
             counters: AtomicCounters::default(),
             health: watch::Sender::new(Health::Ready),
+            claim: Mutex::new(Some(claim)),
         });
         // From here on the worker's drop stops the card.
         let service = Worker::new(Arc::clone(&shared), requests, wake)?;

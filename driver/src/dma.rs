@@ -318,6 +318,7 @@ mod tests {
     use tokio::sync::broadcast;
 
     use super::*;
+    use crate::claim::{Claim, ClaimSlot};
     use crate::transport::{InterruptLine, TransportEvent};
 
     /// Maps, and nothing else.
@@ -325,6 +326,7 @@ mod tests {
     struct Maps {
         mapped: AtomicUsize,
         made: AtomicUsize,
+        claims: ClaimSlot,
     }
 
     impl Transport for Maps {
@@ -349,6 +351,9 @@ mod tests {
         }
         fn reset(&self) -> Result<(), TransportError> {
             Ok(())
+        }
+        fn claim(&self) -> Result<Claim, TransportError> {
+            self.claims.take("maps")
         }
         fn events(&self) -> broadcast::Receiver<TransportEvent> {
             broadcast::channel(1).1

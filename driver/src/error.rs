@@ -294,9 +294,11 @@ impl CardError {
     /// What restores service.
     pub fn recovery_action(&self) -> RecoveryAction {
         match self {
-            Self::Config { .. } | Self::CardMemory { .. } | Self::Slice { .. } | Self::Dma(_) => {
-                RecoveryAction::FixRequest
-            }
+            Self::Config { .. }
+            | Self::CardMemory { .. }
+            | Self::Slice { .. }
+            | Self::Dma(_)
+            | Self::Transport(TransportError::Busy { .. }) => RecoveryAction::FixRequest,
             Self::Gone { .. }
             | Self::Unresponsive { .. }
             | Self::Offline { .. }

@@ -9,12 +9,14 @@
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
 //! | logic, pure | [`ring`], [`granules`], [`deadline`] |
 //! | memory | [`memory`], [`dma`], [`region`] |
-//! | the card | [`transport`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
+//! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
+//! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
 
 pub mod bar;
 pub mod card;
+pub mod claim;
 pub mod command;
 pub mod completion;
 pub mod deadline;
@@ -23,6 +25,7 @@ pub mod error;
 pub mod granules;
 pub mod io;
 pub mod memory;
+pub mod pci;
 mod queue_pair;
 mod recovery;
 pub mod region;
@@ -31,6 +34,7 @@ pub mod ring;
 pub mod status;
 pub mod ticket;
 pub mod transport;
+pub mod vfio;
 pub mod windows;
 mod worker;
 

@@ -47,6 +47,14 @@ pub enum MemoryError {
         /// The system's reason.
         cause: std::io::Error,
     },
+    /// Shared memory that its maker could take away.
+    #[error(
+        "shared memory of {bytes} bytes is not sealed against shrinking: share a memfd with F_SEAL_SHRINK (QEMU: memory-backend-memfd with seal=on)"
+    )]
+    Unsealed {
+        /// Its size.
+        bytes: usize,
+    },
     /// An access beyond the end.
     #[error(
         "access to bytes {offset}..{} of DMA memory of {len} bytes; this is a defect of the caller",
@@ -115,6 +123,15 @@ impl HostMemory {
         // access here would raise SIGBUS.
         rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW)
             .map_err(refused("fcntl"))?;
+        Self::over(fd, len, refused("mmap"))
+    }
+
+    /// Maps the first `len` bytes of `fd`.
+    fn over(
+        fd: OwnedFd,
+        len: usize,
+        refused: impl Fn(Errno) -> MemoryError,
+    ) -> Result<Self, MemoryError> {
         // SAFETY: a fresh shared mapping at an address of the kernel's choice;
         // no existing memory is affected.
         let base = unsafe {
@@ -127,9 +144,36 @@ impl HostMemory {
                 0,
             )
         }
-        .map_err(refused("mmap"))?;
-        let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| refused("mmap")(Errno::NOMEM))?;
+        .map_err(&refused)?;
+        let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| refused(Errno::NOMEM))?;
         Ok(Self { base, len, fd })
+    }
+
+    /// Maps memory that another process made and shares with this one: all of
+    /// `fd`, which must be sealed against shrinking, so that no access here can
+    /// fail because the other side took it away. For simulated cards that serve
+    /// another process.
+    ///
+    /// # Errors
+    /// [`MemoryError::Unsealed`], [`MemoryError::System`].
+    pub fn import(fd: OwnedFd) -> Result<Self, MemoryError> {
+        let refused = |step: &'static str, bytes: usize| {
+            move |e: Errno| MemoryError::System {
+                bytes,
+                step,
+                cause: e.into(),
+            }
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(refused("fstat", 0))?;
+        let len = usize::try_from(stat.st_size).unwrap_or(0);
+        let seals = rustix::fs::fcntl_get_seals(&fd).unwrap_or(SealFlags::empty());
+        if !seals.contains(SealFlags::SHRINK) {
+            return Err(MemoryError::Unsealed { bytes: len });
+        }
+        if len == 0 || !len.is_multiple_of(PAGE) {
+            return Err(MemoryError::Size { bytes: len });
+        }
+        Self::over(fd, len, refused("mmap", len))
     }
 
     /// Size in bytes, a multiple of [`PAGE`].
@@ -312,6 +356,21 @@ mod tests {
             memory.load(64, Ordering::Acquire).unwrap(),
             0x0102_0304_0506_0708
         );
+    }
+
+    #[test]
+    fn memory_of_another_process_is_the_same_memory() {
+        let ours = HostMemory::allocate(2 * PAGE).unwrap();
+        let theirs = HostMemory::import(ours.fd().try_clone_to_owned().unwrap()).unwrap();
+        ours.write(PAGE, b"shared").unwrap();
+        let mut got = [0; 6];
+        theirs.read(PAGE, &mut got).unwrap();
+        assert_eq!((&got, theirs.len()), (b"shared", 2 * PAGE));
+        let plain = rustix::fs::memfd_create(c"plain", MemfdFlags::CLOEXEC).unwrap();
+        assert!(matches!(
+            HostMemory::import(plain),
+            Err(MemoryError::Unsealed { .. })
+        ));
     }
 
     #[test]

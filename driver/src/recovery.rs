@@ -10,8 +10,8 @@
 //! Memory goes back to its owner after the step that proves that the card is
 //! done with it. Where even unmapping fails, it is quarantined.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -277,6 +277,9 @@ impl Shared {
         }
         // Both pools, even if the first fails.
         let unmapped = [self.to_card.revoke(), self.from_card.revoke()] == [true, true];
+        if unmapped {
+            self.release_claim();
+        }
         self.health.send_replace(Health::Offline(why));
         for entry in self.queues.iter().flat_map(|q| q.take_all()) {
             if unmapped {
@@ -317,5 +320,16 @@ impl Shared {
                 }
             }
         }
+        if done {
+            self.release_claim();
+        }
+    }
+
+    /// Lets others open the card: this handle does not touch it any more.
+    fn release_claim(&self) {
+        self.claim
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }

@@ -22,6 +22,8 @@
 //!    the card is as after power-on, and no access that it began before is
 //!    still under way. Mappings stay.
 //! 5. **Events.** Removal and resets that somebody else caused.
+//! 6. **Claim.** One [`ClaimSlot`](crate::claim::ClaimSlot), from which
+//!    [`Transport::claim`] is answered, so that no card is driven twice.
 //!
 //! A simulated card shares its [`HostMemory`] by `Arc` and runs on its own
 //! thread; nothing here needs a tokio runtime to be called.
@@ -32,6 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, broadcast};
 
+use crate::claim::Claim;
 use crate::memory::HostMemory;
 
 /// What the card may do with mapped memory, seen from the host.
@@ -93,6 +96,16 @@ pub enum TransportError {
         vector: u16,
         /// Vectors there are.
         count: u16,
+    },
+    /// Somebody drives the card already.
+    #[error(
+        "the card at {transport} is in use by {holder}: close it there first (`Card::close`), or use another card"
+    )]
+    Busy {
+        /// The transport's description.
+        transport: String,
+        /// Who has it.
+        holder: String,
     },
     /// The reset did not end.
     #[error("function-level reset failed: {cause}; power-cycle the card or restart the simulation")]
@@ -188,6 +201,13 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`TransportError::Reset`], [`TransportError::Gone`].
     fn reset(&self) -> Result<(), TransportError>;
+
+    /// Claims the card: from now on until the [`Claim`] is dropped nobody else
+    /// can. Wrappers pass it on to what they wrap.
+    ///
+    /// # Errors
+    /// [`TransportError::Busy`], which names the holder.
+    fn claim(&self) -> Result<Claim, TransportError>;
 
     /// A new subscription to events from now on.
     fn events(&self) -> broadcast::Receiver<TransportEvent>;

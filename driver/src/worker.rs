@@ -5,14 +5,15 @@
 //! race with completions. When the task ends for whatever reason (card closed,
 //! dropped, or the runtime gone), its drop stops the card and ends every job.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::bar::{Bar, Gone};
+use crate::claim::Claim;
 use crate::command::Command;
 use crate::deadline::{Deadlines, Sample, Watch};
 use crate::dma::DmaPool;
@@ -117,6 +118,8 @@ pub(crate) struct Shared {
     pub deadlines: Deadlines,
     pub counters: AtomicCounters,
     pub health: watch::Sender<Health>,
+    /// Held while this handle may touch the card.
+    pub claim: Mutex<Option<Claim>>,
 }
 
 impl Shared {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use carillon_driver::claim::Claim;
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
 use carillon_driver::transport::{
@@ -179,6 +180,10 @@ impl Transport for FaultyTransport {
             });
         }
         self.inner.reset()
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.inner.claim()
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {

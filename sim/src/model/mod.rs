@@ -29,6 +29,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use carillon_driver::claim::{Claim, ClaimSlot};
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
 use carillon_driver::transport::{
@@ -120,6 +121,7 @@ struct Core {
 pub struct ModelCard {
     core: Arc<Core>,
     events: broadcast::Sender<TransportEvent>,
+    claims: ClaimSlot,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -148,6 +150,7 @@ impl ModelCard {
         let mut card = Self {
             core,
             events: broadcast::channel(16).0,
+            claims: ClaimSlot::default(),
             threads: Vec::new(),
         };
         for number in 0..QUEUES {
@@ -255,6 +258,10 @@ impl Transport for ModelCard {
         self.present()?;
         self.core.dma.faults().reset()?;
         self.power_on()
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.claims.take(&self.describe())
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {

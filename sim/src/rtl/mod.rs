@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use carillon_driver::claim::{Claim, ClaimSlot};
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers;
 use carillon_driver::transport::{
@@ -140,6 +141,7 @@ pub struct RtlCard {
     options: RtlOptions,
     shared: Arc<Shared>,
     events: broadcast::Sender<TransportEvent>,
+    claims: ClaimSlot,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -155,6 +157,7 @@ impl RtlCard {
             options,
             shared,
             events: broadcast::channel(16).0,
+            claims: ClaimSlot::default(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -307,6 +310,10 @@ impl Transport for RtlCard {
             .ok_or_else(|| TransportError::Reset {
                 cause: "the simulation did not answer".into(),
             })
+    }
+
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.claims.take(&self.describe())
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {
