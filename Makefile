@@ -8,8 +8,12 @@ SHELL := /bin/bash
 DEMO ?=
 # The features of everything that `make test` builds: both arithmetic views of the Verilated card.
 FEATURES := rtl,rtl-structural
+# The VM gate: VM_REQUIRED=1 makes a skip a failure; VM_CARD is the simulated card behind the guest's PCI bus; VM holds more options of scripts/vm/run.
+VM_REQUIRED ?=
+VM_CARD ?= model
+VM ?=
 
-.PHONY: help setup demo test lint rtl-lint formal generated rust-test e2e bench area fmt clean
+.PHONY: help setup demo test lint rtl-lint formal generated rust-test e2e vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +24,7 @@ setup: ## fetch the tools that are missing (Verilator, PeakRDL, anvil, solc, ...
 demo: setup ## prove a batch of signed transfers on the simulated card and settle it on a local Ethereum node
 	cargo run --quiet -p carillon-node --features rtl --bin carillon-node -- demo $(DEMO)
 
-test: setup lint generated rust-test e2e ## everything CI checks
+test: setup lint generated rust-test e2e vm-test ## everything CI checks
 
 lint: setup rtl-lint ## formatting, clippy, RTL lint
 	cargo fmt --all --check
@@ -41,6 +45,12 @@ rust-test: setup ## Rust, RTL and contract tests
 
 e2e: setup ## the demo as a user runs it, on the Verilated card
 	scripts/test-demo.sh $(FEATURES)
+
+vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machine (no root, no KVM); skipped with one line where QEMU cannot be had
+	scripts/vm/run $(if $(VM_REQUIRED),--required) --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)
+
+vm-shell: setup ## a console in that machine, with the card bound to VFIO
+	scripts/vm/run --required --shell --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace

@@ -11,6 +11,7 @@
 //! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
 //! | [`faults`] | cards and a transport that misbehave on demand |
 //! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
+//! | [`vfio_user`] | a card in another process: server and client over a Unix socket |
 //! | [`vectors`] | test cases with results that no card computed |
 
 pub mod digits;
@@ -21,3 +22,4 @@ pub mod model;
 pub mod rtl;
 pub mod split;
 pub mod vectors;
+pub mod vfio_user;

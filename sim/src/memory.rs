@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use carillon_driver::memory::{HostMemory, PAGE};
@@ -27,6 +28,9 @@ pub struct BusError {
 #[derive(Debug)]
 struct Mapping {
     memory: Arc<HostMemory>,
+    /// Where the mapping begins in it, and how many bytes it has.
+    offset: usize,
+    bytes: usize,
     direction: Direction,
 }
 
@@ -40,6 +44,17 @@ const GUARD: u64 = 1 << 20;
 struct Table {
     mappings: BTreeMap<u64, Mapping>,
     next: u64,
+}
+
+impl Table {
+    /// The mapping behind `address`, where that lies in its memory, and how many
+    /// bytes follow there.
+    fn at(&self, address: u64) -> Option<(&Mapping, usize, usize)> {
+        let (base, mapping) = self.mappings.range(..=address).next_back()?;
+        let inside = usize::try_from(address - base).ok()?;
+        let left = mapping.bytes.checked_sub(inside).filter(|&left| left > 0)?;
+        Some((mapping, mapping.offset + inside, left))
+    }
 }
 
 /// What an injected fault makes of an access of the card to host memory.
@@ -78,6 +93,8 @@ pub type DmaFault = Box<dyn FnMut(DmaAccess<'_>) -> Verdict + Send>;
 /// The host memory that a simulated card can reach, by I/O address.
 pub struct DmaSpace {
     table: RwLock<Table>,
+    /// Bus mastering: without it the card reaches nothing.
+    master: AtomicBool,
     fault: Mutex<Option<DmaFault>>,
     faults: Injector,
     rogue_accesses: AtomicU64,
@@ -92,6 +109,7 @@ impl Default for DmaSpace {
         };
         Self {
             table: RwLock::new(table),
+            master: AtomicBool::new(true),
             fault: Mutex::new(None),
             faults: Injector::default(),
             rogue_accesses: AtomicU64::new(0),
@@ -131,8 +149,73 @@ impl DmaSpace {
                 cause: "48-bit I/O address space used up".into(),
             })?;
         table.next = next;
-        table.mappings.insert(iova, Mapping { memory, direction });
+        let mapping = Mapping {
+            memory,
+            offset: 0,
+            bytes,
+            direction,
+        };
+        table.mappings.insert(iova, mapping);
         Ok(iova)
+    }
+
+    /// Adds a mapping at an address that somebody else chose: `bytes` bytes of
+    /// `memory` from `offset` on. What was mapped there is replaced.
+    ///
+    /// # Errors
+    /// [`TransportError::Map`] for a range that is empty, beyond the memory or
+    /// beyond the address space.
+    pub fn map_at(
+        &self,
+        iova: u64,
+        memory: Arc<HostMemory>,
+        offset: u64,
+        bytes: u64,
+        direction: Direction,
+    ) -> Result<(), TransportError> {
+        let refused = |cause: &str| TransportError::Map {
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            cause: cause.into(),
+        };
+        let end = offset.checked_add(bytes);
+        if bytes == 0 || end.is_none_or(|end| end > memory.len() as u64) {
+            return Err(refused("the range is empty or beyond the memory"));
+        }
+        if iova.checked_add(bytes).is_none() {
+            return Err(refused("the range is beyond the address space"));
+        }
+        self.unmap_range(iova, bytes);
+        let mapping = Mapping {
+            memory,
+            // Within the memory's length, which is a `usize`.
+            offset: offset as usize,
+            bytes: bytes as usize,
+            direction,
+        };
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.mappings.insert(iova, mapping);
+        Ok(())
+    }
+
+    /// Ends all mappings that have a byte in `iova..iova + bytes`; waits for
+    /// accesses under way. Returns how many there were.
+    pub fn unmap_range(&self, iova: u64, bytes: u64) -> usize {
+        let last = iova.saturating_add(bytes.saturating_sub(1));
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let before = table.mappings.len();
+        table.mappings.retain(|&start, mapping| {
+            let end = start.saturating_add(mapping.bytes as u64 - 1);
+            bytes == 0 || end < iova || start > last
+        });
+        before - table.mappings.len()
+    }
+
+    /// Bus mastering on or off; off, every access of the card is a bus error.
+    /// On return no access is under way that began before.
+    pub fn set_master(&self, on: bool) {
+        // Accesses hold the table for reading.
+        let _idle = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        self.master.store(on, Ordering::Release);
     }
 
     /// Ends a mapping; waits for accesses under way.
@@ -192,23 +275,38 @@ impl DmaSpace {
             .len()
     }
 
-    fn with<T>(
+    /// Does something to `bytes` bytes at `address`, mapping by mapping: to each
+    /// memory, at an offset there, for a range of the access. All is checked
+    /// first, so that an access that fails touches nothing.
+    fn access(
         &self,
         address: u64,
+        bytes: usize,
         allowed: impl Fn(Direction) -> bool,
-        access: impl FnOnce(&HostMemory, usize) -> Option<T>,
-    ) -> Result<T, BusError> {
+        mut act: impl FnMut(&HostMemory, usize, Range<usize>) -> Option<()>,
+    ) -> Result<(), BusError> {
+        let error = BusError { address };
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        let (base, mapping) = table
-            .mappings
-            .range(..=address)
-            .next_back()
-            .ok_or(BusError { address })?;
-        if !allowed(mapping.direction) {
-            return Err(BusError { address });
+        if !self.master.load(Ordering::Acquire) {
+            return Err(error);
         }
-        let offset = usize::try_from(address - base).map_err(|_| BusError { address })?;
-        access(&mapping.memory, offset).ok_or(BusError { address })
+        let piece = |done: usize| {
+            let at = address.checked_add(done as u64)?;
+            let (mapping, offset, left) = table.at(at)?;
+            let end = done + left.min(bytes - done);
+            allowed(mapping.direction).then_some((&mapping.memory, offset, done..end))
+        };
+        let mut done = 0;
+        while done < bytes {
+            done = piece(done).ok_or(error)?.2.end;
+        }
+        done = 0;
+        while done < bytes {
+            let (memory, offset, range) = piece(done).ok_or(error)?;
+            done = range.end;
+            act(memory, offset, range).ok_or(error)?;
+        }
+        Ok(())
     }
 
     /// The card reads host memory.
@@ -238,8 +336,9 @@ impl DmaSpace {
     }
 
     fn get(&self, address: u64, out: &mut [u8]) -> Result<(), BusError> {
-        self.with(address, Direction::card_may_read, |m, at| {
-            m.read(at, out).ok()
+        let bytes = out.len();
+        self.access(address, bytes, Direction::card_may_read, |m, at, range| {
+            m.read(at, &mut out[range]).ok()
         })
     }
 
@@ -286,8 +385,9 @@ impl DmaSpace {
     }
 
     fn put(&self, address: u64, data: &[u8]) -> Result<(), BusError> {
-        self.with(address, Direction::card_may_write, |m, at| {
-            m.write(at, data).ok()
+        let bytes = data.len();
+        self.access(address, bytes, Direction::card_may_write, |m, at, range| {
+            m.write(at, &data[range]).ok()
         })
     }
 }
@@ -406,6 +506,49 @@ mod tests {
             Err(TransportError::NotMapped { .. })
         ));
         assert_eq!(space.mapped(), 1);
+    }
+
+    #[test]
+    fn an_access_may_span_mappings_but_no_hole() {
+        let space = DmaSpace::default();
+        let memory = Arc::new(HostMemory::allocate(4 * PAGE).unwrap());
+        let page = PAGE as u64;
+        let map = |iova, offset, bytes| {
+            space.map_at(
+                iova,
+                Arc::clone(&memory),
+                offset,
+                bytes,
+                Direction::Bidirectional,
+            )
+        };
+        // Page by page and in another order, as an IOMMU gives them.
+        map(0x10_0000, 2 * page, page).unwrap();
+        map(0x10_0000 + page, 0, page).unwrap();
+        map(0x10_0000 + 3 * page, page, page).unwrap();
+        let data: Vec<u8> = (0..2 * PAGE).map(|i| (i / 7) as u8).collect();
+        space.write(0x10_0000, &data).unwrap();
+        let mut got = vec![0; 2 * PAGE];
+        space.read(0x10_0000, &mut got).unwrap();
+        assert!(got == data);
+        let mut first = vec![0; PAGE];
+        memory.read(2 * PAGE, &mut first).unwrap();
+        assert!(first == data[..PAGE]);
+        // Into the hole: nothing is written.
+        let error = space.write(0x10_0000 + 2 * page - 8, &[9; 16]);
+        assert!(error.is_err());
+        space.read(0x10_0000, &mut got).unwrap();
+        assert!(got == data);
+        assert!(map(1, 0, 5 * page).is_err() && map(u64::MAX - 8, 0, page).is_err());
+        space.set_master(false);
+        assert!(space.read(0x10_0000, &mut got).is_err());
+        space.set_master(true);
+        // A mapping is replaced, and ranges that hold nothing can be unmapped.
+        map(0x10_0000, 3 * page, 2 * page).unwrap_err();
+        map(0x10_0000, 0, 2 * page).unwrap();
+        assert_eq!(space.mapped(), 2);
+        assert_eq!(space.unmap_range(0, 64), 0);
+        assert_eq!(space.unmap_range(1 << 20, u64::MAX), 2);
     }
 
     #[test]

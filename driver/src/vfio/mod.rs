@@ -26,6 +26,7 @@ mod sys;
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -162,6 +163,37 @@ impl VfioCard {
             .unwrap_or_else(|| Err(io::Error::other("the card was taken away")))
             .map_err(system("switching bus mastering on"))?;
         Ok(card)
+    }
+
+    /// Reads from a region of the device's file other than the registers, by
+    /// system call: for tools and for the window of a simulated card.
+    ///
+    /// # Errors
+    /// The kernel's; of kind `NotFound` once the card is gone.
+    pub fn read_region(&self, index: u32, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.in_region(index, |device, start| {
+            device.read_exact_at(out, start + offset)
+        })
+    }
+
+    /// Writes to such a region.
+    ///
+    /// # Errors
+    /// As [`VfioCard::read_region`].
+    pub fn write_region(&self, index: u32, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.in_region(index, |device, start| {
+            device.write_all_at(data, start + offset)
+        })
+    }
+
+    fn in_region(
+        &self,
+        index: u32,
+        act: impl FnOnce(&File, u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.inner
+            .with(|live| act(&live.device, sys::region(&live.device, index)?.offset))
+            .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
     }
 
     /// Connects vectors and notices to their eventfds.

@@ -6,7 +6,7 @@
 //! nothing here depends on a tokio runtime.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -63,6 +63,11 @@ impl Signals {
     /// Descriptors of the vectors, for `VFIO_DEVICE_SET_IRQS`.
     pub fn vectors(&self) -> Vec<i32> {
         self.vectors.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// The vectors' eventfds, for a peer that they are sent to.
+    pub fn eventfds(&self) -> Vec<BorrowedFd<'_>> {
+        self.vectors.iter().map(AsFd::as_fd).collect()
     }
 
     /// The descriptor of a notice.

@@ -50,7 +50,7 @@ pub trait Rig: Sized + Send + Sync + 'static {
     /// Times that a ring is wrapped.
     const LAPS: usize;
     /// Times that the smallest ring is wrapped.
-    const WRAPS: usize;
+    const WRAPS: usize = 1 << 8;
     /// Of the MSM cases of a size, one in so many is run.
     const THIN: usize;
     /// A sound card that nobody uses. Where one card serves all tests, it is
@@ -152,6 +152,16 @@ impl<R: Rig> Closed<R> {
         let transport = Arc::clone(&self.faulty) as Arc<dyn Transport>;
         let open = Card::open(transport, self.config.clone());
         within(patience(&self.config, 4), open).await
+    }
+
+    /// Waits until nothing is mapped; a server in between may take a moment.
+    pub async fn unmapped(&self) {
+        let unmapped = async {
+            while self.rig.mapped().is_some_and(|m| m > 0) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        within(Duration::from_secs(5), unmapped).await;
     }
 
     /// The same, once the card is sound.
@@ -307,14 +317,15 @@ impl<R: Rig> Bench<R> {
     }
 }
 
-/// Runs every test of the suite on `$rig`.
+/// Runs every test of the suite on `$rig`, each with the attribute `$attribute`.
 #[macro_export]
 macro_rules! suite {
-    ($rig:ty: $($module:ident::{$($name:ident),* $(,)?})*) => {$(
+    ($attribute:tt $rig:ty: $($module:ident::{$($name:ident),* $(,)?})*) => {$(
         mod $module {
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #$attribute
                 async fn $name() {
                     let test = suite::$module::$name::<$rig>();
                     suite::record::recorded::<$rig>(stringify!($name), test).await;
@@ -328,7 +339,10 @@ macro_rules! suite {
 #[macro_export]
 macro_rules! whole_suite {
     ($rig:ty) => {
-        $crate::suite! { $rig:
+        $crate::whole_suite! { $rig, [allow(missing_docs)] }
+    };
+    ($rig:ty, $attribute:tt) => {
+        $crate::suite! { $attribute $rig:
             operations::{
                 identity_equals_the_registers,
                 bytes_travel_and_return,

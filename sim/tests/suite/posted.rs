@@ -22,7 +22,7 @@ fn mode(seed: u64) -> PostedWrites {
 
 pub async fn posted_writes_may_be_late_and_overtake<R: Rig>() {
     let bench = bench::<R>().await;
-    for seed in 0..10 / R::THIN as u64 {
+    for seed in 0..(10 / R::THIN as u64).max(1) {
         bench.faulty.post_writes(Some(mode(seed))).unwrap();
         for _ in 0..5 {
             bench.works().await;
@@ -104,7 +104,7 @@ macro_rules! late_suite {
         mod late {
             use super::*;
             type Late = suite::posted::Late<$rig>;
-            $crate::suite! { Late:
+            $crate::suite! { [allow(missing_docs)] Late:
                 operations::{
                     bytes_travel_and_return,
                     scatter_gather_lists,

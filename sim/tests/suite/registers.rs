@@ -47,7 +47,7 @@ pub async fn all_ones_at_each_register<R: Rig>() {
     let mut closed = Closed::<R>::new(config);
     for (name, offsets) in registers {
         // Slow rigs take the first of a kind.
-        for offset in offsets.into_iter().take(4 / R::THIN) {
+        for offset in offsets.into_iter().take((4 / R::THIN).max(1)) {
             let label = format!("all ones from {name}");
             closed.faulty.pin(offset, Some(u32::MAX));
             let opened = closed.open().await;
@@ -64,7 +64,7 @@ pub async fn all_ones_at_each_register<R: Rig>() {
                     Some(error)
                 }
             };
-            assert!(matches!(closed.rig.mapped(), None | Some(0)), "{label}");
+            closed.unmapped().await;
             let bench = closed.bench().await;
             bench.faulty.pin(offset, Some(u32::MAX));
             let running = attempt(&bench).await;

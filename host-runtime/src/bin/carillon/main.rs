@@ -10,6 +10,7 @@ mod engines;
 mod prove;
 mod report;
 mod setup;
+mod simulate;
 mod verify;
 
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the engines and whether this build has them
     Engines,
+    /// Serve a simulated card on a socket, for other processes and virtual machines
+    Simulate(simulate::SimulateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -107,6 +110,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
+        Command::Simulate(args) => simulate::run(&context, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

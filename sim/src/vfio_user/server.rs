@@ -1,0 +1,164 @@
+//! Serves a simulated card on a Unix socket, to one client at a time.
+//!
+//! Whoever comes while a client is there is refused with `EBUSY`, as the kernel
+//! refuses a second opener of a VFIO group. When a client leaves, for whatever
+//! reason, the card is reset and forgets the client's memory.
+
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::session::Session;
+use super::socket;
+use super::wire::Header;
+use crate::faults::SimCard;
+
+/// How long a refused client is waited for.
+const REFUSAL: Duration = Duration::from_secs(5);
+
+/// Why a card cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket cannot be made.
+    #[error(
+        "cannot serve a card at {path}: {cause}; choose a path in a writable folder of less than 108 characters"
+    )]
+    Bind {
+        /// The socket.
+        path: PathBuf,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// Another server answers there.
+    #[error("another server answers at {path}: end it, or choose another path")]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+}
+
+/// A card on a socket. Dropping it ends the service and removes the socket.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves `card` at `path`; a socket that a dead server left there is
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn start(path: &Path, card: Arc<dyn SimCard>) -> Result<Self, ServeError> {
+        let refused = |cause| ServeError::Bind {
+            path: path.into(),
+            cause,
+        };
+        if UnixStream::connect(path).is_ok() {
+            return Err(ServeError::InUse { path: path.into() });
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(refused)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("carillon-serve".into())
+            .spawn(move || accept(&listener, &card, &theirs))
+            .map_err(refused)?;
+        Ok(Self {
+            path: path.into(),
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        // Wakes the thread that accepts.
+        drop(UnixStream::connect(&self.path));
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the server's thread panicked");
+        }
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn accept(listener: &UnixListener, card: &Arc<dyn SimCard>, stop: &AtomicBool) {
+    let mut present: Option<(JoinHandle<()>, UnixStream)> = None;
+    for client in listener.incoming() {
+        if stop.load(Ordering::Acquire) {
+            break;
+        }
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be taken");
+                // Out of descriptors: others may be freed.
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        if let Some((thread, _)) = &present
+            && !thread.is_finished()
+        {
+            refuse(&client);
+            continue;
+        }
+        // A card that was unplugged under the last client is plugged in again.
+        card.replug();
+        let card = Arc::clone(card);
+        present = client.try_clone().ok().and_then(|copy| {
+            let session = std::thread::Builder::new()
+                .name("carillon-session".into())
+                .spawn(move || {
+                    if let Err(error) = Session::new(client, card).run() {
+                        tracing::info!(%error, "the client left");
+                    }
+                });
+            session.ok().map(|thread| (thread, copy))
+        });
+    }
+    if let Some((thread, socket)) = present {
+        // Fails only when the client has left already.
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+        if thread.join().is_err() {
+            tracing::error!("a session panicked");
+        }
+    }
+}
+
+/// Answers the first message of a second client.
+fn refuse(client: &UnixStream) {
+    let timed = client.set_read_timeout(Some(REFUSAL));
+    let Ok(Some(message)) = timed.and_then(|()| socket::receive(client)) else {
+        return;
+    };
+    let answer = Header {
+        reply: true,
+        error: Some(Errno::BUSY.raw_os_error() as u32),
+        ..message.header
+    };
+    // It learns so from the end of the connection, too.
+    let _ = socket::send(client, answer, &[], &[]);
+}

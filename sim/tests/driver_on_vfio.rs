@@ -1,0 +1,78 @@
+//! The driver's suite through Linux VFIO, on the card that
+//! `CARILLON_TEST_VFIO` names (a PCI address). Meant for the virtual machine of
+//! `make vm-test`, whose card is a simulated one: faults reach it through its
+//! window. An ordinary `cargo test` counts these tests as ignored.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod suite;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carillon_driver::pci::PciAddress;
+use carillon_driver::transport::Transport;
+use carillon_driver::vfio::{VfioCard, VfioError};
+use carillon_sim::faults::CardFault;
+use carillon_sim::vfio_user::side_channel::{Command, Window};
+
+use suite::Rig;
+
+struct Vfio(Arc<VfioCard>);
+
+fn address() -> PciAddress {
+    let given = std::env::var("CARILLON_TEST_VFIO").expect(
+        "no card: set CARILLON_TEST_VFIO to a PCI address, or run the suite with `make vm-test`",
+    );
+    given.parse().unwrap()
+}
+
+impl Rig for Vfio {
+    const NAME: &str = "vfio";
+    const LONG: usize = 8 << 20;
+    const LAPS: usize = 20;
+    const THIN: usize = 16;
+
+    fn new() -> Self {
+        let end = Instant::now() + Duration::from_secs(20);
+        let card = loop {
+            match VfioCard::open(address()) {
+                Ok(card) => break card,
+                // The test before may just be letting go.
+                Err(VfioError::Busy { .. }) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        card.command(Command::Replug).unwrap();
+        card.command(Command::Heal).unwrap();
+        Self(Arc::new(card))
+    }
+    fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.0) as Arc<dyn Transport>
+    }
+    fn inject(&self, fault: CardFault) -> bool {
+        self.0.inject(&fault).unwrap()
+    }
+    fn heal(&self) {
+        self.0.command(Command::Heal).unwrap();
+    }
+    fn unplug(&self) -> bool {
+        self.0.command(Command::Unplug).unwrap()
+    }
+    fn replug(&self) -> bool {
+        self.0.command(Command::Replug).unwrap()
+    }
+    // The guest's IOMMU maps page by page: a number that says nothing.
+    fn mapped(&self) -> Option<usize> {
+        None
+    }
+    fn rogue(&self) -> Option<(u64, u64)> {
+        Some(Window::rogue(&*self.0).unwrap())
+    }
+    fn stall() -> Duration {
+        Duration::from_secs(3)
+    }
+}
+
+whole_suite!(Vfio, [ignore = "needs a card behind VFIO: make vm-test"]);

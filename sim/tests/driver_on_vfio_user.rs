@@ -1,0 +1,126 @@
+//! The driver's suite on the functional card behind a vfio-user socket, and
+//! what only two processes can do to each other.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod suite;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use carillon_driver::transport::Transport;
+use carillon_driver::{Card, CardError};
+use carillon_sim::faults::{CardFault, SimCard};
+use carillon_sim::model::{ModelCard, ModelOptions};
+use carillon_sim::vfio_user::side_channel::Window;
+use carillon_sim::vfio_user::{ClientCard, ClientError, Server};
+
+use suite::{Rig, bench, config};
+
+struct OverSocket {
+    card: Arc<ModelCard>,
+    client: Arc<ClientCard>,
+    // Last: the client leaves before the server ends.
+    server: Server,
+}
+
+fn socket() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("carillon-{}-{number}.sock", std::process::id()))
+}
+
+impl Rig for OverSocket {
+    const NAME: &str = "vfio-user";
+    const LONG: usize = 8 << 20;
+    const LAPS: usize = 100;
+    const THIN: usize = 4;
+
+    fn new() -> Self {
+        let card = Arc::new(ModelCard::new(ModelOptions::default()).unwrap());
+        let served = Arc::clone(&card) as Arc<dyn SimCard>;
+        let server = Server::start(&socket(), served).unwrap();
+        let client = Arc::new(ClientCard::connect(server.path()).unwrap());
+        Self {
+            card,
+            client,
+            server,
+        }
+    }
+    fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.client) as Arc<dyn Transport>
+    }
+    // Through the window, as it is done from another process.
+    fn inject(&self, fault: CardFault) -> bool {
+        self.client.inject(&fault).unwrap()
+    }
+    fn heal(&self) {
+        SimCard::heal(&*self.card);
+    }
+    fn unplug(&self) -> bool {
+        SimCard::unplug(&*self.card);
+        true
+    }
+    fn replug(&self) -> bool {
+        // The client's connection has ended with the card.
+        false
+    }
+    fn mapped(&self) -> Option<usize> {
+        Some(SimCard::mapped(&*self.card))
+    }
+    fn rogue(&self) -> Option<(u64, u64)> {
+        Some(SimCard::rogue(&*self.card))
+    }
+    fn stall() -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+whole_suite!(OverSocket);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_client_is_refused_and_a_later_one_is_served() {
+    let rig = OverSocket::new();
+    let path = rig.server.path().to_owned();
+    let error = ClientCard::connect(&path).unwrap_err();
+    assert!(matches!(error, ClientError::Busy { .. }), "{error}");
+    let bench = bench::<OverSocket>().await;
+    bench.works().await;
+    // The first leaves: its memory is forgotten, the card reset.
+    rig.transport()
+        .write32(carillon_driver::registers::ctrl::OFFSET, 1);
+    drop(rig.client);
+    let again = loop {
+        match ClientCard::connect(&path) {
+            Ok(client) => break Arc::new(client),
+            Err(ClientError::Busy { .. }) => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let ctrl = again.read32(carillon_driver::registers::ctrl::OFFSET);
+    assert_eq!((ctrl, SimCard::mapped(&*rig.card)), (0, 0));
+    let card = Card::open(again, config::<OverSocket>()).await.unwrap();
+    card.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_is_a_card_that_has_left() {
+    let OverSocket { client, server, .. } = OverSocket::new();
+    let mut events = client.events();
+    drop(server);
+    let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await;
+    assert_eq!(
+        event.unwrap().unwrap(),
+        carillon_driver::transport::TransportEvent::Removed
+    );
+    assert_eq!(client.read32(0), u32::MAX);
+    let opened = Card::open(client, config::<OverSocket>()).await;
+    assert!(matches!(opened, Err(CardError::Gone { .. })));
+}
+
+#[test]
+fn nobody_there_says_how_to_start_one() {
+    let error = ClientCard::connect(&socket()).unwrap_err().to_string();
+    assert!(error.contains("carillon simulate"), "{error}");
+}
