@@ -40,8 +40,10 @@ formal: setup ## prove the scheduler, the queues and the modular adders; then se
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
 	scripts/check-generated.sh
 
-rust-test: setup ## Rust, RTL and contract tests
+rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
+	rm -rf $${CARGO_TARGET_DIR:-target}/faults
 	cargo test --workspace --features $(FEATURES)
+	scripts/faults-table --check
 
 e2e: setup ## the demo as a user runs it, on the Verilated card
 	scripts/test-demo.sh $(FEATURES)

@@ -89,11 +89,8 @@ pub async fn a_lost_doorbell_times_out_and_is_repaired<R: Rig>() {
     let bench = bench::<R>().await;
     let region = bench.card.allocate(64).unwrap();
     bench.faulty.lose_doorbells(1);
-    let finished = bench
-        .card
-        .queue(0)
-        .write(bench.down(&[1; 64]), &region)
-        .await;
+    let write = bench.card.queue(0).write(bench.down(&[1; 64]), &region);
+    let finished = within(patience(&bench.config, 3), write).await;
     assert!(finished.memory.is_some());
     let error = finished.result.unwrap_err();
     assert!(matches!(error, JobError::TimedOut { .. }), "{error}");
@@ -214,11 +211,8 @@ pub async fn fetch_and_post_errors_restart_the_queue<R: Rig>() {
             continue;
         }
         let region = bench.card.allocate(4096).unwrap();
-        let finished = bench
-            .card
-            .queue(0)
-            .write(bench.down(&[1; 4096]), &region)
-            .await;
+        let write = bench.card.queue(0).write(bench.down(&[1; 4096]), &region);
+        let finished = within(patience(&bench.config, 3), write).await;
         assert!(finished.memory.is_some());
         let error = finished.result.unwrap_err();
         assert!(
@@ -267,11 +261,8 @@ pub async fn all_ones_take_the_card_out_of_service<R: Rig>() {
     let region = bench.card.allocate(64).unwrap();
     bench.faulty.all_ones(true);
     // The doorbell is lost with the rest; the next look finds out.
-    let finished = bench
-        .card
-        .queue(0)
-        .write(bench.down(&[1; 64]), &region)
-        .await;
+    let write = bench.card.queue(0).write(bench.down(&[1; 64]), &region);
+    let finished = within(patience(&bench.config, 3), write).await;
     assert!(
         finished.memory.is_some(),
         "unmapped, so the card cannot reach it"
@@ -312,11 +303,8 @@ pub async fn a_queue_that_never_stops_costs_a_reset<R: Rig>() {
     let active = reg::queue_status::ACTIVE.set(0, 1);
     bench.faulty.pin(reg::queue_status::offset(1), Some(active));
     bench.faulty.lose_doorbells(1);
-    let finished = bench
-        .card
-        .queue(0)
-        .write(bench.down(&[1; 64]), &region)
-        .await;
+    let write = bench.card.queue(0).write(bench.down(&[1; 64]), &region);
+    let finished = within(patience(&bench.config, 3), write).await;
     let error = finished.result.unwrap_err();
     assert!(matches!(
         error,
@@ -335,11 +323,8 @@ pub async fn a_queue_that_never_stops_costs_a_reset<R: Rig>() {
         .faulty
         .pin(reg::status::OFFSET, Some(reg::status::READY.set(0, 1)));
     bench.faulty.lose_doorbells(1);
-    let finished = bench
-        .card
-        .queue(0)
-        .write(bench.down(&[1; 64]), &region)
-        .await;
+    let write = bench.card.queue(0).write(bench.down(&[1; 64]), &region);
+    let finished = within(patience(&bench.config, 3), write).await;
     let error = finished.result.unwrap_err();
     assert!(
         matches!(
@@ -365,11 +350,8 @@ pub async fn a_queue_that_never_stops_costs_a_reset<R: Rig>() {
         .pin(reg::status::OFFSET, Some(reg::status::READY.set(0, 1)));
     bench.faulty.fail_reset(true);
     bench.faulty.lose_doorbells(1);
-    let finished = bench
-        .card
-        .queue(0)
-        .write(bench.down(&[1; 64]), &region)
-        .await;
+    let write = bench.card.queue(0).write(bench.down(&[1; 64]), &region);
+    let finished = within(patience(&bench.config, 3), write).await;
     let error = finished.result.unwrap_err();
     assert!(matches!(error, JobError::Offline { .. }));
     assert!(finished.memory.is_some());
@@ -402,11 +384,8 @@ pub async fn what_the_card_may_still_reach_is_quarantined<R: Rig>() {
     bench.faulty.fail_reset(true);
     bench.faulty.fail_unmaps(true);
     bench.faulty.lose_doorbells(1);
-    let finished = bench
-        .card
-        .queue(0)
-        .write(bench.down(&[1; 4096]), &region)
-        .await;
+    let write = bench.card.queue(0).write(bench.down(&[1; 4096]), &region);
+    let finished = within(patience(&bench.config, 3), write).await;
     assert!(matches!(finished.result, Err(JobError::Offline { .. })));
     assert!(finished.memory.is_none(), "nobody may use it again");
     assert_eq!(bench.card.quarantined(), 4096);

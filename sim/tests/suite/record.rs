@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use carillon_driver::{CardError, JobError, RecoveryAction};
@@ -128,7 +129,11 @@ pub async fn recorded<R: Rig>(test: &str, run: impl Future<Output = ()>) {
     };
     let rows: Vec<Value> = rows.into_iter().map(row).collect();
     if console {
-        rows.iter().for_each(|row| println!("fault {row}"));
+        // Past the test harness, which keeps what `println` says.
+        let mut out = std::io::stdout().lock();
+        for row in rows {
+            writeln!(out, "fault {row}").unwrap();
+        }
     } else if !rows.is_empty() {
         std::fs::create_dir_all(&folder).unwrap();
         let page = serde_json::to_string_pretty(&rows).unwrap();
