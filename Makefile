@@ -13,7 +13,7 @@ VM_REQUIRED ?=
 VM_CARD ?= model
 VM ?=
 
-.PHONY: help setup demo test lint rtl-lint formal generated rust-test e2e vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test lint rtl-lint formal generated rust-test e2e deb vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,14 @@ rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what the
 	cargo test --workspace --features $(FEATURES)
 	scripts/faults-table --check
 
-e2e: setup ## the demo as a user runs it, on the Verilated card
+e2e: setup ## the demo as a user runs it, on the Verilated card; the Debian package installed, examined and purged
 	scripts/test-demo.sh $(FEATURES)
+	@scripts/setup.sh --deb
+	scripts/test-deb.sh
+
+deb: setup ## build the Debian package of the command carillon (release build)
+	@scripts/setup.sh --deb
+	scripts/build-deb.sh
 
 vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machine (no root, no KVM); skipped with one line where QEMU cannot be had
 	scripts/vm/run $(if $(VM_REQUIRED),--required) --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)

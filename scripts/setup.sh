@@ -3,14 +3,21 @@
 #
 #   scripts/setup.sh           install what is missing (quick when nothing is)
 #   scripts/setup.sh --check   exit 1 and name what is missing; install nothing
+#   scripts/setup.sh --deb     also what builds Debian packages (`make deb`, `make e2e`): cargo-deb, from source
 #
 # Python and Node tools go into .tools/ (override: CARILLON_TOOLS), from the pinned lists in scripts/tools/.
 # Debian packages are installed only where the machine lacks a compiler, Python or Node.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${CARILLON_TOOLS:-$root/.tools}
-check=false
-[ "${1:-}" = "--check" ] && check=true
+check=false deb=false
+for option in "$@"; do
+  case $option in
+    --check) check=true ;;
+    --deb) deb=true ;;
+    *) printf 'setup: error: unknown option %s\n' "$option" >&2; exit 2 ;;
+  esac
+done
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
@@ -76,5 +83,17 @@ if ! fresh "$tools/node/.stamp" "$node_want"; then
   printf '%s' "$node_want" >"$tools/node/.stamp"
 fi
 "$tools/node/node_modules/.bin/anvil" --version >/dev/null || fail "anvil does not start; remove $tools/node and run make setup"
+
+# ---- Debian packages: cargo-deb ----
+# An unoptimised build: it works for seconds, once a package. Built in a folder of its own.
+cargo_deb=3.8.0
+if $deb && [ "$("$tools/cargo/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $cargo_deb" ]; then
+  $check && fail "cargo-deb $cargo_deb is missing in $tools/cargo; run scripts/setup.sh --deb"
+  say "building cargo-deb $cargo_deb into $tools/cargo (about a minute)"
+  started=$SECONDS
+  env -u CARGO_TARGET_DIR cargo install --quiet cargo-deb --version "$cargo_deb" --locked --debug --force \
+    --no-default-features --features gzip,lzma --root "$tools/cargo"
+  say "built cargo-deb in $((SECONDS - started)) s"
+fi
 
 $check || say "ready (tools in $tools)"

@@ -13,10 +13,13 @@ use tokio::task::JoinHandle;
 use crate::bar::{Bar, Counters, Gone};
 use crate::command::{Command, IDENTITY_BYTES};
 use crate::deadline::Deadlines;
-use crate::dma::{DmaPool, HostBuf};
+use crate::dma::{DmaPool, HostBuf, MemoryUse};
 use crate::error::CardError;
 use crate::io::IoQueue;
+use crate::ledger::Owner;
+use crate::quarantine::Quarantine;
 use crate::queue_pair::QueuePair;
+use crate::recovery::{clear_leftovers, take_over};
 use crate::region::{CardRegion, CardSpace};
 use crate::registers as reg;
 use crate::ring::LOG2_DEPTHS;
@@ -119,11 +122,20 @@ impl Card {
                 ),
             });
         }
-        let pool =
-            |direction| DmaPool::new(Arc::clone(&transport), direction, config.host_memory_limit);
+        // Whoever used the card before may have left it running. It is stopped
+        // before the first mapping, which may get an address that it knows.
+        take_over(&bar, config.deadlines.control).await?;
+        let leftovers = claim.leftovers();
+        clear_leftovers(&*transport, &leftovers);
+        let pool = |direction| {
+            let limit = config.host_memory_limit;
+            let transport = Arc::clone(&transport);
+            DmaPool::with_leftovers(transport, direction, limit, leftovers.clone())
+        };
         let (to_card, from_card) = (pool(Direction::ToDevice), pool(Direction::FromDevice));
         let (worker, requests) = mpsc::unbounded_channel();
         let wake = Arc::new(Notify::new());
+        let memory = CardSpace::new(info.memory_bytes);
         let queues = (0..=u16::from(info.io_queues))
             .map(|number| {
                 let pools = (&to_card, &from_card);
@@ -132,6 +144,7 @@ impl Card {
                     log2_depth,
                     bar.clone(),
                     pools,
+                    memory.clone(),
                     worker.clone(),
                     Arc::clone(&wake),
                 )
@@ -142,7 +155,8 @@ impl Card {
             queues,
             to_card,
             from_card,
-            memory: CardSpace::new(info.memory_bytes),
+            memory,
+            quarantine: Quarantine::default(),
             deadlines: config.deadlines,
             counters: AtomicCounters::default(),
             health: watch::Sender::new(Health::Ready),
@@ -150,8 +164,6 @@ impl Card {
         });
         // From here on the worker's drop stops the card.
         let service = Worker::new(Arc::clone(&shared), requests, wake)?;
-        // Whoever used the card before may have left it running.
-        shared.disable().await?;
         shared.enable().await?;
         let service = Some(tokio::spawn(service.run()));
         let io = (1..shared.queues.len())
@@ -180,10 +192,11 @@ impl Card {
     /// commands, DMA in both directions and completions work. Returns what only
     /// the page says.
     async fn check_identity(&self) -> Result<Option<WindowChoice>, CardError> {
+        let life = self.shared.memory.life();
         let page = self.shared.from_card.allocate(IDENTITY_BYTES)?;
         let command = Command::Identify { page: page.iova() };
         let ticket = self.shared.queues[0]
-            .submit(&command, page, None, Vec::new())
+            .submit(life, &command, page, None, Vec::new())
             .await;
         let (_, page) = ticket.await.ok()?;
         let differs = |what| CardError::Identity { what };
@@ -246,6 +259,15 @@ impl Card {
         Ok(self.shared.to_card.allocate(bytes)?)
     }
 
+    /// A buffer that travels to the card and holds `data`: cheaper than filling a
+    /// zeroed one.
+    ///
+    /// # Errors
+    /// [`CardError::Dma`].
+    pub fn buffer_with(&self, data: &[u8]) -> Result<HostBuf, CardError> {
+        Ok(self.shared.to_card.allocate_filled(data)?)
+    }
+
     /// A zeroed buffer that the card fills (results).
     ///
     /// # Errors
@@ -284,8 +306,23 @@ impl Card {
     }
 
     /// Host memory, in bytes, given up because the card may still reach it.
+    /// Back to 0 after the next function-level reset or unmap that succeeds.
     pub fn quarantined(&self) -> u64 {
-        self.shared.to_card.quarantined() + self.shared.from_card.quarantined()
+        self.memory_use().quarantined
+    }
+
+    /// Host memory lent to the card, quarantined and mapped, in bytes.
+    pub fn memory_use(&self) -> MemoryUse {
+        self.shared.to_card.usage() + self.shared.from_card.usage()
+    }
+
+    /// Who may touch the I/O addresses `range` at this moment; for audits of
+    /// what a card really does. Callable from any thread, also while the card
+    /// is being repaired.
+    pub fn owner(&self, range: std::ops::Range<u64>) -> Owner {
+        // Nobody, in the pool that does not map it.
+        let owner = self.shared.to_card.owner(range.clone());
+        owner.max(self.shared.from_card.owner(range))
     }
 
     /// Whether it is in service; changes can be awaited.
@@ -296,8 +333,15 @@ impl Card {
     /// Resets the card and puts it in service again; commands under way end
     /// with [`JobError::Restarted`](crate::error::JobError::Restarted).
     ///
+    /// A card that is out of service comes back by [`ResetLevel::Function`],
+    /// if it answers: its memory is mapped anew, buffers that the program still
+    /// holds may be used again, regions of card memory are stale.
+    ///
     /// # Errors
     /// [`CardError`]; the card is then out of service.
+    /// [`CardError::Offline`] when it was before and the reset did not help,
+    /// [`TransportError::Busy`](crate::transport::TransportError::Busy) when
+    /// somebody else has opened it since.
     pub async fn reset(&self, level: ResetLevel) -> Result<(), CardError> {
         let (done, answer) = oneshot::channel();
         self.worker

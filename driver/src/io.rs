@@ -112,8 +112,15 @@ impl IoQueue {
         all.then_some(()).ok_or(JobError::StaleRegion)
     }
 
+    /// The card's present life. Taken before any address of a command is, so
+    /// that one made before a reset is not sent after it.
+    fn life(&self) -> u64 {
+        self.shared.memory.life()
+    }
+
     async fn send<M: JobMemory>(
         &self,
+        life: u64,
         command: Result<Command, JobError>,
         memory: M,
         list: Option<HostBuf>,
@@ -122,7 +129,7 @@ impl IoQueue {
         match command {
             Ok(command) => {
                 self.shared.queues[self.index]
-                    .submit(&command, memory, list, regions)
+                    .submit(life, &command, memory, list, regions)
                     .await
             }
             Err(error) => Ticket::failed(error, memory),
@@ -162,6 +169,7 @@ impl IoQueue {
 
     /// Sends all of `from` (padded with zeros to 64 bytes) to the start of `to`.
     pub async fn submit_write(&self, from: HostBuf, to: &CardRegion) -> Ticket<HostBuf> {
+        let life = self.life();
         let checked = self.transfer(std::slice::from_ref(&from), to, true);
         let (host, card) = (from.iova(), to.address());
         let command = checked.map(|bytes| Command::Write {
@@ -170,7 +178,7 @@ impl IoQueue {
             bytes,
             list: false,
         });
-        self.send(command, from, None, vec![to.clone()]).await
+        self.send(life, command, from, None, vec![to.clone()]).await
     }
 
     /// [`IoQueue::submit_write`] and its end.
@@ -180,6 +188,7 @@ impl IoQueue {
 
     /// Fills `into` (padded to 64 bytes) from the start of `from`.
     pub async fn submit_read(&self, from: &CardRegion, into: HostBuf) -> Ticket<HostBuf> {
+        let life = self.life();
         let checked = self.transfer(std::slice::from_ref(&into), from, false);
         let (host, card) = (into.iova(), from.address());
         let command = checked.map(|bytes| Command::Read {
@@ -188,7 +197,8 @@ impl IoQueue {
             bytes,
             list: false,
         });
-        self.send(command, into, None, vec![from.clone()]).await
+        self.send(life, command, into, None, vec![from.clone()])
+            .await
     }
 
     /// [`IoQueue::submit_read`] and its end.
@@ -223,6 +233,7 @@ impl IoQueue {
         region: &CardRegion,
         write: bool,
     ) -> Ticket<Vec<HostBuf>> {
+        let life = self.life();
         let built = self
             .transfer(&buffers, region, write)
             .and_then(|bytes| Ok((bytes, self.list(&buffers)?)));
@@ -246,7 +257,7 @@ impl IoQueue {
                 list: list_flag,
             }
         };
-        self.send(Ok(command), buffers, Some(list), vec![region.clone()])
+        self.send(life, Ok(command), buffers, Some(list), vec![region.clone()])
             .await
     }
 
@@ -271,6 +282,7 @@ impl IoQueue {
 
     /// Sum of scalar_i * base_i into `msm.result`.
     pub async fn submit_msm_g1(&self, msm: &Msm) -> Ticket<()> {
+        let life = self.life();
         let Msm {
             bases,
             scalars,
@@ -293,7 +305,7 @@ impl IoQueue {
                 mode: *mode,
             });
         let regions = vec![bases.clone(), scalars.clone(), result.clone()];
-        self.send(command, (), None, regions).await
+        self.send(life, command, (), None, regions).await
     }
 
     /// [`IoQueue::submit_msm_g1`] and its end.
@@ -306,6 +318,7 @@ impl IoQueue {
 
     /// Transform of `ntt.source` into `ntt.destination`.
     pub async fn submit_ntt(&self, ntt: &Ntt) -> Ticket<()> {
+        let life = self.life();
         let Ntt {
             source,
             destination,
@@ -329,7 +342,7 @@ impl IoQueue {
                 kind: *kind,
             });
         let regions = vec![source.clone(), destination.clone(), scratch.clone()];
-        self.send(command, (), None, regions).await
+        self.send(life, command, (), None, regions).await
     }
 
     /// [`IoQueue::submit_ntt`] and its end.
@@ -342,6 +355,7 @@ impl IoQueue {
 
     /// (a_i * b_i - c_i) * z into `quotient.destination`.
     pub async fn submit_quotient(&self, quotient: &Quotient) -> Ticket<()> {
+        let life = self.life();
         let Quotient {
             a,
             b,
@@ -367,7 +381,7 @@ impl IoQueue {
                 z: z.address(),
             });
         let regions = [a, b, c, destination, z].into_iter().cloned().collect();
-        self.send(command, (), None, regions).await
+        self.send(life, command, (), None, regions).await
     }
 
     /// [`IoQueue::submit_quotient`] and its end.
@@ -395,7 +409,7 @@ impl IoQueue {
         regions: Vec<CardRegion>,
     ) -> Ticket<Vec<HostBuf>> {
         self.shared.queues[self.index]
-            .submit_raw(raw, cost, memory, None, regions)
+            .submit_raw(self.life(), raw, cost, memory, None, regions)
             .await
     }
 }

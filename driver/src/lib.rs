@@ -7,8 +7,8 @@
 //! | layer | modules |
 //! |---|---|
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
-//! | logic, pure | [`ring`], [`granules`], [`deadline`] |
-//! | memory | [`memory`], [`dma`], [`region`] |
+//! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`], `handoff` |
+//! | memory | [`memory`], [`dma`], `quarantine`, [`region`] |
 //! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
 //! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
@@ -23,9 +23,12 @@ pub mod deadline;
 pub mod dma;
 pub mod error;
 pub mod granules;
+mod handoff;
 pub mod io;
+pub mod ledger;
 pub mod memory;
 pub mod pci;
+mod quarantine;
 mod queue_pair;
 mod recovery;
 pub mod region;
@@ -39,7 +42,7 @@ pub mod windows;
 mod worker;
 
 pub use card::{Card, CardConfig, CardInfo};
-pub use dma::HostBuf;
+pub use dma::{HostBuf, MemoryUse};
 pub use error::{CardError, JobError, RecoveryAction};
 pub use io::{IoQueue, Msm, Ntt, Quotient};
 pub use region::CardRegion;

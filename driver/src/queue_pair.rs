@@ -4,7 +4,7 @@
 //! card's worker takes completions ([`QueuePair::poll`]) and starts, stops and
 //! empties the queue. The rules are those of `driver/DESIGN.md`.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,12 +12,17 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch}
 
 use crate::bar::{Bar, Gone};
 use crate::command::{COMMAND_BYTES, Command, RawCommand};
-use crate::completion::{COMPLETION_BYTES, Completion, PHASE_BIT, PHASE_WORD};
+use crate::completion::{COMPLETION_BYTES, Completion};
 use crate::deadline::estimate_cycles;
 use crate::dma::{DmaPool, HostBuf};
 use crate::error::{CardError, JobError};
+use crate::handoff;
+use crate::ledger::Owner;
+use crate::memory::MemoryError;
+use crate::quarantine::Quarantine;
+use crate::region::CardSpace;
 use crate::registers as reg;
-use crate::ring::{Ring, RingError};
+use crate::ring::{Placed, Ring, RingError};
 use crate::status::StatusCode;
 use crate::ticket::{Finished, Job, JobMemory, Pending, Ticket};
 use crate::worker::Request;
@@ -29,7 +34,7 @@ pub(crate) enum Mode {
     Running,
     /// Not now: it is being started or repaired. Submitters wait.
     Repair,
-    /// Never again, for this reason.
+    /// No, for this reason: the card is out of service or closed.
     Ended(JobError),
 }
 
@@ -62,9 +67,14 @@ impl Entry {
         self.job.finish(Err(error));
     }
 
-    /// Ends it with an error; the card may still use its memory.
-    pub fn quarantine(self, error: JobError) {
-        self.job.quarantine(error);
+    /// Ends it with an error. The card was not stopped: what a mapping still
+    /// reaches goes into quarantine.
+    pub fn give_up(self, error: JobError, quarantine: &Quarantine) {
+        if self.job.is_mapped() {
+            quarantine.keep(self.job.give_up(error));
+        } else {
+            self.job.finish(Err(error));
+        }
     }
 }
 
@@ -78,6 +88,7 @@ pub(crate) struct QueuePair {
     ring: Mutex<Ring<Entry>>,
     mode: watch::Sender<Mode>,
     room: Arc<Semaphore>,
+    space: CardSpace,
     worker: mpsc::UnboundedSender<Request>,
     wake: Arc<Notify>,
 }
@@ -90,6 +101,7 @@ impl QueuePair {
         log2_depth: u8,
         bar: Bar,
         pools: (&DmaPool, &DmaPool),
+        space: CardSpace,
         worker: mpsc::UnboundedSender<Request>,
         wake: Arc<Notify>,
     ) -> Result<Self, CardError> {
@@ -107,6 +119,7 @@ impl QueuePair {
             ring: Mutex::new(ring),
             mode: watch::Sender::new(Mode::Repair),
             room: Arc::new(Semaphore::new(depth - 1)),
+            space,
             worker,
             wake,
         })
@@ -122,15 +135,18 @@ impl QueuePair {
     }
 
     /// Sends `command` with what it borrows; waits for room and for repairs,
-    /// not for the command.
+    /// not for the command. `life` is the card's life in which the addresses
+    /// were taken ([`CardSpace::life`]): they mean nothing in another.
     pub async fn submit<M: JobMemory>(
         &self,
+        life: u64,
         command: &Command,
         memory: M,
         list: Option<HostBuf>,
         regions: Vec<crate::region::CardRegion>,
     ) -> Ticket<M> {
         self.submit_raw(
+            life,
             command.encode(0),
             estimate_cycles(command),
             memory,
@@ -143,14 +159,17 @@ impl QueuePair {
     /// The same for any 64 bytes (the command id is filled in here).
     pub async fn submit_raw<M: JobMemory>(
         &self,
+        life: u64,
         mut raw: RawCommand,
         cost: u64,
         memory: M,
         list: Option<HostBuf>,
         regions: Vec<crate::region::CardRegion>,
     ) -> Ticket<M> {
+        // Never closed: whoever waits here when the queue ends gets its turn
+        // as the jobs before it end, and is refused below.
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
-            return Ticket::failed(self.end_reason(), memory);
+            return Ticket::failed(JobError::Closed, memory);
         };
         let mut mode = self.mode.subscribe();
         loop {
@@ -165,6 +184,11 @@ impl QueuePair {
                 Mode::Repair => continue,
                 Mode::Ended(error) => return Ticket::failed(error.clone(), memory),
             }
+            if self.space.life() != life {
+                let why = "the card was reset while the command waited for its turn".into();
+                let memory_lost = true;
+                return Ticket::failed(JobError::Restarted { why, memory_lost }, memory);
+            }
             let (reply, receiver) = oneshot::channel();
             let idle = ring.outstanding() == 0;
             let job = Box::new(Pending {
@@ -173,6 +197,7 @@ impl QueuePair {
                 regions,
                 reply,
             });
+            job.set_owner(Owner::Card);
             let placed = match ring.place(Entry {
                 job,
                 cost,
@@ -188,13 +213,9 @@ impl QueuePair {
                 }
             };
             raw.cid = placed.cid;
-            if let Err(e) = self.write_entry(placed.index, &raw) {
+            if let Err(e) = self.hand_over(placed, &raw) {
                 tracing::error!(error = %e, queue = self.number, "submission ring out of range");
             }
-            // Rule 1: the whole command, then the fence, then one doorbell.
-            fence(Ordering::Release);
-            self.bar
-                .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
             drop(ring);
             if idle {
                 self.wake.notify_one();
@@ -229,25 +250,17 @@ impl QueuePair {
         }) else {
             return false;
         };
-        if self
-            .write_entry(placed.index, &command.encode(placed.cid))
-            .is_err()
-        {
-            return false;
-        }
-        fence(Ordering::Release);
-        self.bar
-            .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
-        true
+        self.hand_over(placed, &command.encode(placed.cid)).is_ok()
     }
 
-    fn write_entry(&self, index: u16, raw: &RawCommand) -> Result<(), crate::memory::MemoryError> {
+    /// Writes a command into its place and rings the doorbell.
+    fn hand_over(&self, placed: Placed, raw: &RawCommand) -> Result<(), MemoryError> {
         let (memory, base) = self.sq.shared();
-        let at = base + usize::from(index) * COMMAND_BYTES;
-        for (i, word) in raw.to_words().into_iter().enumerate() {
-            memory.store(at + 8 * i, word, Ordering::Relaxed)?;
-        }
-        Ok(())
+        let at = base + usize::from(placed.index) * COMMAND_BYTES;
+        handoff::submit(&**memory, at, &raw.to_words(), || {
+            self.bar
+                .write(reg::sq_tail::offset(self.number), u32::from(placed.tail));
+        })
     }
 
     /// The completion at the ring's head, if it is new.
@@ -255,16 +268,7 @@ impl QueuePair {
         let (index, phase) = ring.next_completion();
         let (memory, base) = self.cq.shared();
         let at = base + usize::from(index) * COMPLETION_BYTES;
-        // Rule 2: the phase word with Acquire, then the rest.
-        let last = memory.load(at + PHASE_WORD, Ordering::Acquire).ok()?;
-        if (last & PHASE_BIT != 0) != phase {
-            return None;
-        }
-        let mut words = [0, 0, 0, last];
-        for (i, word) in words.iter_mut().take(3).enumerate() {
-            *word = memory.load(at + 8 * i, Ordering::Relaxed).ok()?;
-        }
-        Some(words)
+        handoff::completion(&**memory, at, phase).ok()?
     }
 
     /// Takes every new completion and ends its job; the number of them.
@@ -345,24 +349,29 @@ impl QueuePair {
         });
     }
 
+    /// Takes commands again once it is started: the card was put back in
+    /// service.
+    pub fn revive(&self) {
+        let _ring = self.ring();
+        self.mode.send_if_modified(|current| {
+            let ended = matches!(current, Mode::Ended(_));
+            if ended {
+                *current = Mode::Repair;
+            }
+            ended
+        });
+    }
+
     /// Takes no commands until started again.
     pub fn pause(&self) {
         let ring = self.ring();
         self.set_mode(&ring, Mode::Repair);
     }
 
-    /// Takes no commands ever again.
+    /// Takes no commands until revived. The caller ends what is outstanding.
     pub fn end(&self, reason: JobError) {
-        let ring = self.ring();
-        self.set_mode(&ring, Mode::Ended(reason));
-        self.room.close();
-    }
-
-    fn end_reason(&self) -> JobError {
-        match &*self.mode.borrow() {
-            Mode::Ended(error) => error.clone(),
-            Mode::Running | Mode::Repair => JobError::Closed,
-        }
+        let _ring = self.ring();
+        self.mode.send_replace(Mode::Ended(reason));
     }
 
     /// Tells the card to stop the queue and waits until it has (contract,
@@ -397,6 +406,9 @@ impl QueuePair {
             }
             self.set_mode(&ring, Mode::Repair);
         }
+        // Until they are unmapped.
+        self.sq.set_owner(Owner::Card);
+        self.cq.set_owner(Owner::Card);
         let (q, bar) = (self.number, &self.bar);
         let halves = |iova: u64| (iova as u32, (iova >> 32) as u32);
         let (sq_lo, sq_hi) = halves(self.sq.iova());

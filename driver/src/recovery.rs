@@ -8,7 +8,9 @@
 //! ```
 //!
 //! Memory goes back to its owner after the step that proves that the card is
-//! done with it. Where even unmapping fails, it is quarantined.
+//! done with it. Where even unmapping fails, it is quarantined until a later
+//! reset or unmap succeeds. A card that is out of service comes back by a
+//! function-level reset ([`Worker::revive`]).
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -16,11 +18,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bar::Gone;
+use crate::bar::{Bar, Gone};
+use crate::claim::Leftovers;
 use crate::error::{CardError, JobError};
+use crate::queue_pair::QueuePair;
 use crate::registers as reg;
 use crate::ring::RingError;
-use crate::transport::TransportError;
+use crate::transport::{Transport, TransportError};
 use crate::worker::{Health, ResetLevel, Shared, Worker};
 
 /// Why a repair is needed.
@@ -161,7 +165,14 @@ impl Worker {
         reset.map_err(|e| TransportError::Reset {
             cause: e.to_string(),
         })??;
+        // Only a card that was out of service has something to map. Before its
+        // life changes: whoever sees the new life sees the new addresses.
+        shared.to_card.attach()?;
+        shared.from_card.attach()?;
         shared.memory.lose_content();
+        // No access from before the reset is under way, so nothing is the
+        // card's any more.
+        shared.quarantine.release();
         shared.end_jobs(
             &shared.all(),
             usize::MAX,
@@ -170,7 +181,39 @@ impl Worker {
             true,
         );
         Shared::count(&shared.counters.function_resets);
+        shared.queues.iter().for_each(QueuePair::revive);
         shared.enable().await
+    }
+
+    /// Puts a card that is out of service back in: a function-level reset, DMA
+    /// memory mapped anew, queues started anew.
+    pub(crate) async fn revive(&mut self, level: ResetLevel) -> Result<(), CardError> {
+        let why = match &*self.shared.health.borrow() {
+            Health::Offline(why) => why.clone(),
+            _ => return Err(CardError::Closed),
+        };
+        if level != ResetLevel::Function {
+            return Err(CardError::Offline {
+                why: format!("{why}; only a function-level reset can put it back in service"),
+            });
+        }
+        // Somebody else may have opened the card since.
+        self.shared.renew_claim()?;
+        self.shared.health.send_replace(Health::Repairing);
+        match self.function_reset(&Cause::ForeignReset).await {
+            Ok(()) => {
+                self.forget();
+                tracing::info!("card is back in service");
+                self.shared.health.send_replace(Health::Ready);
+                Ok(())
+            }
+            Err(e) => {
+                self.shared.offline(why.clone());
+                Err(CardError::Offline {
+                    why: format!("{why}; the function-level reset failed: {e}"),
+                })
+            }
+        }
     }
 
     /// A reset that a caller asked for.
@@ -191,6 +234,45 @@ impl Worker {
             Err(e) => self.shared.offline(format!("a reset failed: {e}")),
         }
         result
+    }
+}
+
+/// Clears `CTRL.enable` and waits until all queues have stopped, which a queue
+/// has only when nothing that it began is under way (contract, Queues 6).
+async fn disable(bar: &Bar, limit: Duration) -> Result<(), CardError> {
+    bar.write_flushed(reg::ctrl::OFFSET, 0)
+        .map_err(|Gone| bar.gone())?;
+    bar.wait_field(reg::status::OFFSET, reg::status::READY, 0, "stop", limit)
+        .await
+}
+
+/// Stops a card that somebody may have left running, by a function-level reset
+/// if it must be. Comes before the first mapping: addresses that the card was
+/// given by others may be those that this driver will get.
+pub(crate) async fn take_over(bar: &Bar, limit: Duration) -> Result<(), CardError> {
+    let stubborn = match disable(bar, limit).await {
+        Err(error @ CardError::Unresponsive { .. }) => error,
+        other => return other,
+    };
+    tracing::warn!(%stubborn, "resetting the function of a card that was left running");
+    let transport = Arc::clone(bar.transport());
+    match tokio::task::spawn_blocking(move || transport.reset()).await {
+        Ok(Ok(())) => disable(bar, limit).await,
+        // The first failure says more.
+        Ok(Err(_)) | Err(_) => Err(stubborn),
+    }
+}
+
+/// Ends mappings that the holder before could not end. The card is stopped.
+pub(crate) fn clear_leftovers(transport: &dyn Transport, leftovers: &Leftovers) {
+    for iova in leftovers.take() {
+        match transport.unmap(iova) {
+            Ok(()) | Err(TransportError::Gone { .. }) => {}
+            Err(e) => {
+                tracing::warn!(error = %e, iova, "cannot unmap what an earlier handle left");
+                leftovers.leave(iova);
+            }
+        }
     }
 }
 
@@ -240,15 +322,8 @@ impl Shared {
         }
     }
 
-    /// Clears `CTRL.enable` and waits until all queues have stopped.
-    pub(crate) async fn disable(&self) -> Result<(), CardError> {
-        self.bar
-            .write_flushed(reg::ctrl::OFFSET, 0)
-            .map_err(|Gone| self.bar.gone())?;
-        let limit = self.deadlines.control;
-        self.bar
-            .wait_field(reg::status::OFFSET, reg::status::READY, 0, "stop", limit)
-            .await
+    async fn disable(&self) -> Result<(), CardError> {
+        disable(&self.bar, self.deadlines.control).await
     }
 
     /// Sets `CTRL.enable` and starts all queues.
@@ -275,25 +350,35 @@ impl Shared {
         for queue in &self.queues {
             queue.end(reason.clone());
         }
-        // Both pools, even if the first fails.
-        let unmapped = [self.to_card.revoke(), self.from_card.revoke()] == [true, true];
-        if unmapped {
-            self.release_claim();
-        }
+        self.release_unreachable();
         self.health.send_replace(Health::Offline(why));
         for entry in self.queues.iter().flat_map(|q| q.take_all()) {
-            if unmapped {
-                entry.fail(reason.clone());
-            } else {
-                entry.quarantine(reason.clone());
-            }
+            entry.give_up(reason.clone(), &self.quarantine);
         }
     }
 
-    /// Stops the card without a runtime: controller, then function reset, then
-    /// unmapping. Does nothing to a card that is out of service already.
+    /// Unmaps what is still mapped and lets go of what the card cannot reach
+    /// any more; when that is all, others may open the card.
+    pub(crate) fn release_unreachable(&self) {
+        let unmapped = self.detach();
+        self.quarantine.release_unmapped();
+        if unmapped {
+            self.release_claim();
+        }
+    }
+
+    /// Takes all DMA memory from the card; whether that succeeded.
+    fn detach(&self) -> bool {
+        // Both pools, even if the first fails.
+        [self.to_card.detach(), self.from_card.detach()] == [true, true]
+    }
+
+    /// Stops the card without a runtime: controller, then function reset; and
+    /// unmaps all memory. Does nothing to a card that is out of service and
+    /// unmapped: it may be somebody else's by now.
     pub(crate) fn close_blocking(&self, reason: JobError) {
-        if matches!(&*self.health.borrow(), Health::Offline(_)) {
+        let offline = matches!(&*self.health.borrow(), Health::Offline(_));
+        if offline && self.to_card.usage().mapped + self.from_card.usage().mapped == 0 {
             return;
         }
         for queue in &self.queues {
@@ -304,11 +389,10 @@ impl Shared {
             && self
                 .bar
                 .wait_field_blocking(reg::status::OFFSET, reg::status::READY, 0, limit);
-        let done = stopped
-            || self.bar.transport().reset().is_ok()
-            || [self.to_card.revoke(), self.from_card.revoke()] == [true, true];
+        let done = stopped || self.bar.transport().reset().is_ok();
+        let unmapped = self.detach();
         for queue in &self.queues {
-            if done {
+            if done || unmapped {
                 // What ended before the stop has ended well.
                 let _ = queue.poll();
             }
@@ -316,13 +400,29 @@ impl Shared {
                 if done {
                     entry.fail(reason.clone());
                 } else {
-                    entry.quarantine(reason.clone());
+                    entry.give_up(reason.clone(), &self.quarantine);
                 }
             }
         }
         if done {
+            self.quarantine.release();
+        } else {
+            self.quarantine.release_unmapped();
+        }
+        // Otherwise it ends with the last handle; whoever comes next stops the
+        // card before anything else.
+        if done || unmapped {
             self.release_claim();
         }
+    }
+
+    /// Claims the card again after [`Shared::release_claim`].
+    fn renew_claim(&self) -> Result<(), TransportError> {
+        let mut held = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(self.bar.transport().claim()?);
+        }
+        Ok(())
     }
 
     /// Lets others open the card: this handle does not touch it any more.

@@ -79,6 +79,11 @@ impl CardSpace {
         self.space.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// The present life of the content: commands made in another are stale.
+    pub fn life(&self) -> u64 {
+        self.space.epoch.load(Ordering::Acquire)
+    }
+
     /// Whether a command may use the region.
     pub fn is_current(&self, region: &CardRegion) -> bool {
         Arc::ptr_eq(&self.space, &region.held.space)

@@ -15,29 +15,45 @@ use tokio::sync::{mpsc, oneshot};
 use crate::completion::Completion;
 use crate::dma::HostBuf;
 use crate::error::JobError;
+use crate::ledger::Owner;
+use crate::quarantine::Borrowed;
 use crate::region::CardRegion;
 use crate::worker::Request;
 
 /// Host memory that can be lent to a command.
 pub trait JobMemory: Send + 'static {
-    /// Gives it up for good, because the card may still write there.
+    /// The buffers in it.
     #[doc(hidden)]
-    fn quarantine(self);
+    fn buffers(&self) -> &[HostBuf];
+    /// The buffers alone.
+    #[doc(hidden)]
+    fn into_buffers(self) -> Vec<HostBuf>;
 }
 
 impl JobMemory for () {
-    fn quarantine(self) {}
+    fn buffers(&self) -> &[HostBuf] {
+        &[]
+    }
+    fn into_buffers(self) -> Vec<HostBuf> {
+        Vec::new()
+    }
 }
 
 impl JobMemory for HostBuf {
-    fn quarantine(self) {
-        HostBuf::quarantine(self);
+    fn buffers(&self) -> &[HostBuf] {
+        std::slice::from_ref(self)
+    }
+    fn into_buffers(self) -> Vec<HostBuf> {
+        vec![self]
     }
 }
 
 impl JobMemory for Vec<HostBuf> {
-    fn quarantine(self) {
-        self.into_iter().for_each(HostBuf::quarantine);
+    fn buffers(&self) -> &[HostBuf] {
+        self
+    }
+    fn into_buffers(self) -> Vec<HostBuf> {
+        self
     }
 }
 
@@ -47,8 +63,8 @@ pub struct Finished<M> {
     /// The completion of a success, or the error.
     pub result: Result<Completion, JobError>,
     /// The memory that was lent. `None` only when the card could not be proven
-    /// to be done with it (it is then quarantined), or the driver was torn
-    /// down.
+    /// to be done with it (it is then quarantined until it can), or the driver
+    /// was torn down.
     pub memory: Option<M>,
 }
 
@@ -154,15 +170,34 @@ pub(crate) struct Pending<M> {
 
 /// [`Pending`] of any memory.
 pub(crate) trait Job: Send {
+    /// Notes in the ledger that its host memory is `owner`'s.
+    fn set_owner(&self, owner: Owner);
+    /// Whether a mapping reaches some of its host memory.
+    fn is_mapped(&self) -> bool;
     /// The card is done with it: reports, and gives the memory back.
     fn finish(self: Box<Self>, result: Result<Completion, JobError>);
-    /// The card may not be done with it: reports, and keeps all memory from
-    /// being used again.
-    fn quarantine(self: Box<Self>, error: JobError);
+    /// The card may not be done with it: reports, and returns all memory for
+    /// the quarantine.
+    fn give_up(self: Box<Self>, error: JobError) -> Borrowed;
+}
+
+impl<M: JobMemory> Pending<M> {
+    fn buffers(&self) -> impl Iterator<Item = &HostBuf> {
+        self.memory.buffers().iter().chain(&self.list)
+    }
 }
 
 impl<M: JobMemory> Job for Pending<M> {
+    fn set_owner(&self, owner: Owner) {
+        self.buffers().for_each(|buffer| buffer.set_owner(owner));
+    }
+
+    fn is_mapped(&self) -> bool {
+        self.buffers().any(HostBuf::is_mapped)
+    }
+
     fn finish(self: Box<Self>, result: Result<Completion, JobError>) {
+        self.set_owner(Owner::Cpu);
         let Self {
             memory,
             list,
@@ -177,19 +212,23 @@ impl<M: JobMemory> Job for Pending<M> {
         });
     }
 
-    fn quarantine(self: Box<Self>, error: JobError) {
+    fn give_up(self: Box<Self>, error: JobError) -> Borrowed {
         let Self {
             memory,
             list,
             regions,
             reply,
         } = *self;
-        memory.quarantine();
-        list.into_iter().for_each(HostBuf::quarantine);
-        std::mem::forget(regions);
+        let mut buffers = memory.into_buffers();
+        buffers.extend(list);
+        // Nobody listening is fine.
         let _ = reply.send(Finished {
             result: Err(error),
             memory: None,
         });
+        Borrowed {
+            buffers,
+            _regions: regions,
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Everybody submits straight into the rings; everything that happens *because
 //! of the card* happens here, one thing after the other, so that repairs never
-//! race with completions. When the task ends for whatever reason (card closed,
+//! race with completions. While the card is out of service the task only waits
+//! to be asked for a reset. When it ends for whatever reason (card closed,
 //! dropped, or the runtime gone), its drop stops the card and ends every job.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use crate::command::Command;
 use crate::deadline::{Deadlines, Sample, Watch};
 use crate::dma::DmaPool;
 use crate::error::{CardError, JobError};
+use crate::quarantine::Quarantine;
 use crate::queue_pair::QueuePair;
 use crate::recovery::Cause;
 use crate::region::CardSpace;
@@ -60,7 +62,8 @@ pub enum Health {
     Ready,
     /// It is being repaired; commands wait.
     Repairing,
-    /// No, for this reason; open it again.
+    /// No, for this reason. A function-level reset by the same handle may put
+    /// it back in service.
     Offline(String),
     /// It was closed.
     Closed,
@@ -115,6 +118,7 @@ pub(crate) struct Shared {
     pub to_card: DmaPool,
     pub from_card: DmaPool,
     pub memory: CardSpace,
+    pub quarantine: Quarantine,
     pub deadlines: Deadlines,
     pub counters: AtomicCounters,
     pub health: watch::Sender<Health>,
@@ -186,8 +190,14 @@ impl Worker {
         })
     }
 
-    /// Runs until the card is closed or out of service for good.
+    /// Runs until the card is closed.
     pub async fn run(mut self) {
+        while self.serve().await && self.wait_for_revival().await {}
+    }
+
+    /// Serves the card while it is in service; returns whether it went out of
+    /// service (else it was closed).
+    async fn serve(&mut self) -> bool {
         let mut ticks = tokio::time::interval(self.shared.deadlines.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -205,7 +215,7 @@ impl Worker {
                     let _ = done.send(result);
                     proceed
                 }
-                Turn::Asked(Some(Request::Close) | None) => return,
+                Turn::Asked(Some(Request::Close) | None) => return false,
                 Turn::Event(Ok(TransportEvent::Removed)) => self.recover(0, Cause::Gone).await,
                 Turn::Event(Ok(TransportEvent::Reset)) => {
                     self.recover(0, Cause::ForeignReset).await
@@ -214,9 +224,40 @@ impl Worker {
                 Turn::Event(Err(_)) => self.look(true).await,
             };
             if !proceed {
-                return;
+                return true;
             }
         }
+    }
+
+    /// Waits, out of service, for a reset that helps; returns whether one did
+    /// (else the card was closed).
+    async fn wait_for_revival(&mut self) -> bool {
+        loop {
+            let events = !self.events.is_closed();
+            tokio::select! {
+                asked = self.requests.recv() => match asked {
+                    Some(Request::Reset { level, done }) => {
+                        let result = self.revive(level).await;
+                        let revived = result.is_ok();
+                        let _ = done.send(result);
+                        if revived {
+                            return true;
+                        }
+                    }
+                    // Every command has ended.
+                    Some(Request::Abort { .. }) => {}
+                    Some(Request::Close) | None => return false,
+                },
+                // A card that has left the bus reaches no memory any more.
+                _ = self.events.recv(), if events => self.shared.release_unreachable(),
+            }
+        }
+    }
+
+    /// Forgets what was seen of the card before it was reset.
+    pub(crate) fn forget(&mut self) {
+        self.watches.iter_mut().for_each(Watch::clear);
+        self.last = None;
     }
 
     async fn next(&mut self, ticks: &mut Interval) -> Turn {

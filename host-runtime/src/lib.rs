@@ -19,6 +19,7 @@ pub mod image;
 pub mod keys;
 pub mod progress;
 pub mod stats;
+pub mod trace;
 pub mod workload;
 
 pub use engine::{Engine, EngineError, EngineKind};

@@ -4,48 +4,61 @@
 
 STEPS="bound list examine validate reset memlock proof second killed unplugged suite pulled"
 STEP_SECONDS=60
+TEST_SECONDS=60
 
 now() { cut -d' ' -f1 /proc/uptime; }
 since() { echo "$1 $(now)" | awk '{ printf "%.2f", $2 - $1 }'; }
 because() { echo "$*"; return 1; }
 
-find_card() {
-  CARD=
+# The cards there are, the first of them, and its VFIO group.
+find_cards() {
+  CARDS=
   for device in /sys/bus/pci/devices/*; do
     if [ "$(cat "$device/vendor" "$device/device" | tr '\n' ' ')" = "0x10ee 0xca11 " ]; then
-      CARD=$(basename "$device")
+      CARDS="$CARDS $(basename "$device")"
     fi
   done
-  export CARD
+  CARD=$(echo "$CARDS" | cut -d' ' -f2)
+  GROUP=$(group_of "$CARD")
+  export CARDS CARD GROUP
 }
 
-# What `carillon bind` or a udev rule does on a real machine.
-bind_card() {
-  GROUP=
-  [ -n "$CARD" ] || return 1
-  echo vfio-pci >"/sys/bus/pci/devices/$CARD/driver_override"
-  echo "$CARD" >/sys/bus/pci/drivers_probe
-  GROUP=$(basename "$(readlink "/sys/bus/pci/devices/$CARD/iommu_group")")
-  chown operator "/dev/vfio/$GROUP"
-  export GROUP
+group_of() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"; }
+
+# What `carillon bind` or a udev rule does on a real machine: bind CARD.
+bind() {
+  [ -n "$1" ] || return 1
+  echo vfio-pci >"/sys/bus/pci/devices/$1/driver_override"
+  echo "$1" >/sys/bus/pci/drivers_probe
+  chown operator "/dev/vfio/$(group_of "$1")"
 }
 
 as_user() { su operator -c "export PATH=/bin:/opt; cd; $*"; }
 
-# Runs one step, in a shell of its own, and prints its result.
-step() {
+# Prints what became of a command: result NAME SECONDS COMMAND... It runs in a shell of its own, and is killed after so many seconds.
+result() {
+  name=$1 limit=$2 log=/tmp/${1##*::}.log
+  shift 2
   started=$(now)
-  if timeout -s KILL "$STEP_SECONDS" sh -c ". /steps.sh; step_$1" >"/tmp/$1.log" 2>&1; then
-    echo "vm: ok $1 ($(since "$started") s)"
-  else
-    echo "vm: FAILED $1: $(tail -n 1 "/tmp/$1.log") ($(since "$started") s)"
-    sed 's/^/  | /' "/tmp/$1.log"
+  timeout -s KILL "$limit" sh -c ". /steps.sh; $*" >"$log" 2>&1
+  code=$?
+  if [ "$code" = 0 ]; then
+    echo "vm: ok $name ($(since "$started") s)"
+    return
   fi
+  why=$(grep -v '^$' "$log" | tail -n 1)
+  [ "$code" = 137 ] && why="not done within $limit s"
+  echo "vm: FAILED $name: $why ($(since "$started") s)"
+  sed 's/^/  | /' "$log"
+}
+
+step() {
+  if [ "$1" = suite ]; then suite "$2"; else result "$1" "$STEP_SECONDS" "step_$1"; fi
 }
 
 run_steps() {
-  for name in ${1:-$STEPS}; do
-    step "$name"
+  for step in ${1:-$STEPS}; do
+    step "$step"
   done
 }
 
@@ -135,8 +148,8 @@ step_unplugged() {
   [ "$CODE" -ne 0 ] && [ "$CODE" -lt 126 ] || because "the job ended with code $CODE" || return
   grep -q "left the bus" /tmp/job.log || because "the error does not say that the card has left the bus" || return
   echo 1 >/sys/bus/pci/rescan
-  find_card
-  bind_card || because "the card did not come back" || return
+  find_cards
+  bind "$CARD" || because "the card did not come back" || return
   as_user carillon examine "$CARD"
 }
 
@@ -154,11 +167,24 @@ step_pulled() {
 
 # ---- The driver's suite ----
 
-# Each of its tests is a result of its own.
-step_suite() {
-  as_user CARILLON_TEST_VFIO="$CARD" driver_on_vfio --test-threads 1 >/tmp/suite.out 2>&1
-  code=$?
-  sed -n 's/^test \(.*\) \.\.\. ok.*/vm: ok \1 (suite)/p' /tmp/suite.out >/dev/console
-  sed 's/^test \(.*\) \.\.\. FAILED.*/FAILED \1/' /tmp/suite.out
-  return "$code"
+# Each of its tests is a result of its own, in a process of its own: one that hangs or dies takes no other with it.
+# They mostly wait for deadlines, so there is a lane of tests on each card but the last, which is the second card of the test with two.
+# `suite WORD` runs those with the word in their name.
+suite() {
+  mkdir -p /tmp/taken
+  driver_on_vfio --ignored --list | sed -n 's/: test$//p' | grep "${1:-.}" >/tmp/tests
+  spare=$(echo "$CARDS" | awk '{ print $NF }')
+  for card in $CARDS; do
+    [ "$card" = "$spare" ] || lane "$card,$spare" &
+  done
+  wait
+  rm -r /tmp/taken
+}
+
+# Takes tests that no other lane has taken.
+lane() {
+  while read -r test; do
+    mkdir "/tmp/taken/$test" 2>/dev/null &&
+      result "suite::$test" "$TEST_SECONDS" "as_user CARILLON_TEST_VFIO=$1 driver_on_vfio --ignored --exact $test"
+  done </tmp/tests
 }

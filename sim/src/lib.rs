@@ -11,6 +11,7 @@
 //! | [`memory`] | host memory by I/O address, card memory; shared by both cards |
 //! | [`faults`] | cards and a transport that misbehave on demand |
 //! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
+//! | [`trace`] | recordings of what passes between driver and card, and their replay |
 //! | [`vfio_user`] | a card in another process: server and client over a Unix socket |
 //! | [`vectors`] | test cases with results that no card computed |
 
@@ -21,5 +22,6 @@ pub mod model;
 #[cfg(feature = "rtl")]
 pub mod rtl;
 pub mod split;
+pub mod trace;
 pub mod vectors;
 pub mod vfio_user;

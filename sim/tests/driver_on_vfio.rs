@@ -1,5 +1,6 @@
-//! The driver's suite through Linux VFIO, on the card that
-//! `CARILLON_TEST_VFIO` names (a PCI address). Meant for the virtual machine of
+//! The driver's suite through Linux VFIO, on the cards that
+//! `CARILLON_TEST_VFIO` names (PCI addresses, separated by commas; the first one
+//! that is free is taken, and one test needs two). Meant for the virtual machine of
 //! `make vm-test`, whose card is a simulated one: faults reach it through its
 //! window. An ordinary `cargo test` counts these tests as ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -19,11 +20,11 @@ use suite::Rig;
 
 struct Vfio(Arc<VfioCard>);
 
-fn address() -> PciAddress {
+fn addresses() -> Vec<PciAddress> {
     let given = std::env::var("CARILLON_TEST_VFIO").expect(
         "no card: set CARILLON_TEST_VFIO to a PCI address, or run the suite with `make vm-test`",
     );
-    given.parse().unwrap()
+    given.split(',').map(|a| a.parse().unwrap()).collect()
 }
 
 impl Rig for Vfio {
@@ -34,16 +35,18 @@ impl Rig for Vfio {
 
     fn new() -> Self {
         let end = Instant::now() + Duration::from_secs(20);
-        let card = loop {
-            match VfioCard::open(address()) {
-                Ok(card) => break card,
-                // The test before may just be letting go.
+        let card = addresses().into_iter().cycle().find_map(|address| {
+            match VfioCard::open(address) {
+                Ok(card) => Some(card),
+                // The test's other card, or the test before is just letting go.
                 Err(VfioError::Busy { .. }) if Instant::now() < end => {
                     std::thread::sleep(Duration::from_millis(10));
+                    None
                 }
                 Err(error) => panic!("{error}"),
             }
-        };
+        });
+        let card = card.expect("CARILLON_TEST_VFIO names a card");
         card.command(Command::Replug).unwrap();
         card.command(Command::Heal).unwrap();
         Self(Arc::new(card))

@@ -124,3 +124,77 @@ fn nobody_there_says_how_to_start_one() {
     let error = ClientCard::connect(&socket()).unwrap_err().to_string();
     assert!(error.contains("carillon simulate"), "{error}");
 }
+
+/// The variable that makes this test program the process to be killed.
+const VICTIM: &str = "CARILLON_TEST_VICTIM";
+
+/// Not a test of its own: opens the card at the socket of `VICTIM`, keeps it busy and waits to be
+/// killed.
+async fn be_the_victim(path: PathBuf) {
+    let client = Arc::new(ClientCard::connect(&path).unwrap());
+    let card = Card::open(client, config::<OverSocket>()).await.unwrap();
+    let region = card.allocate(1 << 20).unwrap();
+    let mut tickets = Vec::new();
+    loop {
+        let buffer = card.buffer_to_card(1 << 20).unwrap();
+        tickets.push(card.queue(0).submit_write(buffer, &region).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_leaves_a_card_that_works() {
+    if let Some(path) = std::env::var_os(VICTIM) {
+        return be_the_victim(path.into()).await;
+    }
+    let card = Arc::new(ModelCard::new(ModelOptions::default()).unwrap());
+    let server = Server::start(&socket(), Arc::clone(&card) as Arc<dyn SimCard>).unwrap();
+    // Pieces of the job take long, so that it dies in the middle of one.
+    let slow = CardFault::Slow {
+        above: 64,
+        micros: 2000,
+    };
+    SimCard::inject(&*card, slow).unwrap();
+    let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_process_leaves_a_card_that_works"])
+        .env(VICTIM, server.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let busy = |card: &ModelCard| {
+        let status = card.read32(carillon_driver::registers::status::OFFSET);
+        carillon_driver::registers::status::BUSY.get(status) != 0
+    };
+    let started = std::time::Instant::now();
+    while !(busy(&card) && SimCard::mapped(&*card) >= 2) {
+        assert!(started.elapsed() < Duration::from_secs(30), "no job");
+        assert!(victim.try_wait().unwrap().is_none(), "it ended by itself");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    SimCard::heal(&*card);
+    let client = loop {
+        match ClientCard::connect(server.path()) {
+            Ok(client) => break Arc::new(client),
+            Err(ClientError::Busy { .. }) if started.elapsed() < Duration::from_secs(60) => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(!busy(&card), "the card was reset");
+    assert_eq!(
+        SimCard::mapped(&*card),
+        0,
+        "the dead process's memory is forgotten"
+    );
+    let open = Card::open(client, config::<OverSocket>()).await.unwrap();
+    let region = open.allocate(4096).unwrap();
+    let mut buffer = open.buffer_to_card(4096).unwrap();
+    buffer.fill(7);
+    open.queue(0).write(buffer, &region).await.ok().unwrap();
+    let back = open.buffer_from_card(4096).unwrap();
+    let (_, back) = open.queue(0).read(&region, back).await.ok().unwrap();
+    assert!(back.iter().all(|&b| b == 7), "the next job is right");
+    open.close().await;
+}

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(of(0), (0, 0xfe00_0000, 0x1_0000));
         assert_eq!(of(1), (2, 0x3800_0000_0000, 0x10_0000));
-        assert_eq!(Resource::parse_all("a b c\n0x0\n"), []);
+        assert_eq!(Resource::parse_all("x y z\n0x0\n"), []);
     }
 
     #[test]

@@ -1,33 +1,55 @@
-//! From an engine's name to an open card. The only file that knows which cards there are.
+//! From a card's address to an open card. The only file that knows which cards there are.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use carillon_driver::pci::PciAddress;
 use carillon_driver::transport::Transport;
+use carillon_driver::vfio::VfioCard;
 use carillon_driver::{Card, CardConfig};
+use carillon_sim::vfio_user::ClientCard;
 
-use super::CardEngine;
+use super::{CardAddress, CardEngine};
 use crate::engine::{EngineError, EngineKind};
 
 /// Opens the card engine of this name. Must be called within a tokio runtime.
 pub async fn open(kind: EngineKind) -> Result<CardEngine, EngineError> {
-    let transport = transport(kind)?;
-    let card = Card::open(transport, CardConfig::default())
-        .await
-        .map_err(|source| EngineError::Card {
-            engine: kind.name().to_owned(),
-            operation: "open",
-            source: Box::new(source),
-        })?;
-    Ok(CardEngine::new(kind.name(), card))
+    let name = kind.name();
+    let Some(address) = kind.card() else {
+        return Err(EngineError::NotACard { engine: name });
+    };
+    let card = open_card(&address).await?;
+    Ok(CardEngine::new(name, card))
 }
 
-fn transport(kind: EngineKind) -> Result<Arc<dyn Transport>, EngineError> {
-    match kind {
-        EngineKind::SimModel => model(),
-        EngineKind::SimRtl | EngineKind::SimRtlStructural => rtl(kind),
-        EngineKind::Cpu => Err(EngineError::NotACard {
-            engine: kind.name(),
-        }),
+/// Opens the card at this address, with the driver's usual configuration. Must be called within a
+/// tokio runtime.
+pub async fn open_card(address: &CardAddress) -> Result<Card, EngineError> {
+    open_on(address, transport(address)?).await
+}
+
+/// Opens the card that `transport` reaches.
+pub async fn open_on(
+    address: &CardAddress,
+    transport: Arc<dyn Transport>,
+) -> Result<Card, EngineError> {
+    let transport = crate::trace::tap(transport)?;
+    Card::open(transport, CardConfig::default())
+        .await
+        .map_err(|source| EngineError::Card {
+            engine: address.to_string(),
+            operation: "open",
+            source: Box::new(source),
+        })
+}
+
+/// Reaches the card at this address, without any command to it yet.
+pub fn transport(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
+    match address {
+        CardAddress::SimModel => model(),
+        CardAddress::SimRtl | CardAddress::SimRtlStructural => rtl(address),
+        CardAddress::VfioUser(path) => vfio_user(path),
+        CardAddress::Pci(address) => pci(*address),
     }
 }
 
@@ -36,17 +58,17 @@ fn model() -> Result<Arc<dyn Transport>, EngineError> {
     match ModelCard::new(ModelOptions::default()) {
         Ok(card) => Ok(Arc::new(card)),
         Err(error) => Err(EngineError::Simulation {
-            engine: EngineKind::SimModel.name(),
+            engine: CardAddress::SimModel.to_string(),
             reason: format!("cannot start the card's threads: {error}; free memory and try again"),
         }),
     }
 }
 
 #[cfg(feature = "rtl")]
-fn rtl(kind: EngineKind) -> Result<Arc<dyn Transport>, EngineError> {
+fn rtl(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
     use carillon_sim::rtl::{RtlCard, RtlError, RtlOptions, View};
-    let view = match kind {
-        EngineKind::SimRtlStructural => View::Structural,
+    let view = match address {
+        CardAddress::SimRtlStructural => View::Structural,
         _ => View::Fast,
     };
     match RtlCard::new(RtlOptions {
@@ -54,15 +76,33 @@ fn rtl(kind: EngineKind) -> Result<Arc<dyn Transport>, EngineError> {
         ..RtlOptions::default()
     }) {
         Ok(card) => Ok(Arc::new(card)),
-        Err(RtlError::NotBuilt { .. }) => Err(EngineError::not_built(kind)),
+        Err(RtlError::NotBuilt { .. }) => Err(EngineError::not_built(address)),
         Err(error) => Err(EngineError::Simulation {
-            engine: kind.name(),
+            engine: address.to_string(),
             reason: error.to_string(),
         }),
     }
 }
 
 #[cfg(not(feature = "rtl"))]
-fn rtl(kind: EngineKind) -> Result<Arc<dyn Transport>, EngineError> {
-    Err(EngineError::not_built(kind))
+fn rtl(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
+    Err(EngineError::not_built(address))
+}
+
+fn vfio_user(path: &Path) -> Result<Arc<dyn Transport>, EngineError> {
+    match ClientCard::connect(path) {
+        Ok(card) => Ok(Arc::new(card)),
+        Err(source) => Err(EngineError::VfioUser {
+            source: Box::new(source),
+        }),
+    }
+}
+
+fn pci(address: PciAddress) -> Result<Arc<dyn Transport>, EngineError> {
+    match VfioCard::open(address) {
+        Ok(card) => Ok(Arc::new(card)),
+        Err(source) => Err(EngineError::Vfio {
+            source: Box::new(source),
+        }),
+    }
 }

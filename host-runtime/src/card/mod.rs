@@ -1,11 +1,12 @@
 //! The card engine: Groth16's heavy operations as commands to one Carillon card.
 //!
-//! Everything goes through `carillon-driver`; which card it is (today the Verilated gateware or
-//! the functional model of `carillon-sim`) is decided in `connect`. Opened by `engine::open`.
+//! Everything goes through `carillon-driver`; which card it is (on PCIe, behind a vfio-user socket,
+//! or a simulated one of `carillon-sim`) is decided in `connect`. Opened by `engine::open`.
 //!
 //! | file | idea |
 //! |---|---|
-//! | `connect` | from an engine's name to an open card |
+//! | `address` | where a card is, as users write it |
+//! | `connect` | from an address to an open card |
 //! | `transfer` | slices to card memory and back |
 //! | `tally` | completions to statistics |
 //! | `jobs` | single operations |
@@ -14,6 +15,7 @@
 //!
 //! A job that a restart of the card cut short is run once more.
 
+mod address;
 mod chain;
 mod connect;
 mod jobs;
@@ -29,7 +31,8 @@ use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
 use carillon_driver::{Card, CardError, JobError, RecoveryAction};
 
-pub use connect::open;
+pub use address::{CardAddress, UnknownCard};
+pub use connect::{open, open_card, open_on, transport};
 
 use crate::cpu::CpuEngine;
 use crate::engine::{

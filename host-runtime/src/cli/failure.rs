@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use carillon_driver::CardError;
+use carillon_driver::pci::PciError;
+use carillon_driver::transport::TransportError;
+use carillon_driver::vfio::VfioError;
+use carillon_sim::vfio_user::ClientError;
+
 use crate::engine::EngineError;
 use crate::groth16::Groth16Error;
 use crate::keys::KeyError;
@@ -22,10 +28,24 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (6, "the engine failed while computing"),
 ];
 
+/// The codes of the operator commands of `carillon`, beside the shared ones.
+pub const OPERATOR_CODES: [(u8, &str); 4] = [
+    (7, "the card is held by another process"),
+    (8, "there is no such card, or it has left the bus"),
+    (9, "no permission"),
+    (10, "`doctor` found something that must be mended"),
+];
+
 /// An error that ends a command.
 pub trait ExitStatus: fmt::Display {
     /// The process's exit code.
     fn code(&self) -> u8;
+
+    /// Whether standard output already has the result that this error sums up, so that no error
+    /// object follows it.
+    fn is_reported(&self) -> bool {
+        false
+    }
 }
 
 /// A command's end without success. (Wrong usage, code 2, is clap's.)
@@ -46,6 +66,21 @@ pub enum Failure {
     /// Code 6.
     #[error("{0}")]
     Engine(String),
+    /// Code 7.
+    #[error("{0}")]
+    Busy(String),
+    /// Code 8.
+    #[error("{0}")]
+    Absent(String),
+    /// Code 9.
+    #[error("{0}")]
+    Permission(String),
+    /// Code 5, after the report of a validation.
+    #[error("{0}")]
+    CheckFailed(String),
+    /// Code 10, after the report of an examination of the machine.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 impl ExitStatus for Failure {
@@ -54,9 +89,17 @@ impl ExitStatus for Failure {
             Failure::Unexpected(_) => 1,
             Failure::Unavailable(_) => 3,
             Failure::Input(_) => 4,
-            Failure::WrongResult(_) => 5,
+            Failure::WrongResult(_) | Failure::CheckFailed(_) => 5,
             Failure::Engine(_) => 6,
+            Failure::Busy(_) => 7,
+            Failure::Absent(_) => 8,
+            Failure::Permission(_) => 9,
+            Failure::Unfit(_) => 10,
         }
+    }
+
+    fn is_reported(&self) -> bool {
+        matches!(self, Failure::CheckFailed(_) | Failure::Unfit(_))
     }
 }
 
@@ -64,6 +107,47 @@ impl Failure {
     /// An engine that could not be opened.
     pub fn opening(error: EngineError) -> Self {
         Failure::Unavailable(error.to_string())
+    }
+
+    /// A card that an operator's command could not reach or use.
+    pub fn card(error: EngineError) -> Self {
+        let text = error.to_string();
+        match &error {
+            EngineError::Card { source, .. } => match &**source {
+                CardError::Gone { .. }
+                | CardError::NotACard { .. }
+                | CardError::Transport(TransportError::Gone { .. }) => Failure::Absent(text),
+                CardError::Transport(TransportError::Busy { .. }) => Failure::Busy(text),
+                CardError::UnknownContract { .. } => Failure::Unavailable(text),
+                _ => Failure::Engine(text),
+            },
+            EngineError::Vfio { source } => match &**source {
+                VfioError::Busy { .. } => Failure::Busy(text),
+                VfioError::Permission { .. } => Failure::Permission(text),
+                VfioError::Pci(PciError::Absent { .. }) => Failure::Absent(text),
+                _ => Failure::Unavailable(text),
+            },
+            EngineError::VfioUser { source } => match &**source {
+                ClientError::Busy { .. } => Failure::Busy(text),
+                ClientError::Connect { .. } => Failure::Absent(text),
+                _ => Failure::Unavailable(text),
+            },
+            _ => error.into(),
+        }
+    }
+}
+
+impl From<PciError> for Failure {
+    fn from(error: PciError) -> Self {
+        let text = error.to_string();
+        match error {
+            PciError::Address { .. } => Failure::Input(text),
+            PciError::Absent { .. } => Failure::Absent(text),
+            PciError::Read { cause, .. } | PciError::Write { cause, .. } => match cause.kind() {
+                std::io::ErrorKind::PermissionDenied => Failure::Permission(text),
+                _ => Failure::Unavailable(text),
+            },
+        }
     }
 }
 
@@ -73,7 +157,10 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::NotBuilt { .. }
             | EngineError::NotACard { .. }
-            | EngineError::Simulation { .. } => Failure::Unavailable(text),
+            | EngineError::Simulation { .. }
+            | EngineError::Trace { .. }
+            | EngineError::Vfio { .. }
+            | EngineError::VfioUser { .. } => Failure::Unavailable(text),
             EngineError::Card { .. }
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),

@@ -15,7 +15,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 pub use config::{read_config, user_folder};
-pub use failure::{EXIT_CODES, ExitStatus, Failure};
+pub use failure::{EXIT_CODES, ExitStatus, Failure, OPERATOR_CODES};
 pub use output::{Output, Phases, Step, duration, grouped};
 
 /// Options of every command: how to print.

@@ -85,15 +85,24 @@ impl Output {
         }
     }
 
-    fn object(&self, schema: &str, fields: Value) {
+    fn object(&self, schema: &str, fields: Value) -> bool {
         let mut object = json!({ "schema": schema });
         if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
             object.extend(fields);
         }
-        print(&object.to_string());
+        print(&object.to_string())
     }
 
-    /// Prints a closing line below a table; JSON has it in the object.
+    /// Prints one event of a stream: an object a line as JSON, or `line`. False once nobody reads
+    /// them any more.
+    pub fn event(&self, schema: &str, fields: Value, line: &str) -> bool {
+        if self.json {
+            return self.object(schema, fields);
+        }
+        print(line)
+    }
+
+    /// Prints a line of text beside the result; JSON has it in the object.
     pub fn closing(&self, line: &str) {
         if !self.json {
             print(line);
@@ -102,7 +111,7 @@ impl Output {
 
     /// Prints an error.
     pub fn failure(&self, failure: &impl ExitStatus) {
-        if self.json {
+        if self.json && !failure.is_reported() {
             let code = failure.code();
             let message = failure.to_string();
             let object = json!({ "schema": "carillon.error/1", "code": code, "message": message });
@@ -237,9 +246,9 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// Prints a line; a closed pipe is no reason to panic.
-fn print(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+/// Prints a line; a closed pipe is no reason to panic. Says whether it went out.
+fn print(line: &str) -> bool {
+    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 /// Seconds with a unit that suits their size.

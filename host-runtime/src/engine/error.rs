@@ -1,16 +1,20 @@
 //! Errors of engines: wrong inputs, missing engines, failures of the card.
 
 use carillon_driver::CardError;
+use carillon_driver::vfio::VfioError;
+use carillon_sim::vfio_user::ClientError;
 use thiserror::Error;
 
-use super::EngineKind;
+use crate::card::CardAddress;
 use crate::image::ImageError;
 
 /// Why an engine could not be opened or refused or failed a job.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// No engine has this name.
-    #[error("unknown engine `{given}`; use cpu, sim:rtl, sim:rtl-structural or sim:model")]
+    #[error(
+        "unknown engine `{given}`; use cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or the PCI address of a card"
+    )]
     Unknown {
         /// What was asked for.
         given: String,
@@ -22,23 +26,35 @@ pub enum EngineError {
     )]
     NotBuilt {
         /// The engine's name.
-        engine: &'static str,
+        engine: String,
         /// The Cargo feature that adds it.
         feature: &'static str,
     },
     /// The engine computes without a card, but a card was asked for.
-    #[error("engine {engine} has no card; use a sim: engine")]
+    #[error("engine {engine} has no card; use a sim: engine or the address of a card")]
     NotACard {
         /// The engine's name.
-        engine: &'static str,
+        engine: String,
     },
     /// The simulated card could not be started.
     #[error("engine {engine}: {reason}")]
     Simulation {
         /// The engine's name.
-        engine: &'static str,
+        engine: String,
         /// Why, and what to do.
         reason: String,
+    },
+    /// The card on PCIe cannot be had.
+    #[error(transparent)]
+    Vfio {
+        /// What the driver reports.
+        source: Box<VfioError>,
+    },
+    /// The card behind a vfio-user socket cannot be had.
+    #[error(transparent)]
+    VfioUser {
+        /// What the client reports.
+        source: Box<ClientError>,
     },
     /// The card or its driver failed.
     #[error("{operation} on {engine}: {source}")]
@@ -155,17 +171,25 @@ pub enum EngineError {
         /// Why it stopped.
         reason: String,
     },
+    /// The card was to be recorded, and cannot be.
+    #[error("cannot record to {}: {reason}", path.display())]
+    Trace {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 impl EngineError {
     /// [`EngineError::NotBuilt`] with the feature that adds the engine.
-    pub(crate) fn not_built(kind: EngineKind) -> Self {
-        let feature = match kind {
-            EngineKind::SimRtlStructural => "rtl-structural",
+    pub(crate) fn not_built(card: &CardAddress) -> Self {
+        let feature = match card {
+            CardAddress::SimRtlStructural => "rtl-structural",
             _ => "rtl",
         };
         Self::NotBuilt {
-            engine: kind.name(),
+            engine: card.to_string(),
             feature,
         }
     }

@@ -1,15 +1,18 @@
 //! Names of engines and the one function that opens them. Called by the CLIs and the tests.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use carillon_driver::pci::PciAddress;
 use serde::{Deserialize, Deserializer};
 
 use super::{Engine, EngineError};
+use crate::card::CardAddress;
 
 /// An engine by name, as users write it after `--engine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EngineKind {
     /// `cpu`: blst on all cores.
     Cpu,
@@ -20,10 +23,14 @@ pub enum EngineKind {
     SimRtlStructural,
     /// `sim:model`: the functional card model in Rust.
     SimModel,
+    /// `vfio-user:PATH`: a card that another process serves over a Unix socket.
+    VfioUser(PathBuf),
+    /// `vfio:0000:03:00.0`, or the address alone: a card on PCIe.
+    Vfio(PciAddress),
 }
 
 impl EngineKind {
-    /// All engines that exist, whether or not this build has them.
+    /// All engines that need no address, whether or not this build has them.
     pub const ALL: [EngineKind; 4] = [
         EngineKind::Cpu,
         EngineKind::SimRtl,
@@ -32,28 +39,48 @@ impl EngineKind {
     ];
 
     /// The name as users write it.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            EngineKind::Cpu => "cpu",
-            EngineKind::SimRtl => "sim:rtl",
-            EngineKind::SimRtlStructural => "sim:rtl-structural",
-            EngineKind::SimModel => "sim:model",
+            EngineKind::Vfio(address) => format!("vfio:{address}"),
+            card => card
+                .card()
+                .map_or_else(|| "cpu".to_owned(), |card| card.to_string()),
         }
     }
 
+    /// The card that it computes on; `None` for the CPU.
+    pub fn card(&self) -> Option<CardAddress> {
+        Some(match self {
+            EngineKind::Cpu => return None,
+            EngineKind::SimRtl => CardAddress::SimRtl,
+            EngineKind::SimRtlStructural => CardAddress::SimRtlStructural,
+            EngineKind::SimModel => CardAddress::SimModel,
+            EngineKind::VfioUser(path) => CardAddress::VfioUser(path.clone()),
+            EngineKind::Vfio(address) => CardAddress::Pci(*address),
+        })
+    }
+
     /// Whether this build can open the engine.
-    pub fn is_built(self) -> bool {
-        match self {
-            EngineKind::Cpu | EngineKind::SimModel => true,
-            EngineKind::SimRtl => cfg!(feature = "rtl"),
-            EngineKind::SimRtlStructural => cfg!(feature = "rtl-structural"),
+    pub fn is_built(&self) -> bool {
+        self.card().is_none_or(|card| card.is_built())
+    }
+}
+
+impl From<CardAddress> for EngineKind {
+    fn from(card: CardAddress) -> Self {
+        match card {
+            CardAddress::SimModel => EngineKind::SimModel,
+            CardAddress::SimRtl => EngineKind::SimRtl,
+            CardAddress::SimRtlStructural => EngineKind::SimRtlStructural,
+            CardAddress::VfioUser(path) => EngineKind::VfioUser(path),
+            CardAddress::Pci(address) => EngineKind::Vfio(address),
         }
     }
 }
 
 impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(&self.name())
     }
 }
 
@@ -61,12 +88,15 @@ impl FromStr for EngineKind {
     type Err = EngineError;
 
     fn from_str(given: &str) -> Result<Self, EngineError> {
-        EngineKind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == given)
-            .ok_or_else(|| EngineError::Unknown {
+        if given == "cpu" {
+            return Ok(EngineKind::Cpu);
+        }
+        match given.parse::<CardAddress>() {
+            Ok(card) => Ok(card.into()),
+            Err(_) => Err(EngineError::Unknown {
                 given: given.to_owned(),
-            })
+            }),
+        }
     }
 }
 
@@ -81,11 +111,9 @@ impl<'de> Deserialize<'de> for EngineKind {
 /// Opens an engine. A card engine takes hold of its card until it is dropped; must be called
 /// within a tokio runtime with time enabled.
 pub async fn open(kind: EngineKind) -> Result<Arc<dyn Engine>, EngineError> {
-    match kind {
-        EngineKind::Cpu => Ok(Arc::new(crate::cpu::CpuEngine::new())),
-        EngineKind::SimModel | EngineKind::SimRtl | EngineKind::SimRtlStructural => {
-            Ok(Arc::new(crate::card::open(kind).await?))
-        }
+    match kind.card() {
+        None => Ok(Arc::new(crate::cpu::CpuEngine::new())),
+        Some(_) => Ok(Arc::new(crate::card::open(kind).await?)),
     }
 }
 
@@ -95,9 +123,16 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for kind in EngineKind::ALL {
+        let addressed = [
+            EngineKind::Vfio("03:00.0".parse().unwrap()),
+            EngineKind::VfioUser("/run/card".into()),
+        ];
+        for kind in EngineKind::ALL.into_iter().chain(addressed) {
             assert_eq!(kind.name().parse::<EngineKind>().unwrap(), kind);
+            assert_eq!(kind.card().map_or(EngineKind::Cpu, Into::into), kind);
         }
+        let plain: EngineKind = "0000:03:00.0".parse().unwrap();
+        assert_eq!(plain.name(), "vfio:0000:03:00.0");
         let error = "fpga".parse::<EngineKind>().unwrap_err().to_string();
         assert!(
             error.contains("fpga") && error.contains("sim:model"),

@@ -67,6 +67,8 @@ pub struct RtlOptions {
     pub seed: u64,
     /// VCD file to write (feature `rtl-trace`). Grows by kilobytes a cycle.
     pub trace: Option<PathBuf>,
+    /// The VCD file begins only with [`RtlCard::trace`].
+    pub trace_waits: bool,
 }
 
 impl Default for RtlOptions {
@@ -79,6 +81,7 @@ impl Default for RtlOptions {
             backpressure: 0,
             seed: 1,
             trace: None,
+            trace_waits: false,
         }
     }
 }
@@ -203,6 +206,13 @@ impl RtlCard {
     /// Sends the card an answer on `bus` that it never asked for. The card must be idle.
     pub fn stray_response(&self, bus: Bus) {
         self.call(|reply| Request::Stray { bus, reply });
+    }
+
+    /// Switches the trace on or off, in order with the register accesses around
+    /// it. Returns the clock cycle: cycle n is at the times 2n and 2n + 1 of the
+    /// VCD file. `None` from a card that is gone; without a file only the cycle.
+    pub fn trace(&self, on: bool) -> Option<u64> {
+        self.call(|reply| Request::Trace { on, reply })
     }
 
     /// Takes the card off the bus, as if it had been unplugged: registers read

@@ -26,6 +26,7 @@ struct RawOptions {
     memory_bytes: u64,
     attention: *const u8,
     trace: *const c_char,
+    trace_waits: u8,
     context: *mut c_void,
     host_read: extern "C" fn(*mut c_void, u64, *mut u8, usize) -> bool,
     host_write: extern "C" fn(*mut c_void, u64, *const u8, usize) -> bool,
@@ -52,6 +53,7 @@ unsafe extern "C" {
     fn carillon_rtl_run(card: *mut c_void, cycles: u64) -> bool;
     fn carillon_rtl_fault_memory(card: *mut c_void, fault: *const RawFault);
     fn carillon_rtl_stray_response(card: *mut c_void, bus: u8);
+    fn carillon_rtl_trace(card: *mut c_void, on: bool);
     fn carillon_rtl_cycles(card: *const c_void) -> u64;
 }
 
@@ -138,6 +140,7 @@ impl Model {
             memory_bytes: MEMORY_BYTES as u64,
             attention: shared.attention.as_ptr().cast_const(),
             trace: trace.as_ref().map_or(std::ptr::null(), |t| t.as_ptr()),
+            trace_waits: options.trace_waits.into(),
             context: Arc::as_ptr(&shared).cast_mut().cast(),
             host_read,
             host_write,
@@ -209,6 +212,12 @@ impl Model {
     pub(super) fn stray_response(&mut self, bus: Bus) {
         // SAFETY: see `reset`.
         unsafe { carillon_rtl_stray_response(self.handle, bus as u8) }
+    }
+
+    /// Switches the trace on or off.
+    pub(super) fn trace(&mut self, on: bool) {
+        // SAFETY: see `reset`.
+        unsafe { carillon_rtl_trace(self.handle, on) }
     }
 
     /// Clock cycles since creation.

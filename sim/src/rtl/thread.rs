@@ -39,6 +39,10 @@ pub(super) enum Request {
         bus: Bus,
         reply: SyncSender<()>,
     },
+    Trace {
+        on: bool,
+        reply: SyncSender<u64>,
+    },
     Stop,
 }
 
@@ -140,6 +144,10 @@ pub(super) fn run(mut model: Model, shared: &Shared) {
                 Request::Stray { bus, reply } => {
                     model.stray_response(bus);
                     let _ = reply.send(());
+                }
+                Request::Trace { on, reply } => {
+                    model.trace(on);
+                    let _ = reply.send(model.cycles());
                 }
                 Request::Stop => return shared.close(),
             }

@@ -156,6 +156,7 @@ fn refuse(client: &UnixStream) {
     };
     let answer = Header {
         reply: true,
+        no_reply: false,
         error: Some(Errno::BUSY.raw_os_error() as u32),
         ..message.header
     };

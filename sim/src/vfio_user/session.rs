@@ -115,6 +115,7 @@ impl Session {
             }
             let answer = Header {
                 reply: true,
+                no_reply: false,
                 error: reply.as_ref().err().map(|e| e.raw_os_error() as u32),
                 ..header
             };

@@ -389,14 +389,10 @@ pub async fn what_the_card_may_still_reach_is_quarantined<R: Rig>() {
     assert!(matches!(finished.result, Err(JobError::Offline { .. })));
     assert!(finished.memory.is_none(), "nobody may use it again");
     assert_eq!(bench.card.quarantined(), 4096);
-    let mapped = bench.rig.mapped();
     bench.faulty.fail_unmaps(false);
     bench.card.close().await;
-    assert_eq!(
-        bench.rig.mapped(),
-        mapped.map(|m| m - 1),
-        "its pool stays, the other goes"
-    );
+    let left = bench.rig.mapped().unwrap_or(0);
+    assert_eq!(left, 0, "unmapped once that can be had");
 }
 
 pub async fn a_card_that_never_starts_is_reported<R: Rig>() {

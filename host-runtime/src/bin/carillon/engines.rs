@@ -11,7 +11,7 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     let mut list = Vec::new();
     let mut rows = Vec::new();
     for kind in EngineKind::ALL {
-        let (status, info) = match engine::open(kind).await {
+        let (status, info) = match engine::open(kind.clone()).await {
             Ok(engine) => ("available", Ok(engine.info())),
             Err(error) if kind.is_built() => ("failed", Err(error.to_string())),
             Err(error) => ("not built", Err(error.to_string())),

@@ -11,6 +11,7 @@ mod prove;
 mod report;
 mod setup;
 mod simulate;
+mod trace;
 mod verify;
 
 use std::path::PathBuf;
@@ -49,7 +50,7 @@ struct Common {
 /// The option of every command that computes.
 #[derive(Clone, Debug, Args)]
 struct EngineArg {
-    /// cpu, sim:rtl, sim:rtl-structural or sim:model [default: the configuration file's, else cpu]
+    /// cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or a card's PCI address [default: the configuration file's, else cpu]
     #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
     engine: Option<EngineKind>,
 }
@@ -67,6 +68,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the engines and whether this build has them
     Engines,
+    /// Record what passes between driver and card, list it, replay it
+    #[command(subcommand)]
+    Trace(trace::TraceCommand),
     /// Serve a simulated card on a socket, for other processes and virtual machines
     Simulate(simulate::SimulateArgs),
     /// Print a completion script for a shell
@@ -82,7 +86,8 @@ struct Context {
 impl Context {
     /// The engine asked for: option or environment, then configuration file, then the CPU.
     fn engine(&self, arg: &EngineArg) -> EngineKind {
-        arg.engine.or(self.config.engine).unwrap_or(EngineKind::Cpu)
+        let chosen = arg.engine.as_ref().or(self.config.engine.as_ref());
+        chosen.cloned().unwrap_or(EngineKind::Cpu)
     }
 }
 
@@ -110,6 +115,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args),
         Command::Engines => engines::run(&context).await,
+        Command::Trace(command) => trace::run(&context, command),
         Command::Simulate(args) => simulate::run(&context, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());

@@ -18,6 +18,7 @@ void carillon_rtl_write(void* card, uint32_t offset, uint32_t value) { card_of(c
 bool carillon_rtl_run(void* card, uint64_t cycles) { return card_of(card)->run(cycles); }
 void carillon_rtl_fault_memory(void* card, const carillon_rtl_fault* fault) { card_of(card)->fault_memory(*fault); }
 void carillon_rtl_stray_response(void* card, uint8_t bus) { card_of(card)->stray_response(bus); }
+void carillon_rtl_trace(void* card, bool on) { card_of(card)->trace(on); }
 uint64_t carillon_rtl_cycles(const void* card) { return static_cast<const carillon::Card*>(card)->cycles(); }
 
 }  // extern "C"

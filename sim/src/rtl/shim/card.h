@@ -20,6 +20,7 @@ struct carillon_rtl_options {
     uint64_t memory_bytes;
     const uint8_t* attention;    // polled: not 0 ends carillon_rtl_run early
     const char* trace;           // VCD file, or null; needs a build with tracing
+    uint8_t trace_waits;         // the trace begins only with carillon_rtl_trace
     void* context;               // for the callbacks
     // `bytes` (a multiple of 64) of host memory at `address`; false is a bus error.
     bool (*host_read)(void* context, uint64_t address, uint8_t* out, size_t bytes);
@@ -59,7 +60,10 @@ void carillon_rtl_fault_memory(void* card, const carillon_rtl_fault* fault);
 enum { CARILLON_RTL_BUS_HOST, CARILLON_RTL_BUS_MEMORY, CARILLON_RTL_BUS_LANE };
 void carillon_rtl_stray_response(void* card, uint8_t bus);
 
-// Rising clock edges since creation.
+// Switches the trace on or off; without a trace there is no effect.
+void carillon_rtl_trace(void* card, bool on);
+
+// Rising clock edges since creation. Cycle n is at the times 2n (clock low) and 2n + 1 of the trace.
 uint64_t carillon_rtl_cycles(const void* card);
 
 }  // extern "C"

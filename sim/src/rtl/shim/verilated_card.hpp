@@ -96,6 +96,7 @@ class Card {
     virtual bool run(uint64_t cycles) = 0;
     virtual void fault_memory(const carillon_rtl_fault& fault) = 0;
     virtual void stray_response(uint8_t bus) = 0;
+    virtual void trace(bool on) = 0;
     virtual uint64_t cycles() const = 0;
 };
 
@@ -135,6 +136,7 @@ class VerilatedCard final : public Card {
             memory_reads_.emplace_back(CARILLON_READ_PORTS(m_axi_lane, lane), memory_,
                                        timing(options.memory_latency, 4 + lane));
         }
+        tracing_ = !options.trace_waits;
         if (options.trace) open_trace(options.trace);
         if (ready_) reset();
     }
@@ -149,6 +151,10 @@ class VerilatedCard final : public Card {
     bool ready() const { return ready_; }
     uint64_t cycles() const override { return now_; }
     void fault_memory(const carillon_rtl_fault& fault) override { memory_.set_fault(fault); }
+    void trace(bool on) override {
+        tracing_ = on;
+        flush_trace();
+    }
 
     void reset() override {
         model_.rst_ni = 0;
@@ -281,12 +287,16 @@ class VerilatedCard final : public Card {
         ready_ = trace_->isOpen();
     }
     void dump(uint64_t time) {
-        if (trace_) trace_->dump(time);
+        if (trace_ && tracing_) trace_->dump(time);
+    }
+    void flush_trace() {
+        if (trace_) trace_->flush();
     }
     std::unique_ptr<VerilatedVcdC> trace_;
 #else
     void open_trace(const char*) { ready_ = false; }
     void dump(uint64_t) {}
+    void flush_trace() {}
 #endif
 
     VerilatedContext context_;
@@ -300,6 +310,7 @@ class VerilatedCard final : public Card {
     WriteResponder<CardMemory> memory_writes_;
     uint64_t now_ = 0;
     bool ready_ = true;
+    bool tracing_ = true;
     bool accepted_ = false;
 };
 

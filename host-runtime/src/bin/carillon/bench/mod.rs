@@ -68,7 +68,7 @@ fn verdict(vector: &VectorArgs) -> (&'static str, String) {
 }
 
 /// The failure of a check.
-fn differs(operation: &str, kind: EngineKind) -> Failure {
+fn differs(operation: &str, kind: &EngineKind) -> Failure {
     Failure::WrongResult(format!(
         "{operation}: the result of {kind} differs from the CPU's; do not use this engine"
     ))

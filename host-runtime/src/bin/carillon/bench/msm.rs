@@ -87,7 +87,7 @@ struct Measured {
 pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
     let (bench, vector) = (&args.bench, &args.vector);
     let kind = context.engine(&bench.engine);
-    let engine = engine::open(kind).await.map_err(Failure::opening)?;
+    let engine = engine::open(kind.clone()).await.map_err(Failure::opening)?;
     let info = engine.info();
     let digits = args.window(&info).map(Digits::new);
     let options = MsmOptions {
@@ -123,7 +123,7 @@ pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
         if !vector.no_check {
             let (expected, _) = CpuEngine::new().msm_g1(&points, &scalars).await?;
             if sum != expected {
-                return Err(differs(&format!("msm of {dist} scalars"), kind));
+                return Err(differs(&format!("msm of {dist} scalars"), &kind));
             }
         }
         let ideal = digits.zip(info.msm_adders).map(|(digits, adders)| Ideal {
@@ -150,7 +150,7 @@ pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
         fields["stats"] = stats_json(&measured.stats);
         fields["msm"] = measured.json(count);
         let mut rows = vec![
-            ("engine", kind.name().to_owned()),
+            ("engine", kind.name()),
             ("elements", format!("2^{}", vector.log2)),
             ("distribution", measured.dist.name().to_owned()),
         ];

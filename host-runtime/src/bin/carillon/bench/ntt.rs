@@ -42,7 +42,7 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         Kind::CosetForward => (NttKind::CosetForward, "coset-forward"),
         Kind::CosetInverse => (NttKind::CosetInverse, "coset-inverse"),
     };
-    let engine = engine::open(kind).await.map_err(Failure::opening)?;
+    let engine = engine::open(kind.clone()).await.map_err(Failure::opening)?;
     let step = context.output.step("number-theoretic transform");
     let input = workload::scalars(1 << vector.log2, vector.dist, bench.seed);
     let mut output = input.clone();
@@ -51,7 +51,7 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         let mut expected = input;
         CpuEngine::new().ntt(&mut expected, transform).await?;
         if output != expected {
-            return Err(differs("ntt", kind));
+            return Err(differs("ntt", &kind));
         }
     }
     step.done("done");
@@ -66,7 +66,7 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         "kind": name,
     });
     let mut rows = vec![
-        ("engine", kind.name().to_owned()),
+        ("engine", kind.name()),
         ("elements", format!("2^{}", vector.log2)),
         ("distribution", vector.dist.name().to_owned()),
         ("kind", name.to_owned()),

@@ -101,7 +101,9 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
     let started = Instant::now();
 
     let step = output.step("engine");
-    let engine = engine::open(plan.engine).await.map_err(Failure::opening)?;
+    let engine = engine::open(plan.engine.clone())
+        .await
+        .map_err(Failure::opening)?;
     step.done(&engine.info().description);
 
     let step = output.step("Ethereum node");

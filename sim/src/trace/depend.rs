@@ -1,0 +1,170 @@
+//! Which commands a command depends on, through card memory. Room `sim`; pure;
+//! lets a replay leave out the work that a failure has nothing to do with.
+
+use carillon_driver::command::{Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES};
+
+use super::history::Traced;
+
+/// Bytes of card memory, first and one past the last.
+type Range = (u64, u64);
+
+/// The commands among `commands[..=of]` whose results `commands[of]` depends
+/// on, itself included.
+#[must_use]
+pub fn needed(commands: &[Traced], of: usize) -> Vec<bool> {
+    let mut needed = vec![false; commands.len().min(of + 1)];
+    let mut read: Vec<Range> = Vec::new();
+    for (index, command) in commands.iter().enumerate().take(of + 1).rev() {
+        // The admin queue does not touch card memory, and may stop commands.
+        let own = index == of || command.queue == 0;
+        let Some(decoded) = Command::decode(&command.raw) else {
+            needed[index] = true;
+            continue;
+        };
+        let writes = written(&decoded);
+        if own || writes.iter().any(|w| read.iter().any(|r| overlap(*w, *r))) {
+            needed[index] = true;
+            // What it writes does not come from before it.
+            for write in writes {
+                read = read.into_iter().flat_map(|r| without(r, write)).collect();
+            }
+            read.extend(reads(&decoded));
+        }
+    }
+    needed
+}
+
+fn overlap(a: Range, b: Range) -> bool {
+    a.0 < b.1 && b.0 < a.1
+}
+
+/// What is left of `a` without `b`.
+fn without(a: Range, b: Range) -> impl Iterator<Item = Range> {
+    let before = (a.0, a.1.min(b.0));
+    let after = (a.0.max(b.1), a.1);
+    [before, after].into_iter().filter(|r| r.0 < r.1)
+}
+
+fn range(address: u64, bytes: u64) -> Range {
+    (address, address.saturating_add(bytes))
+}
+
+fn elements(n: u64) -> u64 {
+    n.saturating_mul(FR_BYTES)
+}
+
+/// Card memory that the command writes, working memory included.
+#[must_use]
+pub(super) fn written(command: &Command) -> Vec<Range> {
+    match *command {
+        Command::Write { card, bytes, .. } => vec![range(card, bytes)],
+        Command::MsmG1 { result, .. } => vec![range(result, MSM_RESULT_BYTES)],
+        Command::Ntt {
+            destination,
+            scratch,
+            log2n,
+            ..
+        } => {
+            let bytes = elements(1u64.checked_shl(log2n.into()).unwrap_or(u64::MAX));
+            vec![range(destination, bytes), range(scratch, bytes)]
+        }
+        Command::Quotient { destination, n, .. } => vec![range(destination, elements(n))],
+        Command::Identify { .. } | Command::Abort { .. } | Command::Read { .. } => Vec::new(),
+    }
+}
+
+/// Card memory that the command reads.
+fn reads(command: &Command) -> Vec<Range> {
+    match *command {
+        Command::Read { card, bytes, .. } => vec![range(card, bytes)],
+        Command::MsmG1 {
+            bases, scalars, n, ..
+        } => vec![
+            range(bases, n.saturating_mul(G1_BYTES)),
+            range(scalars, elements(n)),
+        ],
+        Command::Ntt { source, log2n, .. } => {
+            let bytes = elements(1u64.checked_shl(log2n.into()).unwrap_or(u64::MAX));
+            vec![range(source, bytes)]
+        }
+        Command::Quotient { a, b, c, n, z, .. } => {
+            let mut read = vec![range(z, FR_BYTES)];
+            read.extend([a, b, c].map(|address| range(address, elements(n))));
+            read
+        }
+        Command::Identify { .. } | Command::Abort { .. } | Command::Write { .. } => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::End;
+    use super::*;
+    use carillon_driver::command::{MsmMode, NttKind};
+
+    fn traced(queue: u16, command: &Command) -> Traced {
+        Traced {
+            queue,
+            slot: 0,
+            raw: command.encode(0),
+            record: 0,
+            nanos: 0,
+            end: End::Open,
+        }
+    }
+
+    fn write(card: u64, bytes: u64) -> Command {
+        Command::Write {
+            host: 0,
+            card,
+            bytes,
+            list: false,
+        }
+    }
+
+    #[test]
+    fn ranges_are_taken_apart() {
+        let left = |b| without((10, 20), b).collect::<Vec<_>>();
+        assert_eq!(left((0, 10)), [(10, 20)]);
+        assert_eq!(left((5, 12)), [(12, 20)]);
+        assert_eq!(left((12, 15)), [(10, 12), (15, 20)]);
+        assert_eq!(left((15, 30)), [(10, 15)]);
+        assert_eq!(left((10, 20)), []);
+        assert_eq!(left((20, 30)), [(10, 20)]);
+    }
+
+    #[test]
+    fn only_what_feeds_the_failure_is_needed() {
+        let ntt = |source, destination| Command::Ntt {
+            source,
+            destination,
+            scratch: 0x8000,
+            log2n: 2,
+            kind: NttKind::default(),
+        };
+        let msm = Command::MsmG1 {
+            bases: 0x1000,
+            scalars: 0x2000,
+            n: 4,
+            result: 0x3000,
+            window_bits: 0,
+            mode: MsmMode::Split,
+        };
+        let commands = [
+            traced(0, &Command::Identify { page: 0 }),
+            traced(1, &write(0x1000, 384)),  // bases
+            traced(1, &write(0x5000, 128)),  // for the second transform alone
+            traced(1, &write(0x4000, 128)),  // for the first
+            traced(2, &ntt(0x5000, 0x6000)), // nobody needs it
+            traced(1, &ntt(0x4000, 0x2000)), // the scalars
+            traced(1, &write(0x1180, 64)),   // touches no base of the four
+            traced(1, &msm),
+            traced(1, &write(0x1000, 64)), // after it
+        ];
+        let needed = needed(&commands, 8);
+        assert_eq!(
+            needed,
+            [true, false, true, false, true, false, true, false, true]
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! Traces: everything that passed between driver and card, in a file; read,
+//! listed and repeated on another card. Room `sim`, above the driver; the
+//! runtime wraps its transports in the tap and has the command `carillon trace`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`record`] | the records, plain data |
+//! | [`format`] | the file: framing, checksums, damage named by offset |
+//! | `sink` | streaming to the file, or a bounded ring |
+//! | `observer` | which ring entries are new, what memory the card will read |
+//! | [`tap`] | [`TracingTransport`]: passes everything on and records it |
+//! | [`history`] | what became of the commands, and which failed first |
+//! | [`recording`] | a file with its history |
+//! | [`replay`] | the same again on another card, and the differences |
+//! | `depend` | which commands a failing one depends on |
+//! | `waveform` | a replay on the Verilated card, with a viewer's file (feature `rtl`) |
+//! | [`names`] | registers and commands by the contract's names |
+
+mod depend;
+pub mod format;
+pub mod history;
+pub mod names;
+mod observer;
+pub mod record;
+pub mod recording;
+pub mod replay;
+mod sink;
+pub mod tap;
+#[cfg(feature = "rtl")]
+pub mod waveform;
+
+pub use recording::{Recording, RecordingError};
+pub use sink::Keep;
+pub use tap::TracingTransport;
