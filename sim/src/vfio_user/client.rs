@@ -228,6 +228,8 @@ impl Shared {
     }
 
     fn lose(&self, socket: &UnixStream) {
+        // Whoever asked must not take the failure for a refusal of a card that is there.
+        self.gone.store(true, Ordering::Release);
         // The watcher sees the end and tells.
         let _ = socket.shutdown(std::net::Shutdown::Both);
     }
