@@ -12,8 +12,11 @@ FEATURES := rtl,rtl-structural
 VM_REQUIRED ?=
 VM_CARD ?= model
 VM ?=
+# Miri, and what it can run: logic without system calls, threads or shared memory.
+MIRI ?= cargo miri
+PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test lint rtl-lint formal generated rust-test e2e deb vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test lint rtl-lint formal generated rust-test loom miri e2e deb vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +47,16 @@ rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what the
 	rm -rf $${CARGO_TARGET_DIR:-target}/faults
 	cargo test --workspace --features $(FEATURES)
 	scripts/faults-table --check
+
+loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)
+	cargo test -p carillon-driver --lib -- handoff::
+
+miri: setup ## the driver's pure modules under Miri; skipped with one line where the toolchain has none
+	@if $(MIRI) --version >/dev/null 2>&1; then \
+	  PROPTEST_CASES=4 MIRIFLAGS="-Zmiri-disable-isolation" $(MIRI) test -p carillon-driver --lib -- $(PURE); \
+	else \
+	  echo 'miri: SKIPPED, no Miri in this toolchain. To add it: rustup toolchain install nightly --component miri; then: make miri MIRI="cargo +nightly miri"'; \
+	fi
 
 e2e: setup ## the demo as a user runs it, on the Verilated card; the Debian package installed, examined and purged
 	scripts/test-demo.sh $(FEATURES)

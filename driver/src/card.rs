@@ -313,16 +313,16 @@ impl Card {
 
     /// Host memory lent to the card, quarantined and mapped, in bytes.
     pub fn memory_use(&self) -> MemoryUse {
-        self.shared.to_card.usage() + self.shared.from_card.usage()
+        self.audit().memory_use()
     }
 
-    /// Who may touch the I/O addresses `range` at this moment; for audits of
-    /// what a card really does. Callable from any thread, also while the card
-    /// is being repaired.
-    pub fn owner(&self, range: std::ops::Range<u64>) -> Owner {
-        // Nobody, in the pool that does not map it.
-        let owner = self.shared.to_card.owner(range.clone());
-        owner.max(self.shared.from_card.owner(range))
+    /// A view of the ledger of ownership; for audits of what a card really
+    /// does.
+    pub fn audit(&self) -> Audit {
+        Audit {
+            to_card: self.shared.to_card.clone(),
+            from_card: self.shared.from_card.clone(),
+        }
     }
 
     /// Whether it is in service; changes can be awaited.
@@ -381,6 +381,30 @@ impl std::fmt::Debug for Card {
         f.debug_struct("Card")
             .field("info", &self.info)
             .finish_non_exhaustive()
+    }
+}
+
+/// Who owns the host memory of one card, byte by byte. Callable from any
+/// thread, also while the card is being repaired and after it was closed.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    to_card: DmaPool,
+    from_card: DmaPool,
+}
+
+impl Audit {
+    /// Who may touch the I/O addresses `range` at this moment. A card that
+    /// touches [`Owner::Cpu`] breaks the contract, or the driver does.
+    pub fn owner(&self, range: std::ops::Range<u64>) -> Owner {
+        // The pool that does not map it says nobody.
+        self.to_card
+            .owner(range.clone())
+            .max(self.from_card.owner(range))
+    }
+
+    /// Bytes lent, quarantined and mapped at this moment.
+    pub fn memory_use(&self) -> MemoryUse {
+        self.to_card.usage() + self.from_card.usage()
     }
 }
 

@@ -251,7 +251,7 @@ impl DmaPool {
             let start = chunk.iova();
             chunk.is_mapped()
                 && (start..start + chunk.memory.len() as u64).contains(&range.start)
-                && range.end - start <= chunk.memory.len() as u64
+                && range.end.saturating_sub(start) <= chunk.memory.len() as u64
         });
         holding.map_or(Owner::Nobody, |chunk| {
             let start = chunk.iova();

@@ -41,10 +41,11 @@ pub mod vfio;
 pub mod windows;
 mod worker;
 
-pub use card::{Card, CardConfig, CardInfo};
+pub use card::{Audit, Card, CardConfig, CardInfo};
 pub use dma::{HostBuf, MemoryUse};
 pub use error::{CardError, JobError, RecoveryAction};
 pub use io::{IoQueue, Msm, Ntt, Quotient};
+pub use ledger::Owner;
 pub use region::CardRegion;
 pub use ticket::{Finished, Ticket};
 pub use worker::{DriverCounters, Health, ResetLevel};

@@ -181,6 +181,12 @@ impl HostMemory {
         self.len
     }
 
+    /// Whether it lies in huge pages.
+    pub fn is_huge(&self) -> bool {
+        // What hugetlbfs reports as its block size.
+        rustix::fs::fstat(&self.fd).is_ok_and(|s| s.st_blksize as usize >= HUGE_PAGE)
+    }
+
     /// Never true: an empty mapping cannot be made.
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -134,7 +134,17 @@ fn what_the_kernel_does_not_say_is_none() {
     );
     assert_eq!((card.link, card.max_link, card.aer), (None, None, None));
     assert!(card.resources.is_empty() && card.reset_methods.is_empty() && !card.enabled);
-    assert!(card.group_members.is_empty());
+    assert!(card.group_members.is_empty() && card.answers);
+}
+
+#[test]
+fn a_card_that_has_left_reads_all_ones() {
+    let (folder, sysfs) = tree();
+    let config = folder.path().join("bus/pci/devices/0000:03:00.0/config");
+    fs::write(&config, [0xee, 0x10, 0x11, 0xca]).unwrap();
+    assert!(read(&sysfs, CARD).unwrap().answers);
+    fs::write(&config, [0xff; 64]).unwrap();
+    assert!(!read(&sysfs, CARD).unwrap().answers);
 }
 
 #[test]

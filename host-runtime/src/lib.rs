@@ -2,9 +2,12 @@
 //!
 //! An [`Engine`] computes multi-scalar multiplications, number-theoretic transforms and
 //! quotients on the CPU ([`cpu::CpuEngine`]) or on a Carillon card ([`card::CardEngine`], over
-//! `carillon-driver`; the cards of today are simulated by `carillon-sim`). [`groth16`] builds
+//! `carillon-driver`; on PCIe, or simulated by `carillon-sim`). [`groth16`] builds
 //! keys, proves and verifies on top of it, and [`keys`] keeps proving keys in files that are
 //! mapped, not parsed. All engines give identical bytes for identical input.
+//!
+//! [`operate`] is what operators need: which cards a machine has, what is wrong with it, and
+//! whether a card computes rightly.
 //!
 //! This room may use `driver` and `sim`. `node-adapter` and the `carillon` binary call it.
 //! `unsafe` is confined to [`image`] (memory images of field elements and points) and to
@@ -17,6 +20,7 @@ pub mod engine;
 pub mod groth16;
 pub mod image;
 pub mod keys;
+pub mod operate;
 pub mod progress;
 pub mod stats;
 pub mod trace;

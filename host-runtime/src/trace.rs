@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use carillon_driver::transport::Transport;
 use carillon_sim::model::{ModelCard, ModelOptions};
-pub use carillon_sim::trace::history::{self, End, Failure, History, Summary, Traced};
-pub use carillon_sim::trace::names;
+pub use carillon_sim::trace::history::{End, Failure, History, Summary, Traced};
 pub use carillon_sim::trace::record::{Entry, Record};
 pub use carillon_sim::trace::replay::{Difference, Outcome, ReplayError, ReplayOptions};
 use carillon_sim::trace::{Keep, TracingTransport};
 pub use carillon_sim::trace::{Recording, RecordingError};
+pub use carillon_sim::trace::{listing, names};
 
 use crate::card::CardAddress;
-use crate::engine::{EngineError, EngineKind};
+use crate::engine::EngineError;
 
 /// Environment variable: the file that the next card opened is recorded to. A
 /// second card gets the same name with `.2` behind it, and so on.
@@ -107,35 +107,35 @@ pub enum ReplayFault {
 /// [`ReplayFault`]. Differences are no error but part of the [`Outcome`].
 pub fn replay(
     recording: &Recording,
-    engine: &EngineKind,
+    card: &CardAddress,
     options: ReplayOptions,
     waveform: Option<&Path>,
 ) -> Result<(Outcome, Option<WaveformFiles>), ReplayFault> {
-    match engine.card() {
-        Some(CardAddress::SimModel) => {
+    match card {
+        CardAddress::SimModel => {
             if waveform.is_some() {
                 return Err(ReplayFault::Waveform(
                     "sim:model has no signals: use --engine sim:rtl for a waveform".into(),
                 ));
             }
-            let card = ModelCard::new(ModelOptions::default()).map_err(|error| {
+            let model = ModelCard::new(ModelOptions::default()).map_err(|error| {
                 EngineError::Simulation {
-                    engine: "sim:model".into(),
+                    engine: CardAddress::SimModel.to_string(),
                     reason: format!(
                         "cannot start the card's threads: {error}; free memory and try again"
                     ),
                 }
             })?;
             let replayed =
-                carillon_sim::trace::replay::replay(recording, Arc::new(card), options, &mut ());
+                carillon_sim::trace::replay::replay(recording, Arc::new(model), options, &mut ());
             Ok((replayed?, None))
         }
-        Some(card @ (CardAddress::SimRtl | CardAddress::SimRtlStructural)) => {
-            on_rtl(recording, &card, options, waveform)
+        CardAddress::SimRtl | CardAddress::SimRtlStructural => {
+            on_rtl(recording, card, options, waveform)
         }
         _ => Err(ReplayFault::Waveform(format!(
             "a recording is replayed on a fresh simulated card: use --engine sim:model, sim:rtl or \
-             sim:rtl-structural instead of {engine}"
+             sim:rtl-structural instead of {card}"
         ))),
     }
 }

@@ -167,7 +167,7 @@ fn what_cannot_be_done_is_refused() {
 
     assert_eq!(record(&path, &[], &MSM).0, 0);
     let (code, _, err) = run(&["trace", "replay", file, "--engine", "cpu"]);
-    assert_eq!(code, 3, "{err}");
+    assert_eq!(code, 2, "{err}");
     let vcd = folder.path().join("a.vcd");
     let vcd = vcd.to_str().unwrap();
     let (code, _, err) = run(&["trace", "replay", file, "--waveform", vcd]);

@@ -1,6 +1,7 @@
 //! One PCI device as sysfs shows it.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::sysfs::entries;
@@ -62,6 +63,9 @@ pub struct PciDevice {
     pub enabled: bool,
     /// Power state, `D0` when it works.
     pub power_state: Option<String>,
+    /// False if its configuration space reads all ones: it has left the bus,
+    /// and the kernel has not noticed yet.
+    pub answers: bool,
     /// Bus errors; `None` where the kernel or the slot does not report them.
     pub aer: Option<AerCounters>,
 }
@@ -113,6 +117,7 @@ impl PciDevice {
             }),
             enabled: text("enable").is_some_and(|count| count != "0"),
             power_state: text("power_state"),
+            answers: answers(&folder),
             aer: aer(&folder),
         })
     }
@@ -164,6 +169,15 @@ fn members(folder: &Path, own: PciAddress) -> Vec<GroupMember> {
         .collect();
     members.sort_by_key(|member| member.address);
     members
+}
+
+/// The vendor as the device itself says it; sysfs remembers its own copy.
+fn answers(folder: &Path) -> bool {
+    let mut vendor = [0; 2];
+    let read =
+        fs::File::open(folder.join("config")).and_then(|mut file| file.read_exact(&mut vendor));
+    // Where it cannot be read nothing speaks against the device.
+    read.is_err() || vendor != [0xff; 2]
 }
 
 fn aer(folder: &Path) -> Option<AerCounters> {

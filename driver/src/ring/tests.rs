@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::status::StatusCode;
 
+mod reference;
+
 fn completion(queue: u16, cid: u16, sq_head: u16) -> Completion {
     Completion {
         cycles: 0,
@@ -60,6 +62,7 @@ impl Peer {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn depth_two_wraps_sixty_six_thousand_times() {
     let mut ring = Ring::new(1, 1).unwrap();
     let mut peer = Peer::new(2);

@@ -33,8 +33,7 @@ pub async fn open_on(
     address: &CardAddress,
     transport: Arc<dyn Transport>,
 ) -> Result<Card, EngineError> {
-    let transport = crate::trace::tap(transport)?;
-    Card::open(transport, CardConfig::default())
+    Card::open(crate::trace::tap(transport)?, CardConfig::default())
         .await
         .map_err(|source| EngineError::Card {
             engine: address.to_string(),

@@ -11,6 +11,7 @@ use carillon_sim::vfio_user::ClientError;
 use crate::engine::EngineError;
 use crate::groth16::Groth16Error;
 use crate::keys::KeyError;
+use crate::operate::OperateError;
 
 /// The shared codes from 1 to 6 as `--help` explains them; programs put their own beside them.
 pub const EXIT_CODES: [(u8, &str); 6] = [
@@ -133,6 +134,31 @@ impl Failure {
                 _ => Failure::Unavailable(text),
             },
             _ => error.into(),
+        }
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        let text = error.to_string();
+        match error {
+            OperateError::Pci(error) => error.into(),
+            OperateError::NoCard => Failure::Absent(text),
+            OperateError::Busy { .. } => Failure::Busy(text),
+            OperateError::SeveralCards { .. }
+            | OperateError::NotACard { .. }
+            | OperateError::NotPci { .. }
+            | OperateError::User { .. } => Failure::Input(text),
+            OperateError::File { cause, .. }
+                if cause.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Failure::Permission(text)
+            }
+            OperateError::Blocked { .. }
+            | OperateError::NoIommu { .. }
+            | OperateError::NoDriver { .. }
+            | OperateError::NotTaken { .. }
+            | OperateError::File { .. } => Failure::Unavailable(text),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use carillon_driver::command::{
     BEAT, COMMAND_BYTES, FLAG_SGL, Opcode, RawCommand, SGL_ENTRY_BYTES,
 };
-use carillon_driver::completion::{COMPLETION_BYTES, Completion, PHASE_BIT};
+use carillon_driver::completion::{COMPLETION_BYTES, Completion};
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
 use carillon_driver::status::StatusCode;
@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 
 use super::format::MAX_DATA;
 use super::names::{Access, QueueRegister};
+use super::reach::Reach;
 use super::record::{Event, Record};
 use super::sink::Sink;
 
@@ -71,7 +72,7 @@ impl Queue {
 #[derive(Debug)]
 pub(super) struct Observer {
     sink: Sink,
-    maps: BTreeMap<u64, Arc<HostMemory>>,
+    reach: Reach,
     queues: BTreeMap<u16, Queue>,
     lines: BTreeMap<u16, (Arc<InterruptLine>, u64)>,
     events: broadcast::Receiver<TransportEvent>,
@@ -81,7 +82,7 @@ impl Observer {
     pub fn new(sink: Sink, events: broadcast::Receiver<TransportEvent>) -> Self {
         Self {
             sink,
-            maps: BTreeMap::new(),
+            reach: Reach::default(),
             queues: BTreeMap::new(),
             lines: BTreeMap::new(),
             events,
@@ -108,12 +109,12 @@ impl Observer {
 
     /// A mapping there is now, recorded or not.
     pub fn mapped(&mut self, iova: u64, memory: Arc<HostMemory>) {
-        self.maps.insert(iova, memory);
+        self.reach.insert(iova, memory);
     }
 
     /// A mapping is gone.
     pub fn unmapped(&mut self, iova: u64) {
-        self.maps.remove(&iova);
+        self.reach.remove(iova);
     }
 
     /// A line to look at.
@@ -228,7 +229,7 @@ impl Observer {
         while slot != tail {
             let at = base.wrapping_add(u64::from(slot) * COMMAND_BYTES as u64);
             let mut bytes = [0; COMMAND_BYTES];
-            if self.read_host(at, &mut bytes) {
+            if self.reach.read(at, &mut bytes) {
                 let raw = RawCommand::from_bytes(&bytes);
                 self.operands(number, &raw);
                 self.sink.push(Record::Command {
@@ -249,58 +250,32 @@ impl Observer {
     /// The host memory that the command makes the card read.
     fn operands(&mut self, queue: u16, raw: &RawCommand) {
         let opcode = Opcode::from_code(raw.opcode);
-        let (host, bytes) = (raw.op[0], raw.op[2]);
-        let list = raw.flags & FLAG_SGL != 0;
-        match opcode {
-            Some(Opcode::Write | Opcode::Read) if queue != 0 && list => {
-                let parts = self.list(host, bytes);
-                if opcode == Some(Opcode::Write) {
-                    for (address, length) in parts {
-                        self.memory(address, length);
-                    }
-                }
-            }
-            Some(Opcode::Write) if queue != 0 => self.memory(host, bytes),
-            _ => {}
+        if queue == 0 || !matches!(opcode, Some(Opcode::Write | Opcode::Read)) {
+            return;
         }
-    }
-
-    /// Records a scatter/gather list; returns its parts, as far as it is sound.
-    fn list(&mut self, host: u64, bytes: u64) -> Vec<(u64, u64)> {
-        let parts = self.parts(host, bytes);
-        let length = (parts.len().max(1) * SGL_ENTRY_BYTES) as u64;
-        // The card reads it in beats.
-        self.memory(host, length.next_multiple_of(BEAT));
-        parts
-    }
-
-    fn parts(&self, host: u64, bytes: u64) -> Vec<(u64, u64)> {
-        let (mut parts, mut left, mut at) = (Vec::new(), bytes, host);
-        let mut entry = [0; SGL_ENTRY_BYTES];
-        while left > 0 && self.read_host(at, &mut entry) {
-            let words = entry.map(u64::from);
-            let word = |i: usize| (0..8).fold(0, |w, b| w | words[i + b] << (8 * b));
-            let (address, length) = (word(0), word(8));
-            parts.push((address, length.min(left)));
-            if length == 0 || length > left {
-                break;
-            }
-            left -= length;
-            at = at.wrapping_add(SGL_ENTRY_BYTES as u64);
+        let parts = self.reach.parts(raw);
+        if raw.flags & FLAG_SGL != 0 {
+            // The card reads the list in beats.
+            let bytes = (parts.len().max(1) * SGL_ENTRY_BYTES) as u64;
+            self.memory(raw.op[0], bytes.next_multiple_of(BEAT));
         }
-        parts
+        if opcode == Some(Opcode::Write) {
+            for (address, bytes) in parts {
+                self.memory(address, bytes);
+            }
+        }
     }
 
     fn memory(&mut self, iova: u64, bytes: u64) {
         let mut done = 0;
         while done < bytes {
             let at = iova.wrapping_add(done);
-            let piece = (bytes - done).min(MAX_DATA as u64).min(self.reach(at));
+            let piece = (bytes - done).min(MAX_DATA as u64).min(self.reach.left(at));
             if piece == 0 {
                 return self.unreachable(at, bytes - done);
             }
             let mut data = vec![0; piece as usize];
-            if !self.read_host(at, &mut data) {
+            if !self.reach.read(at, &mut data) {
                 return self.unreachable(at, bytes - done);
             }
             self.sink.push(Record::Memory { iova: at, data });
@@ -310,22 +285,6 @@ impl Observer {
 
     fn unreachable(&mut self, iova: u64, bytes: u64) {
         self.sink.push(Record::Unreachable { iova, bytes });
-    }
-
-    /// Bytes from `iova` to the end of its mapping.
-    fn reach(&self, iova: u64) -> u64 {
-        let mapping = self.maps.range(..=iova).next_back();
-        mapping.map_or(0, |(base, memory)| {
-            (memory.len() as u64).saturating_sub(iova - base)
-        })
-    }
-
-    fn read_host(&self, iova: u64, out: &mut [u8]) -> bool {
-        let Some((base, memory)) = self.maps.range(..=iova).next_back() else {
-            return false;
-        };
-        let at = usize::try_from(iova - base);
-        at.is_ok_and(|at| memory.read(at, out).is_ok())
     }
 
     /// What the card has done since the last access: completions, interrupts, events.
@@ -386,8 +345,7 @@ impl Observer {
         let at = queue
             .cq_base
             .wrapping_add(u64::from(slot) * COMPLETION_BYTES as u64);
-        let (base, memory) = self.maps.range(..=at).next_back()?;
-        let words = completion_at(memory, usize::try_from(at - base).ok()?, queue.phase)?;
+        let words = self.reach.completion(at, queue.phase)?;
         let queue = self.queues.get_mut(&number)?;
         queue.cq_index = (slot + 1) % queue.depth().max(1);
         queue.phase ^= queue.cq_index == 0;
@@ -400,45 +358,6 @@ impl Observer {
         if Opcode::from_code(raw.opcode) != Some(Opcode::Read) {
             return None;
         }
-        let (host, bytes) = (raw.op[0], raw.op[2]);
-        let parts = if raw.flags & FLAG_SGL != 0 {
-            self.parts(host, bytes)
-        } else {
-            vec![(host, bytes)]
-        };
-        digest(parts, |at, out| self.read_host(at, out))
+        self.reach.digest(&self.reach.parts(raw))
     }
-}
-
-/// The completion at `at`, if its phase is the one expected: the phase word
-/// first, then the rest (ring rule 2).
-pub(super) fn completion_at(memory: &HostMemory, at: usize, phase: bool) -> Option<[u64; 4]> {
-    use std::sync::atomic::Ordering::{Acquire, Relaxed};
-    let last = memory.load(at + 24, Acquire).ok()?;
-    if (last & PHASE_BIT != 0) != phase {
-        return None;
-    }
-    let mut words = [0, 0, 0, last];
-    for (i, word) in words.iter_mut().take(3).enumerate() {
-        *word = memory.load(at + 8 * i, Relaxed).ok()?;
-    }
-    Some(words)
-}
-
-/// CRC-32 over pieces of host memory; `None` if one cannot be read.
-pub(super) fn digest(parts: Vec<(u64, u64)>, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u32> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = vec![0; 1 << 16];
-    for (address, length) in parts {
-        let mut done = 0;
-        while done < length {
-            let piece = (length - done).min(buffer.len() as u64) as usize;
-            if !read(address.wrapping_add(done), &mut buffer[..piece]) {
-                return None;
-            }
-            hasher.update(&buffer[..piece]);
-            done += piece as u64;
-        }
-    }
-    Some(hasher.finalize())
 }

@@ -1,24 +1,37 @@
-//! `carillon`: engines, benchmarks and proofs from the command line.
+//! `carillon`: engines, benchmarks, proofs and the care of cards from the command line.
 //!
-//! One file a command; `config` holds the configuration file, `report` how costs are printed.
-//! Exit codes and output are those of `carillon_runtime::cli`. Uses the library of this crate and
-//! nothing below it.
+//! One file a command; `config` holds the configuration file, `report` how costs are printed,
+//! `operator` how cards are named and shown. Exit codes and output are those of
+//! `carillon_runtime::cli`. Uses the library of this crate, and of the rooms below only the types
+//! that it shows.
 
 mod bench;
+mod bind;
 mod config;
+mod doctor;
 mod engines;
+mod events;
+mod examine;
+mod list;
+mod man;
+mod operator;
 mod prove;
 mod report;
+mod reset;
 mod setup;
 mod simulate;
 mod trace;
+mod validate;
 mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carillon_runtime::EngineKind;
-use carillon_runtime::cli::{self, CompletionsArgs, EXIT_CODES, Failure, Output, PrintArgs};
+use carillon_runtime::cli::{
+    self, CompletionsArgs, EXIT_CODES, Failure, OPERATOR_CODES, Output, PrintArgs,
+};
+use carillon_runtime::operate::Host;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
@@ -45,6 +58,9 @@ struct Common {
     /// Configuration file (TOML); `engine = "..."` sets the default engine
     #[arg(long, global = true, env = "CARILLON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Read `sys`, `proc` and `dev` below this folder instead of the machine's own
+    #[arg(long, global = true, hide = true, value_name = "FOLDER")]
+    root: Option<PathBuf>,
 }
 
 /// The option of every command that computes.
@@ -73,6 +89,24 @@ enum Command {
     Trace(trace::TraceCommand),
     /// Serve a simulated card on a socket, for other processes and virtual machines
     Simulate(simulate::SimulateArgs),
+    /// List the cards of this machine, and the simulated ones of this build
+    List(list::ListArgs),
+    /// Open a card and print all that it says of itself
+    Examine(examine::ExamineArgs),
+    /// Check a card against the CPU; overwrites its memory
+    Validate(validate::ValidateArgs),
+    /// Reset a card and see that it comes back into service
+    Reset(reset::ResetArgs),
+    /// Hand a card to processes, by the driver vfio-pci (root)
+    Bind(bind::BindArgs),
+    /// Take a card from vfio-pci and give it back to the kernel (root)
+    Unbind(bind::UnbindArgs),
+    /// Look for what is wrong with this machine or its cards, and say what mends it
+    Doctor(doctor::DoctorArgs),
+    /// Report what happens to the cards of this machine
+    Events(events::EventsArgs),
+    /// Write manual pages, one a command
+    Man(man::ManArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -81,6 +115,7 @@ enum Command {
 struct Context {
     output: Output,
     config: Config,
+    host: Host,
 }
 
 impl Context {
@@ -100,14 +135,18 @@ async fn main() -> ExitCode {
 }
 
 fn exit_codes() -> String {
-    let lines = EXIT_CODES.map(|(code, meaning)| format!("  {code}  {meaning}"));
-    format!("Exit codes:\n  0  success\n{}", lines.join("\n"))
+    let codes = EXIT_CODES.into_iter().chain(OPERATOR_CODES);
+    let lines: Vec<_> = codes
+        .map(|(code, meaning)| format!("  {code:<2}  {meaning}"))
+        .collect();
+    format!("Exit codes:\n  0   success\n{}", lines.join("\n"))
 }
 
 async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
     let context = Context {
         output,
         config: Config::read(cli.common.config.as_deref())?,
+        host: operator::host(cli.common.root.as_ref()),
     };
     match cli.command {
         Command::Bench(command) => bench::run(&context, command).await,
@@ -117,6 +156,15 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Engines => engines::run(&context).await,
         Command::Trace(command) => trace::run(&context, command),
         Command::Simulate(args) => simulate::run(&context, &args).await,
+        Command::List(args) => list::run(&context, &args),
+        Command::Examine(args) => examine::run(&context, &args).await,
+        Command::Validate(args) => validate::run(&context, &args).await,
+        Command::Reset(args) => reset::run(&context, &args).await,
+        Command::Bind(args) => bind::bind(&context, &args),
+        Command::Unbind(args) => bind::unbind(&context, &args),
+        Command::Doctor(args) => doctor::run(&context, &args),
+        Command::Events(args) => events::run(&context, &args).await,
+        Command::Man(args) => man::run(&context, &args),
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

@@ -12,19 +12,16 @@ use carillon_driver::memory::HostMemory;
 use carillon_driver::transport::{Direction, Transport};
 
 use super::ReplayError;
+use crate::trace::reach::{Parts, Reach};
 use crate::trace::record::Rights;
-
-#[derive(Debug)]
-struct Mapped {
-    iova: u64,
-    memory: Arc<HostMemory>,
-}
 
 /// The mappings of the recording, by their recorded addresses.
 #[derive(Debug)]
 pub(super) struct Host {
     card: Arc<dyn Transport>,
-    maps: BTreeMap<u64, Mapped>,
+    reach: Reach,
+    /// This card's addresses of the mappings.
+    iovas: BTreeMap<u64, u64>,
     /// A page of the replay's own, for commands that stand in for others.
     scratch: u64,
 }
@@ -35,7 +32,8 @@ impl Host {
         let scratch = card.map(page, Direction::FromDevice)?;
         Ok(Self {
             card,
-            maps: BTreeMap::new(),
+            reach: Reach::default(),
+            iovas: BTreeMap::new(),
             scratch,
         })
     }
@@ -43,48 +41,31 @@ impl Host {
     pub fn map(&mut self, iova: u64, bytes: u64, rights: Rights) -> Result<(), ReplayError> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let memory = Arc::new(HostMemory::allocate(bytes)?);
-        let mapped = Mapped {
-            iova: self.card.map(Arc::clone(&memory), rights.into())?,
-            memory,
-        };
-        self.maps.insert(iova, mapped);
+        let mapped = self.card.map(Arc::clone(&memory), rights.into())?;
+        self.iovas.insert(iova, mapped);
+        self.reach.insert(iova, memory);
         Ok(())
     }
 
     pub fn unmap(&mut self, iova: u64) -> Result<(), ReplayError> {
-        if let Some(mapped) = self.maps.remove(&iova) {
-            self.card.unmap(mapped.iova)?;
+        if let Some(mapped) = self.iovas.remove(&iova) {
+            self.card.unmap(mapped)?;
         }
+        self.reach.remove(iova);
         Ok(())
-    }
-
-    fn find(&self, iova: u64) -> Option<(&Mapped, usize)> {
-        let (base, mapped) = self.maps.range(..=iova).next_back()?;
-        let at = usize::try_from(iova - base).ok()?;
-        (at < mapped.memory.len()).then_some((mapped, at))
     }
 
     /// The address on the replay's card. What was mapped nowhere is mapped
     /// nowhere here either, at the same place within a beat.
     pub fn translate(&self, iova: u64) -> u64 {
-        self.find(iova)
-            .map_or(iova % BEAT, |(mapped, at)| mapped.iova + at as u64)
+        let found = self.reach.find(iova);
+        let mapped = found.and_then(|(base, _, at)| Some(self.iovas.get(&base)? + at as u64));
+        mapped.unwrap_or(iova % BEAT)
     }
 
-    pub fn memory(&self, iova: u64) -> Option<(&HostMemory, usize)> {
-        self.find(iova).map(|(mapped, at)| (&*mapped.memory, at))
-    }
-
-    /// Whether the bytes are there.
-    pub fn write(&self, iova: u64, data: &[u8]) -> bool {
-        self.memory(iova)
-            .is_some_and(|(memory, at)| memory.write(at, data).is_ok())
-    }
-
-    /// Whether the bytes are there.
-    pub fn read(&self, iova: u64, out: &mut [u8]) -> bool {
-        self.memory(iova)
-            .is_some_and(|(memory, at)| memory.read(at, out).is_ok())
+    /// Memory by the recorded addresses.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// A command that does as good as nothing in the place of `raw`: 64 bytes
@@ -100,40 +81,25 @@ impl Host {
 
     /// The command with this card's addresses, and the host memory that it
     /// moves, by recorded addresses. Its list is translated in place.
-    pub fn command(&self, queue: u16, raw: &RawCommand) -> (RawCommand, Vec<(u64, u64)>) {
-        let (host, bytes) = (raw.op[0], raw.op[2]);
-        let mut parts = Vec::new();
-        let mut raw = *raw;
-        match Opcode::from_code(raw.opcode) {
-            Some(Opcode::Identify) => raw.op[0] = self.translate(host),
-            Some(Opcode::Write | Opcode::Read) if queue != 0 => {
-                raw.op[0] = self.translate(host);
-                if raw.flags & FLAG_SGL == 0 {
-                    parts.push((host, bytes));
-                } else {
-                    parts = self.list(host, bytes);
-                }
-            }
-            _ => {}
+    pub fn command(&self, queue: u16, raw: &RawCommand) -> (RawCommand, Parts) {
+        let mut translated = *raw;
+        let moves = match Opcode::from_code(raw.opcode) {
+            Some(Opcode::Identify) => false,
+            Some(Opcode::Write | Opcode::Read) if queue != 0 => true,
+            _ => return (translated, Vec::new()),
+        };
+        translated.op[0] = self.translate(raw.op[0]);
+        if !moves {
+            return (translated, Vec::new());
         }
-        (raw, parts)
-    }
-
-    fn list(&self, host: u64, bytes: u64) -> Vec<(u64, u64)> {
-        let (mut parts, mut left, mut at) = (Vec::new(), bytes, host);
-        let mut entry = [0; SGL_ENTRY_BYTES];
-        while left > 0 && self.read(at, &mut entry) {
-            let words = entry.map(u64::from);
-            let word = |i: usize| (0..8).fold(0, |w, b| w | words[i + b] << (8 * b));
-            let (address, length) = (word(0), word(8));
-            self.write(at, &self.translate(address).to_le_bytes());
-            parts.push((address, length.min(left)));
-            if length == 0 || length > left {
-                break;
+        let parts = self.reach.parts(raw);
+        if raw.flags & FLAG_SGL != 0 {
+            for (i, (address, _)) in parts.iter().enumerate() {
+                let at = raw.op[0].wrapping_add((i * SGL_ENTRY_BYTES) as u64);
+                let address = self.translate(*address).to_le_bytes();
+                self.reach.write(at, &address);
             }
-            left -= length;
-            at = at.wrapping_add(SGL_ENTRY_BYTES as u64);
         }
-        parts
+        (translated, parts)
     }
 }

@@ -6,6 +6,7 @@
 //! had seen something (a completion, a queue's start or stop), the replay waits
 //! for it. Registers that were only read are not read again.
 
+mod compare;
 mod host;
 mod outcome;
 mod ring;
@@ -15,8 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_driver::bar::Bar;
-use carillon_driver::command::{COMMAND_BYTES, Command};
-use carillon_driver::completion::Completion;
+use carillon_driver::command::COMMAND_BYTES;
 use carillon_driver::memory::MemoryError;
 use carillon_driver::registers as reg;
 use carillon_driver::transport::{Transport, TransportError};
@@ -25,9 +25,8 @@ use self::host::Host;
 pub use self::outcome::{Difference, Outcome, What};
 use self::ring::Ring;
 use super::depend;
-use super::history::{End, Traced, Why};
+use super::history::Traced;
 use super::names::{Access, QueueRegister};
-use super::observer::digest;
 use super::record::{Entry, Event, Record};
 use super::recording::{Recording, RecordingError};
 
@@ -223,7 +222,7 @@ impl Replay<'_> {
             (self.host.stand_in(&traced.raw), Vec::new())
         } else {
             for (iova, data) in &memory {
-                if !self.host.write(*iova, data) {
+                if !self.host.reach().write(*iova, data) {
                     tracing::warn!(iova, "recorded memory is not mapped in the replay");
                 }
             }
@@ -234,7 +233,7 @@ impl Replay<'_> {
             return;
         };
         let at = ring.sq_base + u64::from(traced.slot) * COMMAND_BYTES as u64;
-        self.host.write(at, &raw.to_bytes());
+        self.host.reach().write(at, &raw.to_bytes());
         ring.push(index, parts, left_out);
     }
 
@@ -354,122 +353,6 @@ impl Replay<'_> {
         }
         self.card.write32(offset, tail);
         true
-    }
-
-    /// A recorded completion: waits for the replay's. Returns whether to go on.
-    fn completion(&mut self, number: usize, queue: u16, data: Option<u32>) -> bool {
-        let Some(index) = self.recording.history.completed_by(number) else {
-            // A completion of no command: a sound card has none to compare.
-            return true;
-        };
-        let End::Completed { completion, .. } = self.commands[index].end else {
-            return true;
-        };
-        let Some(place) = self.rings.get_mut(&queue).and_then(|r| r.take(index)) else {
-            return true;
-        };
-        let is_focus = self.focus == Some(index);
-        let words = self.wait_words(queue, &place.at, index);
-        if is_focus {
-            self.watch.ended();
-        }
-        let Some(words) = words else {
-            self.differ(index, What::Missing);
-            self.stop("a command did not complete in the replay");
-            return false;
-        };
-        self.outcome.compared += 1;
-        match Completion::from_words(words).map(|(c, _)| c) {
-            None => self.differ(index, What::Malformed),
-            Some(replayed) => {
-                let key = |c: &Completion| (c.status, c.queue, c.cid);
-                if key(&replayed) != key(&completion) {
-                    self.differ(
-                        index,
-                        What::Completion {
-                            recorded: completion,
-                            replayed,
-                        },
-                    );
-                } else if let Some(recorded) = data.filter(|_| !place.left_out) {
-                    self.compare_data(index, recorded, &place.parts);
-                }
-            }
-        }
-        self.done = is_focus && self.options.failure_only;
-        true
-    }
-
-    fn compare_data(&mut self, index: usize, recorded: u32, parts: &[(u64, u64)]) {
-        if self.reads_msm_result(index) {
-            self.outcome.data_open += 1;
-            return;
-        }
-        self.outcome.data_compared += 1;
-        let host = &self.host;
-        let found = digest(parts.to_vec(), |at, out| host.read(at, out));
-        if found != Some(recorded) {
-            self.differ(index, What::Data);
-        }
-    }
-
-    /// Whether a `READ` touches what an MSM wrote before it: the contract leaves
-    /// open which coordinates stand for the point.
-    fn reads_msm_result(&self, index: usize) -> bool {
-        let Some(Command::Read { card, bytes, .. }) = Command::decode(&self.commands[index].raw)
-        else {
-            return false;
-        };
-        let read = (card, card.saturating_add(bytes));
-        self.commands[..index].iter().any(|c| {
-            let command = Command::decode(&c.raw);
-            command.is_some_and(|c| {
-                matches!(c, Command::MsmG1 { .. })
-                    && depend::written(&c)
-                        .iter()
-                        .any(|w| w.0 < read.1 && read.0 < w.1)
-            })
-        })
-    }
-
-    /// A queue (or all) is about to be stopped. If the recording's failing
-    /// command never completed there, it has its time here to do better.
-    fn lost(&mut self, queue: Option<u16>) {
-        let failure = self.recording.history.failure;
-        let Some(index) = failure
-            .filter(|f| matches!(f.why, Why::Lost(_)))
-            .map(|f| f.command)
-        else {
-            return;
-        };
-        let of = self.commands[index].queue;
-        if queue.is_some_and(|q| q != of) {
-            return;
-        }
-        let Some(place) = self.rings.get_mut(&of).and_then(|r| r.take(index)) else {
-            return;
-        };
-        let words = self.wait_words(of, &place.at, index);
-        self.watch.ended();
-        self.done = self.options.failure_only;
-        if let Some((replayed, _)) = words.and_then(Completion::from_words) {
-            self.differ(index, What::Ended { replayed });
-        }
-    }
-
-    /// Waits until the command has completed, whatever its status.
-    fn wait_posted(&mut self, queue: u16, index: usize) -> bool {
-        let place = self.rings.get(&queue).and_then(|r| r.place(index));
-        place.is_none_or(|place| self.wait_words(queue, &place.at, index).is_some())
-    }
-
-    fn wait_words(&self, queue: u16, at: &ring::At, index: usize) -> Option<[u64; 4]> {
-        let base = self.rings.get(&queue)?.cq_base;
-        let command = Command::decode(&self.commands[index].raw);
-        ring::wait(&self.bar, self.options.patience, command.as_ref(), || {
-            let (memory, offset) = self.host.memory(base + at.bytes())?;
-            super::observer::completion_at(memory, offset, at.phase)
-        })
     }
 
     fn wait_register(&self, offset: u32, done: impl Fn(u32) -> bool) -> bool {

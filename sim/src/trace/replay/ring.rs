@@ -10,6 +10,7 @@ use carillon_driver::deadline::{Deadlines, estimate_cycles};
 
 use super::host::Host;
 use crate::trace::names::QueueRegister;
+use crate::trace::reach::Parts;
 
 /// Where a completion will stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(super) struct Place {
     command: usize,
     pub at: At,
     /// The host memory that it moves, by recorded addresses.
-    pub parts: Vec<(u64, u64)>,
+    pub parts: Parts,
     /// Something else stands in for it.
     pub left_out: bool,
 }
@@ -72,7 +73,7 @@ impl Ring {
     pub fn start(&mut self, host: &Host) {
         self.stop();
         let zeros = vec![0; self.depth() as usize * COMPLETION_BYTES];
-        host.write(self.cq_base, &zeros);
+        host.reach().write(self.cq_base, &zeros);
     }
 
     pub fn stop(&mut self) {
@@ -83,7 +84,7 @@ impl Ring {
 
     /// A command was put into the ring. One queue completes in order, so its
     /// place among the completions is known.
-    pub fn push(&mut self, command: usize, parts: Vec<(u64, u64)>, left_out: bool) {
+    pub fn push(&mut self, command: usize, parts: Parts, left_out: bool) {
         let depth = u64::from(self.depth());
         let at = At {
             index: (self.count % depth) as u32,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use carillon_runtime::EngineKind;
+use carillon_runtime::card::CardAddress;
 use carillon_runtime::cli::{Failure, duration, grouped};
 use carillon_runtime::trace::{self, Outcome, ReplayFault, ReplayOptions, WaveformFiles};
 use clap::Args;
@@ -20,7 +20,7 @@ pub struct ReplayArgs {
     file: PathBuf,
     /// The card to replay on: sim:model, sim:rtl or sim:rtl-structural
     #[arg(long, value_name = "ENGINE", default_value = "sim:model")]
-    engine: EngineKind,
+    engine: CardAddress,
     /// Write a waveform of the failing command (of everything when none failed) and a save file
     /// that opens a viewer there; needs sim:rtl and a build with the feature rtl-trace
     #[arg(long, value_name = "VCD")]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use carillon_runtime::cli::{Failure, grouped};
-use carillon_runtime::trace::{Entry, Record, Recording, history, names};
+use carillon_runtime::trace::{Entry, Record, Recording, listing, names};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: &ShowArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Input(error.to_string()))?;
     let chosen = entries.enumerate().filter(|(_, entry)| {
         args.queue
-            .is_none_or(|queue| history::queue_of(&entry.record) == Some(queue))
+            .is_none_or(|queue| listing::queue_of(&entry.record) == Some(queue))
     });
     // Payloads stay in the file: a recording may be larger than memory.
     let mut lines = VecDeque::new();
@@ -118,7 +118,7 @@ fn line(recording: &Recording, number: usize, entry: &Entry) -> String {
         _ => "",
     };
     let time = entry.time().as_secs_f64();
-    let text = history::describe(&entry.record);
+    let text = listing::describe(&entry.record);
     format!("{number:>7} {time:>12.6}  {text}{command}{mark}")
 }
 
@@ -126,9 +126,9 @@ fn object(recording: &Recording, number: usize, entry: &Entry) -> Value {
     json!({
         "record": number,
         "nanos": entry.nanos,
-        "queue": history::queue_of(&entry.record),
+        "queue": listing::queue_of(&entry.record),
         "command": command_of(recording, number, &entry.record),
-        "text": history::describe(&entry.record),
+        "text": listing::describe(&entry.record),
     })
 }
 

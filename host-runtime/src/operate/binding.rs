@@ -1,0 +1,247 @@
+//! Handing a card to vfio-pci and back to the kernel: first a plan, then its writes.
+//!
+//! A plan is made from what was read, without any write, so that it can be shown and tested.
+//! Only Carillon cards are ever bound or unbound.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use carillon_driver::pci::{PciAddress, VFIO_DRIVER};
+use nix::unistd::{Uid, User, chown};
+
+use super::{Found, Host, OperateError};
+
+/// How long the kernel is given to follow.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Time between two looks at what it did.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One change to the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write `value` to an attribute.
+    Write {
+        /// The attribute.
+        path: PathBuf,
+        /// The text; a line end alone clears it.
+        value: String,
+    },
+    /// Give the group's device file to a user, as soon as it is there.
+    Give {
+        /// The device file.
+        path: PathBuf,
+        /// The user's id.
+        uid: u32,
+    },
+}
+
+/// As a command of a shell.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Write { path, value } if value.trim().is_empty() => {
+                write!(f, "echo > {}", path.display())
+            }
+            Step::Write { path, value } => write!(f, "echo {value} > {}", path.display()),
+            Step::Give { path, uid } => write!(f, "chown {uid} {}", path.display()),
+        }
+    }
+}
+
+/// What will be done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The card.
+    pub address: PciAddress,
+    /// The driver that has it now.
+    pub before: Option<String>,
+    /// The driver that shall have it: a name, or whichever the kernel chooses.
+    pub wanted: Option<String>,
+    /// The steps; none if all is as it should be.
+    pub steps: Vec<Step>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The driver that has the card now.
+    pub driver: Option<String>,
+}
+
+/// Plans to hand a card to vfio-pci, and its device file to a user.
+///
+/// # Errors
+/// [`OperateError`] when the card is held, its group is shared or there is no IOMMU or driver.
+pub fn plan_bind(host: &Host, found: &Found, user: Option<&str>) -> Result<Plan, OperateError> {
+    let device = &found.device;
+    let address = device.address;
+    let Some(group) = device.iommu_group else {
+        return Err(OperateError::NoIommu { address });
+    };
+    let members: Vec<_> = device.blockers().cloned().collect();
+    if !members.is_empty() {
+        return Err(OperateError::Blocked {
+            address,
+            group,
+            members,
+        });
+    }
+    let uid = user.map(user_id).transpose()?;
+    let mut steps = Vec::new();
+    if !device.is_bound_to_vfio() {
+        free(found)?;
+        require(host, VFIO_DRIVER)?;
+        steps.extend(change(host, found, Some(VFIO_DRIVER)));
+    }
+    steps.extend(uid.map(|uid| Step::Give {
+        path: host.vfio.group_path(group),
+        uid: uid.as_raw(),
+    }));
+    Ok(Plan {
+        address,
+        before: device.driver.clone(),
+        wanted: Some(VFIO_DRIVER.to_owned()),
+        steps,
+    })
+}
+
+/// Plans to take a card from vfio-pci and give it to `driver`, else to the driver that the kernel
+/// chooses for it, which is the one that it had before it was bound.
+///
+/// # Errors
+/// [`OperateError`] when the card is held, or there is no such driver.
+pub fn plan_unbind(host: &Host, found: &Found, driver: Option<&str>) -> Result<Plan, OperateError> {
+    let device = &found.device;
+    let mut plan = Plan {
+        address: device.address,
+        before: device.driver.clone(),
+        wanted: driver.map(str::to_owned),
+        steps: Vec::new(),
+    };
+    let is_there = match driver {
+        Some(driver) => device.driver.as_deref() == Some(driver),
+        None => !device.is_bound_to_vfio() && device.driver_override.is_none(),
+    };
+    if !is_there {
+        free(found)?;
+        if let Some(driver) = driver {
+            require(host, driver)?;
+        }
+        plan.steps = change(host, found, driver);
+    }
+    Ok(plan)
+}
+
+fn free(found: &Found) -> Result<(), OperateError> {
+    if found.holders.is_empty() {
+        return Ok(());
+    }
+    Err(OperateError::Busy {
+        address: found.device.address,
+        holders: found.holders.clone(),
+    })
+}
+
+fn require(host: &Host, driver: &str) -> Result<(), OperateError> {
+    // A name, not a path.
+    if !driver.contains(['/', '\n']) && host.sysfs.has_driver(driver) {
+        return Ok(());
+    }
+    Err(OperateError::NoDriver {
+        driver: driver.to_owned(),
+    })
+}
+
+fn user_id(name: &str) -> Result<Uid, OperateError> {
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(user.uid),
+        _ => Err(OperateError::User {
+            name: name.to_owned(),
+        }),
+    }
+}
+
+/// The writes that change a card's driver. The kernel then finds the new one by itself.
+fn change(host: &Host, found: &Found, driver: Option<&str>) -> Vec<Step> {
+    let address = found.device.address;
+    let write = |path: PathBuf, value: &str| Step::Write {
+        path,
+        value: value.to_owned(),
+    };
+    let mut steps = vec![write(
+        host.sysfs.device_path(address).join("driver_override"),
+        driver.unwrap_or("\n"),
+    )];
+    if let Some(current) = &found.device.driver {
+        let unbind = host.sysfs.driver_path(current).join("unbind");
+        steps.push(write(unbind, &address.to_string()));
+    }
+    let probe = host.sysfs.path("bus/pci/drivers_probe");
+    steps.push(write(probe, &address.to_string()));
+    steps
+}
+
+/// Makes the plan's changes and looks whether the kernel followed. If it did not take a card to
+/// the driver wanted, the card goes back to the driver that the kernel chooses.
+///
+/// # Errors
+/// [`OperateError::Pci`], [`OperateError::NotTaken`], [`OperateError::File`].
+pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, OperateError> {
+    for step in &plan.steps {
+        match step {
+            Step::Write { path, value } => host.sysfs.write(path, value)?,
+            Step::Give { path, uid } => give(path, *uid)?,
+        }
+    }
+    let driver = settled(host, plan)?;
+    match &plan.wanted {
+        Some(wanted) if driver.as_ref() != Some(wanted) => {
+            let found = Found::one(host, plan.address)?;
+            for step in change(host, &found, None) {
+                if let Step::Write { path, value } = step {
+                    host.sysfs.write(&path, &value)?;
+                }
+            }
+            Err(OperateError::NotTaken {
+                address: plan.address,
+                wanted: wanted.clone(),
+                found: driver.unwrap_or_else(|| "no driver".to_owned()),
+            })
+        }
+        None if driver.as_deref() == Some(VFIO_DRIVER) => Err(OperateError::NotTaken {
+            address: plan.address,
+            wanted: "another driver".to_owned(),
+            found: VFIO_DRIVER.to_owned(),
+        }),
+        _ => Ok(Applied { driver }),
+    }
+}
+
+/// The card's driver once it is the one wanted, or after the limit.
+fn settled(host: &Host, plan: &Plan) -> Result<Option<String>, OperateError> {
+    let start = Instant::now();
+    loop {
+        let late = start.elapsed() >= LIMIT;
+        let driver = host.sysfs.device(plan.address)?.driver;
+        let done = match &plan.wanted {
+            Some(wanted) => driver.as_ref() == Some(wanted),
+            None => driver.as_deref() != Some(VFIO_DRIVER),
+        };
+        if done || late {
+            return Ok(driver);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn give(path: &std::path::Path, uid: u32) -> Result<(), OperateError> {
+    let start = Instant::now();
+    while !path.exists() && start.elapsed() < LIMIT {
+        std::thread::sleep(PAUSE);
+    }
+    chown(path, Some(Uid::from_raw(uid)), None).map_err(|errno| OperateError::File {
+        path: path.to_owned(),
+        cause: errno.into(),
+    })
+}
