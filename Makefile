@@ -43,8 +43,10 @@ formal: setup ## prove the scheduler, the queues and the modular adders; then se
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
 	scripts/check-generated.sh
 
-rust-test: setup ## Rust, RTL and contract tests
+rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
+	rm -rf $${CARGO_TARGET_DIR:-target}/faults
 	cargo test --workspace --features $(FEATURES)
+	scripts/faults-table --check
 
 loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)
 	cargo test -p carillon-driver --lib -- handoff::

@@ -262,8 +262,12 @@ impl Inner {
     fn reset(&self, live: &Live) -> io::Result<()> {
         // Nothing that the card began may outlive the reset.
         live.config().stop_mastering()?;
-        sys::reset(&live.device)?;
-        live.config().enable()
+        let reset = sys::reset(&live.device);
+        // After a failure, too: the card would be deaf to whoever opens it next.
+        // `recovery` takes all memory from it.
+        let enabled = live.config().enable();
+        reset?;
+        enabled
     }
 }
 
