@@ -32,6 +32,10 @@ impl Rig for Vfio {
     const LONG: usize = 8 << 20;
     const LAPS: usize = 20;
     const THIN: usize = 16;
+    // Linux's driver for Intel's IOMMU grants reading with writing.
+    const UNREADABLE: bool = false;
+    // Linux tells the card to reset itself, waits, and takes it for done.
+    const RESET_IS_CHECKED: bool = false;
 
     fn new() -> Self {
         let end = Instant::now() + Duration::from_secs(20);

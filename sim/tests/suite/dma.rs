@@ -109,6 +109,9 @@ pub async fn addresses_outside_and_wrong_directions_are_bus_errors<R: Rig>() {
         ),
     ];
     for (name, command, status) in rows {
+        if !R::UNREADABLE && name == "command reads what the card may only write" {
+            continue;
+        }
         let finished = bench.raw(command.encode(0), Vec::new()).await;
         let error = finished.result.unwrap_err();
         assert_eq!(error.status(), Some(status), "{name}");
@@ -148,6 +151,9 @@ pub async fn a_rogue_card_reaches_nothing<R: Rig>() {
         ),
     ];
     for (name, write, address) in rows {
+        if !R::UNREADABLE && name == "card reads what it may only write on its own" {
+            continue;
+        }
         let before = bench.rig.rogue();
         let fault = CardFault::Rogue {
             write,

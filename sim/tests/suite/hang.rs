@@ -76,6 +76,9 @@ pub async fn escalation_goes_as_deep_as_it_must<R: Rig>() {
 
 /// A card that nothing stops is unmapped and put out of service; its jobs end.
 pub async fn a_card_that_nothing_stops_goes_out_of_service<R: Rig>() {
+    if !R::RESET_IS_CHECKED {
+        return;
+    }
     let mut config = config::<R>();
     config.deadlines.control = Duration::from_millis(100);
     config.deadlines.stall = Duration::from_millis(100);
@@ -108,7 +111,7 @@ pub async fn a_card_that_nothing_stops_goes_out_of_service<R: Rig>() {
 pub async fn a_slow_command_is_not_overdue<R: Rig>() {
     let bench = bench::<R>().await;
     let before = bench.card.driver_counters();
-    let bytes = R::LONG as u64 * 8 * R::THIN as u64;
+    let bytes = (R::LONG as u64 * 8 * R::THIN as u64).min(64 << 20);
     let region = bench.card.allocate(bytes).unwrap();
     let buffer = bench.card.buffer_to_card(bytes as usize).unwrap();
     let name = "transfer slow beyond the stall limit";

@@ -51,6 +51,10 @@ pub trait Rig: Sized + Send + Sync + 'static {
     const LAPS: usize;
     /// Times that the smallest ring is wrapped.
     const WRAPS: usize = 1 << 8;
+    /// Whether the card is kept from reading memory that it may only write.
+    const UNREADABLE: bool = true;
+    /// Whether a function-level reset that the card ignores is noticed as such.
+    const RESET_IS_CHECKED: bool = true;
     /// Of the MSM cases of a size, one in so many is run.
     const THIN: usize;
     /// A sound card that nobody uses. Where one card serves all tests, it is
