@@ -38,6 +38,8 @@ struct Faults {
     pinned: Mutex<BTreeMap<u32, u32>>,
     lockable: Mutex<Option<Lockable>>,
     ambush: Mutex<Option<Ambush>>,
+    /// An ambush is acting at this moment.
+    springing: AtomicBool,
     accesses: AtomicU32,
 }
 
@@ -121,9 +123,14 @@ impl FaultyTransport {
         *lock(&self.faults.ambush) = Some(Ambush { left: n, act });
     }
 
-    /// Takes the ambush back; whether it was still waiting.
+    /// Takes the ambush back; whether it was still waiting. On return it does
+    /// not act any more.
     pub fn disarm(&self) -> bool {
-        lock(&self.faults.ambush).take().is_some()
+        let waiting = lock(&self.faults.ambush).take().is_some();
+        while self.faults.springing.load(Ordering::Acquire) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        waiting
     }
 
     /// Accesses to the card so far.
@@ -151,11 +158,15 @@ impl FaultyTransport {
         let due = lock(&self.faults.ambush).take_if(|a| {
             let due = a.left == 0;
             a.left = a.left.saturating_sub(1);
+            if due {
+                self.faults.springing.store(true, Ordering::Release);
+            }
             due
         });
         // Without the lock: it may call back.
         if let Some(ambush) = due {
             (ambush.act)();
+            self.faults.springing.store(false, Ordering::Release);
         }
     }
 
