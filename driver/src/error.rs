@@ -296,6 +296,8 @@ impl CardError {
     /// What restores service.
     pub fn recovery_action(&self) -> RecoveryAction {
         match self {
+            // Refused because the card has left the bus, not because of the request.
+            Self::Dma(DmaError::Transport(TransportError::Gone { .. })) => RecoveryAction::Reopen,
             Self::Config { .. }
             | Self::CardMemory { .. }
             | Self::Slice { .. }
