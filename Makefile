@@ -8,9 +8,9 @@ SHELL := /bin/bash
 DEMO ?=
 # The features of everything that `make test` builds: both arithmetic views of the Verilated card.
 FEATURES := rtl,rtl-structural
-# The VM gate: VM_REQUIRED=1 makes a skip a failure; VM_CARD is the simulated card behind the guest's PCI bus; VM holds more options of scripts/vm/run.
+# The VM gate: VM_REQUIRED=1 makes a skip a failure; VM_CARDS are the simulated cards on the guest's PCI bus; VM holds more options of scripts/vm/run.
 VM_REQUIRED ?=
-VM_CARD ?= model
+VM_CARDS ?= model,model,model,model,rtl
 VM ?=
 # Miri, and what it can run: logic without system calls, threads or shared memory.
 MIRI ?= cargo miri
@@ -43,8 +43,10 @@ formal: setup ## prove the scheduler, the queues and the modular adders; then se
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
 	scripts/check-generated.sh
 
-rust-test: setup ## Rust, RTL and contract tests
+rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
+	rm -rf $${CARGO_TARGET_DIR:-target}/faults
 	cargo test --workspace --features $(FEATURES)
+	scripts/faults-table --check
 
 loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)
 	cargo test -p carillon-driver --lib -- handoff::
@@ -66,10 +68,10 @@ deb: setup ## build the Debian package of the command carillon (release build)
 	scripts/build-deb.sh
 
 vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machine (no root, no KVM); skipped with one line where QEMU cannot be had
-	scripts/vm/run $(if $(VM_REQUIRED),--required) --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)
+	scripts/vm/run $(if $(VM_REQUIRED),--required) --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
 
 vm-shell: setup ## a console in that machine, with the card bound to VFIO
-	scripts/vm/run --required --shell --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)
+	scripts/vm/run --required --shell --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace

@@ -71,6 +71,8 @@ impl Entry {
     /// reaches goes into quarantine.
     pub fn give_up(self, error: JobError, quarantine: &Quarantine) {
         if self.job.is_mapped() {
+            // Counted before the ticket is told.
+            self.job.set_owner(Owner::Quarantine);
             quarantine.keep(self.job.give_up(error));
         } else {
             self.job.finish(Err(error));
@@ -418,6 +420,10 @@ impl QueuePair {
         bar.write(reg::queue_cq_base_lo::offset(q), cq_lo);
         bar.write(reg::queue_cq_base_hi::offset(q), cq_hi);
         bar.write(reg::queue_log2_depth::offset(q), u32::from(self.log2_depth));
+        // Rule 8: the card takes bases and depth over when it is enabled, so they
+        // must have arrived before that.
+        let programmed = bar.read(reg::queue_log2_depth::offset(q));
+        programmed.map_err(|Gone| bar.gone())?;
         let enable = reg::queue_ctrl::ENABLE.set(0, 1);
         bar.write_flushed(reg::queue_ctrl::offset(q), enable)
             .map_err(|Gone| bar.gone())?;

@@ -19,6 +19,7 @@ impl Rig for Rtl {
     const NAME: &str = "sim:rtl";
     const LONG: usize = 128 << 10;
     const LAPS: usize = 50;
+    const WRAPS: usize = 1 << 9;
     const THIN: usize = 4;
 
     fn new() -> Self {
@@ -39,3 +40,4 @@ impl Rig for Rtl {
 }
 
 whole_suite!(Rtl);
+late_suite!(Rtl);

@@ -13,6 +13,7 @@
 
 mod card;
 mod injector;
+mod posted;
 mod rings;
 mod transport;
 
@@ -20,6 +21,7 @@ use carillon_driver::transport::Transport;
 
 pub use card::{Bus, CardFault, CompletionFault, FOR_EVER, Hang, InterruptFault};
 pub(crate) use injector::{Injector, Outcome};
+pub use posted::{PostedCounts, PostedWrites};
 pub use transport::FaultyTransport;
 
 use crate::memory::DmaSpace;

@@ -1,13 +1,13 @@
 //! Faults between driver and card: a transport that misbehaves on demand.
 //!
-//! [`FaultyTransport`] wraps any [`Transport`] and spoils what passes through
-//! it: registers, doorbells, interrupts, mappings, resets. What the *card* does
-//! to memory is spoiled in [`crate::memory::DmaSpace::inject`]. Both work on
-//! every simulated card, so the driver's fault tests are the same on all.
+//! [`FaultyTransport`] wraps any [`Transport`], a real card's too, and spoils
+//! what passes through it. What the *card* does wrong is a
+//! [`CardFault`](super::CardFault). Used by the driver's tests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use carillon_driver::claim::Claim;
 use carillon_driver::memory::HostMemory;
@@ -17,22 +17,42 @@ use carillon_driver::transport::{
 };
 use tokio::sync::broadcast;
 
-#[derive(Debug, Default)]
+use super::posted::{Posted, PostedCounts, PostedWrites};
+
+/// What happens at a certain access, and how many come before it.
+struct Ambush {
+    left: u32,
+    act: Box<dyn FnOnce() + Send>,
+}
+
+#[derive(Default)]
 struct Faults {
     all_ones: AtomicBool,
     mute: AtomicBool,
     fail_reset: AtomicBool,
     fail_unmap: AtomicBool,
     lost_doorbells: AtomicU32,
+    poisoned_reads: AtomicU32,
     /// Maps to let through, plus one; 0 lets all through.
     fail_map_after: AtomicU32,
     pinned: Mutex<BTreeMap<u32, u32>>,
+    lockable: Mutex<Option<Lockable>>,
+    ambush: Mutex<Option<Ambush>>,
+    accesses: AtomicU32,
+}
+
+/// Host memory that may be locked for DMA, as `RLIMIT_MEMLOCK` has it.
+#[derive(Debug, Default)]
+struct Lockable {
+    bytes: usize,
+    /// Bytes of each mapping made since.
+    mapped: BTreeMap<u64, usize>,
 }
 
 /// A transport that passes everything on, until told otherwise.
-#[derive(Debug)]
 pub struct FaultyTransport {
     inner: Arc<dyn Transport>,
+    posted: Posted,
     faults: Arc<Faults>,
 }
 
@@ -40,6 +60,7 @@ impl FaultyTransport {
     /// Wraps `inner`; without faults.
     pub fn new(inner: Arc<dyn Transport>) -> Self {
         Self {
+            posted: Posted::new(Arc::clone(&inner)),
             inner,
             faults: Arc::default(),
         }
@@ -53,11 +74,7 @@ impl FaultyTransport {
     /// The register at `offset` reads `value` whatever the card says; `None`
     /// ends it.
     pub fn pin(&self, offset: u32, value: Option<u32>) {
-        let mut pinned = self
-            .faults
-            .pinned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = lock(&self.faults.pinned);
         match value {
             Some(value) => pinned.insert(offset, value),
             None => pinned.remove(&offset),
@@ -81,6 +98,67 @@ impl FaultyTransport {
             .store(n.map_or(0, |n| n + 1), Ordering::Release);
     }
 
+    /// The next `n` register reads give all ones, though the card is there: their
+    /// answers were lost or poisoned on the way.
+    pub fn poison_reads(&self, n: u32) {
+        self.faults.poisoned_reads.store(n, Ordering::Release);
+    }
+
+    /// At most `bytes` bytes can be mapped from now on, as under a limit on
+    /// locked memory; `None` ends it.
+    pub fn limit_maps(&self, bytes: Option<usize>) {
+        *lock(&self.faults.lockable) = bytes.map(|bytes| Lockable {
+            bytes,
+            mapped: BTreeMap::new(),
+        });
+    }
+
+    /// Runs `act` right before the access to the card that comes after the next
+    /// `n`, once. Accesses are register reads and writes, maps, unmaps and
+    /// resets.
+    pub fn ambush(&self, n: u32, act: impl FnOnce() + Send + 'static) {
+        let act = Box::new(act);
+        *lock(&self.faults.ambush) = Some(Ambush { left: n, act });
+    }
+
+    /// Takes the ambush back; whether it was still waiting.
+    pub fn disarm(&self) -> bool {
+        lock(&self.faults.ambush).take().is_some()
+    }
+
+    /// Accesses to the card so far.
+    pub fn accesses(&self) -> u32 {
+        self.faults.accesses.load(Ordering::Acquire)
+    }
+
+    /// Holds posted writes back and lets them go in another order; `None` ends
+    /// it. Reads and resets come after all writes before them, as on PCIe.
+    ///
+    /// # Errors
+    /// The system's, when it refuses a thread.
+    pub fn post_writes(&self, mode: Option<PostedWrites>) -> std::io::Result<()> {
+        self.posted.set(mode)
+    }
+
+    /// What became of posted writes so far.
+    pub fn posted(&self) -> PostedCounts {
+        self.posted.counts()
+    }
+
+    /// Every access to the card passes here.
+    fn access(&self) {
+        self.faults.accesses.fetch_add(1, Ordering::AcqRel);
+        let due = lock(&self.faults.ambush).take_if(|a| {
+            let due = a.left == 0;
+            a.left = a.left.saturating_sub(1);
+            due
+        });
+        // Without the lock: it may call back.
+        if let Some(ambush) = due {
+            (ambush.act)();
+        }
+    }
+
     /// Unmaps fail, and the mappings stay.
     pub fn fail_unmaps(&self, on: bool) {
         self.faults.fail_unmap.store(on, Ordering::Release);
@@ -90,6 +168,22 @@ impl FaultyTransport {
     pub fn fail_reset(&self, on: bool) {
         self.faults.fail_reset.store(on, Ordering::Release);
     }
+}
+
+impl fmt::Debug for FaultyTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FaultyTransport").field(&self.inner).finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes one of `n` that are left; whether there was one.
+fn take(n: &AtomicU32) -> bool {
+    n.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1))
+        .is_ok()
 }
 
 /// Passes interrupts on until the wrapping line is dropped.
@@ -110,56 +204,66 @@ impl Transport for FaultyTransport {
     }
 
     fn read32(&self, offset: u32) -> u32 {
-        if self.faults.all_ones.load(Ordering::Acquire) {
+        self.access();
+        self.posted.flush();
+        if self.faults.all_ones.load(Ordering::Acquire) || take(&self.faults.poisoned_reads) {
             return u32::MAX;
         }
-        let pinned = self
-            .faults
-            .pinned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let value = pinned.get(&offset).copied();
-        drop(pinned);
-        value.unwrap_or_else(|| self.inner.read32(offset))
+        let pinned = lock(&self.faults.pinned).get(&offset).copied();
+        pinned.unwrap_or_else(|| self.inner.read32(offset))
     }
 
     fn write32(&self, offset: u32, value: u32) {
+        self.access();
         if self.faults.all_ones.load(Ordering::Acquire) {
             return;
         }
         let is_tail = (1..8).any(|q| reg::sq_tail::offset(q) == offset);
-        let take = |n: u32| n.checked_sub(1);
-        let lost = &self.faults.lost_doorbells;
-        if is_tail
-            && lost
-                .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
-                .is_ok()
-        {
+        if is_tail && take(&self.faults.lost_doorbells) {
             return;
         }
-        self.inner.write32(offset, value);
+        self.posted.write(offset, value);
     }
 
     fn map(&self, memory: Arc<HostMemory>, direction: Direction) -> Result<u64, TransportError> {
+        self.access();
+        let bytes = memory.len();
+        let refused = |cause: &str| TransportError::Map {
+            bytes,
+            cause: cause.into(),
+        };
         let limit = &self.faults.fail_map_after;
         // Counts down to 1 and stays there.
         let left = limit.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
             (n > 1).then(|| n - 1)
         });
         if left == Err(1) {
-            return Err(TransportError::Map {
-                bytes: memory.len(),
-                cause: "injected".into(),
-            });
+            return Err(refused("injected"));
         }
+        let mut lockable = lock(&self.faults.lockable);
+        if let Some(l) = &mut *lockable {
+            let locked: usize = l.mapped.values().sum();
+            if locked + bytes > l.bytes {
+                return Err(refused("Cannot allocate memory (os error 12)"));
+            }
+            let iova = self.inner.map(memory, direction)?;
+            l.mapped.insert(iova, bytes);
+            return Ok(iova);
+        }
+        drop(lockable);
         self.inner.map(memory, direction)
     }
 
     fn unmap(&self, iova: u64) -> Result<(), TransportError> {
+        self.access();
         if self.faults.fail_unmap.load(Ordering::Acquire) {
             return Err(TransportError::NotMapped { iova });
         }
-        self.inner.unmap(iova)
+        self.inner.unmap(iova)?;
+        if let Some(l) = &mut *lock(&self.faults.lockable) {
+            l.mapped.remove(&iova);
+        }
+        Ok(())
     }
 
     fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
@@ -174,6 +278,8 @@ impl Transport for FaultyTransport {
     }
 
     fn reset(&self) -> Result<(), TransportError> {
+        self.access();
+        self.posted.flush();
         if self.faults.fail_reset.load(Ordering::Acquire) {
             return Err(TransportError::Reset {
                 cause: "injected".into(),

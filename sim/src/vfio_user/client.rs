@@ -228,6 +228,8 @@ impl Shared {
     }
 
     fn lose(&self, socket: &UnixStream) {
+        // Whoever asked must not take the failure for a refusal of a card that is there.
+        self.gone.store(true, Ordering::Release);
         // The watcher sees the end and tells.
         let _ = socket.shutdown(std::net::Shutdown::Both);
     }
@@ -449,16 +451,19 @@ impl Transport for ClientCard {
 
     fn reset(&self) -> Result<(), TransportError> {
         self.present()?;
-        self.shared
+        let reset = self
+            .shared
             .set_command(false)
-            .and_then(|()| self.shared.call("a reset", Opcode::Reset, &[], &[]))
-            .and_then(|_| self.shared.enable())
-            .map_err(|error| match self.present() {
-                Err(gone) => gone,
-                Ok(()) => TransportError::Reset {
-                    cause: error.to_string(),
-                },
-            })
+            .and_then(|()| self.shared.call("a reset", Opcode::Reset, &[], &[]));
+        // After a failure, too: the card would be deaf to whoever opens it next. The driver
+        // takes all memory from it.
+        let enabled = self.shared.enable();
+        reset.and(enabled).map_err(|error| match self.present() {
+            Err(gone) => gone,
+            Ok(()) => TransportError::Reset {
+                cause: error.to_string(),
+            },
+        })
     }
 
     fn claim(&self) -> Result<Claim, TransportError> {

@@ -11,20 +11,34 @@
 )]
 #![allow(dead_code)]
 
+pub mod dma;
 pub mod faults;
+pub mod futures;
+pub mod hang;
+pub mod interrupts;
 pub mod life;
 pub mod operations;
+pub mod posted;
+pub mod record;
+pub mod registers;
+pub mod unplug;
 pub mod validation;
 pub mod values;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_driver::command::RawCommand;
+use carillon_driver::completion::Completion;
 use carillon_driver::deadline::Deadlines;
 use carillon_driver::transport::Transport;
-use carillon_driver::{Card, CardConfig, CardRegion, Finished, HostBuf};
+use carillon_driver::{
+    Card, CardConfig, CardError, CardRegion, Finished, Health, HostBuf, JobError, RecoveryAction,
+};
 use carillon_sim::faults::{CardFault, FaultyTransport};
+
+use record::Advice;
 
 /// A kind of simulated card, in this process or in another. Faults are data
 /// ([`CardFault`]), so that they can be sent to where the card is.
@@ -35,6 +49,8 @@ pub trait Rig: Sized + Send + Sync + 'static {
     const LONG: usize;
     /// Times that a ring is wrapped.
     const LAPS: usize;
+    /// Times that the smallest ring is wrapped.
+    const WRAPS: usize = 1 << 8;
     /// Of the MSM cases of a size, one in so many is run.
     const THIN: usize;
     /// A sound card that nobody uses. Where one card serves all tests, it is
@@ -109,7 +125,70 @@ pub fn config<R: Rig>() -> CardConfig {
 pub struct Bench<R: Rig> {
     pub card: Card,
     pub faulty: Arc<FaultyTransport>,
-    pub rig: R,
+    pub rig: Arc<R>,
+    pub config: CardConfig,
+}
+
+/// A card that is not open yet, on a transport that can be spoiled.
+pub struct Closed<R: Rig> {
+    pub faulty: Arc<FaultyTransport>,
+    pub rig: Arc<R>,
+    pub config: CardConfig,
+}
+
+impl<R: Rig> Closed<R> {
+    pub fn new(config: CardConfig) -> Self {
+        let rig = Arc::new(R::new());
+        let faulty = Arc::new(FaultyTransport::new(rig.transport()));
+        Self {
+            faulty,
+            rig,
+            config,
+        }
+    }
+
+    /// Opens the card, within its deadlines.
+    pub async fn open(&self) -> Result<Card, CardError> {
+        let transport = Arc::clone(&self.faulty) as Arc<dyn Transport>;
+        let open = Card::open(transport, self.config.clone());
+        within(patience(&self.config, 4), open).await
+    }
+
+    /// Waits until nothing is mapped; a server in between may take a moment.
+    pub async fn unmapped(&self) {
+        let unmapped = async {
+            while self.rig.mapped().is_some_and(|m| m > 0) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        within(Duration::from_secs(5), unmapped).await;
+    }
+
+    /// The same, once the card is sound.
+    pub async fn bench(self) -> Bench<R> {
+        let card = self.open().await.expect("a sound card opens");
+        Bench {
+            card,
+            faulty: self.faulty,
+            rig: self.rig,
+            config: self.config,
+        }
+    }
+}
+
+/// The longest that an error may take: all deadlines on the way to it, with
+/// `controls` stops or starts of queue or controller, and some time for a busy
+/// machine.
+pub fn patience(config: &CardConfig, controls: u32) -> Duration {
+    let d = &config.deadlines;
+    d.poll + d.stall + d.abort_grace + d.control * controls + Duration::from_secs(5)
+}
+
+/// Waits for `what`, which has to come in time.
+pub async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, what)
+        .await
+        .expect("an answer within the deadlines")
 }
 
 pub async fn bench<R: Rig>() -> Bench<R> {
@@ -117,16 +196,64 @@ pub async fn bench<R: Rig>() -> Bench<R> {
 }
 
 pub async fn bench_with<R: Rig>(config: CardConfig) -> Bench<R> {
-    let rig = R::new();
-    let faulty = Arc::new(FaultyTransport::new(rig.transport()));
-    let transport = Arc::clone(&faulty) as Arc<dyn Transport>;
-    let card = Card::open(transport, config)
-        .await
-        .expect("a sound card opens");
-    Bench { card, faulty, rig }
+    Closed::new(config).bench().await
 }
 
 impl<R: Rig> Bench<R> {
+    /// Puts a fault of the card to work. If the rig cannot, that is recorded
+    /// under `name`, and the test has nothing to do.
+    pub fn inject(&self, name: &str, fault: CardFault) -> bool {
+        let injected = self.rig.inject(fault);
+        if !injected {
+            record::not_injectable(name);
+        }
+        injected
+    }
+
+    /// Follows the advice of `error`, proves that the card is in service, and
+    /// records both under the name of the fault.
+    pub async fn follow(self, name: &str, error: &impl Advice) -> Self {
+        let bench = match error.action() {
+            RecoveryAction::Reopen | RecoveryAction::Replace => self.reopen().await,
+            RecoveryAction::FixRequest
+            | RecoveryAction::Retry
+            | RecoveryAction::RewriteAndRetry => self,
+        };
+        bench.works().await;
+        assert_eq!(*bench.card.health().borrow(), Health::Ready);
+        record::served(name, error);
+        bench
+    }
+
+    /// Closes the card and opens it again.
+    pub async fn reopen(self) -> Self {
+        let closed = self.close().await;
+        closed.bench().await
+    }
+
+    /// Closes the card, within its deadlines.
+    pub async fn close(self) -> Closed<R> {
+        within(patience(&self.config, 3), self.card.close()).await;
+        Closed {
+            faulty: self.faulty,
+            rig: self.rig,
+            config: self.config,
+        }
+    }
+
+    /// Sends `bytes` bytes to a new region on I/O queue `queue`; the buffer must
+    /// come back, in time.
+    pub async fn write(&self, queue: usize, bytes: usize) -> Result<Completion, JobError> {
+        let region = self.card.allocate(bytes as u64).unwrap();
+        let write = self
+            .card
+            .queue(queue)
+            .write(self.down(&vec![7; bytes]), &region);
+        let finished = within(patience(&self.config, 6), write).await;
+        assert!(finished.memory.is_some(), "the buffer comes back");
+        finished.result
+    }
+
     /// Proves that the card is in service: bytes there and back on each queue.
     pub async fn works(&self) {
         for (i, queue) in self.card.queues().iter().enumerate() {
@@ -200,7 +327,8 @@ macro_rules! suite {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 #$attribute
                 async fn $name() {
-                    suite::$module::$name::<$rig>().await;
+                    let test = suite::$module::$name::<$rig>();
+                    suite::record::recorded::<$rig>(stringify!($name), test).await;
                 }
             )*
         }
@@ -224,6 +352,7 @@ macro_rules! whole_suite {
                 quotients_equal_blstrs,
                 a_chain_needs_no_waiting,
                 rings_of_two_and_four_wrap_many_times,
+                a_ring_of_two_wraps_as_often_as_it_is_told,
                 a_full_queue_holds_submitters_back,
                 counters_count,
             }
@@ -253,7 +382,6 @@ macro_rules! whole_suite {
             faults::{
                 bus_errors_fail_one_command,
                 a_lost_doorbell_times_out_and_is_repaired,
-                lost_interrupts_cost_only_time,
                 foreign_completions_stop_the_queue,
                 a_lost_completion_times_out,
                 fetch_and_post_errors_restart_the_queue,
@@ -263,7 +391,44 @@ macro_rules! whole_suite {
                 a_queue_that_never_stops_costs_a_reset,
                 what_the_card_may_still_reach_is_quarantined,
                 a_card_that_never_starts_is_reported,
+                a_spoilt_completion_that_cannot_be_seen_harms_nothing,
+                a_completion_posted_twice_stops_the_queue,
+                stray_bus_answers_cost_a_reset,
+                a_hostile_card_hangs_nothing_and_keeps_nothing,
+            }
+            dma::{
                 failed_maps_leave_nothing_behind,
+                locked_memory_that_runs_out_is_reported,
+                addresses_outside_and_wrong_directions_are_bus_errors,
+                a_rogue_card_reaches_nothing,
+            }
+            futures::{
+                futures_dropped_in_every_state,
+            }
+            hang::{
+                escalation_goes_as_deep_as_it_must,
+                a_card_that_nothing_stops_goes_out_of_service,
+                a_slow_command_is_not_overdue,
+            }
+            interrupts::{
+                lost_interrupts_cost_only_time,
+                doubled_and_needless_interrupts_cost_nothing,
+            }
+            posted::{
+                posted_writes_may_be_late_and_overtake,
+            }
+            registers::{
+                all_ones_at_each_register,
+                poisoned_reads_are_told_from_a_card_that_is_gone,
+                a_card_that_is_never_ready,
+                a_card_that_never_resets,
+            }
+            unplug::{
+                unplugged_while_it_is_opened,
+                unplugged_while_commands_are_sent,
+                unplugged_while_it_is_reset,
+                unplugged_while_it_is_dropped,
+                one_opener_at_a_time,
             }
         }
     };

@@ -1,0 +1,114 @@
+//! Futures of commands that are dropped, in every state that a command has.
+
+use std::time::Duration;
+
+use carillon_driver::registers as reg;
+use carillon_driver::{CardConfig, HostBuf};
+
+use super::{Bench, Rig, bench_with, config, patience, record, within};
+
+/// Sends a command that is under way for some time.
+fn long<R: Rig>(bench: &Bench<R>) -> HostBuf {
+    bench.card.buffer_to_card(R::LONG).unwrap()
+}
+
+async fn briefly<T>(future: impl Future<Output = T>) -> bool {
+    tokio::time::timeout(Duration::from_millis(3), future)
+        .await
+        .is_ok()
+}
+
+pub async fn futures_dropped_in_every_state<R: Rig>() {
+    let config = CardConfig {
+        log2_depth: 1,
+        ..config::<R>()
+    };
+    let bench = bench_with::<R>(config).await;
+    let free = bench.card.free_memory();
+    let queue = bench.card.queue(0).clone();
+    let settled = async |name: &str, restarts: u64| {
+        bench.slow(false);
+        let empty = async {
+            while bench.card.free_memory() != free {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        within(patience(&bench.config, 2), empty).await;
+        bench.works().await;
+        assert_eq!(bench.card.free_memory(), free, "{name}");
+        assert_eq!(bench.card.quarantined(), 0, "{name}");
+        let counters = bench.card.driver_counters();
+        assert_eq!(counters.queue_restarts, restarts, "{name}");
+        record::unnoticed(&format!("future dropped {name}"));
+    };
+
+    let region = bench.card.allocate(R::LONG as u64).unwrap();
+    drop(queue.submit_write(long(&bench), &region));
+    drop(region);
+    settled("before it was polled", 0).await;
+
+    // The ring holds one command.
+    bench.slow(true);
+    let region = bench.card.allocate(R::LONG as u64).unwrap();
+    let first = queue.submit_write(long(&bench), &region).await;
+    assert!(!briefly(queue.submit_write(long(&bench), &region)).await);
+    drop((first, region));
+    settled("while it waited for room", 0).await;
+
+    bench.slow(true);
+    let region = bench.card.allocate(R::LONG as u64).unwrap();
+    drop(queue.submit_write(long(&bench), &region).await);
+    drop(region);
+    settled("right after it was sent", 0).await;
+
+    bench.slow(true);
+    let region = bench.card.allocate(R::LONG as u64).unwrap();
+    let ticket = queue.submit_write(long(&bench), &region).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    drop(ticket);
+    drop(region);
+    settled("while it ran", 0).await;
+
+    let region = bench.card.allocate(64).unwrap();
+    let ticket = queue.submit_write(bench.down(&[1; 64]), &region).await;
+    let ended = async {
+        while queue.outstanding() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(patience(&bench.config, 1), ended).await;
+    drop((ticket, region));
+    settled("after the command had ended", 0).await;
+
+    // A queue that takes its time to stop.
+    let status = reg::queue_status::offset(1);
+    bench
+        .faulty
+        .pin(status, Some(reg::queue_status::ACTIVE.set(0, 1)));
+    bench.faulty.lose_doorbells(1);
+    let region = bench.card.allocate(64).unwrap();
+    let lost = queue.submit_write(bench.down(&[1; 64]), &region).await;
+    let mut health = bench.card.health();
+    let repairing = health.wait_for(|h| *h == carillon_driver::Health::Repairing);
+    within(patience(&bench.config, 1), repairing).await.unwrap();
+    drop(lost);
+    assert!(!briefly(queue.submit_write(bench.down(&[2; 64]), &region)).await);
+    bench.faulty.pin(status, None);
+    drop(region);
+    let ready = health.wait_for(|h| *h == carillon_driver::Health::Ready);
+    within(patience(&bench.config, 3), ready).await.unwrap();
+    settled("while its queue was repaired", 1).await;
+
+    drop(queue);
+    let closed = bench.close().await;
+    let late = closed.bench().await;
+    let region = late.card.allocate(64).unwrap();
+    let buffer = late.down(&[1; 64]);
+    let queue = late.card.queue(0).clone();
+    let closed = late.close().await;
+    drop(queue.submit_write(buffer, &region).await);
+    drop((queue, region));
+    closed.unmapped().await;
+    closed.bench().await.works().await;
+    record::unnoticed("future dropped after the card was closed");
+}
