@@ -8,9 +8,9 @@ SHELL := /bin/bash
 DEMO ?=
 # The features of everything that `make test` builds: both arithmetic views of the Verilated card.
 FEATURES := rtl,rtl-structural
-# The VM gate: VM_REQUIRED=1 makes a skip a failure; VM_CARD is the simulated card behind the guest's PCI bus; VM holds more options of scripts/vm/run.
+# The VM gate: VM_REQUIRED=1 makes a skip a failure; VM_CARDS are the simulated cards on the guest's PCI bus; VM holds more options of scripts/vm/run.
 VM_REQUIRED ?=
-VM_CARD ?= model
+VM_CARDS ?= model,model,model,model,rtl
 VM ?=
 # Miri, and what it can run: logic without system calls, threads or shared memory.
 MIRI ?= cargo miri
@@ -68,10 +68,10 @@ deb: setup ## build the Debian package of the command carillon (release build)
 	scripts/build-deb.sh
 
 vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machine (no root, no KVM); skipped with one line where QEMU cannot be had
-	scripts/vm/run $(if $(VM_REQUIRED),--required) --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)
+	scripts/vm/run $(if $(VM_REQUIRED),--required) --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
 
 vm-shell: setup ## a console in that machine, with the card bound to VFIO
-	scripts/vm/run --required --shell --card $(VM_CARD) --build "--workspace --features $(FEATURES)" $(VM)
+	scripts/vm/run --required --shell --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace

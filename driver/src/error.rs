@@ -22,7 +22,9 @@ pub enum RecoveryAction {
     Retry,
     /// Card memory was lost in a reset: write the operands again, then retry.
     RewriteAndRetry,
-    /// Drop the card and open it again.
+    /// The card is out of service. If it still answers,
+    /// [`Card::reset`](crate::card::Card::reset) to the depth of the function
+    /// puts it back on the same handle; else close it and open it again.
     Reopen,
     /// Take the card out of service: the hardware or its gateware is defective
     /// or not the one expected.
@@ -98,7 +100,7 @@ pub enum JobError {
         cause: String,
     },
     /// The card is out of service.
-    #[error("the card is out of service: {why}")]
+    #[error("the card is out of service: {why}; reset its function or open it again")]
     Offline {
         /// Why.
         why: String,
@@ -265,7 +267,7 @@ pub enum CardError {
         len: u64,
     },
     /// The card is out of service.
-    #[error("the card is out of service: {why}; open it again or replace it")]
+    #[error("the card is out of service: {why}; reset its function, open it again, or replace it")]
     Offline {
         /// Why.
         why: String,

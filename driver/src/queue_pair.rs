@@ -71,6 +71,8 @@ impl Entry {
     /// reaches goes into quarantine.
     pub fn give_up(self, error: JobError, quarantine: &Quarantine) {
         if self.job.is_mapped() {
+            // Counted before the ticket is told.
+            self.job.set_owner(Owner::Quarantine);
             quarantine.keep(self.job.give_up(error));
         } else {
             self.job.finish(Err(error));

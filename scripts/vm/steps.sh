@@ -2,7 +2,7 @@
 # A step is a function step_NAME; it passes when it returns 0 within its time. What it prints is shown when it fails.
 # Steps run as root; as_user runs a command as the unprivileged operator who owns the card's VFIO group.
 
-STEPS="bound list examine validate reset memlock proof second killed unplugged suite pulled"
+STEPS="bound list examine validate reset memlock proof gateware second killed unplugged suite pulled"
 STEP_SECONDS=60
 TEST_SECONDS=60
 
@@ -10,17 +10,27 @@ now() { cut -d' ' -f1 /proc/uptime; }
 since() { echo "$1 $(now)" | awk '{ printf "%.2f", $2 - $1 }'; }
 because() { echo "$*"; return 1; }
 
-# The cards there are, the first of them, and its VFIO group.
+# Words on the kernel's command line that are meant for us: vm.probe, vm.shell, vm.steps=a,b, vm.cards=model,rtl (in the order of the slots).
+word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p" | tr ',' ' '; }
+asked() { grep -q -w "$1" /proc/cmdline; }
+
+# All cards; those of the functional model; the first of these, which most steps use, and its VFIO group; and the first card that is gateware.
 find_cards() {
-  CARDS=
+  CARDS= MODELS= CARD= GATEWARE=
+  kinds=$(word vm.cards)
   for device in /sys/bus/pci/devices/*; do
-    if [ "$(cat "$device/vendor" "$device/device" | tr '\n' ' ')" = "0x10ee 0xca11 " ]; then
-      CARDS="$CARDS $(basename "$device")"
-    fi
+    [ "$(cat "$device/vendor" "$device/device" | tr '\n' ' ')" = "0x10ee 0xca11 " ] || continue
+    at=$(basename "$device")
+    CARDS="$CARDS $at"
+    case ${kinds%% *} in
+      rtl*) GATEWARE=${GATEWARE:-$at} ;;
+      *) MODELS="$MODELS $at" CARD=${CARD:-$at} ;;
+    esac
+    kinds=${kinds#* }
   done
-  CARD=$(echo "$CARDS" | cut -d' ' -f2)
+  CARD=${CARD:-$GATEWARE}
   GROUP=$(group_of "$CARD")
-  export CARDS CARD GROUP
+  export CARDS MODELS CARD GATEWARE GROUP
 }
 
 group_of() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"; }
@@ -61,7 +71,7 @@ step() {
 
 run_steps() {
   for step in ${1:-$STEPS}; do
-    step "$step"
+    [ "$step" = gateware ] && [ -z "$GATEWARE" ] || step "$step"
   done
 }
 
@@ -92,8 +102,11 @@ step_memlock() {
 
 # ---- A proof ----
 
+# The same on the gateware under Verilator, where this run has such a card.
+step_gateware() { step_proof "$GATEWARE"; }
+
 step_proof() {
-  as_user "carillon setup --quiet --log2 6 --out key && carillon prove --key key --engine vfio:$CARD --json --out proof >proof.json" || return
+  as_user "carillon setup --quiet --log2 6 --out key && carillon prove --key key --engine vfio:${1:-$CARD} --json --out proof >proof.json" || return
   input=$(sed -n 's/.*"public_inputs*":[^"]*"\([0-9a-f]\{64\}\)".*/\1/p' /home/operator/proof.json)
   as_user carillon verify --key key --proof proof --input "$input"
 }
@@ -178,13 +191,14 @@ says_gone() { grep "^carillon: " /tmp/job.log | grep -q -e "left the bus" -e "do
 # ---- The driver's suite ----
 
 # Each of its tests is a result of its own, in a process of its own: one that hangs or dies takes no other with it.
-# They mostly wait for deadlines, so there is a lane of tests on each card but the last, which is the second card of the test with two.
+# They mostly wait for deadlines, so there is a lane of tests on each card of the model but the last,
+# which is the second card of the test with two.
 # `suite WORD` runs those with the word in their name.
 suite() {
   mkdir -p /tmp/taken
   driver_on_vfio --ignored --list | sed -n 's/: test$//p' | grep "${1:-.}" >/tmp/tests
-  spare=$(echo "$CARDS" | awk '{ print $NF }')
-  for card in $CARDS; do
+  spare=$(echo "$MODELS" | awk '{ print $NF }')
+  for card in $MODELS; do
     [ "$card" = "$spare" ] || lane "$card,$spare" &
   done
   wait

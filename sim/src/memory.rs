@@ -309,6 +309,37 @@ impl DmaSpace {
         Ok(())
     }
 
+    /// Access to `bytes` bytes of host memory themselves, without a copy in
+    /// between: `act` gets each memory, the offset there and the range of the
+    /// access, in ascending order, and ends it with `None`. `write` says what
+    /// the card wants to do. `None` while a fault is injected, which has to see
+    /// the data: use [`DmaSpace::read`] and [`DmaSpace::write`] then.
+    ///
+    /// # Errors
+    /// [`BusError`] as for these two, before `act` is called; or when it says so.
+    pub(crate) fn direct(
+        &self,
+        address: u64,
+        bytes: usize,
+        write: bool,
+        act: impl FnMut(&HostMemory, usize, Range<usize>) -> Option<()>,
+    ) -> Option<Result<(), BusError>> {
+        let judged = self
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        if judged || self.faults.busy() {
+            return None;
+        }
+        let allowed = if write {
+            Direction::card_may_write
+        } else {
+            Direction::card_may_read
+        };
+        Some(self.access(address, bytes, allowed, act))
+    }
+
     /// The card reads host memory.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ use self::signals::{Notice, Signals};
 use crate::claim::{Claim, ClaimSlot};
 use crate::memory::HostMemory;
 use crate::pci::PciAddress;
+use crate::registers;
 use crate::transport::{Direction, InterruptLine, Transport, TransportError, TransportEvent};
 
 /// Bytes of BAR0 (contract, "Registers").
@@ -267,6 +268,27 @@ impl Inner {
         let enabled = live.config().enable();
         reset?;
         enabled
+    }
+}
+
+impl Drop for Inner {
+    /// The kernel resets a card that is let go, and waits up to a minute for one
+    /// that does not answer. Whoever reports such a card is not held up: another
+    /// thread closes it.
+    fn drop(&mut self) {
+        if self.mmio.read(registers::magic::OFFSET) != u32::MAX {
+            return;
+        }
+        let Some(live) = self.live().take() else {
+            return;
+        };
+        // The kernel keeps the device while its BAR is mapped.
+        self.mmio.detach();
+        let closing = std::thread::Builder::new().name("carillon-let-go".into());
+        // Without a thread it is closed here.
+        if let Err(error) = closing.spawn(move || drop(live)) {
+            tracing::warn!(%error, "closing a lost card took this thread's time");
+        }
     }
 }
 

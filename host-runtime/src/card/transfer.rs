@@ -28,8 +28,7 @@ impl Writes {
     ) -> CardResult<()> {
         let mut offset = 0;
         for piece in image::bytes(values).chunks(PIECE) {
-            let mut buffer = card.buffer_to_card(piece.len())?;
-            buffer.copy_from_slice(piece);
+            let buffer = card.buffer_with(piece)?;
             let bytes = buffer.padded_len() as u64;
             let part = region.part(offset, bytes)?;
             let ticket = card.queue(0).submit_write(buffer, &part).await;

@@ -126,7 +126,8 @@ impl Injector {
         self.busy.store(false, Ordering::Release);
     }
 
-    fn busy(&self) -> bool {
+    /// Whether anything is armed.
+    pub fn busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
 

@@ -18,7 +18,7 @@ use carillon_driver::status::StatusCode;
 use super::arith::{self, BadData};
 use super::counters::Counter;
 use super::msm::MsmSum;
-use super::{Core, IO_QUEUES, validate::validate, windows};
+use super::{Core, IO_QUEUES, Memory, validate::validate, windows};
 
 /// How a command ended, as far as the model knows: it does not simulate time,
 /// so cycles, bubbles and MSM additions are 0.
@@ -136,7 +136,27 @@ impl Job<'_> {
         Ok(copy)
     }
 
-    /// The same, not yet counted.
+    /// Card memory into `out`.
+    fn card_read_into(&self, address: u64, out: &mut [u8]) -> Result<(), StatusCode> {
+        let memory = self
+            .core
+            .memory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if memory.faulty(address, out.len() as u64, false) {
+            return Err(StatusCode::CardRead);
+        }
+        let slice = memory
+            .card
+            .slice(address, out.len())
+            .map_err(|_| StatusCode::CardRead)?;
+        out.copy_from_slice(slice);
+        drop(memory);
+        self.count_card_read(out.len() as u64);
+        Ok(())
+    }
+
+    /// The same as a copy, not yet counted.
     fn card_copy(&self, address: u64, bytes: u64) -> Result<Vec<u8>, StatusCode> {
         let memory = self
             .core
@@ -266,19 +286,98 @@ impl Job<'_> {
         Ok(success(bytes / BEAT))
     }
 
+    /// Moves a piece between the memories in one copy; `None` when it must go
+    /// through a buffer. What fails is found in the same order either way.
+    fn move_directly(
+        &self,
+        host: u64,
+        card: u64,
+        bytes: u64,
+        write: bool,
+    ) -> Option<Result<(), StatusCode>> {
+        let (host_error, card_error) = if write {
+            (StatusCode::HostRead, StatusCode::CardWrite)
+        } else {
+            (StatusCode::HostWrite, StatusCode::CardRead)
+        };
+        let len = bytes as usize;
+        let sound = |memory: &Memory| {
+            !memory.faulty(card, bytes, write) && memory.card.slice(card, len).is_ok()
+        };
+        let read = || {
+            self.core
+                .memory
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if !write && !sound(&read()) {
+            return Some(Err(card_error));
+        }
+        let mut moved = Ok(());
+        // The table of mappings is locked before card memory, always.
+        let done = self.core.dma.direct(host, len, !write, |host, at, range| {
+            let (address, part) = (card + range.start as u64, range.len());
+            moved = if write {
+                let mut memory = self
+                    .core
+                    .memory
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let faulty = !sound(&memory);
+                match memory.card.slice_mut(address, part) {
+                    Ok(slice) if !faulty => host.read(at, slice).map_err(|_| host_error),
+                    _ => Err(card_error),
+                }
+            } else {
+                match read().card.slice(address, part) {
+                    Ok(slice) => host.write(at, slice).map_err(|_| host_error),
+                    Err(_) => Err(card_error),
+                }
+            };
+            moved.ok()
+        })?;
+        if done.is_err() && moved.is_ok() {
+            moved = Err(host_error);
+        }
+        // What was read before a write failed was read all the same.
+        if write && moved != Err(host_error) {
+            self.count(Counter::HostRead, bytes);
+        } else if !write {
+            self.count_card_read(bytes);
+        }
+        if moved.is_ok() {
+            let written = if write {
+                Counter::CardWritten
+            } else {
+                Counter::HostWritten
+            };
+            self.count(written, bytes);
+        }
+        Some(moved)
+    }
+
     fn segment(&self, host: u64, card: u64, bytes: u64, write: bool) -> Result<(), StatusCode> {
+        // One piece's worth, for when the data must be seen on the way: neither
+        // memory is locked while a fault looks at it.
+        let mut between = Vec::new();
         let mut done = 0;
         while done < bytes {
             self.go_on()?;
             let piece = (bytes - done).min(MOVE_PIECE);
             let at = host.wrapping_add(done);
+            if let Some(moved) = self.move_directly(at, card + done, piece, write) {
+                moved?;
+                done += piece;
+                continue;
+            }
+            between.resize(bytes.min(MOVE_PIECE) as usize, 0);
+            let data = &mut between[..piece as usize];
             if write {
-                let mut data = vec![0; piece as usize];
-                self.host_read(at, &mut data)?;
-                self.card_write(card + done, &data)?;
+                self.host_read(at, data)?;
+                self.card_write(card + done, data)?;
             } else {
-                let data = self.card_read(card + done, piece)?;
-                self.host_write(at, &data)?;
+                self.card_read_into(card + done, data)?;
+                self.host_write(at, data)?;
             }
             done += piece;
         }
