@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::audit::Audit;
 use crate::bar::{Bar, Counters, Gone};
 use crate::command::{Command, IDENTITY_BYTES};
 use crate::deadline::Deadlines;
 use crate::dma::{DmaPool, HostBuf, MemoryUse};
 use crate::error::CardError;
 use crate::io::IoQueue;
-use crate::ledger::Owner;
 use crate::quarantine::Quarantine;
 use crate::queue_pair::QueuePair;
 use crate::recovery::{clear_leftovers, take_over};
@@ -319,10 +319,7 @@ impl Card {
     /// A view of the ledger of ownership; for audits of what a card really
     /// does.
     pub fn audit(&self) -> Audit {
-        Audit {
-            to_card: self.shared.to_card.clone(),
-            from_card: self.shared.from_card.clone(),
-        }
+        Audit::new(&self.shared.to_card, &self.shared.from_card)
     }
 
     /// Whether it is in service; changes can be awaited.
@@ -381,30 +378,6 @@ impl std::fmt::Debug for Card {
         f.debug_struct("Card")
             .field("info", &self.info)
             .finish_non_exhaustive()
-    }
-}
-
-/// Who owns the host memory of one card, byte by byte. Callable from any
-/// thread, also while the card is being repaired and after it was closed.
-#[derive(Clone, Debug)]
-pub struct Audit {
-    to_card: DmaPool,
-    from_card: DmaPool,
-}
-
-impl Audit {
-    /// Who may touch the I/O addresses `range` at this moment. A card that
-    /// touches [`Owner::Cpu`] breaks the contract, or the driver does.
-    pub fn owner(&self, range: std::ops::Range<u64>) -> Owner {
-        // The pool that does not map it says nobody.
-        self.to_card
-            .owner(range.clone())
-            .max(self.from_card.owner(range))
-    }
-
-    /// Bytes lent, quarantined and mapped at this moment.
-    pub fn memory_use(&self) -> MemoryUse {
-        self.to_card.usage() + self.from_card.usage()
     }
 }
 

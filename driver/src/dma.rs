@@ -15,14 +15,16 @@
 //! anew, and the same buffers have new addresses.
 #![allow(unsafe_code)]
 
+mod chunk;
+
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::chunk::Chunk;
 use crate::claim::Leftovers;
-use crate::granules::{Granules, round_up};
-use crate::ledger::{Ledger, Owner};
+use crate::granules::round_up;
+use crate::ledger::Owner;
 use crate::memory::{HostMemory, MemoryError};
 use crate::transport::{Direction, Transport, TransportError};
 
@@ -59,8 +61,6 @@ pub enum DmaError {
 
 /// Bytes of a chunk unless a buffer needs more.
 const CHUNK: usize = 8 << 20;
-/// Address of a chunk that is not mapped: no card reaches so far.
-const UNMAPPED: u64 = 1 << 63;
 
 /// Host memory of a card, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,94 +81,6 @@ impl std::ops::Add for MemoryUse {
             lent: self.lent + other.lent,
             quarantined: self.quarantined + other.quarantined,
             mapped: self.mapped + other.mapped,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Books {
-    space: Granules,
-    ledger: Ledger,
-    /// Nothing from here on was ever given out, so it still holds the zeros it
-    /// was born with.
-    fresh: u64,
-}
-
-/// One mapping, and who owns its parts.
-#[derive(Debug)]
-struct Chunk {
-    memory: Arc<HostMemory>,
-    /// I/O address of the first byte; [`UNMAPPED`] without a mapping.
-    iova: AtomicU64,
-    books: Mutex<Books>,
-}
-
-impl Chunk {
-    fn new(memory: HostMemory) -> Self {
-        let books = Books {
-            space: Granules::new(memory.len() as u64),
-            ledger: Ledger::default(),
-            fresh: 0,
-        };
-        Self {
-            memory: Arc::new(memory),
-            iova: AtomicU64::new(UNMAPPED),
-            books: Mutex::new(books),
-        }
-    }
-
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn iova(&self) -> u64 {
-        self.iova.load(Ordering::Acquire)
-    }
-
-    fn is_mapped(&self) -> bool {
-        self.iova() != UNMAPPED
-    }
-
-    fn map(&self, transport: &dyn Transport, direction: Direction) -> Result<(), TransportError> {
-        let iova = transport.map(Arc::clone(&self.memory), direction)?;
-        self.iova.store(iova, Ordering::Release);
-        Ok(())
-    }
-
-    /// Ends the mapping; on success everything in it is the CPU's.
-    fn unmap(&self, transport: &dyn Transport) -> bool {
-        let iova = self.iova();
-        if iova == UNMAPPED {
-            return true;
-        }
-        match transport.unmap(iova) {
-            // A card that has left the bus reaches nothing either.
-            Ok(()) | Err(TransportError::Gone { .. }) => {
-                let mut books = self.books();
-                books.ledger.clear();
-                // Under the lock, so that nothing is lent after it.
-                self.iova.store(UNMAPPED, Ordering::Release);
-                drop(books);
-                true
-            }
-            Err(e) => {
-                tracing::error!(error = %e, iova, "cannot unmap DMA memory");
-                false
-            }
-        }
-    }
-
-    fn usage(&self) -> MemoryUse {
-        let mapped = if self.is_mapped() {
-            self.memory.len() as u64
-        } else {
-            0
-        };
-        let books = self.books();
-        MemoryUse {
-            lent: books.ledger.lent(),
-            quarantined: books.ledger.quarantined(),
-            mapped,
         }
     }
 }
@@ -502,176 +414,4 @@ impl Drop for HostBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize};
-
-    use tokio::sync::broadcast;
-
-    use super::*;
-    use crate::claim::{Claim, ClaimSlot};
-    use crate::transport::{InterruptLine, TransportEvent};
-
-    /// Maps, and nothing else.
-    #[derive(Debug, Default)]
-    struct Maps {
-        mapped: AtomicUsize,
-        made: AtomicUsize,
-        stuck: AtomicBool,
-        claims: ClaimSlot,
-    }
-
-    impl Transport for Maps {
-        fn describe(&self) -> String {
-            "maps".into()
-        }
-        fn read32(&self, _: u32) -> u32 {
-            u32::MAX
-        }
-        fn write32(&self, _: u32, _: u32) {}
-        fn map(&self, memory: Arc<HostMemory>, _: Direction) -> Result<u64, TransportError> {
-            assert!(memory.len() as u64 <= 1 << 32);
-            self.mapped.fetch_add(1, Ordering::Relaxed);
-            Ok((self.made.fetch_add(1, Ordering::Relaxed) as u64 + 1) << 32)
-        }
-        fn unmap(&self, iova: u64) -> Result<(), TransportError> {
-            if self.stuck.load(Ordering::Relaxed) {
-                return Err(TransportError::NotMapped { iova });
-            }
-            self.mapped.fetch_sub(1, Ordering::Relaxed);
-            Ok(())
-        }
-        fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
-            Err(TransportError::Vector { vector, count: 0 })
-        }
-        fn reset(&self) -> Result<(), TransportError> {
-            Ok(())
-        }
-        fn claim(&self) -> Result<Claim, TransportError> {
-            self.claims.take("maps")
-        }
-        fn events(&self) -> broadcast::Receiver<TransportEvent> {
-            broadcast::channel(1).1
-        }
-    }
-
-    fn pool(limit: u64) -> (Arc<Maps>, DmaPool) {
-        let maps = Arc::new(Maps::default());
-        let pool = DmaPool::new(Arc::clone(&maps) as _, Direction::ToDevice, limit);
-        (maps, pool)
-    }
-
-    #[test]
-    fn buffers_are_apart_aligned_and_never_show_what_was_there_before() {
-        let (maps, pool) = pool(1 << 30);
-        let mut held: Vec<HostBuf> = (1..60).map(|n| pool.allocate(n * 37).unwrap()).collect();
-        for (i, buffer) in held.iter_mut().enumerate() {
-            assert_eq!((buffer.iova() % 64, buffer.padded_len() % 64), (0, 0));
-            assert!(buffer.iter().all(|&b| b == 0));
-            buffer.fill(i as u8 + 1);
-        }
-        for (i, buffer) in held.iter().enumerate() {
-            assert!(buffer.iter().all(|&b| b == i as u8 + 1), "buffers overlap");
-        }
-        let seen = held[7].iova();
-        held.clear();
-        let again: Vec<HostBuf> = (1..60).map(|n| pool.allocate(n * 37).unwrap()).collect();
-        assert_eq!(again[7].iova(), seen, "memory is used again");
-        assert!(again.iter().all(|b| b.iter().all(|&b| b == 0)));
-        assert_eq!(maps.mapped.load(Ordering::Relaxed), 1, "one large mapping");
-        drop((again, pool));
-        assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn limits_are_kept_and_large_buffers_have_their_own_mapping() {
-        let (maps, pool) = pool(3 * CHUNK as u64);
-        let small = pool.allocate(1).unwrap();
-        let large = pool.allocate(2 * CHUNK).unwrap();
-        assert_eq!(
-            (large.len(), maps.mapped.load(Ordering::Relaxed)),
-            (2 * CHUNK, 2)
-        );
-        assert!(matches!(
-            pool.allocate(2 * CHUNK),
-            Err(DmaError::Exhausted { .. })
-        ));
-        assert!(matches!(
-            pool.allocate(usize::MAX),
-            Err(DmaError::Size { .. })
-        ));
-        drop(large);
-        assert!(pool.allocate(2 * CHUNK).is_ok());
-        // Detached, buffers are the CPU's alone and nothing is mapped;
-        // attached again, the same buffers have other addresses.
-        let before = small.iova();
-        assert!(pool.detach());
-        assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
-        let new = pool.allocate(2 * CHUNK).unwrap();
-        assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
-        assert!(small[..] == [0] && new[2 * CHUNK - 1] == 0);
-        pool.attach().unwrap();
-        assert_eq!(maps.mapped.load(Ordering::Relaxed), 2);
-        assert!(small.iova() != before && new.iova() != small.iova());
-        drop(small);
-    }
-
-    #[test]
-    fn a_filled_buffer_shows_nothing_of_what_was_there_before() {
-        let (_, pool) = pool(1 << 30);
-        pool.allocate(128).unwrap().fill(0xee);
-        let filled = pool.allocate_filled(&[7; 65]).unwrap();
-        assert_eq!((filled[..].len(), filled.padded_len()), (65, 128));
-        assert!(filled.iter().all(|&b| b == 7));
-        let (memory, at) = filled.shared();
-        let mut padding = [1; 63];
-        memory.read(at + 65, &mut padding).unwrap();
-        assert_eq!(padding, [0; 63]);
-        drop(filled);
-        assert!(pool.allocate(300).unwrap().iter().all(|&b| b == 0));
-    }
-
-    #[test]
-    fn the_ledger_knows_every_byte_by_its_address() {
-        let (_, pool) = pool(1 << 30);
-        let (a, b) = (pool.allocate(100).unwrap(), pool.allocate(64).unwrap());
-        let range = |buf: &HostBuf| buf.iova()..buf.iova() + buf.padded_len() as u64;
-        assert_eq!(pool.owner(range(&a)), Owner::Cpu);
-        a.set_owner(Owner::Card);
-        assert_eq!(pool.owner(range(&a)), Owner::Card);
-        assert_eq!(pool.owner(a.iova()..b.iova() + 1), Owner::Cpu);
-        b.set_owner(Owner::Quarantine);
-        assert_eq!(
-            (pool.usage().lent, pool.usage().quarantined),
-            (128, 64),
-            "padding included"
-        );
-        assert_eq!(pool.owner(0..64), Owner::Nobody);
-        assert_eq!(pool.owner(range(&b).end - 1..u64::MAX), Owner::Nobody);
-        // Without a mapping the card owns nothing, whatever was lent.
-        let (at, mapped) = (range(&a), pool.usage().mapped);
-        assert!(mapped >= CHUNK as u64 && pool.detach());
-        assert_eq!(pool.owner(at), Owner::Nobody);
-        a.set_owner(Owner::Card);
-        assert_eq!(pool.usage(), MemoryUse::default());
-        pool.attach().unwrap();
-        assert_eq!(pool.owner(range(&a)), Owner::Cpu);
-        assert_eq!(pool.usage().mapped, mapped);
-    }
-
-    #[test]
-    fn what_cannot_be_unmapped_is_left_to_the_next_holder() {
-        let (maps, _) = pool(1);
-        let claim = maps.claim().unwrap();
-        let transport = Arc::clone(&maps) as Arc<dyn Transport>;
-        let pool =
-            DmaPool::with_leftovers(transport, Direction::ToDevice, 1 << 30, claim.leftovers());
-        let buffer = pool.allocate(64).unwrap();
-        let at = buffer.iova();
-        maps.stuck.store(true, Ordering::Relaxed);
-        buffer.set_owner(Owner::Quarantine);
-        assert!(!pool.detach());
-        assert_eq!(pool.usage().quarantined, 64);
-        drop((pool, buffer));
-        assert_eq!(claim.leftovers().take(), [at]);
-    }
-}
+mod tests;

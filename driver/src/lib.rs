@@ -8,12 +8,13 @@
 //! |---|---|
 //! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
 //! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`], `handoff` |
-//! | memory | [`memory`], [`dma`], `quarantine`, [`region`] |
+//! | memory | [`memory`], [`dma`], [`audit`], `quarantine`, [`region`] |
 //! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
 //! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
 
+pub mod audit;
 pub mod bar;
 pub mod card;
 pub mod claim;
@@ -41,7 +42,8 @@ pub mod vfio;
 pub mod windows;
 mod worker;
 
-pub use card::{Audit, Card, CardConfig, CardInfo};
+pub use audit::Audit;
+pub use card::{Card, CardConfig, CardInfo};
 pub use dma::{HostBuf, MemoryUse};
 pub use error::{CardError, JobError, RecoveryAction};
 pub use io::{IoQueue, Msm, Ntt, Quotient};

@@ -220,7 +220,7 @@ fn group_file_holder_link_and_errors_of_a_card() {
         only(&facts)
     };
     let file = with(&|found| found.file.as_mut().unwrap().may_open = false);
-    is(&file, Severity::Fail, "/12", "60-carillon.rules");
+    is(&file, Severity::Fail, "/12", "61-carillon-local.rules");
     let file = with(&|found| found.file = None);
     is(
         &file,

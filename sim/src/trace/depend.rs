@@ -152,6 +152,7 @@ mod tests {
         };
         let commands = [
             traced(0, &Command::Identify { page: 0 }),
+            traced(1, &write(0x1000, 256)),  // overwritten by the next
             traced(1, &write(0x1000, 384)),  // bases
             traced(1, &write(0x5000, 128)),  // for the second transform alone
             traced(1, &write(0x4000, 128)),  // for the first

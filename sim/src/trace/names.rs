@@ -28,8 +28,11 @@ pub(super) enum QueueRegister {
     CqHead,
 }
 
+/// A register, its name, and its offset by queue.
+type Named = (QueueRegister, &'static str, fn(u16) -> u32);
+
 impl QueueRegister {
-    const ALL: [(Self, &'static str, fn(u16) -> u32); 10] = [
+    const ALL: [Named; 10] = [
         (
             Self::SqBaseLo,
             "QUEUE_SQ_BASE_LO",

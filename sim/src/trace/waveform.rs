@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_ports_come_first_and_with_their_ranges() {
-        let vcd = "$scope module TOP $end\n $var wire 1 # irq_other $end\n \
+        let vcd = "$scope module TOP $end\n $var wire 1 # other_irq $end\n \
             $var wire 16 $ s_axil_araddr [15:0] $end\n $var wire 1 % clk_i $end\n \
             $scope module card $end\n $var wire 1 % clk_i $end\n $upscope $end\n\
             $upscope $end\n$enddefinitions $end\n$var wire 1 x rst_ni $end\n";

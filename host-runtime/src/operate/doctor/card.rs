@@ -100,6 +100,7 @@ fn file(card: &CardFacts, found: &Found) -> Finding {
         return Finding::fail(subject, "none in /dev/vfio", mend);
     };
     let path = file.path.display();
+    let group = file.path.file_name().unwrap_or_default().display();
     let found = format!(
         "{path} (uid {}, gid {}, mode {:o})",
         file.uid, file.gid, file.mode
@@ -110,10 +111,13 @@ fn file(card: &CardFacts, found: &Found) -> Finding {
     Finding::fail(
         subject,
         format!("{found} may not be opened by this user"),
-        "sudo groupadd -f carillon && sudo usermod -aG carillon $USER && echo \
-         'SUBSYSTEM==\"vfio\", GROUP=\"carillon\", MODE=\"0660\"' | sudo tee \
-         /etc/udev/rules.d/60-carillon.rules && sudo udevadm control --reload && sudo udevadm \
-         trigger --subsystem-match=vfio, then log in again",
+        format!(
+            "install the Debian package, whose udev rule does it, or: sudo groupadd -f carillon && \
+             sudo usermod -aG carillon $USER && echo 'SUBSYSTEM==\"vfio\", KERNEL==\"{group}\", \
+             GROUP=\"carillon\", MODE=\"0660\"' | sudo tee -a \
+             /etc/udev/rules.d/61-carillon-local.rules && sudo udevadm control --reload && sudo \
+             udevadm trigger --subsystem-match=vfio, then log in again"
+        ),
     )
 }
 

@@ -1,0 +1,105 @@
+//! One mapping of a pool, and the books of its parts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::MemoryUse;
+use crate::granules::Granules;
+use crate::ledger::Ledger;
+use crate::memory::HostMemory;
+use crate::transport::{Direction, Transport, TransportError};
+
+/// Address of a chunk that is not mapped: no card reaches so far.
+const UNMAPPED: u64 = 1 << 63;
+
+#[derive(Debug)]
+pub(super) struct Books {
+    pub space: Granules,
+    pub ledger: Ledger,
+    /// Nothing from here on was ever given out, so it still holds the zeros it
+    /// was born with.
+    pub fresh: u64,
+}
+
+/// One mapping, and who owns its parts.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub memory: Arc<HostMemory>,
+    /// I/O address of the first byte; [`UNMAPPED`] without a mapping.
+    iova: AtomicU64,
+    books: Mutex<Books>,
+}
+
+impl Chunk {
+    pub(super) fn new(memory: HostMemory) -> Self {
+        let books = Books {
+            space: Granules::new(memory.len() as u64),
+            ledger: Ledger::default(),
+            fresh: 0,
+        };
+        Self {
+            memory: Arc::new(memory),
+            iova: AtomicU64::new(UNMAPPED),
+            books: Mutex::new(books),
+        }
+    }
+
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn iova(&self) -> u64 {
+        self.iova.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_mapped(&self) -> bool {
+        self.iova() != UNMAPPED
+    }
+
+    pub(super) fn map(
+        &self,
+        transport: &dyn Transport,
+        direction: Direction,
+    ) -> Result<(), TransportError> {
+        let iova = transport.map(Arc::clone(&self.memory), direction)?;
+        self.iova.store(iova, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends the mapping; on success everything in it is the CPU's.
+    pub(super) fn unmap(&self, transport: &dyn Transport) -> bool {
+        let iova = self.iova();
+        if iova == UNMAPPED {
+            return true;
+        }
+        match transport.unmap(iova) {
+            // A card that has left the bus reaches nothing either.
+            Ok(()) | Err(TransportError::Gone { .. }) => {
+                let mut books = self.books();
+                books.ledger.clear();
+                // Under the lock, so that nothing is lent after it.
+                self.iova.store(UNMAPPED, Ordering::Release);
+                drop(books);
+                true
+            }
+            Err(e) => {
+                tracing::error!(error = %e, iova, "cannot unmap DMA memory");
+                false
+            }
+        }
+    }
+
+    pub(super) fn usage(&self) -> MemoryUse {
+        let mapped = if self.is_mapped() {
+            self.memory.len() as u64
+        } else {
+            0
+        };
+        let books = self.books();
+        MemoryUse {
+            lent: books.ledger.lent(),
+            quarantined: books.ledger.quarantined(),
+            mapped,
+        }
+    }
+}

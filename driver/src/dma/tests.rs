@@ -1,0 +1,172 @@
+//! Pools over a transport that only maps.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::broadcast;
+
+use super::*;
+use crate::claim::{Claim, ClaimSlot};
+use crate::transport::{InterruptLine, TransportEvent};
+
+/// Maps, and nothing else.
+#[derive(Debug, Default)]
+struct Maps {
+    mapped: AtomicUsize,
+    made: AtomicUsize,
+    stuck: AtomicBool,
+    claims: ClaimSlot,
+}
+
+impl Transport for Maps {
+    fn describe(&self) -> String {
+        "maps".into()
+    }
+    fn read32(&self, _: u32) -> u32 {
+        u32::MAX
+    }
+    fn write32(&self, _: u32, _: u32) {}
+    fn map(&self, memory: Arc<HostMemory>, _: Direction) -> Result<u64, TransportError> {
+        assert!(memory.len() as u64 <= 1 << 32);
+        self.mapped.fetch_add(1, Ordering::Relaxed);
+        Ok((self.made.fetch_add(1, Ordering::Relaxed) as u64 + 1) << 32)
+    }
+    fn unmap(&self, iova: u64) -> Result<(), TransportError> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Err(TransportError::NotMapped { iova });
+        }
+        self.mapped.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+    fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
+        Err(TransportError::Vector { vector, count: 0 })
+    }
+    fn reset(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+    fn claim(&self) -> Result<Claim, TransportError> {
+        self.claims.take("maps")
+    }
+    fn events(&self) -> broadcast::Receiver<TransportEvent> {
+        broadcast::channel(1).1
+    }
+}
+
+fn pool(limit: u64) -> (Arc<Maps>, DmaPool) {
+    let maps = Arc::new(Maps::default());
+    let pool = DmaPool::new(Arc::clone(&maps) as _, Direction::ToDevice, limit);
+    (maps, pool)
+}
+
+#[test]
+fn buffers_are_apart_aligned_and_never_show_what_was_there_before() {
+    let (maps, pool) = pool(1 << 30);
+    let mut held: Vec<HostBuf> = (1..60).map(|n| pool.allocate(n * 37).unwrap()).collect();
+    for (i, buffer) in held.iter_mut().enumerate() {
+        assert_eq!((buffer.iova() % 64, buffer.padded_len() % 64), (0, 0));
+        assert!(buffer.iter().all(|&b| b == 0));
+        buffer.fill(i as u8 + 1);
+    }
+    for (i, buffer) in held.iter().enumerate() {
+        assert!(buffer.iter().all(|&b| b == i as u8 + 1), "buffers overlap");
+    }
+    let seen = held[7].iova();
+    held.clear();
+    let again: Vec<HostBuf> = (1..60).map(|n| pool.allocate(n * 37).unwrap()).collect();
+    assert_eq!(again[7].iova(), seen, "memory is used again");
+    assert!(again.iter().all(|b| b.iter().all(|&b| b == 0)));
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), 1, "one large mapping");
+    drop((again, pool));
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn limits_are_kept_and_large_buffers_have_their_own_mapping() {
+    let (maps, pool) = pool(3 * CHUNK as u64);
+    let small = pool.allocate(1).unwrap();
+    let large = pool.allocate(2 * CHUNK).unwrap();
+    assert_eq!(
+        (large.len(), maps.mapped.load(Ordering::Relaxed)),
+        (2 * CHUNK, 2)
+    );
+    assert!(matches!(
+        pool.allocate(2 * CHUNK),
+        Err(DmaError::Exhausted { .. })
+    ));
+    assert!(matches!(
+        pool.allocate(usize::MAX),
+        Err(DmaError::Size { .. })
+    ));
+    drop(large);
+    assert!(pool.allocate(2 * CHUNK).is_ok());
+    // Detached, buffers are the CPU's alone and nothing is mapped;
+    // attached again, the same buffers have other addresses.
+    let before = small.iova();
+    assert!(pool.detach());
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
+    let new = pool.allocate(2 * CHUNK).unwrap();
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
+    assert!(small[..] == [0] && new[2 * CHUNK - 1] == 0);
+    pool.attach().unwrap();
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), 2);
+    assert!(small.iova() != before && new.iova() != small.iova());
+    drop(small);
+}
+
+#[test]
+fn a_filled_buffer_shows_nothing_of_what_was_there_before() {
+    let (_, pool) = pool(1 << 30);
+    pool.allocate(128).unwrap().fill(0xee);
+    let filled = pool.allocate_filled(&[7; 65]).unwrap();
+    assert_eq!((filled[..].len(), filled.padded_len()), (65, 128));
+    assert!(filled.iter().all(|&b| b == 7));
+    let (memory, at) = filled.shared();
+    let mut padding = [1; 63];
+    memory.read(at + 65, &mut padding).unwrap();
+    assert_eq!(padding, [0; 63]);
+    drop(filled);
+    assert!(pool.allocate(300).unwrap().iter().all(|&b| b == 0));
+}
+
+#[test]
+fn the_ledger_knows_every_byte_by_its_address() {
+    let (_, pool) = pool(1 << 30);
+    let (a, b) = (pool.allocate(100).unwrap(), pool.allocate(64).unwrap());
+    let range = |buf: &HostBuf| buf.iova()..buf.iova() + buf.padded_len() as u64;
+    assert_eq!(pool.owner(range(&a)), Owner::Cpu);
+    a.set_owner(Owner::Card);
+    assert_eq!(pool.owner(range(&a)), Owner::Card);
+    assert_eq!(pool.owner(a.iova()..b.iova() + 1), Owner::Cpu);
+    b.set_owner(Owner::Quarantine);
+    assert_eq!(
+        (pool.usage().lent, pool.usage().quarantined),
+        (128, 64),
+        "padding included"
+    );
+    assert_eq!(pool.owner(0..64), Owner::Nobody);
+    assert_eq!(pool.owner(range(&b).end - 1..u64::MAX), Owner::Nobody);
+    // Without a mapping the card owns nothing, whatever was lent.
+    let (at, mapped) = (range(&a), pool.usage().mapped);
+    assert!(mapped >= CHUNK as u64 && pool.detach());
+    assert_eq!(pool.owner(at), Owner::Nobody);
+    a.set_owner(Owner::Card);
+    assert_eq!(pool.usage(), MemoryUse::default());
+    pool.attach().unwrap();
+    assert_eq!(pool.owner(range(&a)), Owner::Cpu);
+    assert_eq!(pool.usage().mapped, mapped);
+}
+
+#[test]
+fn what_cannot_be_unmapped_is_left_to_the_next_holder() {
+    let (maps, _) = pool(1);
+    let claim = maps.claim().unwrap();
+    let transport = Arc::clone(&maps) as Arc<dyn Transport>;
+    let pool = DmaPool::with_leftovers(transport, Direction::ToDevice, 1 << 30, claim.leftovers());
+    let buffer = pool.allocate(64).unwrap();
+    let at = buffer.iova();
+    maps.stuck.store(true, Ordering::Relaxed);
+    buffer.set_owner(Owner::Quarantine);
+    assert!(!pool.detach());
+    assert_eq!(pool.usage().quarantined, 64);
+    drop((pool, buffer));
+    assert_eq!(claim.leftovers().take(), [at]);
+}
