@@ -2,7 +2,8 @@
 # A step is a function step_NAME; it passes when it returns 0 within its time. What it prints is shown when it fails.
 # Steps run as root; as_user runs a command as the unprivileged operator who owns the card's VFIO group.
 
-STEPS="bound list examine validate reset memlock proof gateware second killed unplugged suite pulled"
+# What is run when nothing is asked for.
+STEPS="bound list examine validate reset memlock proof gateware second killed unplugged suite"
 STEP_SECONDS=60
 TEST_SECONDS=60
 
@@ -173,7 +174,7 @@ step_unplugged() {
   works
 }
 
-# The card vanishes without notice. Last of all: it cannot come back in this guest, and the kernel waits a minute for it when the job lets it go.
+# The card vanishes without notice. Only when asked for (--steps bound,pulled), since QEMU itself may die of it. It cannot come back in this guest, and the kernel waits a minute for it when the job lets it go.
 step_pulled() {
   start_job || return
   echo "vm: please pull the card" >/dev/console
