@@ -334,12 +334,7 @@ impl Shared {
     /// Waits for the connection's end, and tells.
     fn watch(&self, socket: &UnixStream) {
         let mut watched = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::RDHUP)];
-        loop {
-            match poll(&mut watched, None) {
-                Err(Errno::INTR) => {}
-                _ => break,
-            }
-        }
+        while let Err(Errno::INTR) = poll(&mut watched, None) {}
         self.gone.store(true, Ordering::Release);
         // Nobody listening is fine.
         drop(self.events.send(TransportEvent::Removed));
