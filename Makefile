@@ -69,6 +69,7 @@ deb: setup ## build the Debian package of the command carillon (release build)
 
 vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machine (no root, no KVM); skipped with one line where QEMU cannot be had
 	scripts/vm/run $(if $(VM_REQUIRED),--required) --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
+	@seen=$${CARGO_TARGET_DIR:-target}/vm/faults.log; if [ -s "$$seen" ]; then scripts/faults-table --check --console "$$seen"; fi
 
 vm-shell: setup ## a console in that machine, with the card bound to VFIO
 	scripts/vm/run --required --shell --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)

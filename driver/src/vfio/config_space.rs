@@ -25,11 +25,17 @@ pub struct ConfigSpace<'a> {
 }
 
 impl ConfigSpace<'_> {
+    /// The command register; an error of kind `NotFound` when the card does not
+    /// answer.
     fn command(&self) -> io::Result<u16> {
         let mut bytes = [0; 2];
         self.device
             .read_exact_at(&mut bytes, self.offset + COMMAND)?;
-        Ok(u16::from_le_bytes(bytes))
+        match u16::from_le_bytes(bytes) {
+            // No card has all these bits, some of which are reserved.
+            u16::MAX => Err(io::ErrorKind::NotFound.into()),
+            command => Ok(command),
+        }
     }
 
     /// Sets the command register's bits and reads it back, so that the write

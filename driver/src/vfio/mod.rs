@@ -27,7 +27,6 @@ mod sys;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
@@ -75,7 +74,6 @@ struct Inner {
     // Before `live`: as long as the BAR is mapped, the kernel keeps the device.
     mmio: Mmio,
     live: Mutex<Option<Live>>,
-    gone: AtomicBool,
     events: broadcast::Sender<TransportEvent>,
 }
 
@@ -145,7 +143,6 @@ impl VfioCard {
             address,
             mmio,
             live: Mutex::new(Some(live)),
-            gone: AtomicBool::new(false),
             events: broadcast::channel(16).0,
         });
         let theirs = Arc::clone(&inner);
@@ -254,7 +251,6 @@ impl Inner {
 
     /// Lets go of the card; what it could reach is unmapped with its domain.
     fn release(&self) {
-        self.gone.store(true, Ordering::Release);
         self.mmio.detach();
         drop(self.live().take());
     }
@@ -329,10 +325,10 @@ impl Transport for VfioCard {
     fn reset(&self) -> Result<(), TransportError> {
         self.inner
             .with(|live| self.inner.reset(live))
-            .unwrap_or_else(|| Err(io::Error::other("the card was taken away")))
-            .map_err(|error| match self.inner.gone.load(Ordering::Acquire) {
-                true => self.inner.gone(),
-                false => TransportError::Reset {
+            .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => self.inner.gone(),
+                _ => TransportError::Reset {
                     cause: error.to_string(),
                 },
             })

@@ -7,6 +7,7 @@ use carillon_driver::pci::PciAddress;
 use carillon_driver::transport::Transport;
 use carillon_driver::vfio::VfioCard;
 use carillon_driver::{Card, CardConfig};
+use carillon_sim::faults::SimCard;
 use carillon_sim::vfio_user::ClientCard;
 
 use super::{CardAddress, CardEngine};
@@ -45,14 +46,25 @@ pub async fn open_on(
 /// Reaches the card at this address, without any command to it yet.
 pub fn transport(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
     match address {
-        CardAddress::SimModel => model(),
-        CardAddress::SimRtl | CardAddress::SimRtlStructural => rtl(address),
         CardAddress::VfioUser(path) => vfio_user(path),
         CardAddress::Pci(address) => pci(*address),
+        _ => Ok(simulated(address)?),
     }
 }
 
-fn model() -> Result<Arc<dyn Transport>, EngineError> {
+/// Makes the simulated card of this name.
+pub fn simulated(address: &CardAddress) -> Result<Arc<dyn SimCard>, EngineError> {
+    match address {
+        CardAddress::SimModel => model(),
+        CardAddress::SimRtl | CardAddress::SimRtlStructural => rtl(address),
+        CardAddress::VfioUser(_) | CardAddress::Pci(_) => Err(EngineError::Simulation {
+            engine: address.to_string(),
+            reason: "it is elsewhere; name sim:model, sim:rtl or sim:rtl-structural".to_owned(),
+        }),
+    }
+}
+
+fn model() -> Result<Arc<dyn SimCard>, EngineError> {
     use carillon_sim::model::{ModelCard, ModelOptions};
     match ModelCard::new(ModelOptions::default()) {
         Ok(card) => Ok(Arc::new(card)),
@@ -64,7 +76,7 @@ fn model() -> Result<Arc<dyn Transport>, EngineError> {
 }
 
 #[cfg(feature = "rtl")]
-fn rtl(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
+fn rtl(address: &CardAddress) -> Result<Arc<dyn SimCard>, EngineError> {
     use carillon_sim::rtl::{RtlCard, RtlError, RtlOptions, View};
     let view = match address {
         CardAddress::SimRtlStructural => View::Structural,
@@ -84,7 +96,7 @@ fn rtl(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
 }
 
 #[cfg(not(feature = "rtl"))]
-fn rtl(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
+fn rtl(address: &CardAddress) -> Result<Arc<dyn SimCard>, EngineError> {
     Err(EngineError::not_built(address))
 }
 

@@ -32,7 +32,7 @@ use blstrs::{G1Affine, G2Affine, Scalar};
 use carillon_driver::{Card, CardError, JobError, RecoveryAction};
 
 pub use address::{CardAddress, UnknownCard};
-pub use connect::{open, open_card, open_on, transport};
+pub use connect::{open, open_card, open_on, simulated, transport};
 
 use crate::cpu::CpuEngine;
 use crate::engine::{

@@ -120,7 +120,7 @@ pub fn config<R: Rig>() -> CardConfig {
             floor_cycles: 20_000_000,
             slack: 16,
             abort_grace: R::stall() / 2,
-            control: Duration::from_secs(5),
+            control: Duration::from_secs(3),
         },
     }
 }

@@ -2,10 +2,9 @@
 //! virtual machines (vfio-user).
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use carillon_runtime::card::{self, CardAddress};
 use carillon_runtime::cli::Failure;
-use carillon_sim::faults::SimCard;
 use carillon_sim::vfio_user::Server;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -20,13 +19,16 @@ enum Kind {
     Model,
     /// The gateware under Verilator
     Rtl,
+    /// The gateware with its own multipliers: slow
+    RtlStructural,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    fn address(self) -> CardAddress {
         match self {
-            Kind::Model => "sim:model",
-            Kind::Rtl => "sim:rtl",
+            Kind::Model => CardAddress::SimModel,
+            Kind::Rtl => CardAddress::SimRtl,
+            Kind::RtlStructural => CardAddress::SimRtlStructural,
         }
     }
 }
@@ -46,11 +48,12 @@ pub async fn run(context: &Context, args: &SimulateArgs) -> Result<(), Failure> 
     let unavailable = |error: &dyn std::fmt::Display| Failure::Unavailable(error.to_string());
     // Before the socket is there, so that whoever sees it may end us.
     let mut end = signal(SignalKind::terminate()).map_err(|e| unavailable(&e))?;
-    let card = card(args.card)?;
+    let address = args.card.address();
+    let card = card::simulated(&address).map_err(Failure::opening)?;
     let server = Server::start(&args.socket, card).map_err(|e| unavailable(&e))?;
-    let fields = json!({ "card": args.card.name(), "socket": args.socket });
+    let fields = json!({ "card": address.to_string(), "socket": args.socket });
     let rows = [
-        ("card", args.card.name().to_owned()),
+        ("card", address.to_string()),
         ("serving", format!("vfio-user:{}", args.socket.display())),
     ];
     context.output.result("carillon.simulate/1", fields, &rows);
@@ -60,31 +63,4 @@ pub async fn run(context: &Context, args: &SimulateArgs) -> Result<(), Failure> 
     }
     drop(server);
     Ok(())
-}
-
-fn card(kind: Kind) -> Result<Arc<dyn SimCard>, Failure> {
-    match kind {
-        Kind::Model => {
-            use carillon_sim::model::{ModelCard, ModelOptions};
-            let card = ModelCard::new(ModelOptions::default());
-            card.map(|card| Arc::new(card) as Arc<dyn SimCard>)
-                .map_err(|error| Failure::Unavailable(format!("cannot start the card: {error}")))
-        }
-        Kind::Rtl => rtl(),
-    }
-}
-
-#[cfg(feature = "rtl")]
-fn rtl() -> Result<Arc<dyn SimCard>, Failure> {
-    use carillon_sim::rtl::{RtlCard, RtlOptions};
-    let card = RtlCard::new(RtlOptions::default());
-    card.map(|card| Arc::new(card) as Arc<dyn SimCard>)
-        .map_err(|error| Failure::Unavailable(error.to_string()))
-}
-
-#[cfg(not(feature = "rtl"))]
-fn rtl() -> Result<Arc<dyn SimCard>, Failure> {
-    Err(Failure::Unavailable(
-        "the gateware was not built in: build with `--features rtl`".into(),
-    ))
 }
