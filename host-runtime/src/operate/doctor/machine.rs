@@ -41,7 +41,7 @@ fn iommu(facts: &Facts) -> Finding {
             ),
         );
     }
-    if words.iter().any(|word| asked(word)) {
+    if words.iter().any(asked) {
         return Finding::fail(
             SUBJECT,
             "asked for on the kernel command line, but the machine offers none",
