@@ -78,7 +78,7 @@ impl Rig for Vfio {
         Some(Window::rogue(&*self.0).unwrap())
     }
     fn stall() -> Duration {
-        Duration::from_secs(3)
+        Duration::from_secs(2)
     }
 }
 
