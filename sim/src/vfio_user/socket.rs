@@ -146,6 +146,8 @@ mod tests {
         assert!(second.body == large);
         assert_eq!(receive(&b).unwrap().unwrap().body, b"x");
         sender.join().unwrap();
+        // It holds copies of the other end.
+        drop(second);
         assert!(receive(&b).unwrap().is_none(), "the other side has closed");
     }
 
