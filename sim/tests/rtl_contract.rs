@@ -875,6 +875,9 @@ fn an_unplugged_card_reads_all_ones() {
     card.unplug();
     assert_eq!(card.read32(reg::magic::OFFSET), u32::MAX);
     card.write32(reg::ctrl::OFFSET, 0);
-    assert!(card.reset().is_err() && card.unmap(host.iova).is_err());
+    assert!(card.reset().is_err());
+    // The host's side of a mapping is still there to be ended.
+    card.unmap(host.iova).unwrap();
+    assert!(card.unmap(host.iova).is_err());
     assert!(events.try_recv().is_ok());
 }
