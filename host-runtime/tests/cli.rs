@@ -1,23 +1,14 @@
 //! The `carillon` binary: output, JSON schemas and exit codes.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
 
+mod binary;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use binary::{carillon, command};
 use serde_json::Value;
-
-/// Runs the binary without the user's own configuration.
-fn carillon(args: &[&str]) -> Output {
-    let empty = std::env::temp_dir().join("carillon-no-such-folder");
-    Command::new(env!("CARGO_BIN_EXE_carillon"))
-        .args(args)
-        .env("XDG_CONFIG_HOME", empty)
-        .env_remove("CARILLON_ENGINE")
-        .env_remove("CARILLON_CONFIG")
-        .output()
-        .unwrap()
-}
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -337,12 +328,8 @@ fn the_engine_comes_from_option_then_environment_then_file() {
     let file = folder.path().join("config.toml");
     fs::write(&file, "engine = \"sim:model\"\n").unwrap();
     let run = |environment: Option<&str>, option: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
-        command
-            .args(["bench", "ntt", "--log2", "2", "--json", "--config"])
-            .arg(&file)
-            .args(option);
-        command.env_remove("CARILLON_ENGINE");
+        let mut command = command(&["bench", "ntt", "--log2", "2", "--json", "--config"]);
+        command.arg(&file).args(option);
         if let Some(engine) = environment {
             command.env("CARILLON_ENGINE", engine);
         }

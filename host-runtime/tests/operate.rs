@@ -1,6 +1,7 @@
 //! Operator commands on made-up machines: list, bind, unbind, events; what is refused, and how.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
 
+mod binary;
 mod machine;
 
 use std::io::{BufRead, BufReader};
@@ -16,13 +17,11 @@ use machine::{CARD, GROUP, Machine};
 use serde_json::Value;
 
 fn command(machine: &Machine, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    let mut command = binary::command(args);
     command
-        .args(args)
         .arg("--root")
         .arg(machine.root())
-        .env("XDG_CONFIG_HOME", machine.path("config"))
-        .env_remove("CARILLON_CONFIG");
+        .env("XDG_CONFIG_HOME", machine.path("config"));
     command
 }
 

@@ -2,10 +2,12 @@
 //! socket: sound ones, busy ones, defective ones, and one with another gateware.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
 
+mod binary;
+
 use std::path::PathBuf;
-use std::process::{Command, Output};
 use std::sync::Arc;
 
+use binary::carillon;
 use carillon_driver::transport::Transport;
 use carillon_runtime::cli::{EXIT_CODES, OPERATOR_CODES};
 use carillon_sim::faults::{CardFault, InterruptFault, SimCard};
@@ -13,19 +15,6 @@ use carillon_sim::memory::MemoryFault;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::vfio_user::{ClientCard, Server};
 use serde_json::{Value, json};
-
-fn carillon(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_carillon"))
-        .args(args)
-        .env(
-            "XDG_CONFIG_HOME",
-            std::env::temp_dir().join("carillon-no-such-folder"),
-        )
-        .env_remove("CARILLON_ENGINE")
-        .env_remove("CARILLON_CONFIG")
-        .output()
-        .unwrap()
-}
 
 /// The object printed, and the exit code.
 #[track_caller]

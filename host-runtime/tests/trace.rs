@@ -1,24 +1,12 @@
 //! `carillon trace` as a user runs it: record, show, replay, and what is refused.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
 
+mod binary;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
+use binary::carillon;
 use serde_json::Value;
-
-/// Runs the binary without the user's own configuration.
-fn carillon(args: &[&str]) -> Output {
-    let empty = std::env::temp_dir().join("carillon-no-such-folder");
-    Command::new(env!("CARGO_BIN_EXE_carillon"))
-        .args(args)
-        .env("XDG_CONFIG_HOME", empty)
-        .env_remove("CARILLON_ENGINE")
-        .env_remove("CARILLON_CONFIG")
-        .env_remove("CARILLON_TRACE")
-        .env_remove("CARILLON_TRACE_LIMIT")
-        .output()
-        .unwrap()
-}
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let output = carillon(args);

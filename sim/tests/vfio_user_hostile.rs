@@ -204,6 +204,16 @@ fn any_messages_are_answered_or_end_the_session() {
 }
 
 #[test]
+fn what_is_no_message_ends_the_connection() {
+    let card = Arc::new(ModelCard::new(ModelOptions::default()).unwrap());
+    let server = Server::start(&socket("nothing"), card as Arc<dyn SimCard>).unwrap();
+    let mut client = greeted(&server);
+    client.write_all(&[0xff; HEADER_BYTES]).unwrap();
+    // Not a time-out: the server has hung up.
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
 fn a_server_that_talks_nonsense_is_an_error() {
     let path = socket("nonsense");
     let _ = std::fs::remove_file(&path);

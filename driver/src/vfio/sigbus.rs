@@ -36,9 +36,6 @@ static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 #[derive(Debug)]
 pub struct Guard {
     place: usize,
-    // The handler's pointer leads here. Never freed (one byte a BAR): a handler
-    // on another thread may have read the pointer just before it was cleared.
-    _lost: Arc<AtomicBool>,
 }
 
 /// Makes the handler watch `bytes` bytes at `start`; `None` when all places are
@@ -51,12 +48,11 @@ pub fn guard(start: usize, bytes: usize, lost: &Arc<AtomicBool>) -> Option<Guard
     let entry = &TABLE[place];
     entry.start.store(start, Ordering::Relaxed);
     entry.bytes.store(bytes, Ordering::Relaxed);
+    // Never freed (one byte a BAR): a handler on another thread may have read
+    // the pointer just before it is cleared.
     let pointer = Arc::into_raw(Arc::clone(lost)).cast_mut();
     entry.lost.store(pointer, Ordering::Release);
-    Some(Guard {
-        place,
-        _lost: Arc::clone(lost),
-    })
+    Some(Guard { place })
 }
 
 impl Drop for Guard {

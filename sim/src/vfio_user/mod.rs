@@ -14,6 +14,7 @@
 
 mod client;
 pub mod config_space;
+mod connection;
 mod server;
 mod session;
 pub mod side_channel;
@@ -21,5 +22,6 @@ mod socket;
 mod vectors;
 pub mod wire;
 
-pub use client::{ClientCard, ClientError};
+pub use client::ClientCard;
+pub use connection::ClientError;
 pub use server::{ServeError, Server};

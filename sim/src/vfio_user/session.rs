@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use carillon_driver::memory::HostMemory;
-use carillon_driver::transport::{Direction, TransportEvent};
+use carillon_driver::transport::{Direction, InterruptLine, TransportEvent};
 use rustix::io::Errno;
 
 use super::config_space::{self, ConfigSpace};
@@ -37,7 +37,7 @@ pub(super) struct Session {
     card: Arc<dyn SimCard>,
     config: ConfigSpace,
     vectors: Vectors,
-    vector_count: u16,
+    lines: Vec<Arc<InterruptLine>>,
     side: Arc<Mutex<SideChannel>>,
     /// Memory of the client, each file mapped once: one mapping of a file for
     /// every page of it would reach the system's limit.
@@ -50,15 +50,15 @@ impl Session {
         while let Ok(line) = card.interrupt(lines.len() as u16) {
             lines.push(line);
         }
-        let vector_count = lines.len() as u16;
+        let vectors = lines.len() as u16;
         // Nobody has switched bus mastering on yet.
         card.dma().set_master(false);
         Self {
             socket,
             card,
-            config: ConfigSpace::new(vector_count),
-            vectors: Vectors::new(vector_count),
-            vector_count,
+            config: ConfigSpace::new(vectors),
+            vectors: Vectors::new(vectors),
+            lines,
             side: Arc::default(),
             memory: HashMap::new(),
         }
@@ -71,10 +71,7 @@ impl Session {
             .worker_threads(1)
             .thread_name("carillon-vfio-user")
             .build()?;
-        let lines: Vec<_> = (0..self.vector_count)
-            .filter_map(|vector| self.card.interrupt(vector).ok())
-            .collect();
-        let following = runtime.block_on(async { self.vectors.follow(&lines) });
+        let following = runtime.block_on(async { self.vectors.follow(&self.lines) });
         self.watch_removal(&runtime)?;
         let served = self.serve();
         drop(following);
@@ -90,8 +87,7 @@ impl Session {
         runtime.spawn(async move {
             while let Ok(event) = events.recv().await {
                 let side = side.lock().unwrap_or_else(PoisonError::into_inner);
-                let quiet = side.quiet.load(std::sync::atomic::Ordering::Acquire);
-                if event == TransportEvent::Removed && !quiet {
+                if event == TransportEvent::Removed && !side.quiet {
                     // Fails only when the client has left already.
                     let _ = socket.shutdown(std::net::Shutdown::Both);
                 }
@@ -125,6 +121,9 @@ impl Session {
     }
 
     fn end(&mut self) {
+        // The server keeps a copy of the socket; the client must not wait for an
+        // answer from it. Fails only when the client has left already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
         self.vectors.disconnect();
         self.card.dma().set_master(false);
         self.card.dma().unmap_range(0, u64::MAX);
@@ -217,14 +216,14 @@ impl Session {
                 0
             },
             index: asked.index,
-            count: if msix { self.vector_count.into() } else { 0 },
+            count: if msix { self.lines.len() as u32 } else { 0 },
         }
         .encode())
     }
 
     fn set_irqs(&mut self, set: &SetIrqs, fds: Vec<OwnedFd>) -> Reply {
         let end = set.start.checked_add(set.count);
-        if set.index != irq::MSIX || end.is_none_or(|e| e > self.vector_count.into()) {
+        if set.index != irq::MSIX || end.is_none_or(|e| e > self.lines.len() as u32) {
             return Err(Errno::INVAL);
         }
         let first = set.start as usize;

@@ -12,7 +12,6 @@
 //! | 0x50, 0x58 | 8, 8 | rogue accesses made, and refused |
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use carillon_driver::vfio::VfioCard;
 
@@ -136,7 +135,7 @@ pub struct SideChannel {
     answer: Answer,
     /// Unplugged from here: the connection is kept, so that the other side can
     /// plug the card in again.
-    pub quiet: AtomicBool,
+    pub quiet: bool,
 }
 
 impl SideChannel {
@@ -190,12 +189,12 @@ impl SideChannel {
                 Answer::Done
             }
             c if c == Command::Unplug as u64 => {
-                self.quiet.store(true, Ordering::Release);
+                self.quiet = true;
                 card.unplug();
                 Answer::Done
             }
             c if c == Command::Replug as u64 => {
-                self.quiet.store(false, Ordering::Release);
+                self.quiet = false;
                 done(card.replug())
             }
             _ => Answer::Unknown,
