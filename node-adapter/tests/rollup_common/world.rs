@@ -125,8 +125,10 @@ impl World {
 
     async fn send_request(
         &self,
-        request: TransactionRequest,
+        mut request: TransactionRequest,
     ) -> Result<TransactionReceipt, Refusal> {
+        let gas = self.provider.estimate_gas(request.clone()).await;
+        request.gas = Some(gas.map_err(|error| refusal(&error))?);
         let pending = self
             .provider
             .send_transaction(request)

@@ -32,7 +32,7 @@ struct Model {
 }
 
 fn account_of(user: usize) -> u32 {
-    (1 << 22) * user as u32 + 3
+    (user as u32 - 1) * (1 << 22) + 3
 }
 
 fn amount_of(record: &Record) -> u128 {
