@@ -38,8 +38,8 @@ contract AliasAccount {
     receive() external payable {}
 
     /// @notice Makes the calls in their order; the first that fails reverts all of them.
-    /// @dev    What a call answers is not kept: contracts that answer `false` instead of reverting must be called through
-    ///         something that checks. A call gets all gas that is left but 1/64.
+    /// @dev    What a call answers is not kept: contracts that answer `false` instead of reverting must be called
+    ///         through something that checks. A call gets all gas that is left but 1/64.
     function run(Call[] calldata calls) external {
         if (msg.sender != handler) revert NotHandler(msg.sender, handler);
         for (uint256 i = 0; i < calls.length; ++i) {

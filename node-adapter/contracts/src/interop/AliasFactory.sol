@@ -4,9 +4,9 @@ pragma solidity 0.8.37;
 import {AliasAccount} from "./AliasAccount.sol";
 
 /// @title  Creates alias accounts at addresses that can be computed before they exist
-/// @notice The salt is keccak256(abi.encode(chainId, owner)): the chain is in it, so that the owners of different chains
-///         never share an account. Anyone may create any alias account, also before its first bundle; there is nothing
-///         to win by being first, since the code, the handler and the owner are fixed by the address.
+/// @notice The salt is keccak256(abi.encode(chainId, owner)): the chain is in it, so that the owners of different
+///         chains never share an account. Anyone may create any alias account, also before its first bundle; there is
+///         nothing to win by being first, since the code, the handler and the owner are fixed by the address.
 contract AliasFactory {
     /// @notice An alias account came into being.
     event AliasCreated(uint64 indexed chainId, address indexed owner, address account);

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {ISharedBridge} from "../bridge/ISharedBridge.sol";
 import {AliasFactory} from "./AliasFactory.sol";
-import {Bundle} from "./Bundle.sol";
+import {Bundle, Call} from "./Bundle.sol";
 
 /// @title  Runs the bundles that users of rollups signed on L2
 /// @notice A bundle's way ends in one of three outcomes, once: executed, failed (the amount is back on L2), cancelled
@@ -40,8 +40,8 @@ interface IInteropHandler {
     event BundleCancelled(
         uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, uint256 owner, uint256 bundleHash
     );
-    /// @notice The amount of a failed or cancelled bundle went to the alias account, because the chain is halted and takes
-    ///         nothing back.
+    /// @notice The amount of a failed or cancelled bundle went to the alias account, because the chain is halted and
+    ///         takes nothing back.
     event PaidToAlias(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address account);
     /// @notice The owner of an alias account used it after its chain was halted.
     event OwnerRan(uint64 indexed chainId, address indexed owner, address account, uint256 calls);
@@ -66,8 +66,8 @@ interface IInteropHandler {
     error DeadlineNotPassed(uint64 deadline, uint256 time);
     /// @notice The transaction must leave `needed` gas for the run and what follows it; `left` was left.
     error NotEnoughGas(uint256 left, uint256 needed);
-    /// @notice The run failed, and the failure does not count: the caller is a contract, which could have brought it about
-    ///         in the same transaction. A plain account may try again.
+    /// @notice The run failed, and the failure does not count: the caller is a contract, which could have brought it
+    ///         about in the same transaction. A plain account may try again.
     error FailureNotFinal(bytes reason);
     /// @notice Only the handler itself may call this.
     error NotSelf(address caller);
@@ -75,17 +75,25 @@ interface IInteropHandler {
     error ReturnTooSmall(uint256 balance, uint256 minAmount);
     /// @notice Owners use their alias accounts directly only after the chain was halted.
     error ChainNotHalted(uint64 chainId);
+    /// @notice The state proof does not lead to the chain's last executed root.
+    error StateProofInvalid(uint256 root, uint256 expected);
+    /// @notice The account that the proof shows belongs to another owner.
+    error NotOwner(address caller, uint256 owner);
     /// @notice The chain has no token in this slot.
     error UnknownReturnToken(uint64 chainId, uint8 token);
 
-    /// @notice Runs a bundle. Anyone may call; the transaction needs 64/63 of the bundle's gas limit and `GAS_AFTER_RUN`
-    ///         behind the checks. If the run fails for the bundle's own reasons, it is undone and the amount goes back to
-    ///         the owner on L2.
+    /// @notice Runs a bundle. Anyone may call; the transaction needs 64/63 of the bundle's gas limit and
+    ///         `GAS_AFTER_RUN` behind the checks. If the run fails for the bundle's own reasons, it is undone and the
+    ///         amount goes back to the owner on L2.
     function execute(ISharedBridge.Message calldata message, Bundle calldata bundle) external;
 
-    /// @notice Returns the amount of a bundle to its owner on L2: after the deadline, or at any time if the bundle could
-    ///         never run here (other chain, other L1 chain, other handler, other owner). Anyone may call.
+    /// @notice Returns the amount of a bundle to its owner on L2: after the deadline, or at any time if the bundle
+    ///         could never run here (other chain, other L1 chain, other handler, other owner). Anyone may call.
     function cancel(ISharedBridge.Message calldata message, Bundle calldata bundle) external;
+
+    /// @notice Makes calls from the caller's alias account after the chain was halted: for the owner of an account in
+    ///         the last executed state, shown by a state proof.
+    function runAsOwner(uint64 chainId, ISharedBridge.StateProof calldata proof, Call[] calldata calls) external;
 
     /// @notice What became of a message.
     function outcome(uint64 chainId, uint64 batch, uint256 k) external view returns (Outcome);

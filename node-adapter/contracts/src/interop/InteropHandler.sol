@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
 import {ISharedBridge} from "../bridge/ISharedBridge.sol";
+import {StateVerifier} from "../bridge/StateVerifier.sol";
 import {IChainHub} from "../rollup/IChainHub.sol";
 import {IRollupChain} from "../rollup/IRollupChain.sol";
 import {AliasAccount} from "./AliasAccount.sol";
@@ -14,9 +15,9 @@ import {Bundle, Call, Return} from "./Bundle.sol";
 import {IInteropHandler} from "./IInteropHandler.sol";
 
 /// @title  Runs bundles: withdrawal, calls and return in one transaction, all or nothing
-/// @notice The owner of an L2 account signs a bundle on L2; the rollup's proof makes of it a message of an executed batch.
-///         Anyone may bring message and bundle here. The amount goes to the owner's alias account, the alias account makes
-///         the calls, and if the owner wants, its whole balance of one token goes back to L2.
+/// @notice The owner of an L2 account signs a bundle on L2; the rollup's proof makes of it a message of an executed
+///         batch. Anyone may bring message and bundle here. The amount goes to the owner's alias account, the alias
+///         account makes the calls, and if the owner wants, its whole balance of one token goes back to L2.
 /// @dev    Has no owner, no switch and no funds. It tells alias accounts what to call, and the bridge to pay a bundle's
 ///         amount to its alias account or to take it back. It calls nothing that a user names: the alias account does.
 contract InteropHandler is IInteropHandler, ReentrancyGuard {
@@ -31,23 +32,26 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
     IChainHub public immutable hub;
     /// @notice Where the funds are.
     ISharedBridge public immutable bridge;
+    /// @notice Computes roots from state proofs.
+    StateVerifier public immutable stateVerifier;
     /// @inheritdoc IInteropHandler
     AliasFactory public immutable factory;
 
     /// @inheritdoc IInteropHandler
     mapping(uint64 chainId => mapping(uint64 batch => mapping(uint256 k => Outcome))) public outcome;
 
-    constructor(IChainHub hub_, ISharedBridge bridge_) {
+    constructor(IChainHub hub_, ISharedBridge bridge_, StateVerifier stateVerifier_) {
         hub = hub_;
         bridge = bridge_;
+        stateVerifier = stateVerifier_;
         factory = new AliasFactory();
     }
 
     /// @inheritdoc IInteropHandler
-    /// @dev The run is a call of this contract to itself with exactly the bundle's gas limit: how much gas the caller sent
-    ///      cannot change its outcome. A caller could still bring about a failure from inside a contract that the bundle
-    ///      uses (while its lock is held) or between two trades of its own, so failures count only when a plain account
-    ///      called directly.
+    /// @dev The run is a call of this contract to itself with exactly the bundle's gas limit: how much gas the caller
+    ///      sent cannot change its outcome. A caller could still bring about a failure from inside a contract that the
+    ///      bundle uses (while its lock is held) or between two trades of its own, so failures count only when a plain
+    ///      account called directly.
     function execute(ISharedBridge.Message calldata message, Bundle calldata bundle) external nonReentrant {
         uint256 hash = _checkMessage(message, bundle);
         if (bundle.chainId != message.chainId) revert WrongChain(bundle.chainId, message.chainId);
@@ -83,6 +87,25 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         _setOutcome(message, Outcome.Cancelled);
         emit BundleCancelled(message.chainId, message.batch, message.k, message.words[3], hash);
         _giveBack(message);
+    }
+
+    /// @inheritdoc IInteropHandler
+    /// @dev The proof may open any cell of any account of the caller; the balance is not looked at.
+    function runAsOwner(uint64 chainId, ISharedBridge.StateProof calldata proof, Call[] calldata calls)
+        external
+        nonReentrant
+    {
+        IRollupChain chain = IRollupChain(hub.chain(chainId));
+        if (address(chain) == address(0)) revert IChainHub.UnknownChain(chainId);
+        if (!chain.halted()) revert ChainNotHalted(chainId);
+        uint256 root = stateVerifier.rootOf(proof);
+        uint256 expected = chain.stateRoot();
+        if (root != expected) revert StateProofInvalid(root, expected);
+        uint256 owner = proof.header >> 32;
+        if (owner != _word(msg.sender)) revert NotOwner(msg.sender, owner);
+        address account = factory.ensure(chainId, msg.sender);
+        emit OwnerRan(chainId, msg.sender, account, calls.length);
+        AliasAccount(payable(account)).run(calls);
     }
 
     /// @notice The run of a bundle: withdrawal, calls, return. Called by `execute` alone.
@@ -136,8 +159,8 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         AliasAccount(payable(account)).run(calls);
     }
 
-    /// @dev The amount of a message that did not run: back to the owner on L2. A halted chain takes nothing back, so the
-    ///      amount goes to the alias account, which the owner controls from then on (`runAsOwner`).
+    /// @dev The amount of a message that did not run: back to the owner on L2. A halted chain takes nothing back, so
+    ///      the amount goes to the alias account, which the owner controls from then on (`runAsOwner`).
     function _giveBack(ISharedBridge.Message calldata message) private {
         if (!IRollupChain(hub.chain(message.chainId)).halted()) {
             bridge.returnBundle(message);
