@@ -7,16 +7,11 @@ use alloy::primitives::{Address, B256, keccak256};
 use alloy::sol_types::{SolConstructor, SolValue};
 
 use super::contracts::AliasAccount;
+use crate::settlement::deploy::factory_address;
 
 /// Salt of the alias account of `owner` on `chain_id`: `keccak256(abi.encode(chainId, owner))`.
 pub fn alias_salt(chain_id: u64, owner: Address) -> B256 {
     keccak256((chain_id, owner).abi_encode())
-}
-
-/// The address of the factory of an interop handler: the handler creates it as its first contract
-/// (EIP-161: nonces of contracts start at 1).
-pub fn factory_address(handler: Address) -> Address {
-    handler.create(1)
 }
 
 /// The address of the alias account of `owner` on `chain_id` under an interop handler, whether it

@@ -9,9 +9,10 @@
 
 mod alias;
 mod bundle;
-pub mod contracts;
 mod executor;
 
-pub use alias::{alias_address, alias_salt, factory_address};
+pub use crate::settlement::abi::interop as contracts;
+pub use crate::settlement::deploy::factory_address;
+pub use alias::{alias_address, alias_salt};
 pub use bundle::{Bundle, BundleError, Call, KIND_BUNDLE, MAX_BUNDLE_GAS, Place, Return};
 pub use executor::{InteropContract, Outcome, Ran, ran};

@@ -5,9 +5,9 @@ use alloy::sol_types::SolCall;
 use carillon_node::interop::contracts::{AliasAccount, AliasFactory, InteropHandler};
 use carillon_node::interop::{Call, Outcome, Ran, alias_address, factory_address};
 use carillon_node::settlement::GasLimit;
+use carillon_node::settlement::abi::{ISharedBridge, SharedBridge};
 
 use super::abi::Counter;
-use super::abi::bridge::{ISharedBridge, SharedBridge};
 use super::world::{CHAIN, ETH, PLAIN, World, create, reason};
 
 #[tokio::test]
@@ -142,10 +142,10 @@ async fn the_deadline_separates_running_from_cancelling() {
         reason(world.handler.cancel(&late, &bundle).await),
         reason(world.handler.execute(&late, &bundle).await),
     ] {
-        assert_eq!(again, "AlreadyHandled(AlreadyHandled { outcome: 3 })");
+        assert_eq!(again, "AlreadyHandled { outcome: 3 }");
     }
     let again = reason(world.handler.cancel(&in_time, &bundle).await);
-    assert_eq!(again, "AlreadyHandled(AlreadyHandled { outcome: 1 })");
+    assert_eq!(again, "AlreadyHandled { outcome: 1 }");
     assert_eq!(world.queue(queued).await.len(), 1);
 }
 

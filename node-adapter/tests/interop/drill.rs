@@ -56,7 +56,7 @@ async fn an_alias_withdraws_calls_two_contracts_and_sends_a_token_back() {
 
     // Once.
     let again = reason(world.handler.execute(&message, &bundle).await);
-    assert_eq!(again, "AlreadyHandled(AlreadyHandled { outcome: 1 })");
+    assert_eq!(again, "AlreadyHandled { outcome: 1 }");
     world.wait(4_000).await;
     let cancelled = reason(world.handler.cancel(&message, &bundle).await);
     assert_eq!(cancelled, again);

@@ -13,23 +13,20 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
-use alloy::sol_types::{SolCall, SolConstructor, SolEvent, SolInterface, SolValue};
+use alloy::sol_types::{SolCall, SolConstructor, SolEvent, SolValue};
 use blstrs::Scalar;
-use carillon_node::interop::contracts::{AliasAccount, ISharedBridge, InteropHandler};
+use carillon_node::interop::contracts::ISharedBridge;
 use carillon_node::interop::{Bundle, Call, InteropContract, Outcome, Place};
+use carillon_node::settlement::abi::{IRollupChain, RollupChain, SharedBridge};
+use carillon_node::settlement::deploy::{DeployOptions, Deployment};
 use carillon_node::settlement::{
     Anvil, AnvilOptions, Deadlines, GasLimit, L1Client, Mined, Refusal, SettlementError,
 };
-use carillon_runtime::groth16::eip2537;
 use ff::PrimeField;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::abi::bridge::SharedBridge;
-use super::abi::state::StateVerifier;
-use super::abi::chain::{IRollupChain, RollupChain};
-use super::abi::hub::ChainHub;
-use super::abi::{BundleAttacker, Groth16Verifier, PlainToken, ShareVault, UpgradeableProxy};
+use super::abi::{PlainToken, ShareVault};
 use super::common::Trapdoor;
 
 pub const CHAIN: u64 = 4242;
@@ -39,7 +36,8 @@ pub const L1_CHAIN: u64 = 31337;
 pub const ETH: u8 = 0;
 pub const PLAIN: u8 = 1;
 pub const SHARE: u8 = 2;
-pub const QUEUE_DELAY: u64 = 86_400;
+/// The chain's queue delay: a week.
+const QUEUE_DELAY: u64 = 7 * 24 * 3_600;
 pub type Words = [U256; 5];
 pub type Message = ISharedBridge::Message;
 
@@ -47,9 +45,7 @@ pub struct World {
     pub anvil: Anvil,
     pub client: L1Client,
     pub provider: RootProvider,
-    pub hub: Address,
     pub bridge: Address,
-    pub state_verifier: Address,
     pub chain: Address,
     pub handler: InteropContract,
     pub token: Address,
@@ -68,97 +64,28 @@ impl World {
         let anvil = Anvil::start(&AnvilOptions::default()).await.unwrap();
         let deadlines = Deadlines::default();
         let client = L1Client::new(anvil.url(), anvil.signers()[0].clone(), deadlines).unwrap();
-        let me = client.address();
-
-        let hub = ChainHub::constructorCall { governor_: me }.abi_encode();
-        let hub = create(&client, &ChainHub::BYTECODE, hub).await;
-        let state_verifier = create(&client, &StateVerifier::BYTECODE, vec![]).await;
-        let logic = SharedBridge::constructorCall {
-            stateVerifier_: state_verifier,
-        }
-        .abi_encode();
-        let logic = create(&client, &SharedBridge::BYTECODE, logic).await;
-        let call = SharedBridge::initializeCall {
-            hub_: hub,
-            governor_: me,
-        }
-        .abi_encode();
-        let bridge = proxy(&client, logic, call).await;
-
-        let key = Groth16Verifier::constructorCall {
-            key: key_bytes(&trapdoor).into(),
-        };
-        let verifier = create(&client, &Groth16Verifier::BYTECODE, key.abi_encode()).await;
-        let logic = create(&client, &RollupChain::BYTECODE, vec![]).await;
-        let setup = IRollupChain::Setup {
-            chainId: CHAIN,
-            hub,
-            bridge,
-            operator: me,
-            operatorAccount: 0,
-            governor: me,
-            guardian: me,
-            genesisRoot: root,
-            queueDelay: QUEUE_DELAY,
-            revertDelay: 3_600,
-            maxPause: 3_600,
-            pauseCooldown: QUEUE_DELAY,
-        };
-        let chain = proxy(
-            &client,
-            logic,
-            RollupChain::initializeCall { setup }.abi_encode(),
-        )
-        .await;
-        let handler = InteropHandler::constructorCall {
-            hub_: hub,
-            bridge_: bridge,
-            stateVerifier_: state_verifier,
-        };
-        let handler = create(&client, &InteropHandler::BYTECODE, handler.abi_encode()).await;
         let token = create(&client, &PlainToken::BYTECODE, vec![]).await;
         let vault = ShareVault::constructorCall { asset_: token }.abi_encode();
         let vault = create(&client, &ShareVault::BYTECODE, vault).await;
+        let genesis = Option::from(Scalar::from_bytes_be(&root.to_be_bytes())).unwrap();
+        let mut options = DeployOptions::new(CHAIN, &genesis).verifier(SHAPE, trapdoor.key());
+        options.tokens = vec![(PLAIN, token), (SHARE, vault)];
+        let place = Deployment::deploy(&client, options).await.unwrap();
 
-        let world = Self {
+        Self {
             provider: RootProvider::new_http(anvil.url().parse().unwrap()),
-            handler: InteropContract::at(client.clone(), handler),
+            handler: InteropContract::at(client.clone(), place.handler),
             anvil,
             client,
-            hub,
-            bridge,
-            state_verifier,
-            chain,
+            bridge: place.bridge,
+            chain: place.chain,
             token,
             vault,
             root,
             batch: 0,
             trapdoor,
             rng,
-        };
-        let register = ChainHub::registerCall {
-            chainId: CHAIN,
-            chain_: chain,
-        };
-        world.send(hub, &register).await.unwrap();
-        let set = RollupChain::setVerifierCall {
-            shape: SHAPE,
-            verifier_: verifier,
-        };
-        world.send(chain, &set).await.unwrap();
-        world
-            .send(bridge, &SharedBridge::setHandlerCall { handler_: handler })
-            .await
-            .unwrap();
-        for (slot, token) in [(PLAIN, token), (SHARE, vault)] {
-            let set = SharedBridge::setTokenCall {
-                chainId: CHAIN,
-                slot: U256::from(slot),
-                token,
-            };
-            world.send(bridge, &set).await.unwrap();
         }
-        world
     }
 
     /// A chain that holds 1,000,000 wei and as many tokens, deposited by `client` for itself and
@@ -470,34 +397,14 @@ pub fn messages(batch: u64, records: &[Words]) -> HashMap<usize, Message> {
 /// Why a call was refused: the name of the Solidity error with its arguments.
 pub fn reason<T: std::fmt::Debug>(result: Result<T, SettlementError>) -> String {
     match result.expect_err("must be refused") {
-        SettlementError::Refused {
-            reason: Refusal::Unknown { data },
-            ..
-        } => error_of(&data),
         SettlementError::Refused { reason, .. } => reason.to_string(),
         other => panic!("not a refusal: {other}"),
     }
 }
 
-/// Revert data by name.
-pub fn error_of(data: &[u8]) -> String {
-    use AliasAccount::AliasAccountErrors as Alias;
-    use BundleAttacker::BundleAttackerErrors as Attacker;
-    use InteropHandler::InteropHandlerErrors as Handler;
-    use SharedBridge::SharedBridgeErrors as Bridge;
-    if let Ok(Alias::CallFailed(failed)) = Alias::abi_decode(data) {
-        return format!("CallFailed({}): {}", failed.index, error_of(&failed.reason));
-    }
-    if let Ok(Handler::FailureNotFinal(failed)) = Handler::abi_decode(data) {
-        return format!("FailureNotFinal: {}", error_of(&failed.reason));
-    }
-    Alias::abi_decode(data)
-        .map(|e| format!("{e:?}"))
-        .or_else(|_| Handler::abi_decode(data).map(|e| format!("{e:?}")))
-        .or_else(|_| Bridge::abi_decode(data).map(|e| format!("{e:?}")))
-        .or_else(|_| Attacker::abi_decode(data).map(|e| format!("{e:?}")))
-        .or_else(|_| ChainHub::ChainHubErrors::abi_decode(data).map(|e| format!("{e:?}")))
-        .unwrap_or_else(|_| format!("unknown 0x{}", hex::encode(data)))
+/// Revert data by name; `BundleAttacker` is of these tests alone.
+pub fn error_of(data: &Bytes) -> String {
+    Refusal::decode(data).to_string()
 }
 
 pub async fn create(client: &L1Client, code: &Bytes, arguments: Vec<u8>) -> Address {
@@ -507,27 +414,6 @@ pub async fn create(client: &L1Client, code: &Bytes, arguments: Vec<u8>) -> Addr
         .await
         .unwrap();
     mined.receipt.contract_address.unwrap()
-}
-
-async fn proxy(client: &L1Client, logic: Address, call: Vec<u8>) -> Address {
-    let arguments = UpgradeableProxy::constructorCall {
-        logic,
-        call: call.into(),
-    }
-    .abi_encode();
-    create(client, &UpgradeableProxy::BYTECODE, arguments).await
-}
-
-fn key_bytes(trapdoor: &Trapdoor) -> Vec<u8> {
-    let key = trapdoor.key();
-    let mut bytes = eip2537::g1(&key.alpha_g1).to_vec();
-    for point in [&key.beta_g2, &key.gamma_g2, &key.delta_g2] {
-        bytes.extend(eip2537::g2(point));
-    }
-    for point in &key.ic {
-        bytes.extend(eip2537::g1(point));
-    }
-    bytes
 }
 
 /// Bundles of this world.
