@@ -6,8 +6,8 @@
 use alloy::primitives::{Address, Bytes, TxHash, U256};
 use alloy::sol_types::{SolCall, SolEvent};
 
-use super::Bundle;
 use super::contracts::{ISharedBridge, InteropHandler};
+use super::{Bundle, Call};
 use crate::settlement::{GasLimit, L1Client, Mined, SettlementError};
 
 /// What became of a message.
@@ -122,6 +122,34 @@ impl InteropContract {
             )
             .await?;
         Ok(mined.receipt.transaction_hash)
+    }
+
+    /// Makes calls from the alias account of the client's own address after the chain was halted.
+    /// `proof` opens any cell of an account of that owner against the last executed root.
+    ///
+    /// # Errors
+    ///
+    /// As [`InteropContract::execute`].
+    pub async fn run_as_owner(
+        &self,
+        chain_id: u64,
+        proof: ISharedBridge::StateProof,
+        calls: Vec<Call>,
+    ) -> Result<Mined, SettlementError> {
+        let call = InteropHandler::runAsOwnerCall {
+            chainId: chain_id,
+            proof,
+            calls,
+        };
+        let input = call.abi_encode().into();
+        self.client
+            .transact(
+                "use an alias account as its owner",
+                Some(self.handler),
+                input,
+                GasLimit::Estimate,
+            )
+            .await
     }
 
     /// What became of the message of record `k` of a batch.

@@ -1,7 +1,8 @@
 //! The bundle drill: one L2 signature, one L1 transaction.
 
 use alloy::primitives::{Address, U256};
-use carillon_node::interop::{Call, Outcome, Ran};
+use carillon_node::interop::{Call, Outcome, Ran, ran};
+use carillon_node::settlement::GasLimit;
 
 use super::abi::{Counter, PlainToken, ShareVault};
 use super::world::{ETH, PLAIN, SHARE, World, create, reason};
@@ -27,11 +28,13 @@ async fn an_alias_withdraws_calls_two_contracts_and_sends_a_token_back() {
     let queued = world.queue(0).await.len() as u64;
 
     // Anybody may bring it.
-    let ran = world
+    let mined = world
         .handler_as(5)
-        .execute(&message, &bundle)
+        .execute_with(&message, &bundle, GasLimit::Estimate)
         .await
         .unwrap();
+    println!("gas of the drill's transaction: {}", mined.receipt.gas_used);
+    let ran = ran(world.handler.address(), &mined).unwrap();
     let sent_back = U256::from(2_000);
     assert_eq!(ran, Ran::Executed { account, sent_back });
     assert_eq!(world.outcome(&message).await, Outcome::Executed);
@@ -76,10 +79,10 @@ async fn ether_is_spent_and_the_rest_goes_back() {
     let bundle = world.bundle(calls).await.returning(ETH, 400);
     let message = world.message(&bundle, ETH, 1_000).await;
     let queued = world.queue(0).await.len() as u64;
-    let ran = world.handler.execute(&message, &bundle).await.unwrap();
+    let end = world.handler.execute(&message, &bundle).await.unwrap();
     let account = world.account();
     let sent_back = U256::from(400);
-    assert_eq!(ran, Ran::Executed { account, sent_back });
+    assert_eq!(end, Ran::Executed { account, sent_back });
     assert_eq!(world.balance(Address::ZERO, counter).await, U256::from(300));
     assert_eq!(world.balance(Address::ZERO, friend).await, U256::from(100));
     assert_eq!(world.balance(Address::ZERO, account).await, U256::ZERO);
@@ -90,7 +93,13 @@ async fn ether_is_spent_and_the_rest_goes_back() {
     assert_eq!(world.balance(world.vault, account).await, U256::from(400));
     let bundle = world.bundle(vec![]).await.returning(SHARE, 1);
     let message = world.message(&bundle, PLAIN, 0).await;
-    let ran = world.handler.execute(&message, &bundle).await.unwrap();
+    let mined = world
+        .handler
+        .execute_with(&message, &bundle, GasLimit::Estimate)
+        .await
+        .unwrap();
+    println!("gas of a return alone: {}", mined.receipt.gas_used);
+    let ran = ran(world.handler.address(), &mined).unwrap();
     assert_eq!(ran, Ran::Executed { account, sent_back });
     assert_eq!(world.escrow(SHARE).await, sent_back);
 }

@@ -198,9 +198,16 @@ async fn a_bundle_cannot_be_starved() {
 async fn failures_brought_about_by_a_contract_do_not_count() {
     let mut world = World::new().await;
     let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
-    let forward = |message: &Message, bundle: &Bundle| {
+    let good = world.bundle(vec![]).await;
+    let failing = world.bundle(vec![]).await.returning(SHARE, 1);
+    let records = [
+        good.record(9, ETH, 5).unwrap(),
+        failing.record(9, ETH, 5).unwrap(),
+    ];
+    let messages = world.settle(&records).await;
+    let forward = |k: usize, bundle: &Bundle| {
         let execute = InteropHandler::executeCall {
-            message: message.clone(),
+            message: messages[&k].clone(),
             bundle: bundle.clone(),
         };
         BundleAttacker::forwardCall {
@@ -209,32 +216,15 @@ async fn failures_brought_about_by_a_contract_do_not_count() {
         }
     };
     // Contracts may run bundles.
-    let good = world.bundle(vec![]).await;
-    let mut failing = world.bundle(vec![]).await.returning(SHARE, 1);
-    failing.deadline += 7;
-    let forward_of = |m: &Message, b: &Bundle| forward(m, b);
-    let records = [
-        good.record(9, ETH, 5).unwrap(),
-        failing.record(9, ETH, 5).unwrap(),
-    ];
-    let (run_good, run_failing);
-    {
-        let good_call = &good;
-        let failing_call = &failing;
-        let sent = super::world::messages(world.batch + 1, &records);
-        run_good = (sent[&0].clone(), forward_of(&sent[&0], good_call));
-        run_failing = (sent[&1].clone(), forward_of(&sent[&1], failing_call));
-    }
-    world.settle(&records).await;
-    world.send(attacker, &run_good.1).await.unwrap();
-    assert_eq!(world.outcome(&run_good.0).await, Outcome::Executed);
+    world.send(attacker, &forward(0, &good)).await.unwrap();
+    assert_eq!(world.outcome(&messages[&0]).await, Outcome::Executed);
 
-    let refused = reason(world.send(attacker, &run_failing.1).await);
+    let refused = reason(world.send(attacker, &forward(1, &failing)).await);
     assert!(refused.contains("FailureNotFinal"), "{refused}");
     assert!(refused.contains("ReturnTooSmall"), "{refused}");
-    assert_eq!(world.outcome(&run_failing.0).await, Outcome::None);
+    assert_eq!(world.outcome(&messages[&1]).await, Outcome::None);
     // A plain account's run counts.
-    let failed = failure(&world, &run_failing.0, &failing).await;
+    let failed = failure(&world, &messages[&1], &failing).await;
     assert!(failed.contains("ReturnTooSmall"), "{failed}");
 }
 

@@ -1,10 +1,7 @@
 //! Alias accounts of a halted chain: the owner, and nobody else, by state proof.
 
 use alloy::primitives::{Address, U256};
-use alloy::sol_types::SolCall;
-use carillon_node::interop::contracts::InteropHandler;
 use carillon_node::interop::{Call, Outcome, Ran};
-use carillon_node::settlement::GasLimit;
 
 use super::state::State;
 use super::world::{CHAIN, ETH, SHARE, World, reason};
@@ -32,43 +29,39 @@ async fn the_owner_of_a_halted_chain_s_account_controls_the_alias() {
     world.handler.execute(&messages[&0], &bundle).await.unwrap();
     let account = world.account();
 
-    let run = |proof_of: u64| InteropHandler::runAsOwnerCall {
-        chainId: CHAIN,
-        proof: state.proof(proof_of, 0),
-        calls: vec![Call::pay(friend, U256::from(100))],
-    };
-    let as_signer = async |world: &World, signer: usize, call: InteropHandler::runAsOwnerCall| {
-        let input = call.abi_encode().into();
-        let handler = Some(world.handler.address());
-        let client = world.client_as(signer);
-        client
-            .transact("runAsOwner", handler, input, GasLimit::Estimate)
-            .await
-    };
-    let refused = reason(as_signer(&world, 3, run(9)).await);
+    let pay = |wei: u64| vec![Call::pay(friend, U256::from(wei))];
+    let proof = state.proof(9, 0);
+    let owners = world.handler_as(3);
+    let theirs = world.handler_as(6);
+    let early = owners.run_as_owner(CHAIN, proof.clone(), pay(100)).await;
+    let refused = reason(early);
     assert!(refused.contains("ChainNotHalted {"), "{refused}");
-    let mut unknown = run(9);
-    unknown.chainId += 1;
-    let refused = reason(as_signer(&world, 3, unknown).await);
+    let unknown = owners
+        .run_as_owner(CHAIN + 1, proof.clone(), pay(100))
+        .await;
+    let refused = reason(unknown);
     assert!(refused.contains("UnknownChain {"), "{refused}");
 
     world.halt().await;
-    let mined = as_signer(&world, 3, run(9)).await.unwrap();
+    let mined = owners
+        .run_as_owner(CHAIN, proof.clone(), pay(100))
+        .await
+        .unwrap();
     println!("gas of a run by the owner: {}", mined.receipt.gas_used);
     assert_eq!(world.balance(Address::ZERO, friend).await, U256::from(100));
     assert_eq!(world.balance(Address::ZERO, account).await, U256::from(400));
 
     // Somebody else with the owner's proof, or with his own for his own alias, which is empty.
-    let refused = reason(as_signer(&world, 6, run(9)).await);
+    let refused = reason(theirs.run_as_owner(CHAIN, proof.clone(), pay(100)).await);
     assert!(refused.contains("NotOwner {"), "{refused}");
-    let refused = reason(as_signer(&world, 6, run(10)).await);
+    let own = state.proof(10, 0);
+    let refused = reason(theirs.run_as_owner(CHAIN, own, pay(100)).await);
     assert!(refused.contains("NotEnoughEther {"), "{refused}");
     // A proof of a state that never was.
     let mut forged = State::new();
     forged.set(9, mallory, 0, 70);
-    let mut call = run(9);
-    call.proof = forged.proof(9, 0);
-    let refused = reason(as_signer(&world, 6, call).await);
+    let forged = forged.proof(9, 0);
+    let refused = reason(theirs.run_as_owner(CHAIN, forged, pay(100)).await);
     assert!(refused.contains("StateProofInvalid {"), "{refused}");
 
     // What is cancelled now cannot go back to L2: it goes to the alias account.
@@ -81,9 +74,7 @@ async fn the_owner_of_a_halted_chain_s_account_controls_the_alias() {
         let again = reason(world.handler.cancel(&messages[&k], bundle).await);
         assert!(again.contains("AlreadyHandled {"), "{again}");
     }
-    let mut rest = run(9);
-    rest.calls = vec![Call::pay(friend, U256::from(442))];
-    as_signer(&world, 3, rest).await.unwrap();
+    owners.run_as_owner(CHAIN, proof, pay(442)).await.unwrap();
     assert_eq!(world.balance(Address::ZERO, friend).await, U256::from(542));
 }
 
