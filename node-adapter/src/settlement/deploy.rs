@@ -146,32 +146,9 @@ impl Deployment {
             )
             .await?;
         let (state_verifier, bridge) = deployer.bridge(hub).await?;
-        let chain = deployer.chain(hub, bridge, guardian, &options).await?;
-        let register = ChainHub::registerCall {
-            chainId: options.chain_id,
-            chain_: chain,
-        };
-        deployer
-            .call("the registration of the chain", hub, register)
+        let (chain, verifiers) = deployer
+            .chain_with_verifiers(hub, bridge, guardian, &options)
             .await?;
-        let mut verifiers = Vec::with_capacity(options.verifiers.len());
-        for (shape, key) in &options.verifiers {
-            let verifier = deployer.verifier(key).await?;
-            let set = RollupChain::setVerifierCall {
-                shape: *shape,
-                verifier_: verifier,
-            };
-            deployer.call("setVerifier", chain, set).await?;
-            verifiers.push((*shape, verifier));
-        }
-        for (slot, token) in &options.tokens {
-            let set = SharedBridge::setTokenCall {
-                chainId: options.chain_id,
-                slot: U256::from(*slot),
-                token: *token,
-            };
-            deployer.call("setToken", bridge, set).await?;
-        }
         // The bridge's governor sets the handler, so before the timelock governs.
         let handler = deployer.handler(hub, bridge, state_verifier).await?;
         let mut deployment = Self {
@@ -189,6 +166,30 @@ impl Deployment {
             deployment.gas += deployment.hand_over(client).await?;
         }
         Ok(deployment)
+    }
+
+    /// Deploys one more chain under this hub and bridge, which the client's key must still govern
+    /// (`hand_over` off). The result is the same deployment with the new chain and its verifiers;
+    /// its gas is that of this chain alone.
+    ///
+    /// # Errors
+    /// `NotGovernor` after the hand-over; as [`Deployment::deploy`].
+    pub async fn add_chain(
+        &self,
+        client: &L1Client,
+        options: &DeployOptions,
+    ) -> Result<Self, SettlementError> {
+        let mut deployer = Deployer { client, gas: 0 };
+        let guardian = options.guardian.unwrap_or(client.address());
+        let (chain, verifiers) = deployer
+            .chain_with_verifiers(self.hub, self.bridge, guardian, options)
+            .await?;
+        Ok(Self {
+            chain,
+            verifiers,
+            gas: deployer.gas,
+            ..self.clone()
+        })
     }
 
     /// Makes the timelock the governor of hub, bridge and chain; returns the gas.
@@ -323,6 +324,42 @@ impl Deployer<'_> {
         )
         .await?;
         Ok(handler_)
+    }
+
+    /// A chain, registered, with verifiers and tokens.
+    async fn chain_with_verifiers(
+        &mut self,
+        hub: Address,
+        bridge: Address,
+        guardian: Address,
+        options: &DeployOptions,
+    ) -> Result<(Address, Vec<(u32, Address)>), SettlementError> {
+        let chain = self.chain(hub, bridge, guardian, options).await?;
+        let register = ChainHub::registerCall {
+            chainId: options.chain_id,
+            chain_: chain,
+        };
+        self.call("the registration of the chain", hub, register)
+            .await?;
+        let mut verifiers = Vec::with_capacity(options.verifiers.len());
+        for (shape, key) in &options.verifiers {
+            let verifier = self.verifier(key).await?;
+            let set = RollupChain::setVerifierCall {
+                shape: *shape,
+                verifier_: verifier,
+            };
+            self.call("setVerifier", chain, set).await?;
+            verifiers.push((*shape, verifier));
+        }
+        for (slot, token) in &options.tokens {
+            let set = SharedBridge::setTokenCall {
+                chainId: options.chain_id,
+                slot: U256::from(*slot),
+                token: *token,
+            };
+            self.call("setToken", bridge, set).await?;
+        }
+        Ok((chain, verifiers))
     }
 
     async fn verifier(&mut self, key: &VerifyingKey) -> Result<Address, SettlementError> {
