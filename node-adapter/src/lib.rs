@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod circuit;
 pub mod crypto;
+pub mod interop;
 pub mod ledger;
 pub mod protocol;
 pub mod sequencer;
