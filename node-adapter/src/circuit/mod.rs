@@ -15,6 +15,7 @@ mod edwards;
 mod merkle;
 mod num;
 mod poseidon;
+pub mod rollup;
 mod signature;
 mod survey;
 mod transfer;

@@ -58,7 +58,7 @@ pub(super) fn commit<CS: ConstraintSystem<Scalar>>(
     Ok(link)
 }
 
-fn hash<CS, A, const N: usize>(
+pub(super) fn hash<CS, A, const N: usize>(
     mut cs: CS,
     inputs: [Num; N],
     domain: &Domain<A>,

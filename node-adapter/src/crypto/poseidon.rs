@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 use blstrs::Scalar;
-use generic_array::typenum::{U2, U4, U5, U7};
+use generic_array::typenum::{U1, U2, U3, U4, U5, U7, U11, U24};
 use neptune::hash_type::{CType, HashType};
 use neptune::poseidon::{Arity, Poseidon, PoseidonConstants};
 
@@ -31,11 +31,48 @@ pub static CHALLENGE: LazyLock<Domain<U7>> = LazyLock::new(|| domain(3));
 /// Links of the chain over a batch's packed transfers: previous link, three transfers.
 pub static DATA: LazyLock<Domain<U4>> = LazyLock::new(|| domain(4));
 
+/// ROLLUP TEMP
+pub static ROLLUP_LEAF: LazyLock<Domain<U4>> = LazyLock::new(|| domain(5));
+/// ROLLUP TEMP
+pub static MESSAGE: LazyLock<Domain<U11>> = LazyLock::new(|| domain(6));
+/// ROLLUP TEMP
+pub static WIDE: LazyLock<Domain<U24>> = LazyLock::new(|| domain(7));
+/// ROLLUP TEMP
+pub static GAMMA: LazyLock<Domain<U3>> = LazyLock::new(|| domain(8));
+/// ROLLUP TEMP
+pub static BETA: LazyLock<Domain<U1>> = LazyLock::new(|| domain(9));
+
 fn domain<A: Arity<Scalar>>(identifier: u64) -> Domain<A> {
     Domain::new_with_strength_and_type(
         neptune::Strength::Standard,
         HashType::Custom(CType::Arbitrary(identifier)),
     )
+}
+
+/// ROLLUP TEMP
+pub fn hash_rollup_leaf(f: &[Scalar; 4]) -> Scalar {
+    Poseidon::new_with_preimage(f, &ROLLUP_LEAF).hash()
+}
+/// ROLLUP TEMP
+pub fn hash_message(f: &[Scalar; 11]) -> Scalar {
+    Poseidon::new_with_preimage(f, &MESSAGE).hash()
+}
+/// ROLLUP TEMP
+pub fn commit(v: &[Scalar]) -> Scalar {
+    let mut l = v.to_vec();
+    loop {
+        l = l
+            .chunks(24)
+            .map(|g| {
+                let mut a = [Scalar::default(); 24];
+                a[..g.len()].copy_from_slice(g);
+                Poseidon::new_with_preimage(&a, &WIDE).hash()
+            })
+            .collect();
+        if l.len() <= 1 {
+            return l.pop().unwrap_or_default();
+        }
+    }
 }
 
 /// Hash of an inner node of the account tree from its four children, left to right.
