@@ -7,7 +7,6 @@
 pub mod batch;
 pub mod circuit;
 pub mod crypto;
-pub mod protocol;
 pub mod sequencer;
 pub mod settlement;
 pub mod state;

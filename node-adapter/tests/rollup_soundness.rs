@@ -317,7 +317,10 @@ fn rows_stand_in_order_each_once() {
     }
     // Whole runs in another order: each opens what it opened before.
     let rows = honest().witness.cells;
-    let run = rows.iter().position(|row| row.account / 4 != rows[0].account / 4).unwrap();
+    let run = rows
+        .iter()
+        .position(|row| row.account / 4 != rows[0].account / 4)
+        .unwrap();
     assert_stopped_by(after(|c| c.witness.cells.rotate_left(run)), increase);
     for i in 0..n - 1 {
         let twice = after(|c| c.witness.cells[i + 1] = c.witness.cells[i].clone());
@@ -595,9 +598,12 @@ fn negative_amounts_are_refused() {
 fn records_are_those_of_the_operations() {
     let ops = [withdraw(1, 10), withdraw(2, 20)];
     let counted = "records are counted";
-    assert_stopped_by(built(&ops, |t| {
-        t.records.pop();
-    }), counted);
+    assert_stopped_by(
+        built(&ops, |t| {
+            t.records.pop();
+        }),
+        counted,
+    );
     assert_stopped_by(
         built(&ops, |t| t.records.push([num(3), num(9), ZERO, ZERO, ZERO])),
         counted,
@@ -851,12 +857,24 @@ fn chain_number_and_operator_are_in_the_header() {
 #[test]
 fn a_witness_of_another_shape_is_an_error_not_a_panic() {
     let lies: [fn(&mut RollupCircuit); 6] = [
-        |c| { c.witness.ops.pop(); },
-        |c| { c.witness.cells.pop(); },
-        |c| { c.witness.records.pop(); },
-        |c| { c.witness.top.pop(); },
-        |c| { c.witness.cells[0].token_path.pop(); },
-        |c| { c.witness.cells[1].account_path.pop(); },
+        |c| {
+            c.witness.ops.pop();
+        },
+        |c| {
+            c.witness.cells.pop();
+        },
+        |c| {
+            c.witness.records.pop();
+        },
+        |c| {
+            c.witness.top.pop();
+        },
+        |c| {
+            c.witness.cells[0].token_path.pop();
+        },
+        |c| {
+            c.witness.cells[1].account_path.pop();
+        },
     ];
     for lie in lies {
         let mut circuit = honest();

@@ -16,6 +16,7 @@ mod merkle;
 mod num;
 mod poseidon;
 pub mod rollup;
+mod rounds;
 mod signature;
 mod survey;
 mod transfer;

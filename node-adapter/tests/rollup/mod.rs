@@ -1,6 +1,8 @@
 //! A small state, signatures, and a batch with every kind of operation, for the tests
 //! of the rollup circuit.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::collections::BTreeMap;
 
 use bellpepper_core::Circuit;
@@ -330,4 +332,115 @@ pub fn assert_stopped_by(circuit: RollupCircuit, part: &str) {
 /// Synthesises into any constraint system.
 pub fn into<CS: bellpepper_core::ConstraintSystem<Scalar>>(cs: &mut CS, circuit: RollupCircuit) {
     circuit.synthesize(cs).unwrap();
+}
+
+/// A tree of production depth in which all accounts of a small number have a balance.
+pub struct Wide {
+    headers: Vec<HeaderWitness>,
+    tokens: Vec<Vec<Vec<Scalar>>>,
+    empty_tokens: Vec<Scalar>,
+    nodes: BTreeMap<(usize, u32), Scalar>,
+    empty: Vec<Scalar>,
+}
+
+impl Wide {
+    const ACCOUNTS: u32 = 500;
+    /// Distance between accounts: they lie all over the tree.
+    const STRIDE: u32 = 33_000;
+
+    pub fn account(i: u32) -> u32 {
+        i * Self::STRIDE
+    }
+
+    pub fn new() -> Self {
+        let header = |i| HeaderWitness {
+            key: public(secret(Self::account(i))),
+            nonce: Scalar::ZERO,
+            owner: owner(i),
+        };
+        let headers: Vec<_> = (0..Self::ACCOUNTS).map(header).collect();
+        let mut empty_tokens = vec![Scalar::ZERO];
+        for level in 0..3 {
+            empty_tokens.push(hash_node(&[empty_tokens[level]; 4]));
+        }
+        let mut empty = vec![HeaderWitness::UNUSED.leaf(empty_tokens[3])];
+        for level in 0..12 {
+            empty.push(hash_node(&[empty[level]; 4]));
+        }
+        let mut balances = vec![Scalar::ZERO; 64];
+        balances[0] = Scalar::from(1_000_000);
+        let tokens = levels(balances);
+        let mut nodes = BTreeMap::new();
+        for (i, header) in headers.iter().enumerate() {
+            nodes.insert((0, Self::account(i as u32)), header.leaf(tokens[3][0]));
+        }
+        for level in 0..12 {
+            let below: std::collections::BTreeSet<u32> = nodes
+                .range((level, 0)..(level + 1, 0))
+                .map(|((_, index), _)| index >> 2)
+                .collect();
+            for parent in below {
+                let child = |i| {
+                    nodes
+                        .get(&(level, parent << 2 | i))
+                        .copied()
+                        .unwrap_or(empty[level])
+                };
+                let hash = hash_node(&[0, 1, 2, 3].map(child));
+                nodes.insert((level + 1, parent), hash);
+            }
+        }
+        Self {
+            headers,
+            tokens: vec![tokens],
+            empty_tokens,
+            nodes,
+            empty,
+        }
+    }
+
+    fn known(account: u32) -> Option<usize> {
+        let i = account / Self::STRIDE;
+        (account % Self::STRIDE == 0 && i < Self::ACCOUNTS).then_some(i as usize)
+    }
+}
+
+impl StateView for Wide {
+    fn depth(&self) -> usize {
+        12
+    }
+    fn header(&self, account: u32) -> HeaderWitness {
+        Self::known(account).map_or(HeaderWitness::UNUSED, |i| self.headers[i])
+    }
+    fn balance(&self, account: u32, token: u8) -> Scalar {
+        Self::known(account).map_or(Scalar::ZERO, |_| self.tokens[0][0][usize::from(token)])
+    }
+    fn token_node(&self, account: u32, level: usize, index: u32) -> Scalar {
+        match Self::known(account) {
+            Some(_) => self.tokens[0][level][index as usize],
+            None => self.empty_tokens[level],
+        }
+    }
+    fn node(&self, level: usize, index: u32) -> Scalar {
+        self.nodes
+            .get(&(level, index))
+            .copied()
+            .unwrap_or(self.empty[level])
+    }
+}
+
+/// Transfers among some accounts, round and round.
+pub fn many_transfers(state: &Wide, count: u32, accounts: u32) -> Trace {
+    let mut tracer = Tracer::new(state, CHAIN, BATCH, 0);
+    for i in 0..count {
+        let (from, to) = (
+            Wide::account(i * 7 % accounts),
+            Wide::account(i * 13 % accounts),
+        );
+        let mut op = transfer(from, to, 100);
+        let header = tracer.header(from);
+        sign(&mut op, &header, secret(from), CHAIN);
+        tracer.push(op);
+    }
+    tracer.finish()
 }

@@ -169,3 +169,88 @@ impl Bus {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bellpepper_core::test_cs::TestConstraintSystem;
+
+    use super::*;
+
+    type Cs = TestConstraintSystem<Scalar>;
+    type Plain = (Tag, u64, Option<u64>, Vec<u64>);
+
+    /// Whether a bus with these tuples closes.
+    fn closes(supplied: &[Plain], consumed: &[Plain]) -> bool {
+        let mut cs = Cs::new();
+        let mut names = 0;
+        let mut number = |cs: &mut Cs, value: u64| {
+            names += 1;
+            alloc(cs.namespace(|| format!("number {names}")), || {
+                Ok(Scalar::from(value))
+            })
+            .unwrap()
+        };
+        let (gamma, beta) = (number(&mut cs, 0xfeed_5eed), number(&mut cs, 0xbe7a_be7a));
+        let mut bus = Bus::new(cs.namespace(|| "bus"), gamma, beta).unwrap();
+        let one = constant::<Cs>(Scalar::ONE);
+        for (side, tuples) in [supplied, consumed].into_iter().enumerate() {
+            for (i, (tag, address, time, values)) in tuples.iter().enumerate() {
+                let address = number(&mut cs, *address);
+                let values: Vec<Num> = values.iter().map(|v| number(&mut cs, *v)).collect();
+                let read = time.map(|time| number(&mut cs, time));
+                let time = match (side, time, &read) {
+                    (0, Some(time), _) => Time::Known(*time),
+                    (_, _, Some(read)) => Time::Read(read),
+                    _ => Time::None,
+                };
+                let tuple = Tuple {
+                    tag: *tag,
+                    address: &address,
+                    time,
+                    values: &values.iter().collect::<Vec<_>>(),
+                };
+                let name = format!("side {side} tuple {i}");
+                let cs = cs.namespace(|| name);
+                match side {
+                    0 => bus.supply(cs, &one, &tuple),
+                    _ => bus.consume(cs, &one, &tuple),
+                }
+                .unwrap();
+            }
+        }
+        bus.close(&mut cs);
+        cs.is_satisfied()
+    }
+
+    fn cell(address: u64, time: u64, balance: u64) -> Plain {
+        (Tag::Cell, address, Some(time), vec![balance])
+    }
+
+    #[test]
+    fn equal_multisets_close_in_any_order_and_others_do_not() {
+        let a = cell(3, 5, 100);
+        let b = (Tag::Record, 3, None, vec![1, 2, 3, 4, 5]);
+        let both = [a.clone(), b.clone()];
+        assert!(closes(&both, &[b.clone(), a.clone()]));
+        assert!(closes(&[a.clone(), a.clone()], &[a.clone(), a.clone()]));
+        assert!(!closes(&[a.clone(), a.clone()], &[a.clone()]));
+        assert!(!closes(&both, &[a.clone(), a.clone()]));
+        for other in [
+            cell(4, 5, 100),
+            cell(3, 6, 100),
+            cell(3, 5, 101),
+            cell(3, 100, 5),
+        ] {
+            assert!(!closes(&[a.clone()], &[other]));
+        }
+        for i in 0..5 {
+            let mut changed = b.clone();
+            changed.3[i] += 1;
+            assert!(!closes(&[b.clone()], &[changed]));
+        }
+        // Tag and address do not mix.
+        let top = |address| (Tag::Top, address, None, vec![7, 8]);
+        assert!(!closes(&[top(1)], &[(Tag::Header, 1, None, vec![7, 8])]));
+        assert!(!closes(&[top(1)], &[top(2)]));
+    }
+}

@@ -9,6 +9,7 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 use ff::Field;
 
+use super::blob::{ELEMENTS, POINTS};
 use super::bus::{Bus, Tag, Time, Tuple};
 use super::witness::{RecordWitness, Witness};
 use super::{ACCOUNT_BITS, AMOUNT_BITS};
@@ -16,7 +17,6 @@ use crate::circuit::num::{
     Num, alloc, alloc_bit, alloc_uint, alloc_wide_uint, constant, enforce_equal, enforce_product,
     from_bit, invert, mul, pow2, shorten, sub, value,
 };
-use crate::protocol::blob::{FIELD_ELEMENTS, roots_of_unity};
 
 /// Who and where: the parts of H[0], as variables.
 pub(super) struct Identity {
@@ -156,7 +156,7 @@ pub(super) fn blob_value<CS: ConstraintSystem<Scalar>>(
     z: &Num,
 ) -> Result<Num, SynthesisError> {
     let mut sum = Num::zero();
-    for (i, (word, root)) in words.iter().zip(roots_of_unity()).enumerate() {
+    for (i, (word, root)) in words.iter().zip(POINTS.iter()).enumerate() {
         let mut cs = cs.namespace(|| format!("element {i}"));
         let distance = sub(z, &constant::<CS>(*root));
         let scaled = word.clone().scale(*root);
@@ -167,11 +167,82 @@ pub(super) fn blob_value<CS: ConstraintSystem<Scalar>>(
         sum = sum.add(&share);
     }
     let mut power = z.clone();
-    for i in 1..=FIELD_ELEMENTS.ilog2() {
+    for i in 1..=ELEMENTS.ilog2() {
         power = mul(cs.namespace(|| format!("z^(2^{i})")), &power, &power)?;
     }
     let factor = sub(&power, &constant::<CS>(Scalar::ONE));
-    let size: Option<Scalar> = Scalar::from(FIELD_ELEMENTS as u64).invert().into();
+    let size: Option<Scalar> = Scalar::from(ELEMENTS as u64).invert().into();
     let product = mul(cs.namespace(|| "value"), &factor, &sum)?;
     Ok(product.scale(size.unwrap_or(Scalar::ZERO)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpepper_core::test_cs::TestConstraintSystem;
+
+    use super::*;
+    use crate::circuit::rollup::blob::evaluate;
+
+    type Cs = TestConstraintSystem<Scalar>;
+
+    fn words(cs: &mut Cs, count: u64) -> (Vec<Scalar>, Vec<Num>) {
+        let values: Vec<Scalar> = (0..count).map(|i| Scalar::from(7 + i * i)).collect();
+        let nums = values
+            .iter()
+            .enumerate()
+            .map(|(i, value)| alloc(cs.namespace(|| format!("word {i}")), || Ok(*value)).unwrap());
+        let nums = nums.collect();
+        (values, nums)
+    }
+
+    #[test]
+    fn the_blobs_value_agrees_with_its_native_twin() {
+        for count in [1, 2, 33] {
+            let mut cs = Cs::new();
+            let (values, nums) = words(&mut cs, count);
+            let z = alloc(cs.namespace(|| "z"), || Ok(Scalar::from(987_654_321))).unwrap();
+            let got = blob_value(cs.namespace(|| "blob"), &nums, &z).unwrap();
+            assert_eq!(
+                got.get_value(),
+                Some(evaluate(&values, Scalar::from(987_654_321)))
+            );
+            assert_eq!(cs.num_constraints() as u64, count + 13);
+            assert!(cs.is_satisfied());
+            let share = "blob/element 0/share/num";
+            let honest = cs.get(share);
+            cs.set(share, honest + Scalar::ONE);
+            assert_eq!(
+                cs.which_is_unsatisfied(),
+                Some("blob/element 0/share of the blob")
+            );
+        }
+    }
+
+    #[test]
+    fn the_polynomial_is_horners() {
+        let mut cs = Cs::new();
+        let (values, nums) = words(&mut cs, 9);
+        let at = Scalar::from(1_000_003);
+        let z = alloc(cs.namespace(|| "z"), || Ok(at)).unwrap();
+        let got = polynomial(cs.namespace(|| "H"), &nums, &z).unwrap();
+        let powers = (0..9u64).map(|i| at.pow_vartime([i]));
+        let expected = values
+            .iter()
+            .zip(powers)
+            .fold(Scalar::ZERO, |sum, (word, power)| sum + word * power);
+        assert_eq!(got.get_value(), Some(expected));
+        assert_eq!(cs.num_constraints(), 8);
+        assert!(cs.is_satisfied());
+    }
+
+    #[test]
+    fn slots_are_paired_low_first() {
+        let mut cs = Cs::new();
+        let (values, nums) = words(&mut cs, 3);
+        let pairs = blob(&nums.iter().collect::<Vec<_>>());
+        let values: Vec<_> = [values[0] + values[1] * pow2(128), values[2]]
+            .map(Some)
+            .into();
+        assert_eq!(pairs.iter().map(Num::get_value).collect::<Vec<_>>(), values);
+    }
 }

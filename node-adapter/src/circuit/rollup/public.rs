@@ -7,9 +7,9 @@
 use blstrs::Scalar;
 use ff::Field;
 
+use super::blob;
 use super::witness::{OpWitness, Witness};
 use crate::crypto::poseidon::commit;
-use crate::protocol::blob;
 
 /// What the contract supplies, in its order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
