@@ -93,7 +93,7 @@ fn the_version_is_pinned_to_the_constraints() {
         (VERSION, digest.as_str()),
         (
             1,
-            "1ea3d579c0672af164a72f383fd540ba728f303d4d2b5297add4126d32d97e3a"
+            "763b13cc75c195e4fcd2fae9404112fe210e42ef84438fca258829cf9ad9f2a7"
         )
     );
 }
