@@ -7,6 +7,8 @@
 pub mod batch;
 pub mod circuit;
 pub mod crypto;
+pub mod ledger;
+pub mod protocol;
 pub mod sequencer;
 pub mod settlement;
 pub mod state;
