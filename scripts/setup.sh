@@ -72,11 +72,11 @@ if ! fresh "$tools/py/.stamp" "$py_want"; then
   printf '%s' "$py_want" >"$tools/py/.stamp"
 fi
 
-# ---- Node tools: anvil, solc ----
+# ---- Node tools: anvil, solc, OpenZeppelin contracts ----
 node_want=$(sha256sum <"$root/scripts/tools/package-lock.json")
 if ! fresh "$tools/node/.stamp" "$node_want"; then
-  $check && fail "anvil and solc are missing or stale in $tools/node; run make setup"
-  say "installing anvil and solc into $tools/node"
+  $check && fail "anvil, solc and OpenZeppelin are missing or stale in $tools/node; run make setup"
+  say "installing anvil, solc and OpenZeppelin into $tools/node"
   mkdir -p "$tools/node"
   cp "$root/scripts/tools/package.json" "$root/scripts/tools/package-lock.json" "$tools/node/"
   (cd "$tools/node" && npm install --loglevel=error --no-audit --no-fund --ignore-scripts)

@@ -1,12 +1,14 @@
 // Compiles contracts/src with the pinned Solidity compiler and writes one artifact per deployable contract or interface
 // to contracts/artifacts; with --check compares instead of writing. Called by scripts/build-contracts.sh.
 //
-// The output depends on the sources, this file and the compiler's version alone: sources are named relative to this
-// folder, no metadata is appended to the bytecode, and keys are written in a fixed order.
+// The output depends on the sources, this file, the compiler's version and OpenZeppelin's alone: sources are named relative
+// to this folder, no metadata is appended to the bytecode, and keys are written in a fixed order. Artifacts mirror the
+// folders of src/. Imports of `@openzeppelin/contracts` come from the tools folder; only our own contracts get an artifact,
+// so a contract of theirs that we deploy is one of ours that inherits it.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -17,18 +19,17 @@ if (!modules || (mode !== undefined && mode !== '--check')) {
 }
 
 const pins = join(here, '..', '..', 'scripts', 'tools', 'package.json')
-const pinned = JSON.parse(readFileSync(pins, 'utf8')).dependencies.solc
+const dependencies = JSON.parse(readFileSync(pins, 'utf8')).dependencies
+for (const name of ['solc', '@openzeppelin/contracts']) {
+  const installed = join(modules, name, 'package.json')
+  const version = existsSync(installed) ? JSON.parse(readFileSync(installed, 'utf8')).version : 'no version'
+  if (version !== dependencies[name]) {
+    console.error(`${name} is pinned to ${dependencies[name]}, ${version} is installed: run \`make setup\``)
+    process.exit(2)
+  }
+}
 const solcRoot = join(modules, 'solc')
-if (!existsSync(solcRoot)) {
-  console.error(`solc is not installed under ${modules}: run \`make setup\``)
-  process.exit(2)
-}
 const require = createRequire(join(solcRoot, 'package.json'))
-const found = require(join(solcRoot, 'package.json')).version
-if (found !== pinned) {
-  console.error(`solc ${found} is installed, but scripts/tools/package.json pins ${pinned}: run \`make setup\``)
-  process.exit(2)
-}
 const solc = require(join(solcRoot, 'index.js'))
 
 const settings = {
@@ -37,13 +38,27 @@ const settings = {
   optimizer: { enabled: true, runs: 1_000_000 }, // settling is called often, deployed once
   metadata: { appendCBOR: false, bytecodeHash: 'none' },
 }
-const names = readdirSync(join(here, 'src')).filter((name) => name.endsWith('.sol')).sort()
+// All files below a folder with this ending, as paths relative to it with forward slashes, sorted.
+const filesIn = (folder, ending) =>
+  readdirSync(folder, { recursive: true })
+    .map((name) => name.split(sep).join('/'))
+    .filter((name) => name.endsWith(ending))
+    .sort()
 const sources = Object.fromEntries(
-  names.map((name) => [`src/${name}`, { content: readFileSync(join(here, 'src', name), 'utf8') }]),
+  filesIn(join(here, 'src'), '.sol').map((name) => [
+    `src/${name}`,
+    { content: readFileSync(join(here, 'src', name), 'utf8') },
+  ]),
 )
+const findImport = (path) =>
+  path.startsWith('@openzeppelin/contracts/') && existsSync(join(modules, path))
+    ? { contents: readFileSync(join(modules, path), 'utf8') }
+    : { error: 'not a source of this folder and not of @openzeppelin/contracts' }
 const outputSelection = { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } }
 const output = JSON.parse(
-  solc.compile(JSON.stringify({ language: 'Solidity', sources, settings: { ...settings, outputSelection } })),
+  solc.compile(JSON.stringify({ language: 'Solidity', sources, settings: { ...settings, outputSelection } }), {
+    import: findImport,
+  }),
 )
 const problems = output.errors ?? []
 for (const problem of problems) console.error(problem.formattedMessage)
@@ -54,6 +69,7 @@ if (problems.length > 0) {
 
 const artifacts = new Map()
 for (const [source, contracts] of Object.entries(output.contracts)) {
+  if (!source.startsWith('src/')) continue
   for (const [contractName, { abi, evm }] of Object.entries(contracts)) {
     const artifact = {
       contractName,
@@ -63,13 +79,14 @@ for (const [source, contracts] of Object.entries(output.contracts)) {
       bytecode: `0x${evm.bytecode.object}`,
       deployedBytecode: `0x${evm.deployedBytecode.object}`,
     }
-    artifacts.set(`${contractName}.json`, `${JSON.stringify(artifact, null, 2)}\n`)
+    const place = source.slice('src/'.length).split('/').slice(0, -1)
+    artifacts.set([...place, `${contractName}.json`].join('/'), `${JSON.stringify(artifact, null, 2)}\n`)
   }
 }
 
 const folder = join(here, 'artifacts')
 mkdirSync(folder, { recursive: true })
-const committed = new Set(readdirSync(folder).filter((name) => name.endsWith('.json')))
+const committed = new Set(filesIn(folder, '.json'))
 if (mode === '--check') {
   const stale = [...artifacts].filter(
     ([name, text]) => !committed.has(name) || readFileSync(join(folder, name), 'utf8') !== text,
@@ -85,6 +102,7 @@ if (mode === '--check') {
 } else {
   for (const name of committed) if (!artifacts.has(name)) rmSync(join(folder, name))
   for (const [name, text] of artifacts) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), text)
     const { deployedBytecode } = JSON.parse(text)
     console.log(`artifacts/${name}: ${(deployedBytecode.length - 2) / 2} bytes of code`)

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+/// @title  The escrow of every chain's ETH and tokens
+/// @notice Implemented by `SharedBridge`; called by users and by the interop handler. `escrow(chain, token)` is what the chain
+///         may pay out: it rises with deposits and imports and falls with claims, exits and refunds, and is never negative.
+interface ISharedBridge {
+    /// @notice A message that a batch sent, with its place in the batch's message tree (`IChainHub.verifyMessage`).
+    struct Message {
+        uint64 chainId;
+        uint64 batch;
+        uint256 k;
+        uint256[5] words;
+        bytes32[] path;
+        uint256 position;
+    }
+
+    /// @notice A cell of a halted chain, opened against the last executed root. Paths hold the three siblings of each level,
+    ///         from the leaf up, in the order of their places.
+    /// @param  account     The account index.
+    /// @param  token       The token slot.
+    /// @param  balance     The balance of the cell.
+    /// @param  keyX        The account's key.
+    /// @param  keyY        The account's key.
+    /// @param  header      nonce + 2^32 owner.
+    /// @param  tokenPath   3 * 3 siblings.
+    /// @param  accountPath 12 * 3 siblings.
+    struct StateProof {
+        uint256 account;
+        uint256 token;
+        uint256 balance;
+        uint256 keyX;
+        uint256 keyY;
+        uint256 header;
+        uint256[9] tokenPath;
+        uint256[36] accountPath;
+    }
+
+    /// @notice Amounts in events are in the token's smallest unit.
+    event Deposited(
+        uint64 indexed chainId, uint256 indexed token, address indexed owner, uint256 amount, uint64 queueIndex
+    );
+    /// @notice A withdrawal or an exit was paid.
+    event Claimed(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address to, uint256 amount);
+    /// @notice A bundle's amount went to the alias account.
+    event BundleClaimed(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address to, uint256 amount);
+    /// @notice A bundle's amount goes back to its owner: as an import into the chain, or, if that is halted, on L1.
+    event BundleReturned(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address owner, uint256 amount);
+    /// @notice An amount moved from one chain to another.
+    event Relayed(
+        uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, uint64 toChain, uint64 queueIndex, uint256 amount
+    );
+    /// @notice A balance of a halted chain was paid to its owner.
+    event Exited(uint64 indexed chainId, uint256 indexed account, uint256 indexed token, address to, uint256 amount);
+    /// @notice An entry of a halted chain's queue that was never executed was paid back.
+    event Recovered(uint64 indexed chainId, uint64 indexed index, address to, uint256 amount);
+    /// @notice A chain's token slot was given to a token, for good.
+    event TokenSet(uint64 indexed chainId, uint256 indexed slot, address indexed token);
+    /// @notice Bundles are run by this contract.
+    event HandlerSet(address indexed handler);
+    /// @notice The governor changed.
+    event GovernorChanged(address indexed from, address indexed to);
+
+    /// @notice Only the governor may do this.
+    error NotGovernor(address caller, address governor);
+    /// @notice Only the interop handler may do this.
+    error NotHandler(address caller, address handler);
+    /// @notice Only the one who is paid may send the payment elsewhere.
+    error NotRecipient(address caller, address recipient);
+    /// @notice No chain has this id.
+    error UnknownChain(uint64 chainId);
+    /// @notice The chain does not know this token.
+    error UnknownToken(uint64 chainId, uint256 slot);
+    /// @notice The slot is taken, out of range, or the token has another slot already.
+    error TokenSlotRefused(uint64 chainId, uint256 slot, address token);
+    /// @notice The chain is halted: it takes nothing in any more.
+    error ChainHalted(uint64 chainId);
+    /// @notice The chain is not halted: its operator serves exits.
+    error ChainNotHalted(uint64 chainId);
+    /// @notice The chain is paused.
+    error ChainPaused(uint64 chainId, uint64 until);
+    /// @notice A deposit has an amount and an owner.
+    error EmptyDeposit();
+    /// @notice The ETH sent is not the amount.
+    error WrongValue(uint256 sent, uint256 expected);
+    /// @notice A chain holds at most 2^96 - 1 of each token.
+    error EscrowFull(uint64 chainId, uint256 token, uint256 held, uint256 amount);
+    /// @notice The chain is asked to pay more than it holds: its proofs are broken, and no other chain pays for it.
+    error EscrowTooSmall(uint64 chainId, uint256 token, uint256 held, uint256 amount);
+    /// @notice The token moved another amount than asked: tokens that charge or rebase on transfer are not taken.
+    error TokenMovedOtherAmount(address token, uint256 moved, uint256 expected);
+    /// @notice The recipient refused the ETH; it may name another address.
+    error EtherRefused(address to, uint256 amount);
+    /// @notice A key comes from the owner alone.
+    error KeyNotFromOwner(address caller, address owner);
+    /// @notice The points are not P, 2P, 4P, 8P of Jubjub with 8P not the identity, each coordinate below the field's order.
+    error KeyProofInvalid(uint256 step);
+    /// @notice The message was used already.
+    error MessageUsed(uint64 chainId, uint64 batch, uint256 k);
+    /// @notice The message is of another kind than this function serves.
+    error WrongMessageKind(uint256 kind);
+    /// @notice The word is not an address.
+    error NotAnAddress(uint256 word);
+    /// @notice The message is for the bridge itself (`relay`), or is not.
+    error NotForRelay(address recipient);
+    /// @notice The state proof does not lead to the chain's root.
+    error StateProofInvalid(uint256 root, uint256 expected);
+    /// @notice A part of the state proof is out of range.
+    error StateProofRange();
+    /// @notice The cell was paid already.
+    error AlreadyExited(uint64 chainId, uint256 account, uint256 token);
+    /// @notice There is nothing to pay.
+    error NothingToPay();
+    /// @notice The entry was executed, or is not in the queue.
+    error EntryNotOpen(uint64 index, uint64 executed, uint64 length);
+    /// @notice These words are not the queue's entry.
+    error EntryMismatch(uint64 index);
+    /// @notice The entry was paid back already.
+    error AlreadyRecovered(uint64 chainId, uint64 index);
+
+    /// @notice Deposits `amount` of the token in `token` for `owner`; ETH (slot 0) comes with the call.
+    /// @param  keyProof Empty, or P, 2P, 4P, 8P as x, y pairs: 8P becomes the account's key. From the owner alone.
+    /// @return index    The place in the chain's queue.
+    function deposit(uint64 chainId, uint256 token, uint256 amount, address owner, uint256[] calldata keyProof)
+        external
+        payable
+        returns (uint64 index);
+
+    /// @notice Pays a withdrawal or an exit to its recipient; the recipient itself may name another address. A payment that
+    ///         fails leaves the message open.
+    function claim(Message calldata message, address to) external;
+
+    /// @notice Uses a bundle message and moves its amount (w1 of its token, may be 0) to `to`, the alias account. For the
+    ///         handler, which checks `to` and the bundle.
+    function claimBundle(Message calldata message, address to) external;
+
+    /// @notice Uses a bundle message and gives its amount back to its owner (w3): as an import into the chain, or, if the
+    ///         chain is halted, on L1. For the handler.
+    function returnBundle(Message calldata message) external;
+
+    /// @notice Serves a withdrawal to the bridge itself: the amount moves to chain w3 as an import for the owner w4. If that
+    ///         chain does not exist, is halted, does not know the token or is full, w4 is paid on L1.
+    function relay(Message calldata message) external;
+
+    /// @notice After a halt: pays the balance of a cell to the account's owner, who may name another address.
+    function exit(uint64 chainId, StateProof calldata proof, address to) external;
+
+    /// @notice After a halt: pays a deposit or an import that was never executed back to its owner, who may name another
+    ///         address. `words` are the entry's as in `IRollupChain.QueueEntry`.
+    function recover(uint64 chainId, uint64 index, uint256[5] calldata words, address to) external;
+
+    /// @notice Gives a free slot (1 to 63) of a chain to a token, for good. For the governor.
+    function setToken(uint64 chainId, uint256 slot, address token) external;
+
+    /// @notice Sets the interop handler. For the governor.
+    function setHandler(address handler) external;
+
+    /// @notice Hands the governor's rights over. For the governor.
+    function setGovernor(address governor) external;
+
+    /// @notice What a chain may pay out of a token.
+    function escrow(uint64 chainId, uint256 token) external view returns (uint256);
+
+    /// @notice The token in a chain's slot; ETH is the zero address in slot 0.
+    function tokenAt(uint64 chainId, uint256 slot) external view returns (address);
+
+    /// @notice Whether a message was used.
+    function messageUsed(uint64 chainId, uint64 batch, uint256 k) external view returns (bool);
+
+    /// @notice Whether a cell of a halted chain was paid.
+    function cellExited(uint64 chainId, uint256 account, uint256 token) external view returns (bool);
+
+    /// @notice Whether an entry of a halted chain's queue was paid back.
+    function entryRecovered(uint64 chainId, uint64 index) external view returns (bool);
+
+    /// @notice The interop handler; zero until one is set.
+    function handler() external view returns (address);
+}
