@@ -85,7 +85,7 @@ impl FreeNonces {
     pub fn new<'a>(mined: u64, entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let ours = entries
             .into_iter()
-            .filter_map(|entry| Some(entry.current()?.nonce))
+            .filter_map(Entry::nonce)
             .filter(|nonce| *nonce >= mined)
             .collect();
         Self { mined, ours }

@@ -192,6 +192,16 @@ impl Entry {
         }
     }
 
+    /// The nonce that it holds: on its way, or mined and not yet final.
+    pub fn nonce(&self) -> Option<u64> {
+        let attempt = match self.place {
+            Place::Sent { attempt, .. } => attempt,
+            Place::Mined { hash, .. } => self.variant(&hash)?.0,
+            _ => return None,
+        };
+        Some(self.attempts.get(attempt)?.nonce)
+    }
+
     /// The newest transaction on its way.
     pub fn newest(&self) -> Option<&Variant> {
         self.current().and_then(|attempt| attempt.variants.last())

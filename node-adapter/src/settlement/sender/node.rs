@@ -46,7 +46,7 @@ impl NodePort {
         request: &'static str,
         answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
     ) -> Result<T, PortError> {
-        self.raw(answer).await?.map_err(|error| {
+        self.raw(request, answer).await?.map_err(|error| {
             let reason = error.to_string();
             SettlementError::Rpc { request, reason }.into()
         })
@@ -54,13 +54,14 @@ impl NodePort {
 
     async fn raw<T>(
         &self,
+        request: &'static str,
         answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
     ) -> Result<Result<T, RpcError<TransportErrorKind>>, PortError> {
         tokio::time::timeout(self.deadline, answer.into_future())
             .await
             .map_err(|_| {
                 SettlementError::NoAnswer {
-                    request: "a request of the sender",
+                    request,
                     deadline: self.deadline,
                 }
                 .into()
@@ -165,7 +166,10 @@ impl Port for NodePort {
             transaction_type: (!hashes.is_empty()).then_some(3),
             ..Default::default()
         };
-        let error = match self.raw(self.provider.estimate_gas(request)).await? {
+        let error = match self
+            .raw("eth_estimateGas", self.provider.estimate_gas(request))
+            .await?
+        {
             Ok(gas) => return Ok(gas),
             Err(error) => error,
         };
@@ -187,7 +191,7 @@ impl Port for NodePort {
 
     async fn send(&self, raw: &[u8]) -> Result<SendAnswer, PortError> {
         let sent = self.provider.send_raw_transaction(raw);
-        match self.raw(sent).await? {
+        match self.raw("eth_sendRawTransaction", sent).await? {
             Ok(_) => Ok(SendAnswer::Taken),
             Err(error) => match error.as_error_resp() {
                 Some(payload) => Ok(answer(&payload.message)),
