@@ -12,8 +12,10 @@
 //! May use `carillon-runtime` (proofs and keys). Called by `carillon-node` and the tests. The
 //! Solidity sources and their compiled artifacts are in `node-adapter/contracts`.
 
+pub mod abi;
 mod anvil;
 pub mod contracts;
+pub mod deploy;
 mod error;
 mod intent;
 mod l1;

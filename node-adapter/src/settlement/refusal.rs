@@ -5,6 +5,7 @@
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolInterface;
 
+use super::abi;
 use super::contracts::Groth16Verifier::Groth16VerifierErrors as VerifierError;
 use super::contracts::RollupChain::RollupChainErrors as ChainError;
 
@@ -81,6 +82,14 @@ pub enum Refusal {
         /// The Solidity error and its arguments.
         reason: String,
     },
+    /// An error of the rollup protocol's contracts, [`super::abi`].
+    #[error("{text}")]
+    Contract {
+        /// The Solidity error.
+        name: &'static str,
+        /// The error with its arguments.
+        text: String,
+    },
     /// Revert data that is none of the contracts' errors.
     #[error("reverted with {data}, which is no error of these contracts")]
     Unknown {
@@ -104,7 +113,7 @@ impl Refusal {
         if let Ok(error) = VerifierError::abi_decode(data) {
             return error.into();
         }
-        Refusal::Unknown { data: data.clone() }
+        contract_error(data).unwrap_or_else(|| Refusal::Unknown { data: data.clone() })
     }
 
     /// The name of the Solidity error, for tables and JSON.
@@ -119,9 +128,51 @@ impl Refusal {
             Refusal::PrecompileFailed { .. } => "PrecompileFailed",
             Refusal::ProofInvalid => "ProofInvalid",
             Refusal::Deployment { .. } => "Deployment",
+            Refusal::Contract { name, .. } => name,
             Refusal::Unknown { .. } => "Unknown",
             Refusal::Silent => "Silent",
         }
+    }
+}
+
+/// The error of the first of these contracts that knows the selector. Errors of equal names have
+/// equal arguments.
+macro_rules! first_of {
+    ($data:expr, [$($errors:path),* $(,)?]) => {{
+        let selector: [u8; 4] = $data.get(..4)?.try_into().ok()?;
+        $(
+            if let Ok(error) = <$errors>::abi_decode($data) {
+                let name = <$errors>::name_by_selector(selector)?;
+                return Some(contract_refusal(name, &format!("{error:?}")));
+            }
+        )*
+        None
+    }};
+}
+
+/// Every contract of the rollup protocol that may refuse.
+fn contract_error(data: &Bytes) -> Option<Refusal> {
+    first_of!(
+        data,
+        [
+            abi::RollupChain::RollupChainErrors,
+            abi::SharedBridge::SharedBridgeErrors,
+            abi::ChainHub::ChainHubErrors,
+            abi::Groth16Verifier::Groth16VerifierErrors,
+            abi::ChainTimelock::ChainTimelockErrors,
+            abi::UpgradeableProxy::UpgradeableProxyErrors,
+        ]
+    )
+}
+
+/// `shown` is `Name(Name { argument: value })`; the inner part is wanted.
+fn contract_refusal(name: &'static str, shown: &str) -> Refusal {
+    let inner = shown
+        .split_once('(')
+        .and_then(|(_, inner)| inner.strip_suffix(')'));
+    Refusal::Contract {
+        name,
+        text: inner.unwrap_or(shown).to_owned(),
     }
 }
 

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
+import {IChainHub} from "../rollup/IChainHub.sol";
+import {IRollupChain} from "../rollup/IRollupChain.sol";
+import {Escrow} from "./Escrow.sol";
+import {ISharedBridge} from "./ISharedBridge.sol";
+import {JubjubKey} from "./JubjubKey.sol";
+import {StateVerifier} from "./StateVerifier.sol";
+
+/// @title  The bridge of all chains
+/// @notice Deposits go in through a chain's queue, payments come out by messages of executed batches. Each way out is used
+///         once: a message by its place (chain, batch, k), a cell of a halted chain by its place in the state, a queue entry
+///         of a halted chain by its index. Each is marked as used before anything is paid.
+/// @dev    Behind a proxy; the governor upgrades.
+contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuardTransient {
+    uint256 private constant DEPOSIT = 2;
+    uint256 private constant WITHDRAW = 3;
+    uint256 private constant BUNDLE = 4;
+    uint256 private constant IMPORT = 5;
+    uint256 private constant EXIT = 7;
+
+    /// @notice Computes roots from state proofs.
+    StateVerifier public immutable stateVerifier;
+
+    /// @dev One bit for each message of a batch.
+    mapping(uint64 chainId => mapping(uint64 batch => mapping(uint256 group => uint256))) private _used;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 chainId => mapping(uint256 account => mapping(uint256 token => bool))) public cellExited;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 chainId => mapping(uint64 index => bool)) public entryRecovered;
+
+    /// @dev The logic contract itself is never a bridge.
+    constructor(StateVerifier stateVerifier_) {
+        stateVerifier = stateVerifier_;
+        _disableInitializers();
+    }
+
+    /// @notice Sets the bridge up. Called once, with the creation of the proxy.
+    function initialize(IChainHub hub_, address governor_) external initializer {
+        hub = hub_;
+        _setGovernor(governor_);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function deposit(uint64 chainId, uint256 token, uint256 amount, address owner, uint256[] calldata keyProof)
+        external
+        payable
+        nonReentrant
+        returns (uint64 index)
+    {
+        IRollupChain chain = _chain(chainId);
+        if (chain.halted()) revert ChainHalted(chainId);
+        uint64 pausedUntil = chain.pausedUntil();
+        if (pausedUntil != 0) revert ChainPaused(chainId, pausedUntil);
+        if (amount == 0 || owner == address(0)) revert EmptyDeposit();
+        uint256 keyX;
+        uint256 keyY;
+        if (keyProof.length != 0) {
+            if (msg.sender != owner) revert KeyNotFromOwner(msg.sender, owner);
+            (keyX, keyY) = JubjubKey.check(keyProof);
+        }
+        _take(chainId, token, amount);
+        index = chain.enqueue([DEPOSIT | token << 27, amount, uint256(uint160(owner)), keyX, keyY]);
+        emit Deposited(chainId, token, owner, amount, index);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function claim(Message calldata message, address to) external nonReentrant {
+        uint256 kind = _kind(message);
+        if (kind != WITHDRAW && kind != EXIT) revert WrongMessageKind(kind);
+        address recipient = _address(message.words[2]);
+        if (recipient == address(this)) revert NotForRelay(recipient);
+        _requireRecipient(recipient, to);
+        _use(message);
+        emit Claimed(message.chainId, message.batch, message.k, to, message.words[1]);
+        _pay(message.chainId, _slotOfMessage(message), message.words[1], to);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function claimBundle(Message calldata message, address to) external nonReentrant {
+        _requireBundleFromHandler(message);
+        _use(message);
+        emit BundleClaimed(message.chainId, message.batch, message.k, to, message.words[1]);
+        _pay(message.chainId, _slotOfMessage(message), message.words[1], to);
+    }
+
+    /// @inheritdoc ISharedBridge
+    /// @dev Back into the chain the escrow does not move: the amount is a claim before and a queue entry after.
+    function returnBundle(Message calldata message) external nonReentrant {
+        _requireBundleFromHandler(message);
+        _use(message);
+        uint256 amount = message.words[1];
+        uint256 slot = _slotOfMessage(message);
+        address owner = _address(message.words[3]);
+        emit BundleReturned(message.chainId, message.batch, message.k, owner, amount);
+        if (amount == 0) return;
+        IRollupChain chain = _chain(message.chainId);
+        if (chain.halted()) {
+            _pay(message.chainId, slot, amount, owner);
+        } else {
+            chain.enqueue([IMPORT | slot << 27, amount, uint256(uint160(owner)), 0, 0]);
+        }
+    }
+
+    /// @inheritdoc ISharedBridge
+    function relay(Message calldata message) external nonReentrant {
+        uint256 kind = _kind(message);
+        if (kind != WITHDRAW) revert WrongMessageKind(kind);
+        if (message.words[2] != uint256(uint160(address(this)))) revert NotForRelay(_address(message.words[2]));
+        address owner = _address(message.words[4]);
+        if (owner == address(0)) revert NotAnAddress(0);
+        _use(message);
+        uint256 amount = message.words[1];
+        uint256 slot = _slotOfMessage(message);
+        (IRollupChain toChain, uint64 toId, uint256 toSlot) = _destination(message, slot);
+        if (address(toChain) == address(0)) {
+            emit Claimed(message.chainId, message.batch, message.k, owner, amount);
+            _pay(message.chainId, slot, amount, owner);
+        } else {
+            _debit(message.chainId, slot, amount);
+            _credit(toId, toSlot, amount);
+            uint64 index = toChain.enqueue([IMPORT | toSlot << 27, amount, uint256(uint160(owner)), 0, 0]);
+            emit Relayed(message.chainId, message.batch, message.k, toId, index, amount);
+        }
+    }
+
+    /// @inheritdoc ISharedBridge
+    function exit(uint64 chainId, StateProof calldata proof, address to) external nonReentrant {
+        IRollupChain chain = _chain(chainId);
+        if (!chain.halted()) revert ChainNotHalted(chainId);
+        uint256 root = stateVerifier.rootOf(proof);
+        uint256 expected = chain.stateRoot();
+        if (root != expected) revert StateProofInvalid(root, expected);
+        address owner = address(uint160(proof.header >> 32));
+        if (owner == address(0) || proof.balance == 0) revert NothingToPay();
+        _requireRecipient(owner, to);
+        if (cellExited[chainId][proof.account][proof.token]) revert AlreadyExited(chainId, proof.account, proof.token);
+        cellExited[chainId][proof.account][proof.token] = true;
+        emit Exited(chainId, proof.account, proof.token, to, proof.balance);
+        _pay(chainId, proof.token, proof.balance, to);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function recover(uint64 chainId, uint64 index, uint256[5] calldata words, address to) external nonReentrant {
+        IRollupChain chain = _chain(chainId);
+        IRollupChain.Progress memory progress = chain.progress();
+        if (!progress.halted) revert ChainNotHalted(chainId);
+        if (index < progress.queueExecuted || index >= progress.queueLength) {
+            revert EntryNotOpen(index, progress.queueExecuted, progress.queueLength);
+        }
+        bytes32 hash = keccak256(abi.encode(chain.queueHash(index), words));
+        if (hash != chain.queueHash(index + 1)) revert EntryMismatch(index);
+        if (words[1] == 0) revert NothingToPay(); // an exit that was asked for
+        if (entryRecovered[chainId][index]) revert AlreadyRecovered(chainId, index);
+        entryRecovered[chainId][index] = true;
+        address owner = _address(words[2]);
+        _requireRecipient(owner, to);
+        emit Recovered(chainId, index, to, words[1]);
+        _pay(chainId, words[0] >> 27, words[1], to);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function messageUsed(uint64 chainId, uint64 batch, uint256 k) public view returns (bool) {
+        return _used[chainId][batch][k >> 8] >> (k & 0xff) & 1 != 0;
+    }
+
+    /// @dev Checks that the message was sent and is not used, and marks it.
+    function _use(Message calldata message) private {
+        (uint64 chainId, uint64 batch, uint256 k) = (message.chainId, message.batch, message.k);
+        hub.verifyMessage(chainId, batch, k, message.words, message.path, message.position);
+        if (messageUsed(chainId, batch, k)) revert MessageUsed(chainId, batch, k);
+        _used[chainId][batch][k >> 8] |= 1 << (k & 0xff);
+    }
+
+    /// @dev Where a relayed amount goes; the zero address if it cannot.
+    function _destination(Message calldata message, uint256 slot)
+        private
+        view
+        returns (IRollupChain chain, uint64 id, uint256 toSlot)
+    {
+        if (message.words[3] > type(uint64).max) return (IRollupChain(address(0)), 0, 0);
+        id = uint64(message.words[3]);
+        chain = IRollupChain(hub.chain(id));
+        if (address(chain) == address(0)) return (chain, 0, 0);
+        bool known;
+        (known, toSlot) = _slot(id, _token(message.chainId, slot));
+        // Within one chain the amount leaves before it comes in, so there is room.
+        bool room = id == message.chainId || known && _hasRoom(id, toSlot, message.words[1]);
+        if (!known || !room || chain.halted()) return (IRollupChain(address(0)), 0, 0);
+    }
+
+    function _chain(uint64 chainId) private view returns (IRollupChain chain) {
+        chain = IRollupChain(hub.chain(chainId));
+        if (address(chain) == address(0)) revert UnknownChain(chainId);
+    }
+
+    function _requireBundleFromHandler(Message calldata message) private view {
+        if (msg.sender != handler) revert NotHandler(msg.sender, handler);
+        uint256 kind = _kind(message);
+        if (kind != BUNDLE) revert WrongMessageKind(kind);
+    }
+
+    /// @dev Anyone may have a payment sent to the one it is for; elsewhere only that one itself.
+    function _requireRecipient(address recipient, address to) private view {
+        if (to != recipient && msg.sender != recipient) revert NotRecipient(msg.sender, recipient);
+    }
+
+    function _kind(Message calldata message) private pure returns (uint256) {
+        return message.words[0] & 7;
+    }
+
+    function _slotOfMessage(Message calldata message) private pure returns (uint256) {
+        return message.words[0] >> 27;
+    }
+
+    function _address(uint256 word) private pure returns (address) {
+        if (word >> 160 != 0) revert NotAnAddress(word);
+        return address(uint160(word));
+    }
+
+    function _authorizeUpgrade(address) internal view override onlyGovernor {}
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {IRollupChain} from "./IRollupChain.sol";
+
+/// @title  H, the public data of a batch that travel in calldata
+/// @notice Reads and checks the words of H, evaluates H at the challenge, and hashes its records into the queue and into the
+///         message tree. Used by `RollupChain` alone; encodings are those of PROTOCOL.md, "Public data" and "Record".
+library BatchHeader {
+    /// @dev The order of the scalar field of BLS12-381.
+    uint256 internal constant R = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
+    uint256 private constant HEADER_WORDS = 3;
+    uint256 private constant RECORD_WORDS = 5;
+    uint256 private constant WITHDRAW = 3;
+    uint256 private constant BUNDLE = 4;
+    uint256 private constant EXIT = 7;
+    /// @dev The kind and the token of a record's first word, without the account.
+    uint256 private constant KIND_AND_TOKEN = 0x1f8000007;
+
+    /// @notice What the header word says.
+    struct Fields {
+        uint256 chainId;
+        uint64 number;
+        uint256 operatorAccount;
+        uint256 records;
+    }
+
+    /// @notice Takes the header word apart and checks the length of H against its number of records.
+    function fields(uint256[] calldata h) internal pure returns (Fields memory header) {
+        if (h.length < HEADER_WORDS) revert IRollupChain.HeaderLength(h.length, 0);
+        uint256 word = h[0];
+        header.chainId = uint64(word);
+        header.number = uint64(word >> 64);
+        header.operatorAccount = uint32(word >> 128);
+        // All that is left: a bit above the 32 of the count makes it too large for any calldata.
+        header.records = word >> 160;
+        if (header.records > type(uint32).max || h.length != HEADER_WORDS + RECORD_WORDS * header.records) {
+            revert IRollupChain.HeaderLength(h.length, header.records);
+        }
+    }
+
+    /// @notice The challenge z = keccak(cH, cB, keccak(H), versionedHash) mod r: fixed by everything it tests.
+    function challenge(uint256[] calldata h, uint256 cH, uint256 cB, bytes32 versionedHash)
+        internal
+        pure
+        returns (uint256 z)
+    {
+        bytes32 hHash;
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            calldatacopy(m, h.offset, mul(h.length, 32))
+            hHash := keccak256(m, mul(h.length, 32))
+        }
+        z = uint256(keccak256(abi.encode(cH, cB, hHash, versionedHash))) % R;
+    }
+
+    /// @notice The sum of h[i] z^i, by Horner's rule; refuses words that are not below r, of which each residue would have
+    ///         two forms.
+    function evaluate(uint256[] calldata h, uint256 z) internal pure returns (uint256 y) {
+        uint256 outside;
+        assembly ("memory-safe") {
+            for { let at := add(h.offset, mul(h.length, 32)) } gt(at, h.offset) {} {
+                at := sub(at, 32)
+                let word := calldataload(at)
+                outside := or(outside, iszero(lt(word, R)))
+                y := addmod(mulmod(y, z, R), word, R)
+            }
+        }
+        if (outside == 0) return y;
+        for (uint256 i = 0; i < h.length; ++i) {
+            if (h[i] >= R) revert IRollupChain.WordNotInField(i, h[i]);
+        }
+    }
+
+    /// @notice Checks each record, goes on with the queue's hash over deposits, imports and exits, and collects messages.
+    /// @param  queueHash The hash of the queue before the batch.
+    /// @return entries   How many queue entries the batch claims.
+    /// @return hash      The hash of the queue after them.
+    /// @return root      The message root; zero without messages.
+    function records(uint256[] calldata h, uint64 chainId, uint64 number, bytes32 queueHash)
+        internal
+        pure
+        returns (uint64 entries, bytes32 hash, bytes32 root)
+    {
+        uint256 count = (h.length - HEADER_WORDS) / RECORD_WORDS;
+        bytes32[] memory leaves = new bytes32[](count);
+        uint256 messages = 0;
+        hash = queueHash;
+        for (uint256 k = 0; k < count; ++k) {
+            uint256 start = HEADER_WORDS + RECORD_WORDS * k;
+            uint256 w0 = h[start];
+            uint256 w1 = h[start + 1];
+            if (w0 >> 33 != 0) revert IRollupChain.RecordMalformed(k, w0);
+            if (w1 >> 96 != 0) revert IRollupChain.RecordAmount(k, w1);
+            uint256 kind = w0 & 7;
+            if (kind < 2) revert IRollupChain.RecordKind(k, kind);
+            if (kind == 2 || kind == 5) {
+                // The operator picks the account.
+                hash = next(hash, w0 & KIND_AND_TOKEN, w1, h[start + 2], h[start + 3], h[start + 4]);
+                ++entries;
+            } else if (kind == EXIT) {
+                // The state decides the amount.
+                hash = next(hash, w0, 0, h[start + 2], h[start + 3], h[start + 4]);
+                ++entries;
+            }
+            if (kind == BUNDLE || (kind == WITHDRAW || kind == EXIT) && w1 != 0) {
+                leaves[messages++] =
+                    keccak256(abi.encode(chainId, number, k, w0, w1, h[start + 2], h[start + 3], h[start + 4]));
+            }
+        }
+        root = _merkleRoot(leaves, messages);
+    }
+
+    /// @notice The queue's hash after one more entry.
+    function next(bytes32 hash, uint256 w0, uint256 w1, uint256 w2, uint256 w3, uint256 w4)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(hash, w0, w1, w2, w3, w4));
+    }
+
+    /// @dev Folds level by level in place; beyond the last leaf stand zero words.
+    function _merkleRoot(bytes32[] memory leaves, uint256 count) private pure returns (bytes32) {
+        if (count == 0) return 0;
+        uint256 width = 1;
+        while (width < count) width *= 2;
+        bytes32[] memory level = new bytes32[](width);
+        for (uint256 i = 0; i < count; ++i) level[i] = leaves[i];
+        while (width > 1) {
+            width /= 2;
+            for (uint256 i = 0; i < width; ++i) {
+                level[i] = keccak256(abi.encode(level[2 * i], level[2 * i + 1]));
+            }
+        }
+        return level[0];
+    }
+}

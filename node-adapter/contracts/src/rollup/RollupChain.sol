@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+
+import {IBatchVerifier5} from "../verifier/IBatchVerifier5.sol";
+import {BatchHeader} from "./BatchHeader.sol";
+import {IChainHub} from "./IChainHub.sol";
+import {IRollupChain} from "./IRollupChain.sol";
+import {PointEvaluation} from "./PointEvaluation.sol";
+import {PriorityQueue} from "./PriorityQueue.sol";
+
+/// @title  One rollup chain: its state root, and the rule by which it moves
+/// @notice The root moves only by the next batch, from the last root, with a proof that the shape's verifier accepts. The
+///         proof's public inputs are computed here from what was published: H in calldata, B in the blob. So whoever has
+///         the calldata and the blob has everything that the proof is about, and can rebuild the state.
+/// @dev    Behind a proxy; the governor upgrades, and nobody upgrades a halted chain.
+contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
+    uint256 private constant R = BatchHeader.R;
+
+    /// @notice Who commits batches.
+    address public operator;
+    /// @notice The operator's account on the chain.
+    uint32 public operatorAccount;
+    /// @inheritdoc IRollupChain
+    uint64 public chainId;
+    /// @notice Where message roots go.
+    IChainHub public hub;
+    /// @dev The root after the last committed batch, while one is not executed.
+    uint256 private _pendingRoot;
+    /// @inheritdoc IRollupChain
+    mapping(uint64 number => bytes32) public batchHash;
+    /// @inheritdoc IRollupChain
+    mapping(uint32 shape => IBatchVerifier5) public verifier;
+
+    modifier onlyOperator() {
+        if (msg.sender != operator) revert NotOperator(msg.sender, operator);
+        _;
+    }
+
+    /// @dev The logic contract itself is never a chain.
+    constructor() {
+        _disableInitializers();
+    }
+
+    /// @notice Sets the chain up. Called once, with the creation of the proxy.
+    function initialize(Setup calldata setup) external initializer {
+        if (setup.chainId == 0) revert BadSetup("the chain id is 0");
+        if (setup.genesisRoot >= R) revert BadSetup("the genesis root is not a field element");
+        if (setup.hub.code.length == 0) revert BadSetup("the hub has no code");
+        if (setup.bridge.code.length == 0) revert BadSetup("the bridge has no code");
+        chainId = setup.chainId;
+        hub = IChainHub(setup.hub);
+        bridge = setup.bridge;
+        stateRoot = setup.genesisRoot;
+        _setOperator(setup.operator, setup.operatorAccount);
+        _setUpGovernance(setup);
+    }
+
+    /// @inheritdoc IRollupChain
+    function commit(BatchData calldata batch) external onlyOperator whenNotHalted whenNotPaused {
+        StoredBatch memory stored = _read(batch);
+        bytes32 hash = keccak256(abi.encode(stored));
+        batchHash[stored.number] = hash;
+        _pendingRoot = stored.newRoot;
+        _counters.committed = uint48(stored.number);
+        _counters.queueCommitted = uint48(stored.queueEnd);
+        emit BatchCommitted(stored.number, hash, stored.versionedHash);
+    }
+
+    /// @inheritdoc IRollupChain
+    function prove(StoredBatch calldata stored, BatchProof calldata proof) external whenNotHalted whenNotPaused {
+        if (stored.number != _counters.proved + 1) revert NotNext(stored.number, _counters.proved + 1);
+        _requireStored(stored);
+        _verify(stored, proof);
+        _counters.proved = uint48(stored.number);
+        emit BatchProved(stored.number);
+    }
+
+    /// @inheritdoc IRollupChain
+    function execute(StoredBatch calldata stored) external whenNotHalted whenNotPaused {
+        Counters memory counters = _counters;
+        if (stored.number != counters.executed + 1 || stored.number > counters.proved) {
+            revert NotNext(stored.number, counters.proved > counters.executed ? counters.executed + 1 : 0);
+        }
+        _requireStored(stored);
+        delete batchHash[stored.number];
+        _counters.executed = uint48(stored.number);
+        _counters.queueExecuted = uint48(stored.queueEnd);
+        _execute(stored);
+    }
+
+    /// @inheritdoc IRollupChain
+    function settle(BatchData calldata batch, BatchProof calldata proof)
+        external
+        onlyOperator
+        whenNotHalted
+        whenNotPaused
+    {
+        Counters memory counters = _counters;
+        if (counters.committed != counters.executed) revert BatchesPending(counters.committed, counters.executed);
+        StoredBatch memory stored = _read(batch);
+        _verify(stored, proof);
+        uint48 number = uint48(stored.number);
+        uint48 queueEnd = uint48(stored.queueEnd);
+        _counters = Counters(number, number, number, queueEnd, queueEnd, false);
+        emit BatchCommitted(stored.number, keccak256(abi.encode(stored)), stored.versionedHash);
+        emit BatchProved(stored.number);
+        _execute(stored);
+    }
+
+    /// @inheritdoc IRollupChain
+    function revertBatches(StoredBatch calldata first) external whenNotHalted {
+        Counters memory counters = _counters;
+        if (first.number <= counters.executed) revert BatchExecutedAlready(first.number, counters.executed);
+        _requireStored(first);
+        uint64 openFrom = first.committedAt + times.revertDelay;
+        if (msg.sender != operator && block.timestamp < openFrom) revert RevertTooEarly(openFrom);
+        for (uint64 number = first.number; number <= counters.committed; ++number) delete batchHash[number];
+        uint48 kept = uint48(first.number - 1);
+        emit BatchesReverted(kept, counters.committed);
+        _pendingRoot = first.oldRoot;
+        _counters.committed = kept;
+        if (counters.proved > kept) _counters.proved = kept;
+        _counters.queueCommitted = uint48(first.queueStart);
+    }
+
+    /// @inheritdoc IRollupChain
+    function setVerifier(uint32 shape, IBatchVerifier5 verifier_) external onlyGovernor {
+        if (address(verifier_) != address(0) && address(verifier_).code.length == 0) {
+            revert BadSetup("the verifier has no code");
+        }
+        verifier[shape] = verifier_;
+        emit VerifierSet(shape, address(verifier_));
+    }
+
+    /// @inheritdoc IRollupChain
+    function setOperator(address operator_, uint32 operatorAccount_) external onlyGovernor {
+        _setOperator(operator_, operatorAccount_);
+    }
+
+    /// @inheritdoc IRollupChain
+    function progress() external view returns (Progress memory) {
+        Counters memory c = _counters;
+        return Progress(
+            c.committed, c.proved, c.executed, c.queueCommitted, c.queueExecuted, _queueLength, c.halted
+        );
+    }
+
+    /// @inheritdoc IRollupChain
+    function committedRoot() public view returns (uint256) {
+        return _counters.committed == _counters.executed ? stateRoot : _pendingRoot;
+    }
+
+    /// @dev The next batch, checked against the chain. Numbers are compared first: a replay is named a replay, although its
+    ///      old root is stale, too.
+    function _read(BatchData calldata batch) private view returns (StoredBatch memory stored) {
+        uint256[] calldata h = batch.h;
+        BatchHeader.Fields memory header = BatchHeader.fields(h);
+        Counters memory counters = _counters;
+        if (header.chainId != chainId) revert WrongChain(header.chainId, chainId);
+        if (header.number <= counters.committed) revert BatchAlreadyCommitted(header.number, counters.committed);
+        if (header.number != counters.committed + 1) revert BatchOutOfOrder(header.number, counters.committed + 1);
+        if (header.operatorAccount != operatorAccount) {
+            revert WrongOperatorAccount(header.operatorAccount, operatorAccount);
+        }
+        if (h[1] != committedRoot()) revert StateRootMismatch(h[1], committedRoot());
+        // The commitments stand behind H in the numbering of words.
+        if (batch.cH >= R) revert WordNotInField(h.length, batch.cH);
+        if (batch.cB >= R) revert WordNotInField(h.length + 1, batch.cB);
+
+        stored.number = header.number;
+        stored.shape = batch.shape;
+        stored.queueStart = counters.queueCommitted;
+        stored.committedAt = uint64(block.timestamp);
+        stored.oldRoot = h[1];
+        stored.newRoot = h[2];
+        stored.cH = batch.cH;
+        stored.cB = batch.cB;
+        stored.versionedHash = blobhash(batch.blobIndex);
+        if (stored.versionedHash == 0) revert NoBlob(batch.blobIndex);
+        stored.z = BatchHeader.challenge(h, batch.cH, batch.cB, stored.versionedHash);
+        stored.yH = BatchHeader.evaluate(h, stored.z);
+        (stored.queueEnd, stored.messageRoot) = _readRecords(h, header.number, counters.queueCommitted);
+    }
+
+    function _readRecords(uint256[] calldata h, uint64 number, uint64 queueStart)
+        private
+        view
+        returns (uint64 queueEnd, bytes32 messageRoot)
+    {
+        if (h.length == 3) return (queueStart, 0);
+        uint64 entries;
+        bytes32 hash;
+        (entries, hash, messageRoot) = BatchHeader.records(h, chainId, number, queueHash[queueStart]);
+        queueEnd = queueStart + entries;
+        if (queueEnd > _queueLength) revert QueueOverrun(queueEnd, _queueLength);
+        if (hash != queueHash[queueEnd]) revert QueueMismatch(queueStart, queueEnd, hash, queueHash[queueEnd]);
+    }
+
+    function _verify(StoredBatch memory stored, BatchProof calldata proof) private view {
+        PointEvaluation.check(stored.versionedHash, stored.z, proof.yB, proof.kzgCommitment, proof.kzgProof);
+        IBatchVerifier5 check = verifier[stored.shape];
+        if (address(check) == address(0)) revert UnknownShape(stored.shape);
+        check.verifyProof(proof.proof, [stored.cH, stored.cB, stored.z, stored.yH, proof.yB]);
+    }
+
+    function _execute(StoredBatch memory stored) private {
+        stateRoot = stored.newRoot;
+        emit BatchExecuted(stored.number, stored.newRoot, stored.messageRoot, stored.queueEnd);
+        if (stored.messageRoot != 0) hub.recordMessageRoot(chainId, stored.number, stored.messageRoot);
+    }
+
+    function _requireStored(StoredBatch calldata stored) private view {
+        bytes32 expected = batchHash[stored.number];
+        bytes32 found = keccak256(abi.encode(stored));
+        if (expected == 0 || found != expected) revert StoredBatchMismatch(stored.number, found, expected);
+    }
+
+    function _setOperator(address operator_, uint32 operatorAccount_) private {
+        if (operator_ == address(0)) revert BadSetup("the operator is the zero address");
+        if (operatorAccount_ >= 1 << 24) revert BadSetup("the operator's account does not exist");
+        operator = operator_;
+        operatorAccount = operatorAccount_;
+        emit OperatorSet(operator_, operatorAccount_);
+    }
+
+    /// @dev A halted chain is frozen: what its users leave with cannot be changed any more.
+    function _authorizeUpgrade(address) internal view override onlyGovernor whenNotHalted {}
+}

@@ -1,0 +1,356 @@
+//! Deployment of the rollup protocol's contracts. Called by the demo, the node and the tests.
+//!
+//! One [`Deployment`] is a timelock, a hub, a bridge, and one chain with its verifiers. The
+//! deploying key governs while the parts are put together; at the end hub, bridge and chain are
+//! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
+
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::sol_types::{SolCall, SolConstructor};
+use blstrs::Scalar;
+use carillon_runtime::groth16::{VerifyingKey, eip2537};
+
+use super::abi::state::StateVerifier;
+use super::abi::{
+    ChainHub, ChainTimelock, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
+    UpgradeableProxy,
+};
+use super::{GasLimit, L1Client, SettlementError};
+
+/// Public inputs of the rollup circuit: C_H, C_B, z, y_H, y_B.
+pub const PUBLIC_INPUTS: usize = 5;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What a chain begins with. Times are in seconds.
+#[derive(Clone, Debug)]
+pub struct DeployOptions {
+    /// The rollup chain's id; not 0.
+    pub chain_id: u64,
+    /// The root of the empty state.
+    pub genesis_root: Scalar,
+    /// One verifying key for each circuit shape, by shape number.
+    pub verifiers: Vec<(u32, VerifyingKey)>,
+    /// Tokens by slot (1 to 63).
+    pub tokens: Vec<(u8, Address)>,
+    /// Who commits batches; `None` is the deploying key.
+    pub operator: Option<Address>,
+    /// The operator's account on the chain.
+    pub operator_account: u32,
+    /// Who may pause, and who announces to the timelock; `None` is the deploying key.
+    pub guardian: Option<Address>,
+    /// Age of the oldest queue entry from which anyone may halt the chain.
+    pub queue_delay: u64,
+    /// Time to leave after a halt, before anything that was announced takes effect.
+    pub exit_window: u64,
+    /// Age of a batch that is not executed from which anyone may revert it.
+    pub revert_delay: u64,
+    /// The longest pause.
+    pub max_pause: u64,
+    /// From the end of a pause to the next one.
+    pub pause_cooldown: u64,
+    /// Delay of the timelock; longer than `queue_delay + exit_window`.
+    pub governance_delay: u64,
+    /// Whether the timelock governs at the end. Off only for tests that change the set-up.
+    pub hand_over: bool,
+}
+
+impl DeployOptions {
+    /// A chain with a week's queue delay and exit window.
+    pub fn new(chain_id: u64, genesis_root: &Scalar) -> Self {
+        Self {
+            chain_id,
+            genesis_root: *genesis_root,
+            verifiers: Vec::new(),
+            tokens: Vec::new(),
+            operator: None,
+            operator_account: 0,
+            guardian: None,
+            queue_delay: 7 * DAY,
+            exit_window: 7 * DAY,
+            revert_delay: DAY,
+            max_pause: 2 * DAY,
+            pause_cooldown: 7 * DAY,
+            governance_delay: 15 * DAY,
+            hand_over: true,
+        }
+    }
+
+    /// The same chain with a verifier for a shape.
+    #[must_use]
+    pub fn verifier(mut self, shape: u32, key: VerifyingKey) -> Self {
+        self.verifiers.push((shape, key));
+        self
+    }
+}
+
+/// Where everything stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// The `ChainTimelock`.
+    pub timelock: Address,
+    /// The `ChainHub`.
+    pub hub: Address,
+    /// The `StateVerifier`.
+    pub state_verifier: Address,
+    /// The `SharedBridge`, behind its proxy.
+    pub bridge: Address,
+    /// The `RollupChain`, behind its proxy.
+    pub chain: Address,
+    /// The `Groth16Verifier`s by shape.
+    pub verifiers: Vec<(u32, Address)>,
+    /// Gas of all transactions together.
+    pub gas: u64,
+}
+
+impl Deployment {
+    /// Deploys everything and wires it up, with the client's key.
+    ///
+    /// # Errors
+    /// [`SettlementError::Refused`] with the contract's reason when the options are not sound;
+    /// [`SettlementError::WrongKey`] for a key of another circuit; errors of the node.
+    pub async fn deploy(
+        client: &L1Client,
+        options: DeployOptions,
+    ) -> Result<Self, SettlementError> {
+        let mut deployer = Deployer { client, gas: 0 };
+        let this = client.address();
+        let guardian = options.guardian.unwrap_or(this);
+        let timelock = deployer
+            .create(
+                "the deployment of ChainTimelock",
+                &ChainTimelock::BYTECODE,
+                &ChainTimelock::constructorCall {
+                    delay: U256::from(options.governance_delay),
+                    queueDelay: U256::from(options.queue_delay),
+                    exitWindow: U256::from(options.exit_window),
+                    proposers: vec![guardian],
+                },
+            )
+            .await?;
+        let hub = deployer
+            .create(
+                "the deployment of ChainHub",
+                &ChainHub::BYTECODE,
+                &ChainHub::constructorCall { governor_: this },
+            )
+            .await?;
+        let (state_verifier, bridge) = deployer.bridge(hub).await?;
+        let chain = deployer.chain(hub, bridge, guardian, &options).await?;
+        let register = ChainHub::registerCall {
+            chainId: options.chain_id,
+            chain_: chain,
+        };
+        deployer
+            .call("the registration of the chain", hub, register)
+            .await?;
+        let mut verifiers = Vec::with_capacity(options.verifiers.len());
+        for (shape, key) in &options.verifiers {
+            let verifier = deployer.verifier(key).await?;
+            let set = RollupChain::setVerifierCall {
+                shape: *shape,
+                verifier_: verifier,
+            };
+            deployer.call("setVerifier", chain, set).await?;
+            verifiers.push((*shape, verifier));
+        }
+        for (slot, token) in &options.tokens {
+            let set = SharedBridge::setTokenCall {
+                chainId: options.chain_id,
+                slot: U256::from(*slot),
+                token: *token,
+            };
+            deployer.call("setToken", bridge, set).await?;
+        }
+        let mut deployment = Self {
+            timelock,
+            hub,
+            state_verifier,
+            bridge,
+            chain,
+            verifiers,
+            gas: deployer.gas,
+        };
+        // The interop handler, if there is one, is set here, before the timelock governs.
+        if options.hand_over {
+            deployment.gas += deployment.hand_over(client).await?;
+        }
+        Ok(deployment)
+    }
+
+    /// Makes the timelock the governor of hub, bridge and chain; returns the gas.
+    ///
+    /// # Errors
+    /// `NotGovernor` when the client's key does not govern; errors of the node.
+    pub async fn hand_over(&self, client: &L1Client) -> Result<u64, SettlementError> {
+        let mut deployer = Deployer { client, gas: 0 };
+        let governor_ = self.timelock;
+        deployer
+            .call(
+                "setGovernor",
+                self.hub,
+                ChainHub::setGovernorCall { governor_ },
+            )
+            .await?;
+        let call = SharedBridge::setGovernorCall { governor_ };
+        deployer.call("setGovernor", self.bridge, call).await?;
+        let call = RollupChain::setGovernorCall { governor_ };
+        deployer.call("setGovernor", self.chain, call).await?;
+        Ok(deployer.gas)
+    }
+}
+
+/// The verifying key as the constructor of `Groth16Verifier` takes it: alpha (G1), beta, gamma,
+/// delta (G2), then the six input points (G1), in EIP-2537 encoding; 1,664 bytes.
+///
+/// # Errors
+/// [`SettlementError::WrongKey`] for keys of circuits with another number of public inputs.
+pub fn verifying_key_bytes(key: &VerifyingKey) -> Result<Vec<u8>, SettlementError> {
+    if key.ic.len() != PUBLIC_INPUTS + 1 {
+        return Err(SettlementError::WrongKey {
+            found: key.ic.len().saturating_sub(1),
+            expected: PUBLIC_INPUTS,
+        });
+    }
+    let mut bytes = eip2537::g1(&key.alpha_g1).to_vec();
+    for point in [&key.beta_g2, &key.gamma_g2, &key.delta_g2] {
+        bytes.extend_from_slice(&eip2537::g2(point));
+    }
+    for point in &key.ic {
+        bytes.extend_from_slice(&eip2537::g1(point));
+    }
+    Ok(bytes)
+}
+
+/// Sends the transactions of a deployment and counts their gas.
+struct Deployer<'a> {
+    client: &'a L1Client,
+    gas: u64,
+}
+
+impl Deployer<'_> {
+    async fn bridge(&mut self, hub: Address) -> Result<(Address, Address), SettlementError> {
+        let state_verifier = self
+            .send(
+                "the deployment of StateVerifier",
+                None,
+                StateVerifier::BYTECODE.clone(),
+            )
+            .await?;
+        let logic = self
+            .create(
+                "the deployment of SharedBridge",
+                &SharedBridge::BYTECODE,
+                &SharedBridge::constructorCall {
+                    stateVerifier_: state_verifier,
+                },
+            )
+            .await?;
+        let call = SharedBridge::initializeCall {
+            hub_: hub,
+            governor_: self.client.address(),
+        };
+        let bridge = self.proxy(logic, call).await?;
+        Ok((state_verifier, bridge))
+    }
+
+    async fn chain(
+        &mut self,
+        hub: Address,
+        bridge: Address,
+        guardian: Address,
+        options: &DeployOptions,
+    ) -> Result<Address, SettlementError> {
+        let logic = self
+            .send(
+                "the deployment of RollupChain",
+                None,
+                RollupChain::BYTECODE.clone(),
+            )
+            .await?;
+        let setup = IRollupChain::Setup {
+            chainId: options.chain_id,
+            hub,
+            bridge,
+            operator: options.operator.unwrap_or(self.client.address()),
+            operatorAccount: options.operator_account,
+            governor: self.client.address(),
+            guardian,
+            genesisRoot: U256::from_be_bytes(eip2537::scalar(&options.genesis_root)),
+            queueDelay: options.queue_delay,
+            revertDelay: options.revert_delay,
+            maxPause: options.max_pause,
+            pauseCooldown: options.pause_cooldown,
+        };
+        self.proxy(logic, RollupChain::initializeCall { setup })
+            .await
+    }
+
+    async fn verifier(&mut self, key: &VerifyingKey) -> Result<Address, SettlementError> {
+        let arguments = Groth16Verifier::constructorCall {
+            key: verifying_key_bytes(key)?.into(),
+        };
+        self.create(
+            "the deployment of Groth16Verifier",
+            &Groth16Verifier::BYTECODE,
+            &arguments,
+        )
+        .await
+    }
+
+    async fn proxy(
+        &mut self,
+        logic: Address,
+        call: impl SolCall,
+    ) -> Result<Address, SettlementError> {
+        let arguments = UpgradeableProxy::constructorCall {
+            logic,
+            call: call.abi_encode().into(),
+        };
+        self.create(
+            "the deployment of a proxy",
+            &UpgradeableProxy::BYTECODE,
+            &arguments,
+        )
+        .await
+    }
+
+    async fn create(
+        &mut self,
+        action: &'static str,
+        bytecode: &Bytes,
+        arguments: &impl SolConstructor,
+    ) -> Result<Address, SettlementError> {
+        let code = [bytecode.as_ref(), &arguments.abi_encode()].concat();
+        self.send(action, None, code.into()).await
+    }
+
+    async fn call(
+        &mut self,
+        action: &'static str,
+        to: Address,
+        call: impl SolCall,
+    ) -> Result<(), SettlementError> {
+        self.send(action, Some(to), call.abi_encode().into())
+            .await
+            .map(drop)
+    }
+
+    /// Returns the created contract, or the address that was called.
+    async fn send(
+        &mut self,
+        action: &'static str,
+        to: Option<Address>,
+        input: Bytes,
+    ) -> Result<Address, SettlementError> {
+        let mined = self
+            .client
+            .transact(action, to, input, GasLimit::Estimate)
+            .await?;
+        self.gas += mined.receipt.gas_used;
+        to.or(mined.receipt.contract_address)
+            .ok_or_else(|| SettlementError::WrongEffect {
+                transaction: mined.receipt.transaction_hash,
+                reason: "its receipt names no contract".into(),
+            })
+    }
+}
