@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod circuit;
 pub mod crypto;
+pub mod node;
 pub mod prover_api;
 pub mod sequencer;
 pub mod settlement;

@@ -308,6 +308,11 @@ impl JobBoard {
         }
     }
 
+    /// Whether a job is known.
+    pub fn has(&self, job: u64) -> bool {
+        self.lock().book.get(job).is_some()
+    }
+
     /// All jobs by number.
     pub fn status(&self) -> Vec<JobStatus> {
         let now = now();
