@@ -30,7 +30,9 @@ pub enum DriverError {
     #[error(transparent)]
     Board(#[from] BoardError),
     /// L1 contradicts the node.
-    #[error("Ethereum contradicts this node: {0}; nothing more is executed or settled, compare with `carillon-node resync`")]
+    #[error(
+        "Ethereum contradicts this node: {0}; nothing more is executed or settled, compare with `carillon-node resync`"
+    )]
     Contradiction(String),
     /// The writer stopped.
     #[error(transparent)]
@@ -67,6 +69,9 @@ impl<M: Machine> Driver<M> {
         // Batches below this one are done as far as this node can bring them.
         let mut from = 1;
         loop {
+            if let Some(reason) = self.writer.failure() {
+                return Err(SubmitError::Stopped(reason.to_owned()).into());
+            }
             self.queue().await?;
             from = self.batches(from).await?;
             let proof = async {
@@ -122,7 +127,10 @@ impl<M: Machine> Driver<M> {
             if settling && row.status != BatchStatus::Sealed {
                 row = self.settle(row).await?;
             }
-            settling &= matches!(row.status, BatchStatus::Settled { .. } | BatchStatus::Final { .. });
+            settling &= matches!(
+                row.status,
+                BatchStatus::Settled { .. } | BatchStatus::Final { .. }
+            );
             let done = match row.status {
                 BatchStatus::Sealed => self.board.is_none(),
                 BatchStatus::Proved => self.settler.is_none(),
@@ -192,7 +200,9 @@ impl<M: Machine> Driver<M> {
             Err(PortError::Unreachable(reason)) => {
                 tracing::warn!(batch = number, reason, "not settled; it is tried again");
             }
-            Err(PortError::Contradiction(reason)) => return Err(DriverError::Contradiction(reason)),
+            Err(PortError::Contradiction(reason)) => {
+                return Err(DriverError::Contradiction(reason));
+            }
         }
         Ok(row)
     }
@@ -207,9 +217,11 @@ impl<M: Machine> Driver<M> {
 }
 
 fn part(store: &Store, number: u64, part: Part) -> Result<Vec<u8>, StoreError> {
-    store.part(number, part)?.ok_or_else(|| StoreError::Damaged {
-        what: format!("batch {number} has no {part:?}"),
-    })
+    store
+        .part(number, part)?
+        .ok_or_else(|| StoreError::Damaged {
+            what: format!("batch {number} has no {part:?}"),
+        })
 }
 
 fn words(bytes: &[u8]) -> Vec<[u8; 32]> {

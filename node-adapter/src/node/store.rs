@@ -148,6 +148,18 @@ pub struct BatchRow {
     pub status: BatchStatus,
 }
 
+impl BatchRow {
+    /// How far the batch is, in one word.
+    pub fn status_name(&self) -> &'static str {
+        match self.status {
+            BatchStatus::Sealed => "sealed",
+            BatchStatus::Proved => "proved",
+            BatchStatus::Settled { .. } => "settled",
+            BatchStatus::Final { .. } => "final",
+        }
+    }
+}
+
 /// The point that a restart begins from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedPoint {

@@ -10,16 +10,27 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use carillon_runtime::cpu::CpuEngine;
+use carillon_runtime::groth16::{self, Assignment, Proof};
+use carillon_runtime::progress::ProgressSink;
+use carillon_runtime::workload::SquareChain;
 use proptest::prelude::*;
+use rand::SeedableRng;
 use redb::{Database, StorageBackend};
 use sha2::{Digest, Sha256};
 
+use super::driver::{Driver, DriverError};
 use super::machine::{Machine, Refusal, Sealed, SubmitError};
-use super::ports::QueueEntry;
+use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
 use super::receipt::Receipt;
 use super::store::{BatchStatus, ChainMark, Part, Store, StoreError};
 use super::writer::{Writer, WriterOptions};
 use crate::crypto::schnorr::SecretKey;
+use crate::prover_api::{
+    BoardOptions, EnginePlugin, JobBoard, LocalSource, PluginError, Prepare, ProverPlugin,
+    WorkOptions, work,
+};
 
 const MARK: ChainMark = ChainMark {
     chain_id: 270,
@@ -213,10 +224,29 @@ impl Machine for Toy {
             records: 0,
             old_root,
             new_root: self.root.clone(),
-            public_inputs: vec![],
-            parts: vec![(Part::Input, operations.to_be_bytes().to_vec())],
+            public_inputs: vec![hex::encode(chain(self.batch).end().unwrap().to_bytes_be())],
+            parts: vec![
+                (Part::Input, self.batch.to_be_bytes().to_vec()),
+                (Part::Header, vec![7; 64]),
+                (Part::Blob, vec![8; 32]),
+            ],
             accounts: accounts.collect(),
         })
+    }
+}
+
+/// A batch's circuit: a square chain of its own.
+fn chain(batch: u64) -> SquareChain {
+    SquareChain::with_witness(4, batch)
+}
+
+/// Makes assignments from the toy's inputs.
+struct Chains;
+
+impl Prepare for Chains {
+    fn assignment(&self, input: &[u8]) -> Result<Assignment, PluginError> {
+        let batch = u64::from_be_bytes(input.try_into().unwrap());
+        Ok(groth16::synthesize(chain(batch)).unwrap())
     }
 }
 
@@ -298,7 +328,7 @@ async fn operations_are_confirmed_refused_and_sealed() {
     assert_eq!(store.batch_of(9).unwrap(), None);
     assert_eq!(
         store.part(2, Part::Input).unwrap(),
-        Some(4u64.to_be_bytes().to_vec())
+        Some(2u64.to_be_bytes().to_vec())
     );
     let settled = BatchStatus::Settled { transaction: None };
     store.set_status(2, &settled, Some(&[1, 2])).unwrap();
@@ -405,6 +435,138 @@ async fn a_damaged_or_foreign_log_is_noticed() {
         error.contains("operation 0 of the log is refused on replay"),
         "{error}"
     );
+}
+
+/// An L1 in memory: a queue, and batches that it took, in order; the first answer of each is lost.
+#[derive(Default)]
+struct Ethereum {
+    queue: Mutex<Vec<QueueEntry>>,
+    settled: Mutex<Vec<u64>>,
+    calls: AtomicI64,
+    contradicts: AtomicI64,
+}
+
+#[async_trait]
+impl L1Inbox for Ethereum {
+    async fn entries(&self, from: u64, most: usize) -> Result<Vec<QueueEntry>, PortError> {
+        if self.contradicts.load(Ordering::SeqCst) != 0 {
+            return Err(PortError::Contradiction(
+                "entry 0 was removed by a reorg".into(),
+            ));
+        }
+        let queue = self.queue.lock().unwrap();
+        let new = queue.iter().filter(|entry| entry.index >= from);
+        Ok(new.take(most).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Settler for Ethereum {
+    async fn settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, PortError> {
+        assert_eq!((batch.header.len(), batch.blob.len()), (2, 1));
+        let mut settled = self.settled.lock().unwrap();
+        let transaction = Some(format!("0x{:02}", batch.number));
+        if settled.contains(&batch.number) {
+            return Ok(BatchStatus::Final { transaction });
+        }
+        let proof = Proof::from_bytes(&batch.proof).unwrap();
+        let end = chain(batch.number).end().unwrap();
+        groth16::verify(&proving_key().vk, &[end], &proof).unwrap();
+        assert_eq!(batch.number, settled.len() as u64 + 1, "in order");
+        if self.calls.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+            return Err(PortError::Unreachable("try again".into()));
+        }
+        settled.push(batch.number);
+        Ok(BatchStatus::Settled { transaction })
+    }
+}
+
+fn proving_key() -> groth16::ProvingKey {
+    let mut rng = rand_chacha::ChaCha12Rng::seed_from_u64(1);
+    groth16::setup(SquareChain::blank(4), &mut rng).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_are_proved_settled_in_order_and_become_final() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, store) = start(&Disk::new(Vec::new()), 2, options());
+    let board = JobBoard::open(&folder.path().join("jobs"), BoardOptions::default()).unwrap();
+    let key = Arc::new(proving_key());
+    let hash = board.add_key(&key.vk).unwrap();
+    let board = Arc::new(board);
+    let ethereum = Arc::new(Ethereum::default());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let drive = || {
+        let driver = Driver {
+            writer: writer.clone(),
+            store: Arc::clone(&store),
+            board: Some((Arc::clone(&board), hash)),
+            inbox: Some(Arc::clone(&ethereum) as Arc<dyn L1Inbox>),
+            settler: Some(Arc::clone(&ethereum) as Arc<dyn Settler>),
+            poll: Duration::from_millis(10),
+        };
+        tokio::spawn(driver.run(stop.clone()))
+    };
+    let driver = drive();
+    *ethereum.queue.lock().unwrap() = (0..3)
+        .map(|index| QueueEntry {
+            index,
+            words: [[1; 32]; 5],
+        })
+        .collect();
+    let mut progress = writer.progress();
+    progress
+        .wait_for(|progress| progress.queue == 3)
+        .await
+        .unwrap();
+    for nonce in 0..3 {
+        submit(&writer, (1, nonce, 1)).await.unwrap();
+    }
+    writer.seal().await.unwrap();
+
+    let prover = {
+        let (source, stop) = (LocalSource::new(Arc::clone(&board), "toy"), stop.clone());
+        let plugin = EnginePlugin::new(Arc::new(CpuEngine::new())).with(key, Arc::new(Chains));
+        let plugin: Arc<dyn ProverPlugin> = Arc::new(plugin);
+        let options = WorkOptions {
+            poll: Duration::from_millis(10),
+            ..WorkOptions::default()
+        };
+        tokio::spawn(async move {
+            let silent: Arc<dyn ProgressSink> = Arc::new(());
+            work(&source, &plugin, &silent, &options, &stop, &|_| {}).await
+        })
+    };
+    let all_final = async {
+        loop {
+            let rows = store.batches(1).unwrap();
+            let done = rows.iter().all(|row| row.status_name() == "final");
+            if done && rows.len() == 3 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all_final)
+        .await
+        .unwrap();
+    assert_eq!(*ethereum.settled.lock().unwrap(), [1, 2, 3]);
+    assert!(
+        board.status().is_empty(),
+        "the board forgets what is proved"
+    );
+    let transaction = Some("0x02".to_owned());
+    let row = store.batch(2).unwrap().unwrap();
+    assert_eq!(row.status, BatchStatus::Final { transaction });
+
+    // What L1 takes back ends it, loudly.
+    ethereum.contradicts.store(1, Ordering::SeqCst);
+    let ended = tokio::time::timeout(Duration::from_secs(20), driver).await;
+    let error = ended.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, DriverError::Contradiction(_)));
+    assert!(error.to_string().contains("removed by a reorg"), "{error}");
+    stop.cancel();
+    assert_eq!(prover.await.unwrap().unwrap().proved, 3);
 }
 
 proptest! {
