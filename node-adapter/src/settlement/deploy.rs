@@ -1,6 +1,6 @@
 //! Deployment of the rollup protocol's contracts. Called by the demo, the node and the tests.
 //!
-//! One [`Deployment`] is a timelock, a hub, a bridge, and one chain with its verifiers. The
+//! One [`Deployment`] is a timelock, a hub, a bridge, an interop handler, and one chain with its verifiers. The
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
@@ -9,6 +9,7 @@ use alloy::sol_types::{SolCall, SolConstructor};
 use blstrs::Scalar;
 use carillon_runtime::groth16::{VerifyingKey, eip2537};
 
+use super::abi::interop::InteropHandler;
 use super::abi::state::StateVerifier;
 use super::abi::{
     ChainHub, ChainTimelock, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
@@ -18,6 +19,12 @@ use super::{GasLimit, L1Client, SettlementError};
 
 /// Public inputs of the rollup circuit: C_H, C_B, z, y_H, y_B.
 pub const PUBLIC_INPUTS: usize = 5;
+
+/// The factory of an interop handler: the handler creates it as its first contract, and the nonce
+/// of a new contract is 1 (EIP-161).
+pub fn factory_address(handler: Address) -> Address {
+    handler.create(1)
+}
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -96,6 +103,10 @@ pub struct Deployment {
     pub bridge: Address,
     /// The `RollupChain`, behind its proxy.
     pub chain: Address,
+    /// The `InteropHandler`, which the bridge obeys for bundles.
+    pub handler: Address,
+    /// The `AliasFactory`, created by the handler.
+    pub alias_factory: Address,
     /// The `Groth16Verifier`s by shape.
     pub verifiers: Vec<(u32, Address)>,
     /// Gas of all transactions together.
@@ -138,16 +149,19 @@ impl Deployment {
         let (chain, verifiers) = deployer
             .chain_with_verifiers(hub, bridge, guardian, &options)
             .await?;
+        // The bridge's governor sets the handler, so before the timelock governs.
+        let handler = deployer.handler(hub, bridge, state_verifier).await?;
         let mut deployment = Self {
             timelock,
             hub,
             state_verifier,
             bridge,
             chain,
+            handler,
+            alias_factory: factory_address(handler),
             verifiers,
             gas: deployer.gas,
         };
-        // The interop handler, if there is one, is set here, before the timelock governs.
         if options.hand_over {
             deployment.gas += deployment.hand_over(client).await?;
         }
@@ -284,6 +298,32 @@ impl Deployer<'_> {
         };
         self.proxy(logic, RollupChain::initializeCall { setup })
             .await
+    }
+
+    async fn handler(
+        &mut self,
+        hub: Address,
+        bridge: Address,
+        state_verifier: Address,
+    ) -> Result<Address, SettlementError> {
+        let handler_ = self
+            .create(
+                "the deployment of InteropHandler",
+                &InteropHandler::BYTECODE,
+                &InteropHandler::constructorCall {
+                    hub_: hub,
+                    bridge_: bridge,
+                    stateVerifier_: state_verifier,
+                },
+            )
+            .await?;
+        self.call(
+            "setHandler",
+            bridge,
+            SharedBridge::setHandlerCall { handler_ },
+        )
+        .await?;
+        Ok(handler_)
     }
 
     /// A chain, registered, with verifiers and tokens.
