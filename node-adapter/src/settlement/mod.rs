@@ -18,6 +18,7 @@
 
 pub mod abi;
 mod anvil;
+mod blob;
 pub mod calls;
 pub mod contracts;
 pub mod deploy;
@@ -29,6 +30,7 @@ mod rollup;
 pub mod sender;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
+pub use blob::BatchBlob;
 pub use error::SettlementError;
 pub use intent::{BatchHeader, SettlementIntent, verifying_key_bytes};
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
