@@ -21,6 +21,7 @@ mod intent;
 mod l1;
 mod refusal;
 mod rollup;
+pub mod sender;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use error::SettlementError;

@@ -1,0 +1,124 @@
+//! What the sender tells its caller, and the settings it works by.
+//!
+//! Plain data. Used by `run` and `task`.
+
+use std::time::Duration;
+
+use alloy::primitives::TxHash;
+
+use super::{BlockRef, Done, FeeError, FeePolicy, Fees, Freed};
+use crate::settlement::Refusal;
+
+/// Settings of a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Blocks on top of the one with the effect until it is final; 0 trusts the first sight.
+    pub confirmations: u64,
+    /// Between two looks at L1.
+    pub poll: Duration,
+    /// Signed bytes are handed to the node again after this time, in case it dropped them.
+    pub resend_after: Duration,
+    /// A transaction that is not mined after this time is replaced by one with higher fees.
+    pub bump_after: Duration,
+    /// After a refusal or a fee above the cap.
+    pub retry_after: Duration,
+    /// Looks that must agree before a nonce counts as lost.
+    pub doubts: u32,
+    /// Added to the simulated gas, in percent: the state may move before the call runs.
+    pub gas_margin: u64,
+    /// Limits of fees.
+    pub fees: FeePolicy,
+}
+
+impl Default for Policy {
+    /// For Ethereum's mainnet: slots of 12 seconds, finality after two epochs.
+    fn default() -> Self {
+        Self {
+            confirmations: 64,
+            poll: Duration::from_secs(4),
+            resend_after: Duration::from_secs(24),
+            bump_after: Duration::from_secs(60),
+            retry_after: Duration::from_secs(12),
+            doubts: 2,
+            gas_margin: 20,
+            fees: FeePolicy::default(),
+        }
+    }
+}
+
+/// What became of an intent that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is new, and on disk.
+    New,
+    /// It is already on its way.
+    Open,
+    /// It is closed since long.
+    Done(Done),
+}
+
+/// Where an intent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is on its way yet.
+    Waiting,
+    /// The newest transaction on its way.
+    Sent {
+        /// Its nonce.
+        nonce: u64,
+        /// Its hash.
+        transaction: TxHash,
+    },
+    /// In effect, not yet final; by the transaction, if it is ours.
+    InEffect(Option<TxHash>, BlockRef),
+    /// Final or withdrawn.
+    Closed(Done),
+}
+
+/// Something that happened to an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The intent.
+    pub id: String,
+    /// What happened.
+    pub news: News,
+}
+
+/// What happened to an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A transaction was signed.
+    Signed {
+        /// Its nonce.
+        nonce: u64,
+        /// Its hash.
+        transaction: TxHash,
+        /// Its fees.
+        fees: Fees,
+        /// Whether it only uses the nonce up.
+        blank: bool,
+    },
+    /// The node took it.
+    Broadcast(TxHash),
+    /// It was mined and succeeded.
+    Mined(TxHash, BlockRef),
+    /// The contract says that the intent is in effect, not by a transaction that we see.
+    Taken(BlockRef),
+    /// The chain dropped the block of the effect.
+    Reorged,
+    /// A nonce was lost without effect; `Foreign` means that somebody else signs with our key.
+    Freed(Freed),
+    /// The contract refuses the call in simulation; nothing was sent. Tried again later.
+    Refused(Refusal),
+    /// The call needs more gas than a transaction may have (EIP-7825); nothing was sent.
+    TooMuchGas(u64),
+    /// Fees are above the cap. Tried again later.
+    FeeCap(FeeError),
+    /// Another transaction with the nonce is in the node's pool: somebody else signs with our key,
+    /// or an older one of ours is there.
+    Contested,
+    /// The node does not take the transaction, for this reason. Tried again later.
+    NotTaken(String),
+    /// Closed.
+    Closed(Done),
+}

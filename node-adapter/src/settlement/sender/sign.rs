@@ -1,0 +1,171 @@
+//! Signed transactions: type 2 for calldata, type 3 with an EIP-7594 sidecar (cell proofs) for blobs.
+//!
+//! No I/O. Making the proofs of a blob takes long (a second in an unoptimised build), so a sidecar
+//! is made once per intent and kept. Called by `run`.
+
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEip4844, TxEip4844WithSidecar};
+use alloy::eips::Encodable2718;
+use alloy::eips::eip4844::Blob;
+use alloy::eips::eip7594::BlobTransactionSidecarEip7594;
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy::signers::SignerSync;
+use alloy::signers::local::PrivateKeySigner;
+
+use super::{Fees, Intent, Variant};
+
+/// Bytes of a blob (EIP-4844): 4,096 field elements of 32 bytes.
+pub const BLOB_BYTES: usize = 131_072;
+
+/// Gas of a transfer that calls nothing.
+const BLANK_GAS: u64 = 21_000;
+
+/// Why a transaction could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// A blob has the wrong size.
+    #[error("blob {index} has {found} bytes instead of {BLOB_BYTES}")]
+    BlobSize {
+        /// Which.
+        index: usize,
+        /// Its size.
+        found: usize,
+    },
+    /// A blob is not a sequence of field elements.
+    #[error(
+        "the blobs have no KZG commitment ({0}): each 32 bytes must be below the field's modulus"
+    )]
+    Kzg(String),
+    /// The key refused.
+    #[error("the transaction could not be signed: {0}")]
+    Key(String),
+}
+
+/// The blobs of an intent with commitments and cell proofs; empty without blobs.
+#[derive(Clone, Debug, Default)]
+pub struct Sidecar {
+    content: Option<BlobTransactionSidecarEip7594>,
+    hashes: Vec<B256>,
+}
+
+impl Sidecar {
+    /// Commits to the blobs of an intent and proves the cells.
+    pub fn new(intent: &Intent) -> Result<Self, SignError> {
+        if intent.blobs.is_empty() {
+            return Ok(Self::default());
+        }
+        let blobs = intent.blobs.iter().enumerate().map(|(index, bytes)| {
+            Blob::try_from(bytes.as_ref()).map_err(|_| SignError::BlobSize {
+                index,
+                found: bytes.len(),
+            })
+        });
+        let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
+        let content = BlobTransactionSidecarEip7594::try_from_blobs(blobs)
+            .map_err(|error| SignError::Kzg(error.to_string()))?;
+        let hashes = content.versioned_hashes().collect();
+        Ok(Self {
+            content: Some(content),
+            hashes,
+        })
+    }
+
+    /// Versioned hashes of the blobs, as the contract sees them.
+    pub fn hashes(&self) -> &[B256] {
+        &self.hashes
+    }
+}
+
+/// What a transaction needs beside its intent.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Of the L1 chain.
+    pub chain_id: u64,
+    /// Of the sender's address.
+    pub nonce: u64,
+    /// Gas limit of the call; a blank has its own.
+    pub gas: u64,
+    /// What is offered.
+    pub fees: Fees,
+    /// Use up the nonce, do not call.
+    pub blank: bool,
+}
+
+/// Signs the intent's call, or a blank in its place. A blank of a blob transaction carries the same
+/// blobs, because pools replace a blob transaction only by another one.
+pub fn sign(
+    signer: &PrivateKeySigner,
+    intent: &Intent,
+    sidecar: &Sidecar,
+    terms: Terms,
+) -> Result<Variant, SignError> {
+    let Terms { nonce, fees, .. } = terms;
+    let (to, value, input, gas) = if terms.blank {
+        (signer.address(), U256::ZERO, Bytes::new(), BLANK_GAS)
+    } else {
+        (intent.to, intent.value, intent.input.clone(), terms.gas)
+    };
+    let (raw, hash) = match &sidecar.content {
+        None => {
+            let transaction = TxEip1559 {
+                chain_id: terms.chain_id,
+                nonce,
+                gas_limit: gas,
+                max_fee_per_gas: fees.max,
+                max_priority_fee_per_gas: fees.tip,
+                to: TxKind::Call(to),
+                value,
+                input,
+                ..Default::default()
+            };
+            let signature = signature(signer, transaction.signature_hash())?;
+            let signed = transaction.into_signed(signature);
+            (signed.encoded_2718(), *signed.hash())
+        }
+        Some(content) => {
+            let transaction = blob_transaction(to, value, input, gas, terms, &sidecar.hashes);
+            let signature = signature(signer, transaction.signature_hash())?;
+            let full = TxEip4844WithSidecar::from_tx_and_sidecar(transaction, content.clone());
+            let signed = full.into_signed(signature);
+            (signed.encoded_2718(), *signed.hash())
+        }
+    };
+    Ok(Variant {
+        hash,
+        raw: raw.into(),
+        fees,
+        gas,
+        blank: terms.blank,
+    })
+}
+
+fn blob_transaction(
+    to: Address,
+    value: U256,
+    input: Bytes,
+    gas: u64,
+    terms: Terms,
+    hashes: &[B256],
+) -> TxEip4844 {
+    TxEip4844 {
+        chain_id: terms.chain_id,
+        nonce: terms.nonce,
+        gas_limit: gas,
+        max_fee_per_gas: terms.fees.max,
+        max_priority_fee_per_gas: terms.fees.tip,
+        to,
+        value,
+        blob_versioned_hashes: hashes.to_vec(),
+        max_fee_per_blob_gas: terms.fees.blob,
+        input,
+        ..Default::default()
+    }
+}
+
+fn signature(
+    signer: &PrivateKeySigner,
+    hash: B256,
+) -> Result<alloy::primitives::Signature, SignError> {
+    signer
+        .sign_hash_sync(&hash)
+        .map_err(|error| SignError::Key(error.to_string()))
+}
