@@ -82,6 +82,18 @@ impl PublicKey {
         self.point.to_bytes()
     }
 
+    /// The points P, 2P, 4P, 8P that end in this key: they show that it is in the prime-order
+    /// subgroup, for whoever checks three doublings.
+    pub fn doublings(&self) -> [Point; 4] {
+        let eighth: Option<Fr> = Fr::from(8).invert().into();
+        let mut point = ExtendedPoint::from(self.point) * eighth.unwrap_or(Fr::ZERO);
+        std::array::from_fn(|_| {
+            let here = Point::from_extended(&point);
+            point = point.double();
+            here
+        })
+    }
+
     /// Affine coordinates, as they enter the account leaf.
     pub fn coordinates(&self) -> Point {
         self.coordinates
