@@ -22,6 +22,7 @@ mod l1;
 mod refusal;
 mod rollup;
 pub mod sender;
+pub mod watch;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use error::SettlementError;
