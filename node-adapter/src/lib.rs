@@ -7,6 +7,11 @@
 pub mod batch;
 pub mod circuit;
 pub mod crypto;
+pub mod interop;
+pub mod ledger;
+pub mod node;
+pub mod protocol;
+pub mod prover_api;
 pub mod sequencer;
 pub mod settlement;
 pub mod state;

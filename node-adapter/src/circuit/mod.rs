@@ -15,6 +15,8 @@ mod edwards;
 mod merkle;
 mod num;
 mod poseidon;
+pub mod rollup;
+mod rounds;
 mod signature;
 mod survey;
 mod transfer;

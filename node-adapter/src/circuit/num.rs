@@ -151,6 +151,79 @@ pub(super) fn enforce_u64<CS: ConstraintSystem<Scalar>>(
     Ok(())
 }
 
+/// A number given by the low `bits` bits of a field element, least significant
+/// first, and those bits: one constraint a bit. What does not fit is cut off.
+pub(super) fn alloc_wide_uint<CS: ConstraintSystem<Scalar>>(
+    cs: CS,
+    value: Scalar,
+    bits: usize,
+) -> Result<(Num, Vec<Boolean>), SynthesisError> {
+    let values = value.to_le_bits();
+    alloc_bits(cs, (0..bits).map(|i| Some(values[i])))
+}
+
+/// Enforces `a < 2^bits`: one constraint a bit and one. Returns the number that the
+/// bits spell, which equals `a`.
+pub(super) fn enforce_fits<CS: ConstraintSystem<Scalar>>(
+    mut cs: CS,
+    a: &Num,
+    bits: usize,
+) -> Result<Num, SynthesisError> {
+    let values = a.get_value().map(|value| value.to_le_bits());
+    let bit = |i: usize| values.as_ref().map(|bits| bits[i]);
+    let (spelled, _) = alloc_bits(cs.namespace(|| "bits"), (0..bits).map(bit))?;
+    enforce_equal(&mut cs, "fits its bits", &spelled, a);
+    Ok(spelled)
+}
+
+/// Whether `a = b`: 3 constraints, and no variable of them is free.
+///
+/// With `d = a - b`: `d e = 0` makes the bit `e` zero for unequal numbers, and
+/// `(d + e) u = 1` makes it one for equal ones.
+pub(super) fn is_equal<CS: ConstraintSystem<Scalar>>(
+    mut cs: CS,
+    a: &Num,
+    b: &Num,
+) -> Result<Boolean, SynthesisError> {
+    let difference = sub(a, b);
+    let equal = difference.get_value().map(|d| d == Scalar::ZERO);
+    let equal = alloc_bit(cs.namespace(|| "equal"), equal)?;
+    let flag = from_bit::<CS>(&equal);
+    enforce_product(
+        &mut cs,
+        "equal only without difference",
+        &difference,
+        &flag,
+        &Num::zero(),
+    );
+    let witness = difference.add(&flag);
+    let inverse = alloc(cs.namespace(|| "inverse"), || invert(&witness))?;
+    enforce_product(
+        &mut cs,
+        "equal or different",
+        &witness,
+        &inverse,
+        &constant::<CS>(Scalar::ONE),
+    );
+    Ok(equal)
+}
+
+/// `1 / a` as a value.
+pub(super) fn invert(a: &Num) -> Result<Scalar, SynthesisError> {
+    Option::from(value(a)?.invert()).ok_or(SynthesisError::DivisionByZero)
+}
+
+/// A variable equal to `a`, for a long combination that is used often: one
+/// constraint.
+pub(super) fn shorten<CS: ConstraintSystem<Scalar>>(
+    mut cs: CS,
+    a: &Num,
+) -> Result<Num, SynthesisError> {
+    let short = alloc(cs.namespace(|| "short"), || value(a))?;
+    enforce_equal(&mut cs, "same number", a, &short);
+    Ok(short)
+}
+
 /// All bits of the canonical representative of `a`, least significant first.
 pub(super) fn to_canonical_bits<CS: ConstraintSystem<Scalar>>(
     mut cs: CS,
@@ -208,6 +281,45 @@ mod tests {
         assert!(cs.is_satisfied());
         cs.set("n/bit 2/boolean", Scalar::from(2));
         assert!(!cs.is_satisfied());
+    }
+
+    #[test]
+    fn equality_is_seen_and_cannot_be_denied_or_invented() {
+        let numbers = [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, pow2(200)];
+        for (x, y) in numbers.iter().flat_map(|x| numbers.map(|y| (*x, y))) {
+            let mut cs = TestConstraintSystem::<Scalar>::new();
+            let a = alloc(cs.namespace(|| "a"), || Ok(x)).unwrap();
+            let b = alloc(cs.namespace(|| "b"), || Ok(y)).unwrap();
+            let equal = is_equal(cs.namespace(|| "equal"), &a, &b).unwrap();
+            assert_eq!(equal.get_value(), Some(x == y));
+            assert_eq!(cs.num_constraints(), 3);
+            assert!(cs.is_satisfied());
+            // The other answer, with every inverse that might help it.
+            cs.set("equal/equal/boolean", Scalar::from(u64::from(x != y)));
+            let d = x - y;
+            let helps = [d, d + Scalar::ONE].map(|v| v.invert().unwrap_or(Scalar::ZERO));
+            for inverse in helps.into_iter().chain([Scalar::ZERO, Scalar::ONE]) {
+                cs.set("equal/inverse/num", inverse);
+                assert!(!cs.is_satisfied());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_cut_and_range_checks_are_not() {
+        for (value, fits) in [
+            (pow2(96) - Scalar::ONE, true),
+            (pow2(96), false),
+            (-Scalar::ONE, false),
+        ] {
+            let mut cs = TestConstraintSystem::<Scalar>::new();
+            let a = alloc(cs.namespace(|| "a"), || Ok(value)).unwrap();
+            enforce_fits(cs.namespace(|| "range"), &a, 96).unwrap();
+            assert_eq!(cs.num_constraints(), 97);
+            assert_eq!(cs.is_satisfied(), fits);
+            let (cut, _) = alloc_wide_uint(cs.namespace(|| "cut"), value, 96).unwrap();
+            assert_eq!(cut.get_value() == Some(value), fits);
+        }
     }
 
     #[test]

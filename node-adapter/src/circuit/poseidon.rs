@@ -1,23 +1,30 @@
 //! Poseidon in the circuit, for the domains of [`crate::crypto::poseidon`].
 //!
-//! The rounds are neptune's `circuit2`; inputs and outputs stay linear
-//! combinations, which saves the constraint that would allocate each digest.
+//! Inputs and outputs stay linear combinations, which saves the constraint that would
+//! allocate each digest. The constraints are replayed from `rounds`.
+
+use std::sync::LazyLock;
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
-use neptune::circuit2::{Elt, PoseidonCircuit2};
-use neptune::poseidon::Arity;
 
 use super::num::{Num, constant};
+use super::rounds::Rounds;
 use crate::batch::LINK;
-use crate::crypto::poseidon::{CHALLENGE, DATA, Domain, LEAF, NODE, STATE};
+use crate::crypto::poseidon::{CHALLENGE, DATA, LEAF, NODE, STATE};
+
+static NODE_ROUNDS: LazyLock<Rounds> = LazyLock::new(|| Rounds::of(&NODE));
+static LEAF_ROUNDS: LazyLock<Rounds> = LazyLock::new(|| Rounds::of(&LEAF));
+static STATE_ROUNDS: LazyLock<Rounds> = LazyLock::new(|| Rounds::of(&STATE));
+static CHALLENGE_ROUNDS: LazyLock<Rounds> = LazyLock::new(|| Rounds::of(&CHALLENGE));
+static DATA_ROUNDS: LazyLock<Rounds> = LazyLock::new(|| Rounds::of(&DATA));
 
 /// Twin of [`crate::crypto::poseidon::hash_node`].
 pub(super) fn hash_node<CS: ConstraintSystem<Scalar>>(
     cs: CS,
     children: [Num; 4],
 ) -> Result<Num, SynthesisError> {
-    hash(cs, children, &NODE)
+    NODE_ROUNDS.hash(cs, &children)
 }
 
 /// Twin of [`crate::crypto::poseidon::hash_leaf`].
@@ -25,7 +32,7 @@ pub(super) fn hash_leaf<CS: ConstraintSystem<Scalar>>(
     cs: CS,
     fields: [Num; 5],
 ) -> Result<Num, SynthesisError> {
-    hash(cs, fields, &LEAF)
+    LEAF_ROUNDS.hash(cs, &fields)
 }
 
 /// Twin of [`crate::crypto::poseidon::hash_state`].
@@ -33,7 +40,7 @@ pub(super) fn hash_state<CS: ConstraintSystem<Scalar>>(
     cs: CS,
     parts: [Num; 2],
 ) -> Result<Num, SynthesisError> {
-    hash(cs, parts, &STATE)
+    STATE_ROUNDS.hash(cs, &parts)
 }
 
 /// Twin of [`crate::crypto::poseidon::hash_challenge`].
@@ -41,7 +48,7 @@ pub(super) fn hash_challenge<CS: ConstraintSystem<Scalar>>(
     cs: CS,
     parts: [Num; 7],
 ) -> Result<Num, SynthesisError> {
-    hash(cs, parts, &CHALLENGE)
+    CHALLENGE_ROUNDS.hash(cs, &parts)
 }
 
 /// Twin of [`crate::batch::commit`] over all slots.
@@ -53,23 +60,9 @@ pub(super) fn commit<CS: ConstraintSystem<Scalar>>(
     for (i, chunk) in slots.chunks(LINK).enumerate() {
         let slot = |j: usize| chunk.get(j).cloned().unwrap_or_else(Num::zero);
         let parts = [link, slot(0), slot(1), slot(2)];
-        link = hash(cs.namespace(|| format!("link {i}")), parts, &DATA)?;
+        link = DATA_ROUNDS.hash(cs.namespace(|| format!("link {i}")), &parts)?;
     }
     Ok(link)
-}
-
-fn hash<CS, A, const N: usize>(
-    mut cs: CS,
-    inputs: [Num; N],
-    domain: &Domain<A>,
-) -> Result<Num, SynthesisError>
-where
-    CS: ConstraintSystem<Scalar>,
-    A: Arity<Scalar>,
-{
-    let mut elements = vec![Elt::Num(constant::<CS>(domain.domain_tag))];
-    elements.extend(inputs.into_iter().map(Elt::Num));
-    Ok(PoseidonCircuit2::new(elements, domain).hash(&mut cs)?.num())
 }
 
 #[cfg(test)]

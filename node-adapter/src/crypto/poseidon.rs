@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 use blstrs::Scalar;
-use generic_array::typenum::{U2, U4, U5, U7};
+use generic_array::typenum::{U1, U2, U3, U4, U5, U7, U11, U24};
 use neptune::hash_type::{CType, HashType};
 use neptune::poseidon::{Arity, Poseidon, PoseidonConstants};
 
@@ -31,11 +31,47 @@ pub static CHALLENGE: LazyLock<Domain<U7>> = LazyLock::new(|| domain(3));
 /// Links of the chain over a batch's packed transfers: previous link, three transfers.
 pub static DATA: LazyLock<Domain<U4>> = LazyLock::new(|| domain(4));
 
+/// Account leaves of the rollup: key x, key y, nonce + 2^32 owner, token root.
+pub static ROLLUP_LEAF: LazyLock<Domain<U4>> = LazyLock::new(|| domain(1));
+/// Signature challenges of operations: R, public key, and seven message elements.
+pub static MESSAGE: LazyLock<Domain<U11>> = LazyLock::new(|| domain(6));
+/// Commitments to vectors: 24 values.
+pub static WIDE: LazyLock<Domain<U24>> = LazyLock::new(|| domain(7));
+/// First challenge of the circuit's bus: three commitments.
+pub static GAMMA: LazyLock<Domain<U3>> = LazyLock::new(|| domain(8));
+/// Second challenge of the circuit's bus: the first one.
+pub static BETA: LazyLock<Domain<U1>> = LazyLock::new(|| domain(9));
+
 fn domain<A: Arity<Scalar>>(identifier: u64) -> Domain<A> {
     Domain::new_with_strength_and_type(
         neptune::Strength::Standard,
         HashType::Custom(CType::Arbitrary(identifier)),
     )
+}
+
+/// Hash of an account leaf of the rollup: `[key x, key y, nonce + 2^32 owner, token root]`.
+pub fn hash_rollup_leaf(fields: &[Scalar; 4]) -> Scalar {
+    Poseidon::new_with_preimage(fields, &ROLLUP_LEAF).hash()
+}
+/// Full challenge hash of an operation's signature, before it is cut to 128 bits.
+pub fn hash_message(parts: &[Scalar; 11]) -> Scalar {
+    Poseidon::new_with_preimage(parts, &MESSAGE).hash()
+}
+/// Commitment to a vector: a tree of wide hashes, the last group of each level filled with
+/// zeros, until one value is left.
+pub fn commit(values: &[Scalar]) -> Scalar {
+    let mut level = values.to_vec();
+    loop {
+        let hash = |group: &[Scalar]| {
+            let inputs: [Scalar; 24] =
+                std::array::from_fn(|i| group.get(i).copied().unwrap_or_default());
+            Poseidon::new_with_preimage(&inputs, &WIDE).hash()
+        };
+        level = level.chunks(24).map(hash).collect();
+        if level.len() <= 1 {
+            return level.pop().unwrap_or_default();
+        }
+    }
 }
 
 /// Hash of an inner node of the account tree from its four children, left to right.

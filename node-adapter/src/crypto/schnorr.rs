@@ -62,6 +62,21 @@ impl PublicKey {
         Ok(Self::new(point))
     }
 
+    /// The key with these affine coordinates.
+    ///
+    /// # Errors
+    /// [`KeyError::NotAPoint`] or [`KeyError::NotInSubgroup`].
+    pub fn from_coordinates(point: &Point) -> Result<Self, KeyError> {
+        // The sign of x is its lowest bit.
+        let mut bytes = point.y.to_bytes_le();
+        bytes[31] |= (point.x.to_bytes_le()[0] & 1) << 7;
+        let key = Self::from_bytes(&bytes)?;
+        if key.coordinates != *point {
+            return Err(KeyError::NotAPoint);
+        }
+        Ok(key)
+    }
+
     /// The compressed encoding, 32 bytes.
     pub fn to_bytes(&self) -> [u8; 32] {
         self.point.to_bytes()
@@ -73,7 +88,7 @@ impl PublicKey {
     }
 
     /// Whether `signature` is this key's signature on `message`.
-    pub fn verify(&self, message: &Message, signature: &Signature) -> bool {
+    pub fn verify(&self, message: &[Scalar], signature: &Signature) -> bool {
         let c = challenge(&signature.r_coordinates, &self.coordinates, message);
         let expected = ExtendedPoint::from(signature.r) + ExtendedPoint::from(self.point) * c;
         ExtendedPoint::from(SubgroupPoint::generator() * signature.s) == expected
@@ -117,11 +132,11 @@ impl SecretKey {
     }
 
     /// Signs a message; the same message always gives the same signature.
-    pub fn sign(&self, message: &Message) -> Signature {
-        let [m0, m1, m2] = message.map(|m| m.to_bytes_le());
+    pub fn sign(&self, message: &[Scalar]) -> Signature {
+        let message_bytes: Vec<u8> = message.iter().flat_map(Scalar::to_bytes_le).collect();
         let nonce = hash_to_scalar(
             b"carillon/jubjub/nonce/1",
-            &[&*self.nonce_key, &self.public.to_bytes(), &m0, &m1, &m2],
+            &[&*self.nonce_key, &self.public.to_bytes(), &message_bytes],
         );
         let r = ExtendedPoint::from(SubgroupPoint::generator() * nonce).to_affine();
         let r_coordinates = Point::from_affine(&r);
@@ -194,8 +209,25 @@ fn decode_point(bytes: &[u8; 32]) -> Result<AffinePoint, KeyError> {
 }
 
 /// The challenge as a Jubjub scalar below 2^128.
-fn challenge(r: &Point, key: &Point, [m0, m1, m2]: &Message) -> Fr {
-    let digest = poseidon::hash_challenge(&[r.x, r.y, key.x, key.y, *m0, *m1, *m2]);
+fn challenge(r: &Point, key: &Point, message: &[Scalar]) -> Fr {
+    let part = |i: usize| message.get(i).copied().unwrap_or_default();
+    let digest = if message.len() == 3 {
+        poseidon::hash_challenge(&[r.x, r.y, key.x, key.y, part(0), part(1), part(2)])
+    } else {
+        poseidon::hash_message(&[
+            r.x,
+            r.y,
+            key.x,
+            key.y,
+            part(0),
+            part(1),
+            part(2),
+            part(3),
+            part(4),
+            part(5),
+            part(6),
+        ])
+    };
     let bytes = digest.to_bytes_le();
     let (words, _) = bytes.as_chunks::<8>();
     Fr::from_raw([

@@ -48,3 +48,5 @@ pub mod state {
         "contracts/artifacts/bridge/StateVerifier.json"
     );
 }
+
+pub mod interop;

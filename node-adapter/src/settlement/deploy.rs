@@ -1,6 +1,6 @@
 //! Deployment of the rollup protocol's contracts. Called by the demo, the node and the tests.
 //!
-//! One [`Deployment`] is a timelock, a hub, a bridge, and one chain with its verifiers. The
+//! One [`Deployment`] is a timelock, a hub, a bridge, an interop handler, and one chain with its verifiers. The
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
@@ -9,6 +9,7 @@ use alloy::sol_types::{SolCall, SolConstructor};
 use blstrs::Scalar;
 use carillon_runtime::groth16::{VerifyingKey, eip2537};
 
+use super::abi::interop::InteropHandler;
 use super::abi::state::StateVerifier;
 use super::abi::{
     ChainHub, ChainTimelock, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
@@ -18,6 +19,12 @@ use super::{GasLimit, L1Client, SettlementError};
 
 /// Public inputs of the rollup circuit: C_H, C_B, z, y_H, y_B.
 pub const PUBLIC_INPUTS: usize = 5;
+
+/// The factory of an interop handler: the handler creates it as its first contract, and the nonce
+/// of a new contract is 1 (EIP-161).
+pub fn factory_address(handler: Address) -> Address {
+    handler.create(1)
+}
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -96,6 +103,10 @@ pub struct Deployment {
     pub bridge: Address,
     /// The `RollupChain`, behind its proxy.
     pub chain: Address,
+    /// The `InteropHandler`, which the bridge obeys for bundles.
+    pub handler: Address,
+    /// The `AliasFactory`, created by the handler.
+    pub alias_factory: Address,
     /// The `Groth16Verifier`s by shape.
     pub verifiers: Vec<(u32, Address)>,
     /// Gas of all transactions together.
@@ -135,46 +146,50 @@ impl Deployment {
             )
             .await?;
         let (state_verifier, bridge) = deployer.bridge(hub).await?;
-        let chain = deployer.chain(hub, bridge, guardian, &options).await?;
-        let register = ChainHub::registerCall {
-            chainId: options.chain_id,
-            chain_: chain,
-        };
-        deployer
-            .call("the registration of the chain", hub, register)
+        let (chain, verifiers) = deployer
+            .chain_with_verifiers(hub, bridge, guardian, &options)
             .await?;
-        let mut verifiers = Vec::with_capacity(options.verifiers.len());
-        for (shape, key) in &options.verifiers {
-            let verifier = deployer.verifier(key).await?;
-            let set = RollupChain::setVerifierCall {
-                shape: *shape,
-                verifier_: verifier,
-            };
-            deployer.call("setVerifier", chain, set).await?;
-            verifiers.push((*shape, verifier));
-        }
-        for (slot, token) in &options.tokens {
-            let set = SharedBridge::setTokenCall {
-                chainId: options.chain_id,
-                slot: U256::from(*slot),
-                token: *token,
-            };
-            deployer.call("setToken", bridge, set).await?;
-        }
+        // The bridge's governor sets the handler, so before the timelock governs.
+        let handler = deployer.handler(hub, bridge, state_verifier).await?;
         let mut deployment = Self {
             timelock,
             hub,
             state_verifier,
             bridge,
             chain,
+            handler,
+            alias_factory: factory_address(handler),
             verifiers,
             gas: deployer.gas,
         };
-        // The interop handler, if there is one, is set here, before the timelock governs.
         if options.hand_over {
             deployment.gas += deployment.hand_over(client).await?;
         }
         Ok(deployment)
+    }
+
+    /// Deploys one more chain under this hub and bridge, which the client's key must still govern
+    /// (`hand_over` off). The result is the same deployment with the new chain and its verifiers;
+    /// its gas is that of this chain alone.
+    ///
+    /// # Errors
+    /// `NotGovernor` after the hand-over; as [`Deployment::deploy`].
+    pub async fn add_chain(
+        &self,
+        client: &L1Client,
+        options: &DeployOptions,
+    ) -> Result<Self, SettlementError> {
+        let mut deployer = Deployer { client, gas: 0 };
+        let guardian = options.guardian.unwrap_or(client.address());
+        let (chain, verifiers) = deployer
+            .chain_with_verifiers(self.hub, self.bridge, guardian, options)
+            .await?;
+        Ok(Self {
+            chain,
+            verifiers,
+            gas: deployer.gas,
+            ..self.clone()
+        })
     }
 
     /// Makes the timelock the governor of hub, bridge and chain; returns the gas.
@@ -283,6 +298,68 @@ impl Deployer<'_> {
         };
         self.proxy(logic, RollupChain::initializeCall { setup })
             .await
+    }
+
+    async fn handler(
+        &mut self,
+        hub: Address,
+        bridge: Address,
+        state_verifier: Address,
+    ) -> Result<Address, SettlementError> {
+        let handler_ = self
+            .create(
+                "the deployment of InteropHandler",
+                &InteropHandler::BYTECODE,
+                &InteropHandler::constructorCall {
+                    hub_: hub,
+                    bridge_: bridge,
+                    stateVerifier_: state_verifier,
+                },
+            )
+            .await?;
+        self.call(
+            "setHandler",
+            bridge,
+            SharedBridge::setHandlerCall { handler_ },
+        )
+        .await?;
+        Ok(handler_)
+    }
+
+    /// A chain, registered, with verifiers and tokens.
+    async fn chain_with_verifiers(
+        &mut self,
+        hub: Address,
+        bridge: Address,
+        guardian: Address,
+        options: &DeployOptions,
+    ) -> Result<(Address, Vec<(u32, Address)>), SettlementError> {
+        let chain = self.chain(hub, bridge, guardian, options).await?;
+        let register = ChainHub::registerCall {
+            chainId: options.chain_id,
+            chain_: chain,
+        };
+        self.call("the registration of the chain", hub, register)
+            .await?;
+        let mut verifiers = Vec::with_capacity(options.verifiers.len());
+        for (shape, key) in &options.verifiers {
+            let verifier = self.verifier(key).await?;
+            let set = RollupChain::setVerifierCall {
+                shape: *shape,
+                verifier_: verifier,
+            };
+            self.call("setVerifier", chain, set).await?;
+            verifiers.push((*shape, verifier));
+        }
+        for (slot, token) in &options.tokens {
+            let set = SharedBridge::setTokenCall {
+                chainId: options.chain_id,
+                slot: U256::from(*slot),
+                token: *token,
+            };
+            self.call("setToken", bridge, set).await?;
+        }
+        Ok((chain, verifiers))
     }
 
     async fn verifier(&mut self, key: &VerifyingKey) -> Result<Address, SettlementError> {

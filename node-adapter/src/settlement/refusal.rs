@@ -152,6 +152,9 @@ macro_rules! first_of {
 
 /// Every contract of the rollup protocol that may refuse.
 fn contract_error(data: &Bytes) -> Option<Refusal> {
+    if let Some(refusal) = nested(data) {
+        return Some(refusal);
+    }
     first_of!(
         data,
         [
@@ -161,8 +164,30 @@ fn contract_error(data: &Bytes) -> Option<Refusal> {
             abi::Groth16Verifier::Groth16VerifierErrors,
             abi::ChainTimelock::ChainTimelockErrors,
             abi::UpgradeableProxy::UpgradeableProxyErrors,
+            abi::interop::InteropHandler::InteropHandlerErrors,
+            abi::interop::AliasAccount::AliasAccountErrors,
         ]
     )
+}
+
+/// Errors of bundles that carry the revert data of what they called.
+fn nested(data: &Bytes) -> Option<Refusal> {
+    use alloy::sol_types::SolError;
+    if let Ok(error) = abi::interop::AliasAccount::CallFailed::abi_decode(data) {
+        let (index, target, inner) = (error.index, error.target, Refusal::decode(&error.reason));
+        return Some(Refusal::Contract {
+            name: "CallFailed",
+            text: format!("CallFailed: call {index} to {target}: {inner}"),
+        });
+    }
+    let error = abi::interop::InteropHandler::FailureNotFinal::abi_decode(data).ok()?;
+    let inner = Refusal::decode(&error.reason);
+    Some(Refusal::Contract {
+        name: "FailureNotFinal",
+        text: format!(
+            "FailureNotFinal: the run failed ({inner}), but counts only if a plain account calls directly"
+        ),
+    })
 }
 
 /// `shown` is `Name(Name { argument: value })`; the inner part is wanted.

@@ -95,6 +95,10 @@ contract Groth16Verifier is IBatchVerifier5 {
     /// @inheritdoc IBatchVerifier5
     /// @dev `proof` is A (G1), B (G2), C (G1): 512 bytes.
     function verifyProof(bytes calldata proof, uint256[5] calldata inputs) external view {
+        _verifyOne(proof, inputs);
+    }
+
+    function _verifyOne(bytes calldata proof, uint256[5] calldata inputs) private view {
         if (proof.length != PROOF_LENGTH) revert ProofLength(proof.length, PROOF_LENGTH);
         for (uint256 i = 0; i < 5; ++i) {
             if (inputs[i] >= R) revert InputNotInField(i, inputs[i]);
@@ -133,12 +137,14 @@ contract Groth16Verifier is IBatchVerifier5 {
     }
 
     /// @inheritdoc IBatchVerifier5
-    /// @dev Random linear combination: with 128-bit factors s_i drawn from a hash of the key, all proofs and all inputs,
-    ///      product of e(s_i A_i, B_i) * e(S alpha, -beta) * e(sum s_i x_i, -gamma) * e(sum s_i C_i, -delta) = 1, S = sum s_i.
-    ///      If one equation is false, at most one value of its factor in 2^128 makes the product 1. n + 3 pairs.
+    /// @dev Random linear combination: with s_0 = 1 and 128-bit factors s_i drawn from a hash of the key, all proofs and all
+    ///      inputs, product of e(s_i A_i, B_i) * e(S alpha, -beta) * e(sum s_i x_i, -gamma) * e(sum s_i C_i, -delta) = 1,
+    ///      S = sum s_i; n + 3 pairs. If the first equation alone is false, so is the product; if another one is, at most one
+    ///      value of its factor in 2^128 makes the product 1.
     function verifyBatch(bytes[] calldata proofs, uint256[5][] calldata inputs) external view {
         uint256 n = proofs.length;
         if (n == 0 || n > MAX_PROOFS || n != inputs.length) revert BatchLength(n, inputs.length);
+        if (n == 1) return _verifyOne(proofs[0], inputs[0]);
         for (uint256 i = 0; i < n; ++i) {
             if (proofs[i].length != PROOF_LENGTH) revert ProofLength(proofs[i].length, PROOF_LENGTH);
             for (uint256 j = 0; j < 5; ++j) {
@@ -151,7 +157,7 @@ contract Groth16Verifier is IBatchVerifier5 {
         uint256 sum;
         for (uint256 i = 0; i < n; ++i) {
             uint256 factor = _factor(seed, i);
-            sum += factor; // 32 numbers of 128 bits
+            sum += factor; // 32 numbers of 128 bits at most
             bytes calldata proof = proofs[i];
             uint256[5] calldata values = inputs[i];
             uint256 pair = m + AB + 384 * i;
@@ -165,7 +171,13 @@ contract Groth16Verifier is IBatchVerifier5 {
                 mstore(add(terms, 128), factor)
                 calldatacopy(add(pair, 128), add(proof.offset, 128), 256)
             }
-            _call(G1MSM, G1MSM_1_GAS, terms, 160, pair, 128);
+            if (i != 0) {
+                _call(G1MSM, G1MSM_1_GAS, terms, 160, pair, 128);
+            } else {
+                assembly ("memory-safe") {
+                    mcopy(pair, terms, 128) // factor 1; PAIRING checks the point
+                }
+            }
         }
         assembly ("memory-safe") {
             // ic[0] and its scalar lie behind the other five terms; the scalar in C's hole.
@@ -203,12 +215,13 @@ contract Groth16Verifier is IBatchVerifier5 {
         }
     }
 
-    /// @dev 128 bits for proof i.
+    /// @dev 1 for the first proof, 128 bits for the others.
     function _factor(bytes32 seed, uint256 i) private pure returns (uint256 factor) {
         assembly ("memory-safe") {
             mstore(0x00, seed)
             mstore(0x20, i)
             factor := shr(128, keccak256(0x00, 0x40))
+            if iszero(i) { factor := 1 }
         }
     }
 

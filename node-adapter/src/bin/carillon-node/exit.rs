@@ -1,6 +1,6 @@
 //! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
 
-use carillon_node::circuit::ShapeError;
+use carillon_node::circuit::{ShapeError, rollup};
 use carillon_node::sequencer::{NewError, SealError, SubmitError};
 use carillon_node::settlement::{AnvilError, SettlementError};
 use carillon_runtime::EngineError;
@@ -94,6 +94,12 @@ impl From<KeyError> for Failure {
 
 impl From<ShapeError> for Failure {
     fn from(error: ShapeError) -> Self {
+        Failure::input(error.to_string())
+    }
+}
+
+impl From<rollup::ShapeError> for Failure {
+    fn from(error: rollup::ShapeError) -> Self {
         Failure::input(error.to_string())
     }
 }

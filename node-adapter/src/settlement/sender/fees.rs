@@ -167,7 +167,12 @@ mod tests {
                     prop_assert!(offer.tip <= offer.max && offer.tip <= cap.tip);
                     prop_assert!(offer.max >= floor.max && offer.tip >= floor.tip);
                     prop_assert!(offer.blob >= floor.blob);
-                    prop_assert!(if blobs { offer.blob >= blob.max(1) && offer.blob <= cap.blob } else { offer.blob == 0 });
+                    let fair = if blobs {
+                        offer.blob >= blob.max(1) && offer.blob <= cap.blob
+                    } else {
+                        offer.blob == 0
+                    };
+                    prop_assert!(fair);
                 }
                 Err(error) => {
                     let n = error.needed;

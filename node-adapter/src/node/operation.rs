@@ -1,0 +1,426 @@
+//! Operations as users send them (JSON) and as the log keeps them (bytes).
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0 | version, 1 |
+//! | 1 | kind, as PROTOCOL.md numbers them |
+//! | 2..6, 6..10, 10 | from, to, token |
+//! | 11..27, 27..43 | amount, fee |
+//! | 43..51 | nonce; of an entry of the L1 queue its index |
+//! | 51..147 | w2, w3, w4 of the record |
+//! | 147..211 | signature, R then s; zeros without |
+//!
+//! Integers are big-endian. The form is checked here; what needs the state is checked in `rollup`.
+//! Called by `rpc`, `rollup` and `carillon-node send`.
+
+use blstrs::Scalar;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::machine::Refusal;
+use super::receipt::hex_array;
+use crate::crypto::schnorr::PublicKey;
+
+/// Bytes of an operation in the log.
+pub const OPERATION_BYTES: usize = 211;
+/// Version of the encoding.
+const VERSION: u8 = 1;
+/// Where the signature begins.
+const SIGNATURE: usize = 147;
+
+/// What an operation does, by its number in PROTOCOL.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// From one account to another.
+    Transfer = 1,
+    /// In from L1.
+    Deposit = 2,
+    /// Out to an address on L1.
+    Withdraw = 3,
+    /// Out into a bundle of calls on L1.
+    Bundle = 4,
+    /// In from another chain.
+    Import = 5,
+    /// Another key for an account.
+    SetKey = 6,
+    /// Out, asked for on L1.
+    Exit = 7,
+}
+
+impl Kind {
+    /// The kind with a number.
+    pub fn new(number: u8) -> Option<Self> {
+        [
+            Kind::Transfer,
+            Kind::Deposit,
+            Kind::Withdraw,
+            Kind::Bundle,
+            Kind::Import,
+            Kind::SetKey,
+            Kind::Exit,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
+    }
+
+    /// Whether its account signs it; the others come from the L1 queue.
+    pub fn is_signed(self) -> bool {
+        matches!(
+            self,
+            Kind::Transfer | Kind::Withdraw | Kind::Bundle | Kind::SetKey
+        )
+    }
+}
+
+/// An operation whose form was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// What it does.
+    pub kind: Kind,
+    /// The account whose header is opened.
+    pub from: u32,
+    /// Receiver of a transfer, else 0.
+    pub to: u32,
+    /// Token slot.
+    pub token: u8,
+    /// Amount in the token's units.
+    pub amount: u128,
+    /// Fee in the token's units.
+    pub fee: u128,
+    /// Nonce of a signed operation; of an entry of the L1 queue its index.
+    pub nonce: u64,
+    /// Words 2, 3 and 4 of the record.
+    pub words: [Scalar; 3],
+    /// Signature, R then s; zeros for entries of the L1 queue.
+    pub signature: [u8; 64],
+}
+
+impl Operation {
+    /// The bytes of the log.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(OPERATION_BYTES);
+        out.extend_from_slice(&[VERSION, self.kind as u8]);
+        out.extend_from_slice(&self.from.to_be_bytes());
+        out.extend_from_slice(&self.to.to_be_bytes());
+        out.push(self.token);
+        out.extend_from_slice(&self.amount.to_be_bytes());
+        out.extend_from_slice(&self.fee.to_be_bytes());
+        out.extend_from_slice(&self.nonce.to_be_bytes());
+        for word in &self.words {
+            out.extend_from_slice(&word.to_bytes_be());
+        }
+        out.extend_from_slice(&self.signature);
+        out
+    }
+
+    /// Reads [`Operation::to_bytes`].
+    ///
+    /// # Errors
+    /// [`Refusal`] for bytes that are no operation.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+        let refuse = |reason: &str| Refusal::new("encoding", reason);
+        if bytes.len() != OPERATION_BYTES || bytes[0] != VERSION {
+            return Err(refuse(
+                "an operation has 211 bytes, the first of which is 1",
+            ));
+        }
+        let number = |range: std::ops::Range<usize>| {
+            let bytes = bytes[range].iter();
+            bytes.fold(0u128, |sum, byte| sum << 8 | u128::from(*byte))
+        };
+        let small = |range| number(range) as u32;
+        let word = |at: usize| {
+            let mut word = [0; 32];
+            word.copy_from_slice(&bytes[at..at + 32]);
+            Option::from(Scalar::from_bytes_be(&word))
+                .ok_or_else(|| refuse("a word is not below the field's order"))
+        };
+        let mut signature = [0; 64];
+        signature.copy_from_slice(&bytes[SIGNATURE..]);
+        Ok(Self {
+            kind: Kind::new(bytes[1]).ok_or_else(|| refuse("there is no such kind"))?,
+            from: small(2..6),
+            to: small(6..10),
+            token: bytes[10],
+            amount: number(11..27),
+            fee: number(27..43),
+            nonce: number(43..51) as u64,
+            words: [word(51)?, word(83)?, word(115)?],
+            signature,
+        })
+    }
+
+    /// Names the operation on a chain. The signature is not part of it: the same operation signed
+    /// again is the same operation.
+    pub fn id(&self, chain_id: u64) -> [u8; 32] {
+        let bytes = self.to_bytes();
+        Sha256::new()
+            .chain_update(b"carillon/operation/1")
+            .chain_update(chain_id.to_be_bytes())
+            .chain_update(&bytes[..SIGNATURE])
+            .finalize()
+            .into()
+    }
+}
+
+/// An operation in JSON: amounts are decimal strings, bytes are `0x` and hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OperationJson {
+    /// From one account to another.
+    Transfer {
+        /// The account that pays.
+        from: u32,
+        /// The account that receives.
+        to: u32,
+        /// Token slot.
+        token: u8,
+        /// Amount.
+        amount: String,
+        /// Fee.
+        fee: String,
+        /// The sender's nonce.
+        nonce: u32,
+        /// R, then s.
+        #[serde(with = "hex_array")]
+        signature: [u8; 64],
+    },
+    /// Out to an address on L1.
+    Withdraw {
+        /// The account that pays.
+        from: u32,
+        /// Token slot.
+        token: u8,
+        /// Amount.
+        amount: String,
+        /// Fee.
+        fee: String,
+        /// The sender's nonce.
+        nonce: u32,
+        /// The address that is paid.
+        #[serde(with = "hex_array")]
+        recipient: [u8; 20],
+        /// R, then s.
+        #[serde(with = "hex_array")]
+        signature: [u8; 64],
+    },
+    /// Out into a bundle of calls on L1.
+    Bundle {
+        /// The account that pays.
+        from: u32,
+        /// Token slot.
+        token: u8,
+        /// Amount.
+        amount: String,
+        /// Fee.
+        fee: String,
+        /// The sender's nonce.
+        nonce: u32,
+        /// keccak(bundle) >> 8.
+        #[serde(with = "hex_array")]
+        bundle: [u8; 32],
+        /// The account's owner.
+        #[serde(with = "hex_array")]
+        owner: [u8; 20],
+        /// R, then s.
+        #[serde(with = "hex_array")]
+        signature: [u8; 64],
+    },
+    /// Another key for an account.
+    SetKey {
+        /// The account.
+        from: u32,
+        /// Token slot of the fee.
+        token: u8,
+        /// Fee.
+        fee: String,
+        /// The account's nonce.
+        nonce: u32,
+        /// The new key, compressed.
+        #[serde(with = "hex_array")]
+        key: [u8; 32],
+        /// R, then s, by the present key.
+        #[serde(with = "hex_array")]
+        signature: [u8; 64],
+    },
+}
+
+impl OperationJson {
+    /// The operation, with its form checked.
+    ///
+    /// # Errors
+    /// [`Refusal`] naming the field.
+    pub fn into_operation(self) -> Result<Operation, Refusal> {
+        let blank = |kind, from, token, fee: &str, nonce: u32, signature| {
+            Ok(Operation {
+                kind,
+                from,
+                to: 0,
+                token,
+                amount: 0,
+                fee: amount("fee", fee)?,
+                nonce: u64::from(nonce),
+                words: [Scalar::from(0); 3],
+                signature,
+            })
+        };
+        match self {
+            OperationJson::Transfer {
+                from,
+                to,
+                token,
+                amount: value,
+                fee,
+                nonce,
+                signature,
+            } => Ok(Operation {
+                to,
+                amount: amount("amount", &value)?,
+                ..blank(Kind::Transfer, from, token, &fee, nonce, signature)?
+            }),
+            OperationJson::Withdraw {
+                from,
+                token,
+                amount: value,
+                fee,
+                nonce,
+                recipient,
+                signature,
+            } => Ok(Operation {
+                amount: amount("amount", &value)?,
+                words: [
+                    word("recipient", &recipient)?,
+                    Scalar::from(0),
+                    Scalar::from(0),
+                ],
+                ..blank(Kind::Withdraw, from, token, &fee, nonce, signature)?
+            }),
+            OperationJson::Bundle {
+                from,
+                token,
+                amount: value,
+                fee,
+                nonce,
+                bundle,
+                owner,
+                signature,
+            } => Ok(Operation {
+                amount: amount("amount", &value)?,
+                words: [
+                    word("bundle", &bundle)?,
+                    word("owner", &owner)?,
+                    Scalar::from(0),
+                ],
+                ..blank(Kind::Bundle, from, token, &fee, nonce, signature)?
+            }),
+            OperationJson::SetKey {
+                from,
+                token,
+                fee,
+                nonce,
+                key,
+                signature,
+            } => {
+                let key = PublicKey::from_bytes(&key)
+                    .map_err(|error| Refusal::new("encoding", format!("`key`: {error}")))?;
+                let point = key.coordinates();
+                Ok(Operation {
+                    words: [Scalar::from(0), point.x, point.y],
+                    ..blank(Kind::SetKey, from, token, &fee, nonce, signature)?
+                })
+            }
+        }
+    }
+}
+
+/// A decimal amount below 2^96.
+fn amount(field: &str, text: &str) -> Result<u128, Refusal> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = text
+        .parse::<u128>()
+        .ok()
+        .filter(|value| digits && *value < 1 << 96);
+    value.ok_or_else(|| {
+        let reason = format!("`{field}` is a decimal string below 2^96, such as \"1000\"");
+        Refusal::new("encoding", reason)
+    })
+}
+
+/// Big-endian bytes as a field element.
+fn word(field: &str, bytes: &[u8]) -> Result<Scalar, Refusal> {
+    let mut word = [0; 32];
+    word[32 - bytes.len()..].copy_from_slice(bytes);
+    Option::from(Scalar::from_bytes_be(&word)).ok_or_else(|| {
+        let reason = format!("`{field}` is not below the field's order");
+        Refusal::new("encoding", reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_round_trip_and_names_do_not_depend_on_the_signature() {
+        let operation = Operation {
+            kind: Kind::Bundle,
+            from: 1 << 20,
+            to: 0,
+            token: 63,
+            amount: (1 << 96) - 1,
+            fee: 12,
+            nonce: 7,
+            words: [Scalar::from(3), -Scalar::from(1), Scalar::from(0)],
+            signature: [5; 64],
+        };
+        let bytes = operation.to_bytes();
+        assert_eq!(bytes.len(), OPERATION_BYTES);
+        assert_eq!(Operation::from_bytes(&bytes).unwrap(), operation);
+        let mut again = operation.clone();
+        again.signature = [6; 64];
+        assert_eq!(again.id(270), operation.id(270));
+        assert_ne!(operation.id(271), operation.id(270));
+        again.nonce += 1;
+        assert_ne!(again.id(270), operation.id(270));
+        for (at, byte) in [(0, 2), (1, 0), (1, 8), (51, 0xff)] {
+            let mut wrong = bytes.clone();
+            wrong[at] = byte;
+            assert!(Operation::from_bytes(&wrong).is_err(), "byte {at}");
+        }
+        assert!(Operation::from_bytes(&bytes[1..]).is_err());
+    }
+
+    #[test]
+    fn json_is_read_strictly() {
+        let good = serde_json::json!({
+            "kind": "transfer", "from": 1, "to": 2, "token": 0, "amount": "100", "fee": "1",
+            "nonce": 0, "signature": format!("0x{}", "00".repeat(64)),
+        });
+        let read = |json: &serde_json::Value| {
+            let parsed = serde_json::from_value::<OperationJson>(json.clone());
+            parsed
+                .map_err(|error| error.to_string())
+                .and_then(|json| json.into_operation().map_err(|error| error.to_string()))
+        };
+        assert_eq!(read(&good).unwrap().amount, 100);
+        for (field, value, reason) in [
+            ("amount", serde_json::json!(100), "string"),
+            ("amount", serde_json::json!("+100"), "decimal string"),
+            ("amount", serde_json::json!(""), "decimal string"),
+            (
+                "fee",
+                serde_json::json!((1u128 << 96).to_string()),
+                "below 2^96",
+            ),
+            ("signature", serde_json::json!("0x00"), "64 bytes"),
+            ("kind", serde_json::json!("deposit"), "unknown variant"),
+            ("colour", serde_json::json!("red"), "unknown field"),
+        ] {
+            let mut wrong = good.clone();
+            wrong[field] = value;
+            let error = read(&wrong).unwrap_err();
+            assert!(error.contains(reason), "{field}: {error}");
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! The node's database (`redb`): the log of accepted operations, the accounts as of the last sealed
+//! batch, and the batches.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | name | `format`, `chain` and `sealed`, JSON |
+//! | `log` | sequence number | an accepted operation, bytes |
+//! | `ids` | operation's id | its sequence number |
+//! | `accounts` | index | an account, bytes |
+//! | `batches` | number | [`BatchRow`], JSON |
+//! | `parts` | number and part | public data and prover input, bytes; see [`Part`] |
+//!
+//! Two transactions matter. [`Store::append`] makes a group of operations durable before any of them
+//! is acknowledged. [`Store::seal`] moves the point that a restart begins from: batch, changed
+//! accounts and position in the log change together or not at all. The state of the node is always
+//! the accounts plus the log behind that position. Knows nothing of what the bytes mean. redb locks
+//! its file, so that two nodes on one folder are impossible. Called by `writer` and `service`.
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The file in the node's folder.
+pub const FILE: &str = "node.redb";
+/// Version of the layout.
+const FORMAT: u32 = 1;
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+const IDS: TableDefinition<'_, &[u8], u64> = TableDefinition::new("ids");
+const ACCOUNTS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("accounts");
+const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
+const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("parts");
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error("{} is in use by another node; stop it, or give this one a folder of its own with --data-dir", .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder cannot be made or the file not be opened.
+    #[error("cannot open {}: {reason}; check the folder, its permissions and the space on its disk", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// It belongs to another chain or another layout.
+    #[error("{} holds {found}, this node is set to {expected}; give it a folder of its own with --data-dir", .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is for.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// Reading or writing failed.
+    #[error(
+        "the node's database failed: {source}; nothing that is not stored was acknowledged, restart the node when the disk is well"
+    )]
+    Access {
+        /// The reason.
+        source: Box<redb::Error>,
+    },
+    /// What was read is not what was written.
+    #[error(
+        "the node's database holds a damaged record ({what}); restore the folder, or rebuild it with `carillon-node resync`"
+    )]
+    Damaged {
+        /// Which record.
+        what: String,
+    },
+}
+
+/// Any of redb's errors.
+fn access(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Access {
+        source: Box::new(error.into()),
+    }
+}
+
+/// Byte strings of a batch that are too long for its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// The words of H, 32 bytes each.
+    Header = 0,
+    /// The elements of B, 32 bytes each.
+    Blob = 1,
+    /// What a prover needs to make the witness.
+    Input = 2,
+    /// The proof, once there is one.
+    Proof = 3,
+}
+
+/// How far a batch is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum BatchStatus {
+    /// Executed and sealed; a proof is wanted.
+    Sealed,
+    /// Proved; not yet on L1.
+    Proved,
+    /// Executed on L1, but not yet so deep that it is final.
+    Settled {
+        /// The transaction, as far as known.
+        transaction: Option<String>,
+    },
+    /// Executed on L1 for good.
+    Final {
+        /// The transaction, as far as known.
+        transaction: Option<String>,
+    },
+}
+
+/// A batch without its long parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchRow {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Sequence number of its first operation.
+    pub first: u64,
+    /// Sequence number behind its last operation.
+    pub end: u64,
+    /// Operations without padding.
+    pub operations: u64,
+    /// Records.
+    pub records: u64,
+    /// State root before, 32 bytes in hex.
+    pub old_root: String,
+    /// State root after, 32 bytes in hex.
+    pub new_root: String,
+    /// C_H, C_B, z, y_H, y_B in hex.
+    pub public_inputs: Vec<String>,
+    /// L1 queue entries executed up to and with this batch.
+    pub queue: u64,
+    /// When it was sealed, in milliseconds since the Unix epoch.
+    pub sealed_at: u64,
+    /// How far it is.
+    #[serde(flatten)]
+    pub status: BatchStatus,
+}
+
+impl BatchRow {
+    /// How far the batch is, in one word.
+    pub fn status_name(&self) -> &'static str {
+        match self.status {
+            BatchStatus::Sealed => "sealed",
+            BatchStatus::Proved => "proved",
+            BatchStatus::Settled { .. } => "settled",
+            BatchStatus::Final { .. } => "final",
+        }
+    }
+}
+
+/// The point that a restart begins from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPoint {
+    /// The last sealed batch; 0 before the first.
+    pub batch: u64,
+    /// Sequence number of the first operation that is in no batch.
+    pub next: u64,
+    /// L1 queue entries executed by sealed batches.
+    pub queue: u64,
+    /// State root, 32 bytes in hex.
+    pub root: String,
+}
+
+/// What a chain is: a folder belongs to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainMark {
+    /// The chain's id.
+    pub chain_id: u64,
+    /// Levels of the account tree.
+    pub depth: usize,
+    /// The account that fees go to.
+    pub operator: u32,
+}
+
+/// One operation for [`Store::append`].
+#[derive(Clone, Copy, Debug)]
+pub struct LogLine<'a> {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its id.
+    pub id: &'a [u8; 32],
+    /// The operation.
+    pub bytes: &'a [u8],
+}
+
+/// A sealed batch for [`Store::seal`].
+#[derive(Clone, Copy, Debug)]
+pub struct SealLine<'a> {
+    /// The batch.
+    pub row: &'a BatchRow,
+    /// Its parts.
+    pub parts: &'a [(Part, Vec<u8>)],
+    /// Accounts that it changed, as they are now.
+    pub accounts: &'a [(u32, Vec<u8>)],
+    /// The point that a restart begins from now on.
+    pub point: &'a SealedPoint,
+}
+
+/// The database.
+#[derive(Debug)]
+pub struct Store {
+    db: Database,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens or makes the database in `folder`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(folder: &Path, mark: &ChainMark) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        let refuse = |reason: String| StoreError::Open {
+            path: path.clone(),
+            reason,
+        };
+        std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
+        let db = Database::create(&path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.clone() },
+            other => refuse(other.to_string()),
+        })?;
+        Self::on(db, &path, mark)
+    }
+
+    /// Uses a database that is open already; `path` is for messages. For tests with a failing disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn on(db: Database, path: &Path, mark: &ChainMark) -> Result<Self, StoreError> {
+        let write = db.begin_write().map_err(access)?;
+        {
+            let mut meta = write.open_table(META).map_err(access)?;
+            let found: Option<u32> = read_json(&meta, "format")?;
+            let chain: Option<ChainMark> = read_json(&meta, "chain")?;
+            let foreign = |found: String, expected: String| StoreError::Foreign {
+                path: path.to_owned(),
+                found,
+                expected,
+            };
+            match (found, chain) {
+                (None, _) => {
+                    let format = encode(&FORMAT)?;
+                    meta.insert("format", format.as_slice()).map_err(access)?;
+                    let chain = encode(mark)?;
+                    meta.insert("chain", chain.as_slice()).map_err(access)?;
+                }
+                (Some(FORMAT), Some(chain)) if chain == *mark => {}
+                (Some(FORMAT), chain) => {
+                    return Err(foreign(format!("{chain:?}"), format!("{mark:?}")));
+                }
+                (Some(other), _) => {
+                    return Err(foreign(
+                        format!("layout {other}"),
+                        format!("layout {FORMAT}"),
+                    ));
+                }
+            }
+            write.open_table(LOG).map_err(access)?;
+            write.open_table(IDS).map_err(access)?;
+            write.open_table(ACCOUNTS).map_err(access)?;
+            write.open_table(BATCHES).map_err(access)?;
+            write.open_table(PARTS).map_err(access)?;
+        }
+        write.commit().map_err(access)?;
+        Ok(Self {
+            db,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a group of operations durable. When this returns, they survive a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; then none of them is kept.
+    pub fn append(&self, lines: &[LogLine<'_>]) -> Result<(), StoreError> {
+        let write = self.db.begin_write().map_err(access)?;
+        {
+            let mut log = write.open_table(LOG).map_err(access)?;
+            let mut ids = write.open_table(IDS).map_err(access)?;
+            for line in lines {
+                log.insert(line.sequence, line.bytes).map_err(access)?;
+                ids.insert(&line.id[..], line.sequence).map_err(access)?;
+            }
+        }
+        write.commit().map_err(access)
+    }
+
+    /// Makes a sealed batch durable, with the accounts that it changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; then nothing of it is kept.
+    pub fn seal(&self, line: &SealLine<'_>) -> Result<(), StoreError> {
+        let (row, point) = (encode(line.row)?, encode(line.point)?);
+        let write = self.db.begin_write().map_err(access)?;
+        {
+            let mut batches = write.open_table(BATCHES).map_err(access)?;
+            batches
+                .insert(line.row.number, row.as_slice())
+                .map_err(access)?;
+            let mut parts = write.open_table(PARTS).map_err(access)?;
+            for (part, bytes) in line.parts {
+                parts
+                    .insert((line.row.number, *part as u8), bytes.as_slice())
+                    .map_err(access)?;
+            }
+            let mut accounts = write.open_table(ACCOUNTS).map_err(access)?;
+            for (index, bytes) in line.accounts {
+                accounts.insert(*index, bytes.as_slice()).map_err(access)?;
+            }
+            let mut meta = write.open_table(META).map_err(access)?;
+            meta.insert("sealed", point.as_slice()).map_err(access)?;
+        }
+        write.commit().map_err(access)
+    }
+
+    /// Changes how far a batch is, and keeps its proof if one is given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_status(
+        &self,
+        number: u64,
+        status: &BatchStatus,
+        proof: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let write = self.db.begin_write().map_err(access)?;
+        {
+            let mut batches = write.open_table(BATCHES).map_err(access)?;
+            let row = batches.get(number).map_err(access)?;
+            let row: Option<BatchRow> = row
+                .map(|row| decode(row.value(), || format!("batch {number}")))
+                .transpose()?;
+            let mut row = row.ok_or_else(|| StoreError::Damaged {
+                what: format!("batch {number} is missing"),
+            })?;
+            row.status = status.clone();
+            let row = encode(&row)?;
+            batches.insert(number, row.as_slice()).map_err(access)?;
+            if let Some(proof) = proof {
+                let mut parts = write.open_table(PARTS).map_err(access)?;
+                parts
+                    .insert((number, Part::Proof as u8), proof)
+                    .map_err(access)?;
+            }
+        }
+        write.commit().map_err(access)
+    }
+
+    /// The point that a restart begins from; `None` before the first batch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sealed(&self) -> Result<Option<SealedPoint>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let meta = read.open_table(META).map_err(access)?;
+        read_json(&meta, "sealed")
+    }
+
+    /// All accounts as of that point.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn accounts(&self) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let table = read.open_table(ACCOUNTS).map_err(access)?;
+        let mut accounts = Vec::new();
+        for row in table.iter().map_err(access)? {
+            let (index, bytes) = row.map_err(access)?;
+            accounts.push((index.value(), bytes.value().to_vec()));
+        }
+        Ok(accounts)
+    }
+
+    /// The log from a sequence number on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn log(
+        &self,
+        range: impl std::ops::RangeBounds<u64>,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let table = read.open_table(LOG).map_err(access)?;
+        let mut log = Vec::new();
+        for row in table.range(range).map_err(access)? {
+            let (sequence, bytes) = row.map_err(access)?;
+            log.push((sequence.value(), bytes.value().to_vec()));
+        }
+        Ok(log)
+    }
+
+    /// The sequence number of an operation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sequence(&self, id: &[u8; 32]) -> Result<Option<u64>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let ids = read.open_table(IDS).map_err(access)?;
+        let found = ids.get(&id[..]).map_err(access)?;
+        Ok(found.map(|sequence| sequence.value()))
+    }
+
+    /// A batch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn batch(&self, number: u64) -> Result<Option<BatchRow>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let batches = read.open_table(BATCHES).map_err(access)?;
+        let row = batches.get(number).map_err(access)?;
+        row.map(|row| decode(row.value(), || format!("batch {number}")))
+            .transpose()
+    }
+
+    /// The batch that holds an operation, if it is sealed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn batch_of(&self, sequence: u64) -> Result<Option<BatchRow>, StoreError> {
+        let Some(point) = self.sealed()?.filter(|point| sequence < point.next) else {
+            return Ok(None);
+        };
+        // Batches follow one another in the log, so their ends are sorted.
+        let (mut low, mut high) = (1, point.batch);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row = self.batch(middle)?.ok_or_else(|| StoreError::Damaged {
+                what: format!("batch {middle} is missing"),
+            })?;
+            if sequence < row.end {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        self.batch(low)
+    }
+
+    /// All batches from a number on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn batches(&self, from: u64) -> Result<Vec<BatchRow>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let table = read.open_table(BATCHES).map_err(access)?;
+        let mut rows = Vec::new();
+        for row in table.range(from..).map_err(access)? {
+            let (number, row) = row.map_err(access)?;
+            rows.push(decode(row.value(), || format!("batch {}", number.value()))?);
+        }
+        Ok(rows)
+    }
+
+    /// A part of a batch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn part(&self, number: u64, part: Part) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let parts = read.open_table(PARTS).map_err(access)?;
+        let bytes = parts.get((number, part as u8)).map_err(access)?;
+        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+    }
+}
+
+fn read_json<T: DeserializeOwned>(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    name: &str,
+) -> Result<Option<T>, StoreError> {
+    let value = table.get(name).map_err(access)?;
+    value
+        .map(|value| decode(value.value(), || name.to_owned()))
+        .transpose()
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Damaged {
+        what: error.to_string(),
+    })
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], what: impl Fn() -> String) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged {
+        what: format!("{}: {error}", what()),
+    })
+}

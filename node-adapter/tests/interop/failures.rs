@@ -1,0 +1,296 @@
+//! Runs that fail: undone as a whole, returned to L2 once; and what others may try to make a run
+//! fail, or to do while it runs.
+
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::sol_types::SolCall;
+use carillon_node::interop::contracts::{AliasAccount, InteropHandler};
+use carillon_node::interop::{Bundle, Call, Outcome, Ran, ran};
+use carillon_node::settlement::GasLimit;
+
+use super::abi::{BundleAttacker, Counter, ShareVault};
+use super::world::{ETH, Message, PLAIN, SHARE, World, create, error_of, reason};
+
+/// The reason of a run that failed.
+async fn failure(world: &World, message: &Message, bundle: &Bundle) -> String {
+    match world.handler.execute(message, bundle).await.unwrap() {
+        Ran::Failed { reason } => error_of(&reason),
+        executed @ Ran::Executed { .. } => panic!("{executed:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_failed_call_undoes_everything_and_returns_the_amount_once() {
+    let mut world = World::new().await;
+    let counter = create(&world.client, &Counter::BYTECODE, vec![]).await;
+    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let count = Call::of(counter, &Counter::incrementCall {});
+    let pay = count.clone().with_value(U256::from(50));
+    let good = world.bundle(vec![pay.clone()]).await;
+    let message = world.message(&good, ETH, 50).await;
+    assert!(matches!(
+        world.handler.execute(&message, &good).await.unwrap(),
+        Ran::Executed { .. }
+    ));
+    let account = world.account();
+    let counted = async |world: &World| {
+        world
+            .read(counter, Counter::countCall { caller: account })
+            .await
+    };
+    assert_eq!(counted(&world).await, U256::from(1));
+
+    let nowhere = Address::repeat_byte(0x55);
+    let code = U256::from(77);
+    let refuse = Call::of(attacker, &BundleAttacker::refuseCall { code });
+    let alias_run = AliasAccount::runCall { calls: vec![] };
+    let shares = Call::of(
+        world.vault,
+        &ShareVault::depositCall {
+            amount: U256::from(1),
+        },
+    );
+    let cases: Vec<(Vec<Call>, Option<(u8, u128)>, &str)> = vec![
+        (vec![pay.clone(), refuse], None, "CallFailed: call 1"),
+        (
+            vec![pay.clone(), pay.clone()],
+            None,
+            "NotEnoughEther { index: 1",
+        ),
+        (
+            vec![pay.clone(), Call::of(nowhere, &alias_run)],
+            None,
+            "NoContract { index: 1",
+        ),
+        (vec![pay.clone(), shares], None, "CallFailed: call 1"),
+        // The alias account does not obey itself.
+        (
+            vec![pay.clone(), Call::of(account, &alias_run)],
+            None,
+            "NotHandler {",
+        ),
+        (vec![pay.clone()], Some((ETH, 1)), "ReturnTooSmall {"),
+        (vec![pay.clone()], Some((SHARE, 1)), "ReturnTooSmall {"),
+        (vec![pay.clone()], Some((9, 0)), "UnknownReturnToken {"),
+    ];
+    for (calls, back, expected) in cases {
+        let mut bundle = world.bundle(calls).await;
+        if let Some((token, min)) = back {
+            bundle = bundle.returning(token, min);
+        }
+        let message = world.message(&bundle, ETH, 50).await;
+        let (queued, escrow) = (world.queue(0).await.len() as u64, world.escrow(ETH).await);
+        let failed = failure(&world, &message, &bundle).await;
+        assert!(failed.contains(expected), "{failed}");
+        if expected == "CallFailed: call 1" && failed.contains(&attacker.to_string()) {
+            // The attacker's own error, 77.
+            assert!(failed.contains("4d"), "{failed}");
+        }
+        assert_eq!(world.outcome(&message).await, Outcome::Failed);
+        assert_eq!(world.queue(queued).await, [world.import(ETH, 50)]);
+        assert_eq!(world.escrow(ETH).await, escrow);
+        assert_eq!(counted(&world).await, U256::from(1));
+        assert_eq!(world.balance(Address::ZERO, account).await, U256::ZERO);
+        let again = reason(world.handler.execute(&message, &bundle).await);
+        assert_eq!(again, "AlreadyHandled { outcome: 2 }");
+        assert_eq!(reason(world.handler.cancel(&message, &bundle).await), again);
+        assert_eq!(world.queue(queued).await.len(), 1);
+    }
+    // A batch takes what came back.
+    let entries = world.queue(2).await;
+    world.settle(&entries).await;
+}
+
+#[tokio::test]
+async fn large_answers_starve_nobody() {
+    let mut world = World::new().await;
+    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let length = U256::from(200_000);
+    let flood = Call::of(attacker, &BundleAttacker::floodCall { length });
+    let bundle = world.bundle(vec![flood]).await;
+    let message = world.message(&bundle, ETH, 5).await;
+    assert!(matches!(
+        world.handler.execute(&message, &bundle).await.unwrap(),
+        Ran::Executed { .. }
+    ));
+
+    let bomb = Call::of(attacker, &BundleAttacker::bombCall { length });
+    let bundle = world.bundle(vec![bomb]).await;
+    let message = world.message(&bundle, ETH, 5).await;
+    let mined = world
+        .handler
+        .execute_with(&message, &bundle, GasLimit::Estimate)
+        .await
+        .unwrap();
+    let Ran::Failed { reason } = ran(world.handler.address(), &mined).unwrap() else {
+        panic!("the bomb did not go off");
+    };
+    // 256 bytes of it, in the alias account's error.
+    assert_eq!(reason.len(), 4 + 4 * 32 + 256);
+    assert!(
+        mined.receipt.gas_used < 500_000,
+        "{}",
+        mined.receipt.gas_used
+    );
+    assert_eq!(world.outcome(&message).await, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn a_bundle_cannot_be_starved() {
+    let mut world = World::new().await;
+    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    // Needs most of its 500,000 gas.
+    let burn = BundleAttacker::burnCall {
+        gasToBurn: U256::from(330_000),
+    };
+    let bundle = world.bundle(vec![Call::of(attacker, &burn)]).await;
+    let first = world.message(&bundle, ETH, 5).await;
+    assert!(matches!(
+        world.handler.execute(&first, &bundle).await.unwrap(),
+        Ran::Executed { .. }
+    ));
+
+    // Every amount of gas: the transaction fails and changes nothing, or the bundle succeeds.
+    let message = world.message(&bundle, ETH, 5).await;
+    let mut names = Vec::new();
+    for gas in (80_000..1_200_000).step_by(70_000) {
+        match world
+            .handler
+            .execute_with(&message, &bundle, GasLimit::Fixed(gas))
+            .await
+        {
+            Ok(mined) => {
+                let end = ran(world.handler.address(), &mined).unwrap();
+                assert!(matches!(end, Ran::Executed { .. }), "{gas}: {end:?}");
+                break;
+            }
+            refused => names.push(reason(refused)),
+        }
+        assert_eq!(world.outcome(&message).await, Outcome::None);
+    }
+    assert_eq!(world.outcome(&message).await, Outcome::Executed);
+    assert!(
+        names.len() > 5 && names.iter().any(|n| n.contains("NotEnoughGas {")),
+        "{names:?}"
+    );
+    println!("{} amounts of gas were refused", names.len());
+
+    // A bundle whose own limit is too small fails, whatever the transaction brings.
+    let mut small = world.bundle(bundle.calls.clone()).await;
+    small.gasLimit = 200_000;
+    let message = world.message(&small, ETH, 5).await;
+    let end = world
+        .handler
+        .execute_with(&message, &small, GasLimit::Fixed(3_000_000))
+        .await;
+    let end = ran(world.handler.address(), &end.unwrap()).unwrap();
+    assert!(matches!(end, Ran::Failed { .. }), "{end:?}");
+
+    // And one that burns all it gets leaves enough for its return.
+    let all = Call::of(attacker, &BundleAttacker::burnAllCall {});
+    let bundle = world.bundle(vec![all]).await;
+    let message = world.message(&bundle, ETH, 5).await;
+    let queued = world.queue(0).await.len() as u64;
+    failure(&world, &message, &bundle).await;
+    assert_eq!(world.queue(queued).await, [world.import(ETH, 5)]);
+}
+
+#[tokio::test]
+async fn failures_brought_about_by_a_contract_do_not_count() {
+    let mut world = World::new().await;
+    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let good = world.bundle(vec![]).await;
+    let failing = world.bundle(vec![]).await.returning(SHARE, 1);
+    let records = [
+        good.record(9, ETH, 5).unwrap(),
+        failing.record(9, ETH, 5).unwrap(),
+    ];
+    let messages = world.settle(&records).await;
+    let forward = |k: usize, bundle: &Bundle| {
+        let execute = InteropHandler::executeCall {
+            message: messages[&k].clone(),
+            bundle: bundle.clone(),
+        };
+        BundleAttacker::forwardCall {
+            target: world.handler.address(),
+            data: execute.abi_encode().into(),
+        }
+    };
+    // Contracts may run bundles.
+    world.send(attacker, &forward(0, &good)).await.unwrap();
+    assert_eq!(world.outcome(&messages[&0]).await, Outcome::Executed);
+
+    let refused = reason(world.send(attacker, &forward(1, &failing)).await);
+    assert!(refused.contains("FailureNotFinal"), "{refused}");
+    assert!(refused.contains("ReturnTooSmall"), "{refused}");
+    assert_eq!(world.outcome(&messages[&1]).await, Outcome::None);
+    // A plain account's run counts.
+    let failed = failure(&world, &messages[&1], &failing).await;
+    assert!(failed.contains("ReturnTooSmall"), "{failed}");
+}
+
+#[tokio::test]
+async fn nothing_is_reentered() {
+    let mut world = World::new().await;
+    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let handler = world.handler.address();
+    let account = world.account();
+    let other = world.bundle(vec![]).await;
+    let open = world.message(&other, PLAIN, 30).await;
+
+    // What a called contract may try while a bundle runs.
+    let execute = InteropHandler::executeCall {
+        message: open.clone(),
+        bundle: other.clone(),
+    };
+    let cancel = InteropHandler::cancelCall {
+        message: open.clone(),
+        bundle: other.clone(),
+    };
+    let run = InteropHandler::runCall {
+        message: open.clone(),
+        bundle: other.clone(),
+        account: attacker,
+    };
+    let take = AliasAccount::Call {
+        target: attacker,
+        value: U256::from(1),
+        data: Bytes::new(),
+    };
+    let alias_run = AliasAccount::runCall { calls: vec![take] };
+    let attempts = [
+        (
+            handler,
+            execute.abi_encode(),
+            "ReentrancyGuardReentrantCall",
+        ),
+        (handler, cancel.abi_encode(), "ReentrancyGuardReentrantCall"),
+        (handler, run.abi_encode(), "NotSelf {"),
+        (account, alias_run.abi_encode(), "NotHandler {"),
+    ];
+    for (target, data, expected) in attempts {
+        let attempt = BundleAttacker::attemptCall {
+            target,
+            data: data.into(),
+        };
+        let mut bundle = world.bundle(vec![Call::of(attacker, &attempt)]).await;
+        bundle.gasLimit = 2_000_000;
+        let message = world.message(&bundle, ETH, 5).await;
+        let end = world.handler.execute(&message, &bundle).await.unwrap();
+        assert!(matches!(end, Ran::Executed { .. }), "{end:?}");
+        assert!(
+            !world
+                .read(attacker, BundleAttacker::innerSucceededCall {})
+                .await
+        );
+        let answer = world
+            .read(attacker, BundleAttacker::innerAnswerCall {})
+            .await;
+        let answer = error_of(&answer);
+        assert!(answer.contains(expected), "{answer}");
+        assert_eq!(world.outcome(&open).await, Outcome::None);
+    }
+    assert_eq!(world.balance(Address::ZERO, attacker).await, U256::ZERO);
+    // The other bundle was open all the time.
+    world.handler.execute(&open, &other).await.unwrap();
+    assert_eq!(world.balance(world.token, account).await, U256::from(30));
+}

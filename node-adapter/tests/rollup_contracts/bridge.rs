@@ -1,0 +1,420 @@
+//! Deposits with and without keys, claims, bundles as the handler sees them, relays.
+
+use alloy::primitives::{Address, U256};
+use alloy::sol_types::{SolCall, SolEvent};
+use carillon_node::crypto::jubjub::Point;
+use carillon_node::settlement::abi::ISharedBridge::Message;
+use carillon_node::settlement::abi::{ChainHub, RollupChain, SharedBridge};
+use group::{Curve, Group};
+use jubjub::{ExtendedPoint, SubgroupPoint};
+
+use super::common::batch::{Batch, address_word, order, record, w0, word};
+use super::common::world::{CHAIN_ID, World, name};
+use super::test_contracts::ContractOwner;
+
+pub fn claim(message: &Message, to: Address) -> SharedBridge::claimCall {
+    SharedBridge::claimCall {
+        message: message.clone(),
+        to,
+    }
+}
+
+/// P, 2P, 4P, 8P as words.
+fn multiples(p: ExtendedPoint) -> Vec<U256> {
+    let mut point = p;
+    let mut words = Vec::new();
+    for _ in 0..4 {
+        let affine = Point::from_affine(&point.to_affine());
+        words.extend([word(&affine.x), word(&affine.y)]);
+        point = point.double();
+    }
+    words
+}
+
+#[tokio::test]
+async fn keys_come_from_their_owner_and_from_the_subgroup() {
+    let world = World::new(20, U256::from(1)).await;
+    let (alice, bob) = (world.user(1), world.user(2));
+    let call = |owner: Address, key_proof: Vec<U256>| SharedBridge::depositCall {
+        chainId: CHAIN_ID,
+        token: U256::ZERO,
+        amount: U256::from(5),
+        owner,
+        keyProof: key_proof,
+    };
+    let bridge = world.l1.bridge;
+    let five = U256::from(5);
+    let good = multiples(SubgroupPoint::generator().into());
+    let receipt = world
+        .send_value(alice, bridge, &call(alice, good.clone()), five)
+        .await
+        .unwrap();
+    let entry = receipt
+        .inner
+        .logs()
+        .iter()
+        .find_map(|log| RollupChain::QueueEntry::decode_log(&log.inner).ok())
+        .unwrap();
+    let expected = [w0(2, 0, 0), five, address_word(alice), good[6], good[7]];
+    assert_eq!(entry.words, expected);
+
+    // Any point of the curve leads to a key: 8P is in the subgroup. Here P is not.
+    let order_two = jubjub::AffinePoint::from_bytes((-jubjub::Fq::one()).to_bytes()).unwrap();
+    let mixed = ExtendedPoint::from(SubgroupPoint::generator()) + ExtendedPoint::from(order_two);
+    world
+        .send_value(alice, bridge, &call(alice, multiples(mixed)), five)
+        .await
+        .unwrap();
+
+    let refused = world
+        .send_value(bob, bridge, &call(alice, good.clone()), five)
+        .await;
+    assert_eq!(name(refused), "KeyNotFromOwner");
+    // Bob may deposit for Alice, without a key.
+    world
+        .send_value(bob, bridge, &call(alice, vec![]), five)
+        .await
+        .unwrap();
+
+    let step = |result: Result<_, carillon_node::settlement::Refusal>| {
+        let reason: carillon_node::settlement::Refusal =
+            Result::<alloy::rpc::types::TransactionReceipt, _>::expect_err(result, "refused");
+        reason.to_string()
+    };
+    let mut cases = vec![
+        (good[..6].to_vec(), 0),
+        (vec![U256::ZERO], 0),
+        (multiples(ExtendedPoint::identity()), 5),
+        (multiples(order_two.into()), 5),
+    ];
+    for i in 0..8 {
+        let mut changed = good.clone();
+        changed[i] += U256::ONE;
+        cases.push((changed, if i < 2 { 1 } else { 1 + i / 2 }));
+        let mut large = good.clone();
+        large[i] += order();
+        cases.push((large, 0));
+        // The other solution of the curve's equation is not the double.
+        let mut negated = good.clone();
+        negated[i & !1] = order() - good[i & !1];
+        if i >= 2 {
+            cases.push((negated, 1 + i / 2));
+        }
+    }
+    for (proof, expected) in cases {
+        let refused = world
+            .send_value(alice, bridge, &call(alice, proof.clone()), five)
+            .await;
+        let reason = step(refused);
+        assert!(
+            reason.contains(&format!("KeyProofInvalid {{ step: {expected} }}")),
+            "{reason}, {proof:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn wrong_deposits_are_refused() {
+    let world = World::new(21, U256::from(1)).await;
+    let alice = world.user(1);
+    let bridge = world.l1.bridge;
+    let good = SharedBridge::depositCall {
+        chainId: CHAIN_ID,
+        token: U256::ZERO,
+        amount: U256::from(5),
+        owner: alice,
+        keyProof: vec![],
+    };
+    let five = U256::from(5);
+    world.send_value(alice, bridge, &good, five).await.unwrap();
+    let with = |change: &dyn Fn(&mut SharedBridge::depositCall)| {
+        let mut call = good.clone();
+        change(&mut call);
+        call
+    };
+    let cases = [
+        (with(&|c| c.chainId = 9), five, "UnknownChain"),
+        (with(&|c| c.token = U256::from(1)), five, "UnknownToken"),
+        (with(&|c| c.token = U256::from(64)), five, "UnknownToken"),
+        (with(&|c| c.amount = U256::ZERO), U256::ZERO, "EmptyDeposit"),
+        (with(&|c| c.owner = Address::ZERO), five, "EmptyDeposit"),
+        (good.clone(), U256::from(4), "WrongValue"),
+        (good.clone(), U256::from(6), "WrongValue"),
+    ];
+    for (call, value, expected) in cases {
+        let refused = world.send_value(alice, bridge, &call, value).await;
+        assert_eq!(name(refused), expected);
+    }
+    // Pure ETH is nobody's deposit.
+    let plain = RollupChain::unpauseCall {};
+    assert!(world.send_value(alice, bridge, &plain, five).await.is_err());
+    assert_eq!(world.escrow(0).await, five);
+    assert_eq!(world.balance(bridge).await, five);
+}
+
+/// A batch that pays: records are withdrawals of account 4.
+async fn paying(world: &mut World, records: Vec<[U256; 5]>) -> Batch {
+    let batch = world.batch(1, [1, 2], records);
+    world.settle(&batch).await.unwrap();
+    batch
+}
+
+#[tokio::test]
+async fn a_claim_is_paid_once_and_to_its_recipient() {
+    let mut world = World::new(22, U256::from(1)).await;
+    let (alice, bob, stranger) = (world.user(1), world.user(2), world.user(3));
+    let bridge = world.l1.bridge;
+    world.deposit_eth(alice, 1000).await.unwrap();
+    let records = vec![
+        record(2, 4, 0, 1000, address_word(alice)),
+        record(3, 4, 0, 300, address_word(bob)),
+        record(3, 4, 0, 100, address_word(alice)),
+        record(4, 4, 0, 50, U256::from(77)),
+        record(3, 4, 0, 5000, address_word(bob)),
+        record(3, 4, 0, 10, U256::MAX >> 3),
+    ];
+    let batch = paying(&mut world, records).await;
+    let to_bob = batch.message(1);
+    let before = world.balance(bob).await;
+    world
+        .send(stranger, bridge, &claim(&to_bob, bob))
+        .await
+        .unwrap();
+    assert_eq!(world.balance(bob).await - before, U256::from(300));
+    assert_eq!(world.escrow(0).await, U256::from(700));
+    let again = world.send(bob, bridge, &claim(&to_bob, bob)).await;
+    assert_eq!(name(again), "MessageUsed");
+
+    let to_alice = batch.message(2);
+    let stolen = world
+        .send(stranger, bridge, &claim(&to_alice, stranger))
+        .await;
+    assert_eq!(name(stolen), "NotRecipient");
+    let mut forged = to_alice.clone();
+    forged.words[2] = address_word(stranger);
+    let refused = world
+        .send(stranger, bridge, &claim(&forged, stranger))
+        .await;
+    assert_eq!(name(refused), "MessageNotInBatch");
+    let mut more = to_alice.clone();
+    more.words[1] += U256::ONE;
+    let refused = world.send(alice, bridge, &claim(&more, alice)).await;
+    assert_eq!(name(refused), "MessageNotInBatch");
+    // Alice herself has it paid elsewhere.
+    let elsewhere = Address::repeat_byte(0x77);
+    world
+        .send(alice, bridge, &claim(&to_alice, elsewhere))
+        .await
+        .unwrap();
+    assert_eq!(world.balance(elsewhere).await, U256::from(100));
+
+    let bundle = batch.message(3);
+    let refused = world.send(alice, bridge, &claim(&bundle, alice)).await;
+    assert_eq!(name(refused), "WrongMessageKind");
+    // More than the chain holds: its proofs would be broken, and nobody else pays.
+    let refused = world
+        .send(bob, bridge, &claim(&batch.message(4), bob))
+        .await;
+    assert_eq!(name(refused), "EscrowTooSmall");
+    let refused = world
+        .send(bob, bridge, &claim(&batch.message(5), bob))
+        .await;
+    assert_eq!(name(refused), "NotAnAddress");
+    assert_eq!(world.escrow(0).await, U256::from(600));
+    assert_eq!(world.balance(bridge).await, U256::from(600));
+}
+
+#[tokio::test]
+async fn a_recipient_that_refuses_or_reenters_gets_its_amount_once() {
+    let mut world = World::new(23, U256::from(1)).await;
+    let alice = world.user(1);
+    let bridge = world.l1.bridge;
+    let owner = world.create(&ContractOwner::BYTECODE).await;
+    world.deposit_eth(alice, 1000).await.unwrap();
+    let records = vec![
+        record(2, 4, 0, 1000, address_word(alice)),
+        record(3, 4, 0, 300, address_word(owner)),
+        record(3, 4, 0, 200, address_word(owner)),
+    ];
+    let batch = paying(&mut world, records).await;
+    let refuse = ContractOwner::setRefusesCall { refuses_: true };
+    world.send(alice, owner, &refuse).await.unwrap();
+    let message = batch.message(1);
+    let refused = world.send(alice, bridge, &claim(&message, owner)).await;
+    assert_eq!(name(refused), "EtherRefused");
+    // Still open: the recipient names another address.
+    let other = Address::repeat_byte(0x78);
+    let run = ContractOwner::runCall {
+        target: bridge,
+        call: claim(&message, other).abi_encode().into(),
+    };
+    world.send(alice, owner, &run).await.unwrap();
+    assert_eq!(world.balance(other).await, U256::from(300));
+
+    // Claims again from within the payment, another message and the same.
+    let accept = ContractOwner::setRefusesCall { refuses_: false };
+    world.send(alice, owner, &accept).await.unwrap();
+    let message = batch.message(2);
+    let arm = ContractOwner::armCall {
+        target: bridge,
+        call: claim(&message, owner).abi_encode().into(),
+    };
+    world.send(alice, owner, &arm).await.unwrap();
+    world
+        .send(alice, bridge, &claim(&message, owner))
+        .await
+        .unwrap();
+    let tried = world
+        .view(owner, &ContractOwner::triedCall {})
+        .await
+        .unwrap();
+    let succeeded = world
+        .view(owner, &ContractOwner::succeededCall {})
+        .await
+        .unwrap();
+    assert!(tried && !succeeded);
+    assert_eq!(world.balance(owner).await, U256::from(200));
+    assert_eq!(world.escrow(0).await, U256::from(500));
+}
+
+#[tokio::test]
+async fn bundles_are_for_the_handler_alone() {
+    let mut world = World::with(24, U256::from(1), |options| options.hand_over = false).await;
+    let (alice, handler) = (world.user(1), world.user(7));
+    let bridge = world.l1.bridge;
+    world.deposit_eth(alice, 1000).await.unwrap();
+    let bundle = |amount: u128| {
+        let mut words = record(4, 4, 0, amount, U256::from(0xb0b));
+        words[3] = address_word(alice);
+        words
+    };
+    let records = vec![
+        record(2, 4, 0, 1000, address_word(alice)),
+        bundle(100),
+        bundle(200),
+        bundle(0),
+        record(3, 4, 0, 5, address_word(alice)),
+    ];
+    let batch = paying(&mut world, records).await;
+    let take = |k: usize, to: Address| SharedBridge::claimBundleCall {
+        message: batch.message(k),
+        to,
+    };
+    let give_back = |k: usize| SharedBridge::returnBundleCall {
+        message: batch.message(k),
+    };
+    for who in [alice, world.user(0), handler] {
+        assert_eq!(
+            name(world.send(who, bridge, &take(1, who)).await),
+            "NotHandler"
+        );
+        assert_eq!(
+            name(world.send(who, bridge, &give_back(1)).await),
+            "NotHandler"
+        );
+    }
+    let set = SharedBridge::setHandlerCall { handler_: handler };
+    assert_eq!(name(world.send(alice, bridge, &set).await), "NotGovernor");
+    world.send(world.user(0), bridge, &set).await.unwrap();
+    let alias = Address::repeat_byte(0xa1);
+    world.send(handler, bridge, &take(1, alias)).await.unwrap();
+    assert_eq!(world.balance(alias).await, U256::from(100));
+    assert_eq!(
+        name(world.send(handler, bridge, &take(1, alias)).await),
+        "MessageUsed"
+    );
+    assert_eq!(
+        name(world.send(handler, bridge, &give_back(1)).await),
+        "MessageUsed"
+    );
+    assert_eq!(
+        name(world.send(handler, bridge, &take(4, alias)).await),
+        "WrongMessageKind"
+    );
+
+    // Given back: the next entry of the queue, and the escrow stays.
+    world.send(handler, bridge, &give_back(2)).await.unwrap();
+    assert_eq!(
+        name(world.send(handler, bridge, &take(2, alias)).await),
+        "MessageUsed"
+    );
+    world.send(handler, bridge, &take(3, alias)).await.unwrap();
+    assert_eq!(world.escrow(0).await, U256::from(900));
+    let import = record(5, 4, 0, 200, address_word(alice));
+    let next = world.batch(2, [2, 3], vec![import]);
+    world.settle(&next).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_amount_relayed_is_imported_by_the_other_chain_or_paid_on_l1() {
+    let mut world = World::with(25, U256::from(1), |options| options.hand_over = false).await;
+    let (alice, bob) = (world.user(1), world.user(2));
+    let bridge = world.l1.bridge;
+    // A second chain, 78, whose logic and proxy are as the first one's.
+    let second = world.second_chain(78, U256::from(1)).await;
+    world.deposit_eth(alice, 1000).await.unwrap();
+    let relayed = |amount: u128, chain: u64| {
+        let mut words = record(3, 4, 0, amount, address_word(bridge));
+        (words[3], words[4]) = (U256::from(chain), address_word(bob));
+        words
+    };
+    let records = vec![
+        record(2, 4, 0, 1000, address_word(alice)),
+        relayed(100, 78),
+        relayed(50, 79),
+        relayed(30, CHAIN_ID),
+        record(3, 4, 0, 20, address_word(alice)),
+    ];
+    let batch = paying(&mut world, records).await;
+    let relay = |k: usize| SharedBridge::relayCall {
+        message: batch.message(k),
+    };
+    let refused = world
+        .send(alice, bridge, &claim(&batch.message(1), bridge))
+        .await;
+    assert_eq!(name(refused), "NotForRelay");
+    assert_eq!(
+        name(world.send(alice, bridge, &relay(4)).await),
+        "NotForRelay"
+    );
+    world.send(alice, bridge, &relay(1)).await.unwrap();
+    assert_eq!(
+        name(world.send(alice, bridge, &relay(1)).await),
+        "MessageUsed"
+    );
+    let escrow = async |chain: u64| {
+        let call = SharedBridge::escrowCall {
+            chainId: chain,
+            token: U256::ZERO,
+        };
+        world.view(bridge, &call).await.unwrap()
+    };
+    assert_eq!(escrow(CHAIN_ID).await, U256::from(900));
+    assert_eq!(escrow(78).await, U256::from(100));
+    let queue = RollupChain::queueHashCall { index: 1 };
+    let found = world.view(second, &queue).await.unwrap();
+    let entry = record(5, 0, 0, 100, address_word(bob));
+    let expected = {
+        use alloy::sol_types::SolValue;
+        alloy::primitives::keccak256((alloy::primitives::B256::ZERO, entry).abi_encode())
+    };
+    assert_eq!(found, expected);
+    // There is no chain 79: Bob is paid on L1.
+    let before = world.balance(bob).await;
+    world.send(alice, bridge, &relay(2)).await.unwrap();
+    assert_eq!(world.balance(bob).await - before, U256::from(50));
+    // Into the same chain.
+    world.send(alice, bridge, &relay(3)).await.unwrap();
+    assert_eq!(escrow(CHAIN_ID).await, U256::from(850));
+    assert_eq!(world.progress().await.queueLength, 2);
+    // A message of chain 77 is nothing to chain 78, and its proof says so.
+    let foreign = ChainHub::verifyMessageCall {
+        chainId: 78,
+        batch: 1,
+        k: U256::from(1),
+        words: batch.records[1],
+        path: batch.message(1).path,
+        position: U256::ZERO,
+    };
+    assert_eq!(name(world.view(world.l1.hub, &foreign).await), "NoMessages");
+}
