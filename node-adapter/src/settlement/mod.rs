@@ -9,6 +9,9 @@
 //! 3. [`L1Client`] signs, sends and waits; every wait has a deadline.
 //! 4. [`Anvil`] is the Ethereum node of the demo and the tests.
 //!
+//! The contracts of the rollup protocol stand beside it: [`abi`] has their types, [`deploy`] puts
+//! them on the chain, and [`Refusal`] knows their errors.
+//!
 //! May use `carillon-runtime` (proofs and keys). Called by `carillon-node` and the tests. The
 //! Solidity sources and their compiled artifacts are in `node-adapter/contracts`.
 

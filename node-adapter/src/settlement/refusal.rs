@@ -310,6 +310,24 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_the_rollup_protocol_have_their_name_and_arguments() {
+        let overrun = abi::RollupChain::QueueOverrun { end: 3, length: 2 };
+        let decoded = Refusal::decode(&overrun.abi_encode().into());
+        assert_eq!(decoded.name(), "QueueOverrun");
+        assert_eq!(decoded.to_string(), "QueueOverrun { end: 3, length: 2 }");
+        let used = abi::SharedBridge::MessageUsed {
+            chainId: 7,
+            batch: 8,
+            k: U256::from(9),
+        };
+        let decoded = Refusal::decode(&used.abi_encode().into());
+        assert_eq!(
+            decoded.to_string(),
+            "MessageUsed { chainId: 7, batch: 8, k: 9 }"
+        );
+    }
+
+    #[test]
     fn foreign_truncated_and_empty_data_are_told_apart() {
         assert_eq!(Refusal::decode(&Bytes::new()), Refusal::Silent);
         let foreign = Bytes::from_static(&[1, 2, 3, 4]);

@@ -454,22 +454,22 @@ async fn history(seed: u64, steps: usize) {
         };
         model.check(&format!("step {step}, {what}")).await;
     }
-    assert!(batches > 5 && messages > 3, "the history is too dull");
+    assert!(batches > 3 && messages > 2, "the history is too dull");
     assert_eq!(model.world.root().await, model.state.root());
     model.end().await;
 }
 
 #[tokio::test]
 async fn escrow_is_what_is_owed_in_random_histories_1() {
-    history(60, 50).await;
+    history(60, 40).await;
 }
 
 #[tokio::test]
 async fn escrow_is_what_is_owed_in_random_histories_2() {
-    history(61, 50).await;
+    history(61, 40).await;
 }
 
 #[tokio::test]
 async fn escrow_is_what_is_owed_in_random_histories_3() {
-    history(62, 50).await;
+    history(62, 40).await;
 }
