@@ -39,7 +39,9 @@ pub enum HistoryError {
     #[error("no memory for the chain's events: {0}")]
     Memory(String),
     /// An executed batch that was never committed.
-    #[error("L1 executed batch {number}, but announced no commitment of it: the node left events out; ask another node")]
+    #[error(
+        "L1 executed batch {number}, but announced no commitment of it: the node left events out; ask another node"
+    )]
     NotCommitted {
         /// The batch.
         number: u64,
@@ -209,7 +211,10 @@ pub async fn published(
     let block = block.filter(|block| block.header.hash == batch.block.hash);
     let block = block.ok_or_else(|| SettlementError::Rpc {
         request,
-        reason: format!("block {} was reorganised while it was read", batch.block.number),
+        reason: format!(
+            "block {} was reorganised while it was read",
+            batch.block.number
+        ),
     })?;
     let look = source
         .provider()

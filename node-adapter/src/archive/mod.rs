@@ -22,7 +22,5 @@ mod store;
 pub use check::{CheckError, Field, check};
 pub use history::{Executed, History, HistoryError, Published, chain_of, published};
 pub use object::{Batch, ChainId, ObjectError, Shape};
-pub use resync::{
-    ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync,
-};
+pub use resync::{ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync};
 pub use store::{Archive, ArchiveError, Fault, PutOutcome, Verified};

@@ -34,7 +34,11 @@ pub struct ChainId {
 
 impl std::fmt::Display for ChainId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "chain {} of {} on L1 {}", self.chain, self.contract, self.l1)
+        write!(
+            f,
+            "chain {} of {} on L1 {}",
+            self.chain, self.contract, self.l1
+        )
     }
 }
 
@@ -130,8 +134,7 @@ impl Batch {
             ("proof", self.proof.as_slice()),
         ];
         for (part, content) in parts.chain(rest) {
-            let length =
-                u32::try_from(content.len()).map_err(|_| ObjectError::TooLong { part })?;
+            let length = u32::try_from(content.len()).map_err(|_| ObjectError::TooLong { part })?;
             bytes.extend(length.to_be_bytes());
             bytes.extend(content);
         }
@@ -215,13 +218,10 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], ObjectError> {
         let end = self.at.saturating_add(length);
-        let taken = self
-            .bytes
-            .get(self.at..end)
-            .ok_or(ObjectError::Truncated {
-                found: self.bytes.len(),
-                expected: end.saturating_add(CHECKSUM),
-            })?;
+        let taken = self.bytes.get(self.at..end).ok_or(ObjectError::Truncated {
+            found: self.bytes.len(),
+            expected: end.saturating_add(CHECKSUM),
+        })?;
         self.at = end;
         Ok(taken)
     }
@@ -256,8 +256,15 @@ mod tests {
     fn batch() -> impl Strategy<Value = Batch> {
         let words = || vec(any::<u64>(), 0..6);
         let bytes = || vec(any::<u8>(), 0..50);
-        (any::<[u64; 3]>(), any::<[u32; 3]>(), words(), words(), bytes(), bytes()).prop_map(
-            |(ids, shape, header, blob, operations, proof)| Batch {
+        (
+            any::<[u64; 3]>(),
+            any::<[u32; 3]>(),
+            words(),
+            words(),
+            bytes(),
+            bytes(),
+        )
+            .prop_map(|(ids, shape, header, blob, operations, proof)| Batch {
                 chain: ChainId {
                     l1: ids[0],
                     contract: Address::repeat_byte(ids[0] as u8),
@@ -273,8 +280,7 @@ mod tests {
                 blob: blob.into_iter().map(Scalar::from).collect(),
                 operations,
                 proof,
-            },
-        )
+            })
     }
 
     proptest! {
@@ -301,8 +307,14 @@ mod tests {
 
     #[test]
     fn other_files_versions_and_words_are_told_apart() {
-        assert_eq!(Batch::from_bytes(b"a photograph of bells"), Err(ObjectError::NotABatch));
-        assert_eq!(Batch::from_bytes(b"carillon batch 2\n...."), Err(ObjectError::Version));
+        assert_eq!(
+            Batch::from_bytes(b"a photograph of bells"),
+            Err(ObjectError::NotABatch)
+        );
+        assert_eq!(
+            Batch::from_bytes(b"carillon batch 2\n...."),
+            Err(ObjectError::Version)
+        );
         let mut batch = Batch {
             chain: ChainId {
                 l1: 1,

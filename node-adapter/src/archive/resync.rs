@@ -45,7 +45,9 @@ pub enum ResyncError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// L1 has executed batches that the archive does not have yet.
-    #[error("L1 has executed {executed} batches, the archive ends with batch {archived}: L1 is ahead of it; wait for the node to archive, or copy the missing batches")]
+    #[error(
+        "L1 has executed {executed} batches, the archive ends with batch {archived}: L1 is ahead of it; wait for the node to archive, or copy the missing batches"
+    )]
     ArchiveBehind {
         /// On L1.
         executed: u64,

@@ -26,7 +26,9 @@ const SUFFIX: &str = ".batch";
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Not a URL of a store.
-    #[error("{url:?} is no archive ({reason}); give a folder, or a URL like file:///var/lib/carillon/archive")]
+    #[error(
+        "{url:?} is no archive ({reason}); give a folder, or a URL like file:///var/lib/carillon/archive"
+    )]
     Url {
         /// As given.
         url: String,
@@ -54,7 +56,9 @@ pub enum ArchiveError {
         number: u64,
     },
     /// An object is not what it should be.
-    #[error("the archive's object of batch {number} cannot be used: {reason}; replace it by a copy from another archive")]
+    #[error(
+        "the archive's object of batch {number} cannot be used: {reason}; replace it by a copy from another archive"
+    )]
     Object {
         /// Which.
         number: u64,
@@ -72,7 +76,9 @@ pub enum ArchiveError {
         found: ChainId,
     },
     /// Another batch has the number.
-    #[error("batch {number} is archived already with another content; replace it only if L1 took that batch back")]
+    #[error(
+        "batch {number} is archived already with another content; replace it only if L1 took that batch back"
+    )]
     Conflict {
         /// Which.
         number: u64,
@@ -140,7 +146,10 @@ impl Archive {
             store: "archive",
             source: error.into(),
         })?;
-        match archive.write(&archive.at(CHAIN), text, PutMode::Create).await {
+        match archive
+            .write(&archive.at(CHAIN), text, PutMode::Create)
+            .await
+        {
             Err(ArchiveError::Store(StoreError::AlreadyExists { .. })) => {
                 archive.check_owner().await?;
             }
@@ -198,8 +207,8 @@ impl Archive {
             Err(StoreError::NotFound { .. }) => return Err(ArchiveError::Missing { number }),
             Err(error) => return Err(error.into()),
         };
-        let batch = Batch::from_bytes(&bytes)
-            .map_err(|reason| ArchiveError::Object { number, reason })?;
+        let batch =
+            Batch::from_bytes(&bytes).map_err(|reason| ArchiveError::Object { number, reason })?;
         if batch.number != number || batch.chain != self.chain {
             return Err(ArchiveError::Misplaced {
                 number,
@@ -216,7 +225,14 @@ impl Archive {
         let objects: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
         let mut numbers: Vec<u64> = objects
             .iter()
-            .filter_map(|object| object.location.filename()?.strip_suffix(SUFFIX)?.parse().ok())
+            .filter_map(|object| {
+                object
+                    .location
+                    .filename()?
+                    .strip_suffix(SUFFIX)?
+                    .parse()
+                    .ok()
+            })
             .collect();
         numbers.sort_unstable();
         Ok(numbers)

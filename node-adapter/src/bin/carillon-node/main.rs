@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod exit;
 mod keys;
+mod resync;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +57,12 @@ enum Command {
     /// Facts about the batch circuit
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
+    /// Rebuild the state of a chain from Ethereum and its archive, and check every root
+    ///
+    /// Reads the chain's events from Ethereum and each executed batch from the archive, replays it
+    /// natively, and compares roots, commitments, challenge and versioned hash with Ethereum. Ends at
+    /// the first mismatch with the batch and the field.
+    Resync(resync::ResyncArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -88,6 +95,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             demo::run(output, args.merge(config)?).await
         }
         Command::Circuit(command) => circuit::run(output, &command),
+        Command::Resync(args) => resync::run(output, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

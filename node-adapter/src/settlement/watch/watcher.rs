@@ -340,7 +340,8 @@ impl<S: Source> Watcher<S> {
         sink: &mut impl Sink,
         ancestor: Option<(u64, Cursor)>,
     ) -> Result<u64, WatchError> {
-        let (from, cursor) = ancestor.map_or((self.options.start, Cursor::default()), |a| (a.0 + 1, a.1));
+        let (from, cursor) =
+            ancestor.map_or((self.options.start, Cursor::default()), |a| (a.0 + 1, a.1));
         let write = self.database.begin_write().map_err(storage)?;
         sink.rollback(&write, from, &cursor)
             .map_err(|reason| WatchError::Sink {
