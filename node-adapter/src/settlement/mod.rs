@@ -29,6 +29,7 @@ mod refusal;
 mod rollup;
 pub mod sender;
 mod settle;
+pub mod watch;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use blob::BatchBlob;

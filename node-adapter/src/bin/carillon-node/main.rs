@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod keys;
 mod prover;
+mod resync;
 mod run;
 mod send;
 
@@ -74,6 +75,12 @@ enum Command {
     /// Facts about the batch circuit
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
+    /// Rebuild the state of a chain from Ethereum and its archive, and check every root
+    ///
+    /// Reads the chain's events from Ethereum and each executed batch from the archive, replays it
+    /// natively, and compares roots, commitments, challenge and versioned hash with Ethereum. Ends at
+    /// the first mismatch with the batch and the field.
+    Resync(resync::ResyncArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -118,6 +125,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             demo::run(output, args.merge(config)?).await
         }
         Command::Circuit(command) => circuit::run(output, &command),
+        Command::Resync(args) => resync::run(output, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())
