@@ -29,6 +29,9 @@ use crate::exit::Failure;
 use crate::keys::{self, Source};
 use carillon_runtime::cli::{Output, grouped};
 
+/// Neither Alice nor Bob runs dry in so many transfers, whatever the seed.
+const MAX_TRANSFERS: usize = 2048;
+
 /// Arguments of `demo`. Those without a value come from the configuration file or the defaults.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -76,10 +79,9 @@ impl DemoArgs {
     /// Options first, then the configuration file, then the defaults.
     pub fn merge(self, config: Config) -> Result<Plan, Failure> {
         let transfers = self.txs.or(config.txs).unwrap_or(4);
-        // Each moves at most 26 milli-ether back and forth between two accounts.
-        if transfers > 1000 {
+        if transfers > MAX_TRANSFERS {
             return Err(Failure::input(format!(
-                "{transfers} transfers are more than the demo's: give --txs 1000 or less"
+                "{transfers} transfers are more than the demo's: give --txs {MAX_TRANSFERS} or less"
             )));
         }
         let operations = transfers + OTHERS;

@@ -70,7 +70,7 @@ impl Story {
             } else {
                 (bob, alice)
             };
-            let amount = (1 + u128::from(draw(seed, b"transfer", i)[0])) * MILLI / 10;
+            let amount = (1 + u128::from(draw(seed, b"transfer", i)[0])) * MILLI / 1000;
             let to = ledger.account_for(&to.owner().into());
             let order = |from| Operation::transfer(from, to, 0, amount, FEE, 0);
             sign_and_execute(&mut ledger, from, order)?;
