@@ -4,6 +4,7 @@
 //! Data travel one way: user's transfer -> [`sequencer`] -> batch and witness
 //! ([`batch`], [`state`], [`circuit`]) -> proof -> [`settlement`].
 
+pub mod archive;
 pub mod batch;
 pub mod circuit;
 pub mod crypto;

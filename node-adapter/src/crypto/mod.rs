@@ -5,5 +5,6 @@
 //! function here has a twin in `circuit`, and the tests hold the two equal.
 
 pub mod jubjub;
+mod multiply;
 pub mod poseidon;
 pub mod schnorr;

@@ -17,7 +17,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::jubjub::Point;
-use super::poseidon;
+use super::{multiply, poseidon};
 
 /// A message: the packed transfer, the nonce and the chain id, as field elements.
 pub type Message = [Scalar; 3];
@@ -82,6 +82,18 @@ impl PublicKey {
         self.point.to_bytes()
     }
 
+    /// The points P, 2P, 4P, 8P that end in this key: they show that it is in the prime-order
+    /// subgroup, for whoever checks three doublings.
+    pub fn doublings(&self) -> [Point; 4] {
+        let eighth: Option<Fr> = Fr::from(8).invert().into();
+        let mut point = ExtendedPoint::from(self.point) * eighth.unwrap_or(Fr::ZERO);
+        std::array::from_fn(|_| {
+            let here = Point::from_extended(&point);
+            point = point.double();
+            here
+        })
+    }
+
     /// Affine coordinates, as they enter the account leaf.
     pub fn coordinates(&self) -> Point {
         self.coordinates
@@ -90,8 +102,8 @@ impl PublicKey {
     /// Whether `signature` is this key's signature on `message`.
     pub fn verify(&self, message: &[Scalar], signature: &Signature) -> bool {
         let c = challenge(&signature.r_coordinates, &self.coordinates, message);
-        let expected = ExtendedPoint::from(signature.r) + ExtendedPoint::from(self.point) * c;
-        ExtendedPoint::from(SubgroupPoint::generator() * signature.s) == expected
+        let shifted = multiply::times_128(&self.point.into(), low_128(&c));
+        multiply::base_times(&signature.s) == shifted + signature.r
     }
 
     fn new(point: AffinePoint) -> Self {
@@ -236,6 +248,15 @@ fn challenge(r: &Point, key: &Point, message: &[Scalar]) -> Fr {
         0,
         0,
     ])
+}
+
+/// The low 128 bits of a scalar.
+fn low_128(scalar: &Fr) -> u128 {
+    let bytes = scalar.to_bytes();
+    bytes[..16]
+        .iter()
+        .rev()
+        .fold(0, |sum, byte| sum << 8 | u128::from(*byte))
 }
 
 /// A non-zero scalar from a hash; 512 bits are reduced, so the bias is below 2^-250.

@@ -11,6 +11,7 @@ use carillon_runtime::groth16::{Proof, eip2537};
 
 use super::abi::IRollupChain::{BatchData, BatchProof, StoredBatch};
 use super::abi::ISharedBridge::{Message, StateProof};
+use crate::crypto::schnorr::PublicKey;
 use crate::ledger;
 use crate::protocol::{Header, Kind, Record, challenge};
 
@@ -96,6 +97,15 @@ pub fn batch_proof(
         kzgProof: Bytes::copy_from_slice(kzg_proof),
         proof: Bytes::copy_from_slice(&proof.to_eip2537()),
     }
+}
+
+/// The key proof of a deposit: P, 2P, 4P and 8P, of which 8P is the key, as x and y each.
+pub fn key_proof(key: &PublicKey) -> Vec<U256> {
+    let chain = key.doublings();
+    chain
+        .iter()
+        .flat_map(|point| [word(&point.x), word(&point.y)])
+        .collect()
 }
 
 /// The messages that a batch sends, in order, ready for `claim`.

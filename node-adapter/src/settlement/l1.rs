@@ -221,6 +221,27 @@ impl L1Client {
             .map_err(|error| error.of(action, None))
     }
 
+    /// An account's wei.
+    pub async fn balance(&self, address: Address) -> Result<U256, SettlementError> {
+        let answer = self.provider.get_balance(address);
+        Ok(self.ask("eth_getBalance", answer).await?)
+    }
+
+    /// The node's EIP-155 chain id.
+    pub async fn chain_id(&self) -> Result<u64, SettlementError> {
+        let answer = self.provider.get_chain_id();
+        Ok(self.ask("eth_chainId", answer).await?)
+    }
+
+    /// The receipt of a transaction; none if it is not mined.
+    pub async fn mined(
+        &self,
+        transaction: TxHash,
+    ) -> Result<Option<TransactionReceipt>, SettlementError> {
+        let look = self.provider.get_transaction_receipt(transaction);
+        Ok(self.ask("eth_getTransactionReceipt", look).await?)
+    }
+
     async fn receipt(
         &self,
         action: &'static str,

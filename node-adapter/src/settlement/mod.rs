@@ -28,6 +28,8 @@ mod l1;
 mod refusal;
 mod rollup;
 pub mod sender;
+mod settle;
+pub mod watch;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use blob::BatchBlob;
@@ -36,3 +38,4 @@ pub use intent::{BatchHeader, SettlementIntent, verifying_key_bytes};
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
 pub use refusal::Refusal;
 pub use rollup::{Deployment, RollupContract, RollupState, Settled};
+pub use settle::{Executed, progress, settle_intent};

@@ -19,23 +19,18 @@ pub struct Trapdoor {
     beta: Scalar,
     gamma: Scalar,
     delta: Scalar,
-    ic: Vec<Scalar>,
+    ic: [Scalar; 5],
 }
 
 impl Trapdoor {
-    /// Draws a key of four public inputs.
+    /// Draws a key.
     pub fn random(rng: &mut impl RngCore) -> Self {
-        Self::with_inputs(4, rng)
-    }
-
-    /// Draws a key of `inputs` public inputs.
-    pub fn with_inputs(inputs: usize, rng: &mut impl RngCore) -> Self {
         Self {
             alpha: Scalar::random(&mut *rng),
             beta: Scalar::random(&mut *rng),
             gamma: Scalar::random(&mut *rng),
             delta: Scalar::random(&mut *rng),
-            ic: (0..=inputs).map(|_| Scalar::random(&mut *rng)).collect(),
+            ic: std::array::from_fn(|_| Scalar::random(&mut *rng)),
         }
     }
 
@@ -55,7 +50,7 @@ impl Trapdoor {
     }
 
     /// A proof of `inputs`: a and b are free, c = (ab - alpha beta - x gamma) / delta.
-    pub fn prove(&self, inputs: &[Scalar], rng: &mut impl RngCore) -> Proof {
+    pub fn prove(&self, inputs: &[Scalar; 4], rng: &mut impl RngCore) -> Proof {
         let (a, b) = (Scalar::random(&mut *rng), Scalar::random(&mut *rng));
         let x = inputs
             .iter()
