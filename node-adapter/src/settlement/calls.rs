@@ -102,7 +102,10 @@ pub fn batch_proof(
 /// The key proof of a deposit: P, 2P, 4P and 8P, of which 8P is the key, as x and y each.
 pub fn key_proof(key: &PublicKey) -> Vec<U256> {
     let chain = key.doublings();
-    chain.iter().flat_map(|point| [word(&point.x), word(&point.y)]).collect()
+    chain
+        .iter()
+        .flat_map(|point| [word(&point.x), word(&point.y)])
+        .collect()
 }
 
 /// The messages that a batch sends, in order, ready for `claim`.

@@ -37,5 +37,5 @@ pub use error::SettlementError;
 pub use intent::{BatchHeader, SettlementIntent, verifying_key_bytes};
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
 pub use refusal::Refusal;
-pub use settle::{Executed, progress, settle_intent};
 pub use rollup::{Deployment, RollupContract, RollupState, Settled};
+pub use settle::{Executed, progress, settle_intent};
