@@ -3,8 +3,6 @@
 //! Pure. Checks from the outside in, so that the first mismatch names the field that is wrong and not
 //! one that follows from it. Called by `resync`.
 
-use alloy::eips::eip4844::c_kzg::{Blob, ethereum_kzg_settings};
-use alloy::eips::eip4844::kzg_to_versioned_hash;
 use alloy::primitives::{B256, U256, keccak256};
 use alloy::sol_types::SolValue;
 use blstrs::Scalar;
@@ -13,10 +11,9 @@ use ff::Field as _;
 use super::{Batch, Executed, Published};
 use crate::crypto::poseidon::commit;
 use crate::ledger::{State, replay};
-use crate::protocol::{
-    BLOB_ELEMENTS, HEADER_WORDS, Header, Kind, RECORD_WORDS, Record, blob_bytes, challenge,
-};
-use crate::settlement::abi::IRollupChain::StoredBatch;
+use crate::protocol::{BLOB_ELEMENTS, HEADER_WORDS, Header, Kind, RECORD_WORDS, Record};
+use crate::settlement::BatchBlob;
+use crate::settlement::calls::{PublishedBatch, message_root};
 
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +111,17 @@ pub fn check(
     let (c_h, c_b) = check.commitments(published)?;
     let root = message_root(&header);
     check.same(Field::MessageRoot, root, executed.message_root)?;
-    let stored = check.stored(&header, time, c_h, c_b, root);
+    let public = PublishedBatch {
+        shape: batch.shape.number,
+        header,
+        header_commitment: c_h,
+        blob_commitment: c_b,
+        versioned_hash: executed.versioned_hash,
+    };
+    let stored = public.stored(executed.queue_start, time);
     let hash = keccak256(stored.abi_encode());
     check.same(Field::BatchHash, hash, executed.hash)?;
-    let operations = replay(state, &header, &batch.blob)
+    let operations = replay(state, &public.header, &batch.blob)
         .map_err(|error| check.wrong(Field::Operations, error.to_string(), "a replay".into()))?;
     Ok(operations.len())
 }
@@ -193,19 +197,11 @@ impl Check<'_> {
     }
 
     fn versioned_hash(&self) -> Result<B256, CheckError> {
-        let field = Field::VersionedHash;
-        let expected = || self.executed.versioned_hash.to_string();
-        let elements = self.batch.blob.len();
-        if elements > BLOB_ELEMENTS {
-            let found = format!("of {elements} elements, too many for a blob");
-            return Err(self.wrong(field, found, expected()));
-        }
-        let mut bytes = blob_bytes(&self.batch.blob);
-        bytes.resize(32 * BLOB_ELEMENTS, 0);
-        let commitment = Blob::from_bytes(&bytes)
-            .and_then(|blob| ethereum_kzg_settings(0).blob_to_kzg_commitment(&blob))
-            .map_err(|error| self.wrong(field, error.to_string(), expected()))?;
-        Ok(kzg_to_versioned_hash(commitment.to_bytes().as_slice()))
+        let blob = BatchBlob::new(&self.batch.blob).map_err(|error| {
+            let expected = self.executed.versioned_hash.to_string();
+            self.wrong(Field::VersionedHash, error.to_string(), expected)
+        })?;
+        Ok(blob.versioned_hash())
     }
 
     /// C_H and C_B over the circuit's whole room, zeros behind the data.
@@ -237,68 +233,8 @@ impl Check<'_> {
         }
         Ok((c_h, c_b))
     }
-
-    /// What the contract stored of the batch, as far as the archive tells it.
-    fn stored(
-        &self,
-        header: &Header,
-        time: u64,
-        c_h: Scalar,
-        c_b: Scalar,
-        message_root: B256,
-    ) -> StoredBatch {
-        let versioned_hash = self.executed.versioned_hash;
-        let h = &self.batch.header;
-        let z = challenge(&c_h, &c_b, h, &versioned_hash.0);
-        let y_h = h.iter().rev().fold(Scalar::ZERO, |y, word| y * z + word);
-        StoredBatch {
-            number: header.batch_number,
-            shape: self.batch.shape.number,
-            queueStart: self.executed.queue_start,
-            queueEnd: self.executed.queue_end,
-            committedAt: time,
-            oldRoot: word(&header.old_root),
-            newRoot: word(&header.new_root),
-            cH: word(&c_h),
-            cB: word(&c_b),
-            z: word(&z),
-            yH: word(&y_h),
-            versionedHash: versioned_hash,
-            messageRoot: message_root,
-        }
-    }
 }
 
 fn word(scalar: &Scalar) -> U256 {
     U256::from_be_bytes(scalar.to_bytes_be())
-}
-
-/// Root of the messages of a batch (PROTOCOL.md, "Outgoing messages").
-fn message_root(header: &Header) -> B256 {
-    let is_message = |record: &Record| match record.kind {
-        Kind::Bundle => true,
-        Kind::Withdraw | Kind::Exit => record.amount != 0,
-        _ => false,
-    };
-    let records = header.records.iter().enumerate();
-    let mut level: Vec<B256> = records
-        .filter(|(_, record)| is_message(record))
-        .map(|(k, record)| {
-            let words = record.to_words().map(|w| word(&w));
-            let fields = (header.chain_id, header.batch_number, U256::from(k), words);
-            keccak256(fields.abi_encode())
-        })
-        .collect();
-    if level.is_empty() {
-        return B256::ZERO;
-    }
-    level.resize(level.len().next_power_of_two(), B256::ZERO);
-    while level.len() > 1 {
-        let (pairs, _) = level.as_chunks::<2>();
-        level = pairs
-            .iter()
-            .map(|[left, right]| keccak256((left, right).abi_encode()))
-            .collect();
-    }
-    level.first().copied().unwrap_or_default()
 }
