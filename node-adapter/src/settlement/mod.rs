@@ -31,4 +31,4 @@ pub use blob::BatchBlob;
 pub use error::SettlementError;
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
 pub use refusal::Refusal;
-pub use settle::{Executed, progress, settle_intent};
+pub use settle::{Executed, progress, settle_intent, state_root};

@@ -15,7 +15,7 @@ use carillon_node::settlement::sender::{
     FeePolicy, Intent, Journal, NodePort, Policy, Port, PortError, Sender, Status,
 };
 use carillon_node::settlement::{
-    Anvil, BatchBlob, Executed, GasLimit, L1Client, Refusal, progress, settle_intent,
+    Anvil, BatchBlob, Executed, GasLimit, Refusal, progress, settle_intent, state_root,
 };
 use carillon_runtime::groth16::Proof;
 use group::{Curve, Group};
@@ -329,13 +329,4 @@ async fn refuse(
             "the contract accepts {what}"
         ))),
     }
-}
-
-async fn state_root(client: &L1Client, chain: Address) -> Result<U256, Failure> {
-    use carillon_node::settlement::abi::RollupChain::stateRootCall;
-    let answer = client
-        .call("stateRoot", chain, stateRootCall {}.abi_encode().into())
-        .await?;
-    stateRootCall::abi_decode_returns(&answer)
-        .map_err(|error| Failure::wrong_result(format!("the chain's root: {error}")))
 }
