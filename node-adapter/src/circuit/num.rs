@@ -69,12 +69,7 @@ pub(super) fn enforce_product<CS: ConstraintSystem<Scalar>>(
     b: &Num,
     c: &Num,
 ) {
-    cs.enforce(
-        || name,
-        |lc| lc + &lc_of(a),
-        |lc| lc + &lc_of(b),
-        |lc| lc + &lc_of(c),
-    );
+    cs.enforce(|| name, |_| lc_of(a), |_| lc_of(b), |_| lc_of(c));
 }
 
 /// `a = b`: one constraint.

@@ -73,6 +73,24 @@ impl Ledger {
         }
     }
 
+    /// A ledger on a state that was sealed before, as on restart; `number` is that of the next batch.
+    pub fn resume(
+        chain_id: u64,
+        operator: u32,
+        operator_owner: [u8; 20],
+        state: State,
+        number: u64,
+    ) -> Self {
+        let mut ledger = Self::new(chain_id, state.depth(), operator, operator_owner);
+        for (index, account) in state.accounts() {
+            if account.owner != [0; 20] {
+                ledger.owners.entry(account.owner).or_insert(index);
+            }
+        }
+        (ledger.state, ledger.number) = (state, number);
+        ledger
+    }
+
     /// Chain.
     pub fn chain_id(&self) -> u64 {
         self.chain_id

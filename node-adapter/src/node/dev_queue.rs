@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use blstrs::Scalar;
 use serde::Deserialize;
 
-use super::operation::Kind;
 use super::ports::{L1Inbox, PortError, QueueEntry};
 use crate::crypto::schnorr::PublicKey;
+use crate::protocol::Kind;
 
 /// Why a file is not a queue.
 #[derive(Debug, thiserror::Error)]

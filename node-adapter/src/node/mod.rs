@@ -10,29 +10,45 @@
 //! | `driver` | offers sealed batches to provers, keeps proofs, settles, reads the L1 queue | network |
 //! | `operation` | operations as users send them and as the log keeps them | none |
 //! | `rollup` | the machine on the ledger | none |
-//! | `proving` | the batch circuit's inputs, keys and plug-in | disk |
+//! | `publish` | versioned hash, challenge and public inputs of a batch | none |
+//! | `proving` | the input that a prover gets with a batch | none |
+//! | `batch_circuit` | from that input to circuit, assignment and keys | disk |
 //! | `rpc` | JSON-RPC over HTTP and WebSocket | network |
 //! | `service` | all of it put together | all of it |
 //! | `dev_queue` | an L1 queue from a file, for development | disk |
 //!
 //! Called by `carillon-node run` and the tests.
 
+mod batch_circuit;
 mod dev_queue;
 mod driver;
 mod machine;
 mod operation;
 mod ports;
+mod proving;
+mod publish;
 mod receipt;
+mod rollup;
+mod rpc;
+mod service;
 mod store;
 #[cfg(test)]
 mod toy;
 mod writer;
 
+pub use batch_circuit::{
+    CircuitsError, ProverCircuit, circuit, circuits, development_key, digest_of, prepare, shape_of,
+};
 pub use dev_queue::{DevQueue, DevQueueError};
 pub use driver::{Driver, DriverError};
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
-pub use operation::{Kind, OPERATION_BYTES, Operation, OperationJson};
+pub use operation::{OPERATION_BYTES, OperationJson};
 pub use ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
+pub use proving::{BatchInput, StatePart};
+pub use publish::public_inputs;
 pub use receipt::{Finality, Receipt, ReceiptError};
+pub use rollup::{AccountJson, ChainFacts, OptionsError, Rollup, RollupOptions, Ticket};
+pub use rpc::{OperationStatus, RpcOptions, code};
+pub use service::{Node, NodeError, NodeOptions, ProvingOptions};
 pub use store::{BatchRow, BatchStatus, ChainMark, Part, SealedPoint, Store, StoreError};
 pub use writer::{Progress, Writer, WriterOptions};

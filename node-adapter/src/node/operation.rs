@@ -15,11 +15,11 @@
 
 use blstrs::Scalar;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::machine::Refusal;
 use super::receipt::hex_array;
 use crate::crypto::schnorr::PublicKey;
+use crate::protocol::{Kind, Operation};
 
 /// Bytes of an operation in the log.
 pub const OPERATION_BYTES: usize = 211;
@@ -28,140 +28,58 @@ const VERSION: u8 = 1;
 /// Where the signature begins.
 const SIGNATURE: usize = 147;
 
-/// What an operation does, by its number in PROTOCOL.md.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// From one account to another.
-    Transfer = 1,
-    /// In from L1.
-    Deposit = 2,
-    /// Out to an address on L1.
-    Withdraw = 3,
-    /// Out into a bundle of calls on L1.
-    Bundle = 4,
-    /// In from another chain.
-    Import = 5,
-    /// Another key for an account.
-    SetKey = 6,
-    /// Out, asked for on L1.
-    Exit = 7,
+/// The bytes of the log.
+pub fn encode(operation: &Operation) -> Vec<u8> {
+    let mut out = Vec::with_capacity(OPERATION_BYTES);
+    out.extend_from_slice(&[VERSION, operation.kind as u8]);
+    out.extend_from_slice(&operation.from.to_be_bytes());
+    out.extend_from_slice(&operation.to.to_be_bytes());
+    out.push(operation.token);
+    out.extend_from_slice(&operation.amount.to_be_bytes());
+    out.extend_from_slice(&operation.fee.to_be_bytes());
+    out.extend_from_slice(&operation.nonce.to_be_bytes());
+    for word in &operation.words {
+        out.extend_from_slice(&word.to_bytes_be());
+    }
+    out.extend_from_slice(&operation.signature);
+    out
 }
 
-impl Kind {
-    /// The kind with a number.
-    pub fn new(number: u8) -> Option<Self> {
-        [
-            Kind::Transfer,
-            Kind::Deposit,
-            Kind::Withdraw,
-            Kind::Bundle,
-            Kind::Import,
-            Kind::SetKey,
-            Kind::Exit,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == number)
+/// Reads [`encode`]'s bytes.
+///
+/// # Errors
+/// [`Refusal`] for bytes that are no operation.
+pub fn decode(bytes: &[u8]) -> Result<Operation, Refusal> {
+    let refuse = |reason: &str| Refusal::new("encoding", reason);
+    if bytes.len() != OPERATION_BYTES || bytes[0] != VERSION {
+        return Err(refuse(
+            "an operation has 211 bytes, the first of which is 1",
+        ));
     }
-
-    /// Whether its account signs it; the others come from the L1 queue.
-    pub fn is_signed(self) -> bool {
-        matches!(
-            self,
-            Kind::Transfer | Kind::Withdraw | Kind::Bundle | Kind::SetKey
-        )
-    }
-}
-
-/// An operation whose form was checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// What it does.
-    pub kind: Kind,
-    /// The account whose header is opened.
-    pub from: u32,
-    /// Receiver of a transfer, else 0.
-    pub to: u32,
-    /// Token slot.
-    pub token: u8,
-    /// Amount in the token's units.
-    pub amount: u128,
-    /// Fee in the token's units.
-    pub fee: u128,
-    /// Nonce of a signed operation; of an entry of the L1 queue its index.
-    pub nonce: u64,
-    /// Words 2, 3 and 4 of the record.
-    pub words: [Scalar; 3],
-    /// Signature, R then s; zeros for entries of the L1 queue.
-    pub signature: [u8; 64],
-}
-
-impl Operation {
-    /// The bytes of the log.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(OPERATION_BYTES);
-        out.extend_from_slice(&[VERSION, self.kind as u8]);
-        out.extend_from_slice(&self.from.to_be_bytes());
-        out.extend_from_slice(&self.to.to_be_bytes());
-        out.push(self.token);
-        out.extend_from_slice(&self.amount.to_be_bytes());
-        out.extend_from_slice(&self.fee.to_be_bytes());
-        out.extend_from_slice(&self.nonce.to_be_bytes());
-        for word in &self.words {
-            out.extend_from_slice(&word.to_bytes_be());
-        }
-        out.extend_from_slice(&self.signature);
-        out
-    }
-
-    /// Reads [`Operation::to_bytes`].
-    ///
-    /// # Errors
-    /// [`Refusal`] for bytes that are no operation.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
-        let refuse = |reason: &str| Refusal::new("encoding", reason);
-        if bytes.len() != OPERATION_BYTES || bytes[0] != VERSION {
-            return Err(refuse(
-                "an operation has 211 bytes, the first of which is 1",
-            ));
-        }
-        let number = |range: std::ops::Range<usize>| {
-            let bytes = bytes[range].iter();
-            bytes.fold(0u128, |sum, byte| sum << 8 | u128::from(*byte))
-        };
-        let small = |range| number(range) as u32;
-        let word = |at: usize| {
-            let mut word = [0; 32];
-            word.copy_from_slice(&bytes[at..at + 32]);
-            Option::from(Scalar::from_bytes_be(&word))
-                .ok_or_else(|| refuse("a word is not below the field's order"))
-        };
-        let mut signature = [0; 64];
-        signature.copy_from_slice(&bytes[SIGNATURE..]);
-        Ok(Self {
-            kind: Kind::new(bytes[1]).ok_or_else(|| refuse("there is no such kind"))?,
-            from: small(2..6),
-            to: small(6..10),
-            token: bytes[10],
-            amount: number(11..27),
-            fee: number(27..43),
-            nonce: number(43..51) as u64,
-            words: [word(51)?, word(83)?, word(115)?],
-            signature,
-        })
-    }
-
-    /// Names the operation on a chain. The signature is not part of it: the same operation signed
-    /// again is the same operation.
-    pub fn id(&self, chain_id: u64) -> [u8; 32] {
-        let bytes = self.to_bytes();
-        Sha256::new()
-            .chain_update(b"carillon/operation/1")
-            .chain_update(chain_id.to_be_bytes())
-            .chain_update(&bytes[..SIGNATURE])
-            .finalize()
-            .into()
-    }
+    let number = |range: std::ops::Range<usize>| {
+        let bytes = bytes[range].iter();
+        bytes.fold(0u128, |sum, byte| sum << 8 | u128::from(*byte))
+    };
+    let small = |range| number(range) as u32;
+    let word = |at: usize| {
+        let mut word = [0; 32];
+        word.copy_from_slice(&bytes[at..at + 32]);
+        Option::from(Scalar::from_bytes_be(&word))
+            .ok_or_else(|| refuse("a word is not below the field's order"))
+    };
+    let mut signature = [0; 64];
+    signature.copy_from_slice(&bytes[SIGNATURE..]);
+    Ok(Operation {
+        kind: Kind::new(bytes[1]).ok_or_else(|| refuse("there is no such kind"))?,
+        from: small(2..6),
+        to: small(6..10),
+        token: bytes[10],
+        amount: number(11..27),
+        fee: number(27..43),
+        nonce: number(43..51) as u64,
+        words: [word(51)?, word(83)?, word(115)?],
+        signature,
+    })
 }
 
 /// An operation in JSON: amounts are decimal strings, bytes are `0x` and hex digits.
@@ -252,17 +170,30 @@ impl OperationJson {
     /// # Errors
     /// [`Refusal`] naming the field.
     pub fn into_operation(self) -> Result<Operation, Refusal> {
+        let operation = self.parse()?;
+        operation
+            .check_form()
+            .map_err(|error| Refusal::new("encoding", error.to_string()))?;
+        Ok(operation)
+    }
+
+    /// The same with this signature.
+    #[must_use]
+    pub fn signed(mut self, by: [u8; 64]) -> Self {
+        let (OperationJson::Transfer { signature, .. }
+        | OperationJson::Withdraw { signature, .. }
+        | OperationJson::Bundle { signature, .. }
+        | OperationJson::SetKey { signature, .. }) = &mut self;
+        *signature = by;
+        self
+    }
+
+    fn parse(self) -> Result<Operation, Refusal> {
         let blank = |kind, from, token, fee: &str, nonce: u32, signature| {
+            let fee = amount("fee", fee)?;
             Ok(Operation {
-                kind,
-                from,
-                to: 0,
-                token,
-                amount: 0,
-                fee: amount("fee", fee)?,
-                nonce: u64::from(nonce),
-                words: [Scalar::from(0); 3],
                 signature,
+                ..Operation::new(kind, from, token, 0, fee, u64::from(nonce))
             })
         };
         match self {
@@ -374,9 +305,9 @@ mod tests {
             words: [Scalar::from(3), -Scalar::from(1), Scalar::from(0)],
             signature: [5; 64],
         };
-        let bytes = operation.to_bytes();
+        let bytes = encode(&operation);
         assert_eq!(bytes.len(), OPERATION_BYTES);
-        assert_eq!(Operation::from_bytes(&bytes).unwrap(), operation);
+        assert_eq!(decode(&bytes).unwrap(), operation);
         let mut again = operation.clone();
         again.signature = [6; 64];
         assert_eq!(again.id(270), operation.id(270));
@@ -386,9 +317,9 @@ mod tests {
         for (at, byte) in [(0, 2), (1, 0), (1, 8), (51, 0xff)] {
             let mut wrong = bytes.clone();
             wrong[at] = byte;
-            assert!(Operation::from_bytes(&wrong).is_err(), "byte {at}");
+            assert!(decode(&wrong).is_err(), "byte {at}");
         }
-        assert!(Operation::from_bytes(&bytes[1..]).is_err());
+        assert!(decode(&bytes[1..]).is_err());
     }
 
     #[test]

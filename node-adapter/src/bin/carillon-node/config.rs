@@ -1,5 +1,6 @@
 //! The configuration file. Options and environment variables win over it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carillon_runtime::EngineKind;
@@ -24,6 +25,62 @@ pub struct Config {
     pub key_dir: Option<PathBuf>,
     /// The anvil program.
     pub anvil: Option<PathBuf>,
+    /// The section of `run`.
+    #[serde(default)]
+    pub run: RunConfig,
+    /// The section of `prover`.
+    #[serde(default)]
+    pub prover: ProverConfig,
+}
+
+/// What the section `[run]` may set; the keys are those of the options of `run`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The node's folder.
+    pub data_dir: Option<PathBuf>,
+    /// Where users are served.
+    pub rpc: Option<SocketAddr>,
+    /// Where provers are served.
+    pub prover_api: Option<SocketAddr>,
+    /// Tokens of the provers.
+    pub prover_tokens: Option<PathBuf>,
+    /// The chain.
+    pub chain_id: Option<u64>,
+    /// Account of the operator.
+    pub operator: Option<u32>,
+    /// Owner of the operator's account.
+    pub operator_owner: Option<String>,
+    /// The sequencer's key.
+    pub sequencer_key: Option<PathBuf>,
+    /// Slots of a batch.
+    pub slots: Option<usize>,
+    /// Cells of a batch.
+    pub cells: Option<usize>,
+    /// Records of a batch.
+    pub records: Option<usize>,
+    /// Levels of the account tree.
+    pub depth: Option<usize>,
+    /// Operations after which a batch is sealed.
+    pub seal_count: Option<u64>,
+    /// Milliseconds after which a batch is sealed.
+    pub seal_after_ms: Option<u64>,
+    /// Seconds of a prover's lease.
+    pub lease_seconds: Option<u64>,
+    /// Queue entries for development.
+    pub dev_queue: Option<PathBuf>,
+}
+
+/// What the section `[prover]` may set; the keys are those of the options of `prover`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProverConfig {
+    /// The node.
+    pub url: Option<String>,
+    /// The token.
+    pub token_file: Option<PathBuf>,
+    /// The prover's name.
+    pub id: Option<String>,
 }
 
 impl Config {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carillon_node::circuit::{self, BatchCircuit, Shape};
-use carillon_runtime::groth16::{self, CircuitDigest, ProvingKey};
+use carillon_node::circuit::rollup::{self, RollupCircuit, Shape};
+use carillon_runtime::groth16::{self, CircuitDigest, Groth16Error, ProvingKey};
 use carillon_runtime::keys;
 use rand::rngs::OsRng;
 
@@ -47,13 +47,26 @@ pub fn default_folder() -> PathBuf {
         .join("keys")
 }
 
-/// Reads or makes the key of a circuit. Takes seconds to minutes: call it on a blocking thread.
-pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
+/// Reads or makes the key of a rollup circuit. Takes seconds to minutes: call it on a blocking
+/// thread.
+pub fn obtain_rollup(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
+    let digest = rollup::digest(shape)?;
+    obtain_for(folder, &shape.id(), &digest, || {
+        groth16::setup(RollupCircuit::blank(shape), &mut OsRng)
+    })
+}
+
+/// Reads or makes the key of any circuit, of which `id` is the name and `digest` the constraints.
+pub fn obtain_for(
+    folder: &Path,
+    id: &str,
+    digest: &CircuitDigest,
+    make: impl FnOnce() -> Result<ProvingKey, Groth16Error>,
+) -> Result<DevelopmentKey, Failure> {
     let started = Instant::now();
-    let digest = circuit::digest(shape)?;
-    let path = folder.join(file_name(shape, &digest));
+    let path = folder.join(file_name(id, digest));
     let source = if path.exists() {
-        match keys::load_for(&path, &digest) {
+        match keys::load_for(&path, digest) {
             Ok(key) => {
                 return Ok(DevelopmentKey {
                     key: Arc::new(key),
@@ -73,7 +86,7 @@ pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
             "cannot create the key folder {folder}: {error}; name another with --key-dir"
         ))
     })?;
-    let key = groth16::setup(BatchCircuit::blank(shape), &mut OsRng)?;
+    let key = make()?;
     keys::save(&path, &key)?;
     Ok(DevelopmentKey {
         key: Arc::new(key),
@@ -84,7 +97,7 @@ pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
 }
 
 /// For example `transfer-v1-n2-d12-0123456789abcdef-INSECURE.ckey`.
-fn file_name(shape: Shape, digest: &CircuitDigest) -> String {
+fn file_name(id: &str, digest: &CircuitDigest) -> String {
     let digest = digest.to_string();
-    format!("{}-{}-INSECURE.ckey", shape.id(), &digest[..16])
+    format!("{id}-{}-INSECURE.ckey", &digest[..16])
 }

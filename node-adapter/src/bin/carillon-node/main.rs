@@ -9,12 +9,17 @@ mod config;
 mod demo;
 mod exit;
 mod keys;
+mod prover;
+mod resync;
+mod run;
+mod send;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carillon_runtime::cli::{self, CompletionsArgs, Output, PrintArgs};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::exit::Failure;
@@ -38,9 +43,9 @@ struct Cli {
 struct Common {
     #[command(flatten)]
     print: PrintArgs,
-    /// Configuration file (TOML) with the keys engine, txs, batch_capacity, seed, key_dir and anvil;
-    /// options and environment variables win over it [default: carillon/node.toml in the user's
-    /// configuration folder, if it exists]
+    /// Configuration file (TOML) with the keys engine, txs, batch_capacity, seed, key_dir and anvil,
+    /// and the sections [run] and [prover]; options and environment variables win over it [default:
+    /// carillon/node.toml in the user's configuration folder, if it exists]
     #[arg(long, global = true, env = "CARILLON_NODE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -53,9 +58,29 @@ enum Command {
     /// a batch, proves it on the engine, verifies the proof and settles the batch; then shows that
     /// forgeries and a replay are refused. The last line is `settled`.
     Demo(demo::DemoArgs),
+    /// Run the sequencer: accept operations, seal batches, have them proved
+    ///
+    /// Serves users over JSON-RPC (HTTP and WebSocket) and provers over the prover API. An operation
+    /// is acknowledged once it is on disk; a restart goes on where the last run ended, however it
+    /// ended. Ends cleanly on SIGINT and SIGTERM.
+    Run(Box<run::RunArgs>),
+    /// Prove batches of a node, here or across the network
+    ///
+    /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
+    /// the proofs. On SIGINT and SIGTERM it gives the lease that it holds back.
+    Prover(prover::ProverArgs),
+    /// Sign an operation and hand it to a node
+    #[command(subcommand)]
+    Send(send::SendCommand),
     /// Facts about the batch circuit
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
+    /// Rebuild the state of a chain from Ethereum and its archive, and check every root
+    ///
+    /// Reads the chain's events from Ethereum and each executed batch from the archive, replays it
+    /// natively, and compares roots, commitments, challenge and versioned hash with Ethereum. Ends at
+    /// the first mismatch with the batch and the field.
+    Resync(resync::ResyncArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -70,10 +95,13 @@ fn main() -> ExitCode {
             return cli::finish(&output, Err(failure));
         }
     };
+    let stop = CancellationToken::new();
     let result = runtime.block_on(async {
+        let serves = matches!(cli.command, Command::Run(_) | Command::Prover(_));
+        let ended = interrupts(stop.clone(), serves);
         tokio::select! {
-            result = run(cli, &output) => result,
-            failure = interrupted() => Err(failure),
+            result = run(cli, &output, &stop) => result,
+            failure = ended => Err(failure),
         }
     });
     // What still computes after an interrupt ends with the process.
@@ -81,18 +109,36 @@ fn main() -> ExitCode {
     cli::finish(&output, result)
 }
 
-async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), Failure> {
     match cli.command {
+        Command::Run(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            run::run(output, args.merge(config)?, stop).await
+        }
+        Command::Prover(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            prover::run(output, args.merge(config)?, stop).await
+        }
+        Command::Send(command) => send::run(output, command).await,
         Command::Demo(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             demo::run(output, args.merge(config)?).await
         }
         Command::Circuit(command) => circuit::run(output, &command),
+        Command::Resync(args) => resync::run(output, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())
         }
     }
+}
+
+/// Ends at the first interrupt. Commands that serve are told by `stop` and end by themselves; only a
+/// second interrupt cuts them off.
+async fn interrupts(stop: CancellationToken, serves: bool) -> Failure {
+    let first = interrupted().await;
+    stop.cancel();
+    if serves { interrupted().await } else { first }
 }
 
 /// Ends when the user or the system asks the process to: the command's future is dropped then, and

@@ -18,6 +18,7 @@ mod bus;
 mod cells;
 mod data;
 mod decimal;
+mod operation;
 mod poseidon;
 mod public;
 mod shape;
@@ -32,6 +33,7 @@ use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 
 pub use builder::{BuildError, build};
+pub use operation::circuit_of;
 pub use public::PublicInputs;
 pub use shape::{MAX_CELLS, MAX_SLOTS, PRODUCTION_DEPTH, Shape, ShapeError};
 pub use survey::{Part, Stats, digest, stats};

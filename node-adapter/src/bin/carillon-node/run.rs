@@ -1,0 +1,355 @@
+//! `carillon-node run`: the sequencer as a service.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_node::circuit::rollup::Shape;
+use carillon_node::crypto::schnorr::SecretKey;
+use carillon_node::node::{
+    DevQueue, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions, RollupOptions, RpcOptions,
+    WriterOptions, development_key, digest_of, prepare, shape_of,
+};
+use carillon_node::prover_api::{BoardOptions, EnginePlugin, ProverPlugin, Tokens};
+use carillon_runtime::cli::Output;
+use carillon_runtime::{EngineKind, engine};
+use clap::Args;
+use rand::RngCore;
+use rand::rngs::OsRng;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::keys::{self, DevelopmentKey};
+use crate::prover::describe;
+use crate::send::address;
+
+/// Arguments of `run`. Those without a value come from the section [run] of the configuration file or
+/// the defaults.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The node's folder: log, state, batches and jobs; one node at a time
+    #[arg(long, env = "CARILLON_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Where users are served (JSON-RPC over HTTP and WebSocket) [default: 127.0.0.1:3060]
+    #[arg(long, value_name = "ADDRESS")]
+    rpc: Option<SocketAddr>,
+    /// Where provers are served [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    prover_api: Option<SocketAddr>,
+    /// Tokens of the provers, a line `name token` each, readable by nobody else
+    #[arg(long, env = "CARILLON_PROVER_TOKENS", value_name = "FILE")]
+    prover_tokens: Option<PathBuf>,
+    /// Prove in this process, on cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<EngineKind>,
+    /// Where INSECURE development keys are kept [default: carillon/keys in the user's cache folder]
+    #[arg(long, env = "CARILLON_KEY_DIR", value_name = "FOLDER")]
+    key_dir: Option<PathBuf>,
+    /// The chain's id [default: 270]
+    #[arg(long, value_name = "ID")]
+    chain_id: Option<u64>,
+    /// Account that fees are credited to [default: 0]
+    #[arg(long, value_name = "INDEX")]
+    operator: Option<u32>,
+    /// Owner on L1 whose deposits open the operator's account [default: nobody]
+    #[arg(long, value_name = "ADDRESS")]
+    operator_owner: Option<String>,
+    /// The sequencer's secret key, 32 bytes in hex; made if it does not exist [default: sequencer.key
+    /// in the node's folder]
+    #[arg(long, value_name = "FILE")]
+    sequencer_key: Option<PathBuf>,
+    /// Most operations of a batch [default: 64]
+    #[arg(long, value_name = "N")]
+    slots: Option<usize>,
+    /// Most distinct balances of a batch [default: as many as slots]
+    #[arg(long, value_name = "N")]
+    cells: Option<usize>,
+    /// Most records of a batch [default: a quarter of the slots]
+    #[arg(long, value_name = "N")]
+    records: Option<usize>,
+    /// Levels of the account tree, 4 children each [default: 12]
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Seal after so many operations, though more would fit
+    #[arg(long, value_name = "N")]
+    seal_count: Option<u64>,
+    /// Seal when an operation has waited so long [default: 10000]
+    #[arg(long, value_name = "MS")]
+    seal_after_ms: Option<u64>,
+    /// How long a prover's lease holds without a heartbeat [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    lease_seconds: Option<u64>,
+    /// INSECURE, for development: entries of this file are executed as if the L1 queue held them
+    #[arg(long, value_name = "FILE")]
+    dev_queue: Option<PathBuf>,
+    /// Ethereum node to read the queue from and to settle on
+    #[arg(long, value_name = "URL")]
+    l1: Option<String>,
+}
+
+/// What a node does, with every choice made.
+#[derive(Debug)]
+pub struct Plan {
+    data_dir: PathBuf,
+    rpc: SocketAddr,
+    prover_api: Option<(SocketAddr, PathBuf)>,
+    engine: Option<EngineKind>,
+    key_dir: PathBuf,
+    rollup: RollupOptions,
+    writer: WriterOptions,
+    sequencer_key: PathBuf,
+    lease: Duration,
+    dev_queue: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// Options first, then the configuration file, then the defaults.
+    pub fn merge(self, config: Config) -> Result<Plan, Failure> {
+        let file = config.run;
+        if self.l1.is_some() {
+            return Err(Failure::unavailable(
+                "this build of the node neither reads the L1 queue nor settles: run it without --l1; batches \
+                 are sealed and proved, and wait"
+                    .into(),
+            ));
+        }
+        let data_dir = self.data_dir.or(file.data_dir).ok_or_else(|| {
+            Failure::input(
+                "--data-dir is needed: the folder that holds the node's log and state".into(),
+            )
+        })?;
+        let tokens = self.prover_tokens.or(file.prover_tokens);
+        let prover_api = match (self.prover_api.or(file.prover_api), tokens) {
+            (Some(address), Some(tokens)) => Some((address, tokens)),
+            (Some(_), None) => {
+                return Err(Failure::input(
+                    "--prover-api needs --prover-tokens: provers are told apart by their tokens"
+                        .into(),
+                ));
+            }
+            (None, _) => None,
+        };
+        let operator_owner = match self.operator_owner.or(file.operator_owner) {
+            None => [0; 20],
+            Some(text) => address(&text)?,
+        };
+        let slots = self.slots.or(file.slots).unwrap_or(64);
+        let rollup = RollupOptions::new(
+            self.chain_id.or(file.chain_id).unwrap_or(270),
+            self.operator.or(file.operator).unwrap_or(0),
+            slots,
+            self.cells.or(file.cells).unwrap_or(slots.max(3)),
+            self.records.or(file.records).unwrap_or(slots.div_ceil(4)),
+            self.depth.or(file.depth).unwrap_or(12),
+        )
+        .map_err(|error| Failure::input(error.to_string()))?;
+        let rollup = RollupOptions {
+            operator_owner,
+            ..rollup
+        };
+        let defaults = WriterOptions::new(rollup.chain_id);
+        let seal_after = self.seal_after_ms.or(file.seal_after_ms);
+        let writer = WriterOptions {
+            seal_count: self
+                .seal_count
+                .or(file.seal_count)
+                .unwrap_or(defaults.seal_count)
+                .max(1),
+            seal_after: seal_after.map_or(defaults.seal_after, Duration::from_millis),
+            ..defaults
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 3060));
+        Ok(Plan {
+            rpc: self.rpc.or(file.rpc).unwrap_or(address),
+            prover_api,
+            engine: self.engine,
+            key_dir: self
+                .key_dir
+                .or(config.key_dir)
+                .unwrap_or_else(keys::default_folder),
+            rollup,
+            writer,
+            sequencer_key: self
+                .sequencer_key
+                .or(file.sequencer_key)
+                .unwrap_or_else(|| data_dir.join("sequencer.key")),
+            lease: Duration::from_secs(self.lease_seconds.or(file.lease_seconds).unwrap_or(60)),
+            dev_queue: self.dev_queue.or(file.dev_queue),
+            data_dir,
+        })
+    }
+}
+
+/// Serves until it is told to stop.
+pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Result<(), Failure> {
+    std::fs::create_dir_all(&plan.data_dir).map_err(|error| {
+        let folder = plan.data_dir.display();
+        Failure::unavailable(format!("cannot make the folder {folder}: {error}"))
+    })?;
+    let sequencer_key = sequencer_key(&plan.sequencer_key)?;
+    let inbox = match &plan.dev_queue {
+        Some(path) => {
+            let queue = DevQueue::read(path).map_err(|error| Failure::input(error.to_string()))?;
+            output.note("INSECURE: the queue of a file is executed as if Ethereum held it");
+            Some(Arc::new(queue) as Arc<dyn L1Inbox>)
+        }
+        None => None,
+    };
+    let proving = proving_options(output, &plan).await?;
+    if proving.is_none() {
+        output.note("no --prover-api and no --engine: batches are sealed and wait unproved");
+    }
+    output.note("no Ethereum: nothing is settled, and acknowledged is not final");
+
+    let step = output.step("log");
+    let node = Node::start(NodeOptions {
+        data_dir: plan.data_dir.clone(),
+        rollup: plan.rollup,
+        writer: plan.writer,
+        sequencer_key,
+        rpc: plan.rpc,
+        rpc_options: RpcOptions::default(),
+        proving,
+        inbox,
+        settler: None,
+    })
+    .await
+    .map_err(failure)?;
+    let progress = node.writer().progress().borrow().clone();
+    step.done(&format!(
+        "{} operations, {} batches",
+        progress.accepted, progress.batch
+    ));
+    let rpc = format!("http://{}", node.rpc_address());
+    let api = node
+        .api_address()
+        .map(|address| format!("http://{address}"));
+    let line = match &api {
+        Some(api) => format!("serving users on {rpc}, provers on {api}"),
+        None => format!("serving users on {rpc}"),
+    };
+    let fields = json!({
+        "event": "serving",
+        "rpc": rpc,
+        "prover_api": api,
+        "accepted": progress.accepted,
+        "batch": progress.batch,
+        "root": progress.root,
+    });
+    output.event("carillon.run.event/1", fields, &line);
+    node.run(stop.clone()).await.map_err(failure)?;
+    output.event(
+        "carillon.run.event/1",
+        json!({ "event": "stopped" }),
+        "stopped",
+    );
+    Ok(())
+}
+
+/// Key, board and prover, if batches are to be proved.
+async fn proving_options(output: &Output, plan: &Plan) -> Result<Option<ProvingOptions>, Failure> {
+    if plan.prover_api.is_none() && plan.engine.is_none() {
+        return Ok(None);
+    }
+    let api = match &plan.prover_api {
+        Some((address, tokens)) => {
+            let tokens = Tokens::read(tokens).map_err(|error| Failure::input(error.to_string()))?;
+            Some((*address, tokens))
+        }
+        None => None,
+    };
+    let shape = shape_of(&plan.rollup).map_err(|error| Failure::input(error.to_string()))?;
+    let step = output.step("proving key");
+    let key = proving_key(plan, shape).await?;
+    step.done(&format!("INSECURE development key {}", key.path.display()));
+    let plugin = match &plan.engine {
+        Some(kind) => {
+            let step = output.step("engine");
+            let engine = engine::open(kind.clone()).await.map_err(Failure::opening)?;
+            step.done(&engine.info().description);
+            let plugin = EnginePlugin::new(engine).with(Arc::clone(&key.key), prepare(shape));
+            Some(Arc::new(plugin) as Arc<dyn ProverPlugin>)
+        }
+        None => None,
+    };
+    let told = output.clone();
+    Ok(Some(ProvingOptions {
+        key: key.key.vk.clone(),
+        board: BoardOptions { lease: plan.lease },
+        api,
+        plugin,
+        progress: Arc::new(()),
+        observe: Arc::new(move |event| {
+            let (fields, line) = describe(&event);
+            told.event("carillon.prover.event/1", fields, &line);
+        }),
+    }))
+}
+
+/// The key of the node's circuit, from the cache or made.
+async fn proving_key(plan: &Plan, shape: Shape) -> Result<DevelopmentKey, Failure> {
+    let folder = plan.key_dir.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let digest = digest_of(shape)?;
+        keys::obtain_for(&folder, &shape.id(), &digest, || development_key(shape))
+    });
+    made.await
+        .map_err(|error| Failure::unexpected(format!("a worker thread stopped: {error}")))?
+}
+
+/// Reads the sequencer's key, or makes one that nobody else can read.
+fn sequencer_key(path: &Path) -> Result<SecretKey, Failure> {
+    let fault = |reason: String| {
+        let path = path.display();
+        Failure::input(format!("the sequencer's key {path}: {reason}"))
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut seed = Zeroizing::new([0; 32]);
+            OsRng.fill_bytes(&mut *seed);
+            let text = Zeroizing::new(hex::encode(*seed));
+            write_secret(path, &text).map_err(|error| fault(error.to_string()))?;
+            text
+        }
+        Err(error) => return Err(fault(error.to_string())),
+    };
+    secret_key(&text).map_err(fault)
+}
+
+/// A secret key from its seed in hex.
+pub fn secret_key(text: &str) -> Result<SecretKey, String> {
+    let mut seed = Zeroizing::new([0; 32]);
+    let text = text.trim();
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut *seed)
+        .map_err(|_| "64 hex digits are expected".to_owned())?;
+    Ok(SecretKey::from_seed(&seed))
+}
+
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A node's end as an exit code.
+fn failure(error: NodeError) -> Failure {
+    match error {
+        NodeError::Store(_) | NodeError::Jobs(_) | NodeError::Bind { .. } => {
+            Failure::unavailable(error.to_string())
+        }
+        other => Failure::unexpected(other.to_string()),
+    }
+}

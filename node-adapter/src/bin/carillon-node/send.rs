@@ -1,0 +1,245 @@
+//! `carillon-node send`: signs an operation and hands it to a node.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
+use carillon_node::node::{AccountJson, OperationJson, Receipt, Refusal};
+use carillon_node::protocol::Operation;
+use carillon_runtime::cli::Output;
+use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::run::secret_key;
+
+/// Operations that can be sent.
+#[derive(Debug, Subcommand)]
+pub enum SendCommand {
+    /// Move an amount to another account
+    Transfer {
+        #[command(flatten)]
+        common: Common,
+        /// Account that receives
+        #[arg(long, value_name = "INDEX")]
+        to: u32,
+        /// Amount in the token's units
+        #[arg(long, value_name = "N")]
+        amount: u128,
+    },
+    /// Move an amount to an address on Ethereum
+    Withdraw {
+        #[command(flatten)]
+        common: Common,
+        /// Address that is paid, 0x and 40 hex digits
+        #[arg(long, value_name = "ADDRESS")]
+        recipient: String,
+        /// Amount in the token's units
+        #[arg(long, value_name = "N")]
+        amount: u128,
+    },
+    /// Give the account another key
+    SetKey {
+        #[command(flatten)]
+        common: Common,
+        /// File with the new secret key: 64 hex digits
+        #[arg(long, value_name = "FILE")]
+        new_key: PathBuf,
+    },
+}
+
+/// Options of every operation.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The node's JSON-RPC
+    #[arg(
+        long,
+        env = "CARILLON_RPC",
+        default_value = "http://127.0.0.1:3060",
+        value_name = "URL"
+    )]
+    url: String,
+    /// File with the account's secret key: 64 hex digits
+    #[arg(long, env = "CARILLON_ACCOUNT_KEY", value_name = "FILE")]
+    key: PathBuf,
+    /// The account
+    #[arg(long, value_name = "INDEX")]
+    from: u32,
+    /// Token slot; 0 is ETH
+    #[arg(long, default_value_t = 0, value_name = "SLOT")]
+    token: u8,
+    /// Fee in the token's units
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    fee: u128,
+    /// Nonce [default: the account's next one, as the node says]
+    #[arg(long, value_name = "N")]
+    nonce: Option<u32>,
+}
+
+/// Signs and sends.
+pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
+    let (SendCommand::Transfer { common, .. }
+    | SendCommand::Withdraw { common, .. }
+    | SendCommand::SetKey { common, .. }) = &command;
+    let key = read_key(&common.key)?;
+    let rpc = Rpc::new(&common.url)?;
+    let chain: Value = rpc.ask("carillon_chain", json!([])).await?;
+    let chain_id = chain["chain_id"].as_str().and_then(|id| id.parse().ok());
+    let chain_id = chain_id.ok_or_else(|| Failure::unexpected("the node names no chain".into()))?;
+    let account: AccountJson = rpc.ask("carillon_getAccount", json!([common.from])).await?;
+    if account.key.as_deref() != Some(hex(&key.public().to_bytes()).as_str()) {
+        return Err(Failure::input(format!(
+            "the key in {} is not that of account {}; its key is {}",
+            common.key.display(),
+            common.from,
+            account
+                .key
+                .as_deref()
+                .unwrap_or("not set: deposit with a key first")
+        )));
+    }
+    let nonce = common.nonce.unwrap_or(account.nonce);
+    let (from, token, fee) = (common.from, common.token, common.fee.to_string());
+    let unsigned = [0; 64];
+    let json = match &command {
+        SendCommand::Transfer { to, amount, .. } => OperationJson::Transfer {
+            from,
+            to: *to,
+            token,
+            amount: amount.to_string(),
+            fee,
+            nonce,
+            signature: unsigned,
+        },
+        SendCommand::Withdraw {
+            recipient, amount, ..
+        } => OperationJson::Withdraw {
+            from,
+            token,
+            amount: amount.to_string(),
+            fee,
+            nonce,
+            recipient: address(recipient)?,
+            signature: unsigned,
+        },
+        SendCommand::SetKey { new_key, .. } => OperationJson::SetKey {
+            from,
+            token,
+            fee,
+            nonce,
+            key: read_key(new_key)?.public().to_bytes(),
+            signature: unsigned,
+        },
+    };
+    let refused = |refusal: Refusal| Failure::input(refusal.to_string());
+    let operation = json.clone().into_operation().map_err(refused)?;
+    let owner = account.owner_bytes().map_err(refused)?;
+    let operation = operation
+        .sign(&key, chain_id, &owner)
+        .map_err(|error| Failure::input(error.to_string()))?;
+    let json = json.signed(operation.signature);
+
+    let receipt: Receipt = rpc.ask("carillon_sendOperation", json!([json])).await?;
+    confirmed(&chain, &receipt, &operation, chain_id)?;
+    let fields = json!({ "receipt": receipt });
+    let rows = [
+        ("operation", hex(&receipt.id)),
+        ("sequence", receipt.sequence.to_string()),
+        (
+            "confirmation",
+            "soft: accepted and on the sequencer's disk, not settled".to_owned(),
+        ),
+    ];
+    output.result("carillon.send/1", fields, &rows);
+    Ok(())
+}
+
+/// The receipt is for this operation, and signed by the sequencer that the node named before.
+fn confirmed(
+    chain: &Value,
+    receipt: &Receipt,
+    operation: &Operation,
+    chain_id: u64,
+) -> Result<(), Failure> {
+    let mut bytes = [0; 32];
+    let text = chain["sequencer"].as_str().unwrap_or_default();
+    let known = hex::decode_to_slice(text.trim_start_matches("0x"), &mut bytes).is_ok();
+    let sequencer = known.then(|| PublicKey::from_bytes(&bytes).ok()).flatten();
+    let sequencer = sequencer
+        .ok_or_else(|| Failure::wrong_result("the node names no sequencer's key".into()))?;
+    if receipt.id != operation.id(chain_id) {
+        return Err(Failure::wrong_result(
+            "the receipt is for another operation".into(),
+        ));
+    }
+    receipt
+        .verify(&sequencer)
+        .map_err(|error| Failure::wrong_result(error.to_string()))
+}
+
+fn read_key(path: &PathBuf) -> Result<SecretKey, Failure> {
+    let fault =
+        |reason: String| Failure::input(format!("the key file {}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    secret_key(&Zeroizing::new(text)).map_err(fault)
+}
+
+/// An address on Ethereum.
+pub fn address(text: &str) -> Result<[u8; 20], Failure> {
+    let mut bytes = [0; 20];
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes).map_err(|_| {
+        Failure::input(format!(
+            "`{text}` is not an address: 0x and 40 hex digits are expected"
+        ))
+    })?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// JSON-RPC over HTTP.
+struct Rpc {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Rpc {
+    fn new(url: &str) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|error| Failure::unexpected(format!("no HTTP client: {error}")))?;
+        Ok(Self {
+            http,
+            url: url.to_owned(),
+        })
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Failure> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let unreachable = |error: reqwest::Error| {
+            Failure::unavailable(format!("the node at {} does not answer: {error}", self.url))
+        };
+        let answer = self.http.post(&self.url).json(&request).send().await;
+        let answer: Value = answer
+            .map_err(unreachable)?
+            .json()
+            .await
+            .map_err(unreachable)?;
+        if let Some(error) = answer.get("error") {
+            let message = error["message"].as_str().unwrap_or("no reason given");
+            return Err(Failure::input(format!(
+                "the node refused {method}: {message}"
+            )));
+        }
+        serde_json::from_value(answer["result"].clone()).map_err(|error| {
+            Failure::unexpected(format!(
+                "the node's answer to {method} was not understood: {error}"
+            ))
+        })
+    }
+}

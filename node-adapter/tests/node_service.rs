@@ -1,0 +1,772 @@
+//! The sequencer as a service: the real binary killed under load and started again, JSON-RPC over
+//! HTTP and WebSocket, wrong inputs, one node a folder, and a batch proved by a second process.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
+use carillon_node::node::{ChainMark, Machine, Receipt, Rollup, RollupOptions, Store, code};
+use carillon_node::protocol::Operation;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const CHAIN: u64 = 270;
+
+/// The secret key of a user.
+fn user(number: u8) -> SecretKey {
+    SecretKey::from_seed(&[number + 1; 32])
+}
+
+/// The owner's address of a user.
+fn owner(number: u8) -> [u8; 20] {
+    [number + 1; 20]
+}
+
+/// A folder with a queue file that gives each of `users` an account with this balance.
+fn folder(users: u8, balance: u128) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let deposits: Vec<Value> = (0..users)
+        .map(|number| {
+            json!({
+                "kind": "deposit", "token": 0, "amount": balance.to_string(),
+                "owner": hex0x(&owner(number)), "key": hex0x(&user(number).public().to_bytes()),
+            })
+        })
+        .collect();
+    let path = folder.path().join("queue.json");
+    std::fs::write(path, serde_json::to_string(&deposits).unwrap()).unwrap();
+    folder
+}
+
+fn hex0x(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon-node"));
+    for variable in [
+        "CARILLON_ENGINE",
+        "CARILLON_NODE_CONFIG",
+        "CARILLON_DATA_DIR",
+    ] {
+        command.env_remove(variable);
+    }
+    let scratch = |name| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    command
+        .env("XDG_CONFIG_HOME", scratch("no-configuration"))
+        .env("CARILLON_KEY_DIR", scratch("keys"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// The arguments of a node on a folder, with small batches over a small tree.
+fn run_arguments(folder: &Path) -> Vec<String> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    [
+        "run",
+        "--json",
+        "--rpc",
+        "127.0.0.1:0",
+        "--chain-id",
+        "270",
+        "--depth",
+        "4",
+        "--slots",
+        "16",
+        "--cells",
+        "16",
+        "--records",
+        "16",
+        "--data-dir",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .chain([path("data"), "--dev-queue".into(), path("queue.json")])
+    .collect()
+}
+
+/// The options that these arguments stand for.
+fn rollup_options() -> RollupOptions {
+    RollupOptions::new(CHAIN, 0, 16, 16, 16, 4).unwrap()
+}
+
+/// A node in a process of its own. It is killed when dropped.
+struct NodeProcess {
+    child: Child,
+    rpc: String,
+    api: Option<String>,
+    lines: BufReader<ChildStdout>,
+    first: Value,
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl NodeProcess {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let more = more.iter().map(|text| (*text).to_owned());
+        Self::with(run_arguments(folder).into_iter().chain(more).collect())
+    }
+
+    fn with(arguments: Vec<String>) -> Self {
+        let mut child = binary()
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let first = event(&mut lines);
+        assert_eq!(first["event"], "serving", "{first}");
+        Self {
+            rpc: first["rpc"].as_str().unwrap().to_owned(),
+            api: first["prover_api"].as_str().map(str::to_owned),
+            child,
+            lines,
+            first,
+        }
+    }
+
+    /// SIGKILL: no handler, no farewell.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success());
+        let last = event(&mut self.lines);
+        assert_eq!(last["event"], "stopped", "{last}");
+        self.child.wait().unwrap().code()
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Value {
+        ask(&self.rpc, method, params).await.unwrap()
+    }
+
+    /// Waits until something holds, for twenty seconds at most.
+    async fn until(&self, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let chain = self.ask("carillon_chain", json!([])).await;
+            if holds(&chain) {
+                return chain;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "{what}: {chain}"
+            );
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
+
+/// The next line of a process's standard output, as JSON.
+fn event(lines: &mut BufReader<ChildStdout>) -> Value {
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+/// Asks over HTTP; `None` when nobody answers, the error object as `Err`'s content in `error`.
+async fn post(url: &str, body: &Value) -> Option<Value> {
+    let http = reqwest::Client::builder()
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap();
+    http.post(url)
+        .json(body)
+        .send()
+        .await
+        .ok()?
+        .json()
+        .await
+        .ok()
+}
+
+async fn ask(url: &str, method: &str, params: Value) -> Result<Value, Value> {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let answer = post(url, &body).await;
+    let mut answer = answer.ok_or(Value::Null)?;
+    match answer.get("error") {
+        Some(error) => Err(error.clone()),
+        None => Ok(answer["result"].take()),
+    }
+}
+
+/// A signed transfer of user `number`, whose account is the one after the operator's.
+fn transfer(number: u8, to: u32, amount: u128, nonce: u32) -> (Operation, Value) {
+    let operation = Operation::transfer(u32::from(number) + 1, to, 0, amount, 1, nonce.into());
+    let operation = operation
+        .sign(&user(number), CHAIN, &owner(number))
+        .unwrap();
+    let json = json!({
+        "kind": "transfer", "from": operation.from, "to": to, "token": 0,
+        "amount": amount.to_string(), "fee": "1", "nonce": nonce,
+        "signature": hex0x(&operation.signature),
+    });
+    (operation, json)
+}
+
+/// Executes the whole log of a stopped node from the empty state and compares every root.
+fn replay_from_genesis(folder: &Path) -> u64 {
+    let options = rollup_options();
+    let store = Store::open(&folder.join("data"), &options.mark()).unwrap();
+    let mut rollup = Rollup::new(&options);
+    let rows = store.batches(1).unwrap();
+    for row in &rows {
+        for (sequence, bytes) in store.log(row.first..row.end).unwrap() {
+            let operation = rollup.decode(&bytes).unwrap();
+            // With its signature: what was acknowledged was signed.
+            let ticket = (operation.kind.is_signed()).then(|| rollup.check(&operation).unwrap());
+            rollup
+                .execute(&operation, ticket)
+                .unwrap_or_else(|error| panic!("{sequence}: {error}"));
+        }
+        let sealed = rollup.seal().unwrap();
+        assert_eq!(sealed.new_root, row.new_root, "batch {}", row.number);
+        assert_eq!(sealed.public_inputs, row.public_inputs);
+    }
+    rows.len() as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_under_load_nothing_acknowledged_is_lost() {
+    const USERS: u8 = 6;
+    let folder = folder(USERS, 1_000_000);
+    let mut next = [0u32; USERS as usize];
+    let mut acknowledged: Vec<(u8, u32, [u8; 32])> = Vec::new();
+    for round in 0..3 {
+        let node = NodeProcess::start(folder.path(), &["--seal-after-ms", "300"]);
+        node.until("deposits", |chain| {
+            chain["accepted"].as_str().unwrap().parse::<u64>().unwrap() >= u64::from(USERS)
+        })
+        .await;
+        // What was in flight when the last node was killed may or may not have been accepted.
+        for number in 0..USERS {
+            let account = node.ask("carillon_getAccount", json!([number + 1])).await;
+            let nonce = u32::try_from(account["nonce"].as_u64().unwrap()).unwrap();
+            let known = next[usize::from(number)];
+            assert!(
+                nonce == known || nonce == known + 1,
+                "user {number}: {nonce}, {known}"
+            );
+            next[usize::from(number)] = nonce;
+        }
+        for (number, nonce, id) in &acknowledged {
+            let found = node.ask("carillon_getOperation", json!([hex0x(id)])).await;
+            assert_eq!(found["id"], hex0x(id), "user {number}, nonce {nonce}");
+        }
+        if round == 2 {
+            // The last life ends by itself, with everything in a batch.
+            let accepted = node.until("sealed", |chain| chain["open"] == 0).await;
+            assert_ne!(accepted["root"], "");
+            assert_eq!(node.terminate(), Some(0));
+            break;
+        }
+        let clients = (0..USERS).map(|number| {
+            let (url, mut nonce) = (node.rpc.clone(), next[usize::from(number)]);
+            tokio::spawn(async move {
+                let mut done = Vec::new();
+                loop {
+                    let to = u32::from((number + 1) % USERS) + 1;
+                    let (operation, json) = transfer(number, to, 10, nonce);
+                    match ask(&url, "carillon_sendOperation", json!([json])).await {
+                        Ok(receipt) => {
+                            let receipt: Receipt = serde_json::from_value(receipt).unwrap();
+                            assert_eq!(receipt.id, operation.id(CHAIN));
+                            done.push((number, nonce, receipt.id));
+                            nonce += 1;
+                        }
+                        // Killed.
+                        Err(Value::Null) => return done,
+                        Err(error) if error["code"] == code::BUSY => {}
+                        Err(error) => panic!("user {number}, nonce {nonce}: {error}"),
+                    }
+                }
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        node.kill();
+        for client in clients {
+            for (number, nonce, id) in client.await.unwrap() {
+                next[usize::from(number)] = nonce + 1;
+                acknowledged.push((number, nonce, id));
+            }
+        }
+    }
+    assert!(
+        acknowledged.len() > 20,
+        "only {} acknowledged",
+        acknowledged.len()
+    );
+    assert!(replay_from_genesis(folder.path()) > 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rpc_answers_over_http_and_websocket_and_refuses_with_reasons() {
+    let folder = folder(2, 1000);
+    let node = NodeProcess::start(folder.path(), &["--seal-after-ms", "500"]);
+    let chain = node
+        .until("deposits", |chain| chain["accepted"] == "2")
+        .await;
+    assert_eq!(chain["chain_id"], "270");
+    assert!(chain["l1"].as_str().unwrap().contains("nothing is settled"));
+    let account = node.ask("carillon_getAccount", json!([1])).await;
+    assert_eq!(account["balances"]["0"], "1000");
+    assert_eq!(account["owner"], hex0x(&owner(0)));
+    assert_eq!(account["key"], hex0x(&user(0).public().to_bytes()));
+
+    // A transfer: soft confirmation, then sealed.
+    let (operation, json) = transfer(0, 2, 300, 0);
+    let receipt = node.ask("carillon_sendOperation", json!([json])).await;
+    assert_eq!(receipt["finality"], "soft");
+    let receipt: Receipt = serde_json::from_value(receipt).unwrap();
+    let mut bytes = [0; 32];
+    let sequencer = chain["sequencer"].as_str().unwrap();
+    hex::decode_to_slice(&sequencer[2..], &mut bytes).unwrap();
+    receipt
+        .verify(&PublicKey::from_bytes(&bytes).unwrap())
+        .unwrap();
+    let id = hex0x(&operation.id(CHAIN));
+    let status = node.ask("carillon_getOperation", json!([id])).await;
+    assert_eq!(status["sequence"], "2");
+    for (index, balance) in [(1, "699"), (2, "1300"), (0, "1")] {
+        let account = node.ask("carillon_getAccount", json!([index])).await;
+        assert_eq!(account["balances"]["0"], balance, "account {index}");
+    }
+    node.until("sealed", |chain| chain["open"] == 0).await;
+    let status = node.ask("carillon_getOperation", json!([id])).await;
+    assert_eq!(status["status"], "sealed");
+    let batch = node
+        .ask("carillon_getBatch", json!([status["batch"]]))
+        .await;
+    assert_eq!(batch["status"], "sealed");
+    assert_eq!(
+        node.ask("carillon_getBatch", json!([])).await["number"],
+        batch["number"]
+    );
+    let queue = node.ask("carillon_queue", json!([])).await;
+    assert_eq!(
+        (&queue["executed"], &queue["sealed"]),
+        (&json!("2"), &json!("2"))
+    );
+
+    // Refusals, each with its code, its name, and nothing changed.
+    let mut forged = transfer(0, 2, 1, 1).1;
+    forged["amount"] = json!("2");
+    let mut stranger = transfer(1, 1, 1, 0).1;
+    stranger["from"] = json!(1);
+    for (operation, number, name) in [
+        (forged, code::REFUSED, "signature"),
+        (stranger, code::REFUSED, "signature"),
+        (transfer(0, 2, 1, 7).1, code::REFUSED, "nonce"),
+        (transfer(0, 2, 10_000, 1).1, code::REFUSED, "funds"),
+        (json, code::KNOWN, "known"),
+        (
+            json!({ "kind": "transfer" }),
+            code::PARAMETERS,
+            "parameters",
+        ),
+        (json!({ "kind": "deposit" }), code::PARAMETERS, "parameters"),
+        (json!(7), code::PARAMETERS, "parameters"),
+    ] {
+        let sent = ask(&node.rpc, "carillon_sendOperation", json!([operation])).await;
+        let error = sent.unwrap_err();
+        assert_eq!(error["code"], number, "{error}");
+        assert_eq!(error["data"]["code"], name, "{error}");
+    }
+    for (method, params, number) in [
+        ("carillon_getAccount", json!([200]), code::NOT_FOUND),
+        ("carillon_getAccount", json!(["one"]), code::PARAMETERS),
+        ("carillon_getBatch", json!([99]), code::NOT_FOUND),
+        (
+            "carillon_getOperation",
+            json!([format!("0x{}", "00".repeat(32))]),
+            code::NOT_FOUND,
+        ),
+        ("carillon_getOperation", json!(["0x12"]), code::PARAMETERS),
+        ("carillon_nothing", json!([]), -32601),
+    ] {
+        let error = ask(&node.rpc, method, params).await.unwrap_err();
+        assert_eq!(error["code"], number, "{method}: {error}");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+    let account = node.ask("carillon_getAccount", json!([1])).await;
+    assert_eq!(
+        (&account["balances"]["0"], &account["nonce"]),
+        (&json!("699"), &json!(1))
+    );
+    let long = json!({ "jsonrpc": "2.0", "id": 1, "method": "carillon_chain", "params": [" ".repeat(300_000)] });
+    let http = reqwest::Client::new();
+    let answer = http.post(&node.rpc).json(&long).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+
+    // The same over a WebSocket.
+    let request = json!({ "jsonrpc": "2.0", "id": 5, "method": "carillon_chain", "params": [] });
+    let address = node.rpc.strip_prefix("http://").unwrap();
+    let answer = over_websocket(address, &request.to_string()).await;
+    assert_eq!(
+        (&answer["id"], &answer["result"]["chain_id"]),
+        (&json!(5), &json!("270"))
+    );
+    assert_eq!(node.terminate(), Some(0));
+}
+
+/// One request and its answer over a WebSocket (RFC 6455), by hand.
+async fn over_websocket(address: &str, request: &str) -> Value {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(
+        answer.starts_with(b"HTTP/1.1 101"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    // One text frame, masked with zeros.
+    assert!(request.len() < 126);
+    let mut frame = vec![0x81, 0x80 | request.len() as u8, 0, 0, 0, 0];
+    frame.extend_from_slice(request.as_bytes());
+    stream.write_all(&frame).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), 0x81);
+    let length = match stream.read_u8().await.unwrap() {
+        126 => u64::from(stream.read_u16().await.unwrap()),
+        127 => stream.read_u64().await.unwrap(),
+        short => u64::from(short),
+    };
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    stream.read_exact(&mut payload).await.unwrap();
+    serde_json::from_slice(&payload).unwrap()
+}
+
+/// Runs the binary to its end with `--json`; returns exit code and what it printed.
+fn run_to_end(arguments: &[String]) -> (Option<i32>, Value) {
+    let output = binary().args(arguments).arg("--json").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = text.lines().last().unwrap_or_default();
+    let value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+    (output.status.code(), value)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_folder_one_node_and_send_signs_for_people() {
+    let folder = folder(2, 1000);
+    let node = NodeProcess::start(folder.path(), &[]);
+    node.until("deposits", |chain| chain["accepted"] == "2")
+        .await;
+
+    let (exit, error) = run_to_end(&run_arguments(folder.path()));
+    assert_eq!(exit, Some(3), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("in use by another node"),
+        "{error}"
+    );
+
+    let key = folder.path().join("key");
+    std::fs::write(&key, hex::encode([1u8; 32])).unwrap();
+    let send = |arguments: &[&str]| {
+        let key = key.display().to_string();
+        let common = [
+            "--url", &node.rpc, "--key", &key, "--from", "1", "--fee", "2",
+        ];
+        let (what, rest) = arguments.split_first().unwrap();
+        let all = [&["send", what][..], &common, rest].concat();
+        run_to_end(
+            &all.iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let (exit, sent) = send(&["transfer", "--to", "2", "--amount", "100"]);
+    assert_eq!(exit, Some(0), "{sent}");
+    assert_eq!(sent["receipt"]["finality"], "soft");
+    let recipient = hex0x(&[9; 20]);
+    let (exit, sent) = send(&["withdraw", "--amount", "50", "--recipient", &recipient]);
+    assert_eq!(exit, Some(0), "{sent}");
+    let account = node.ask("carillon_getAccount", json!([1])).await;
+    assert_eq!(
+        (&account["balances"]["0"], &account["nonce"]),
+        (&json!("846"), &json!(2))
+    );
+    let new = folder.path().join("new-key");
+    std::fs::write(&new, hex::encode([77u8; 32])).unwrap();
+    let (exit, sent) = send(&["set-key", "--new-key", new.to_str().unwrap()]);
+    assert_eq!(exit, Some(0), "{sent}");
+    // The old key signs no more.
+    let (exit, error) = send(&["transfer", "--to", "2", "--amount", "100"]);
+    assert_eq!(exit, Some(4), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("is not that of account 1"),
+        "{error}"
+    );
+    let (exit, error) = send(&["withdraw", "--amount", "50", "--recipient", "0x12"]);
+    assert_eq!(exit, Some(4), "{error}");
+    assert_eq!(node.terminate(), Some(0));
+
+    // Another chain on the same folder, and inputs that make no node.
+    let data = folder.path().join("data").display().to_string();
+    let run = |more: &[&str]| {
+        let all = [&["run", "--data-dir", &data, "--rpc", "127.0.0.1:0"], more].concat();
+        run_to_end(
+            &all.iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    for (more, exit, reason) in [
+        (
+            &["--depth", "4", "--chain-id", "271"][..],
+            3,
+            "chain_id: 271",
+        ),
+        (&["--l1", "http://127.0.0.1:1"], 3, "without --l1"),
+        (&["--prover-api", "127.0.0.1:0"], 4, "--prover-tokens"),
+        (&["--slots", "0"], 4, "slots"),
+        (&["--dev-queue", "no/such/file"], 4, "no/such/file"),
+    ] {
+        let (code, error) = run(more);
+        assert_eq!(code, Some(exit), "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains(reason),
+            "{error}"
+        );
+    }
+    let mark: ChainMark = rollup_options().mark();
+    assert_eq!(mark.chain_id, CHAIN);
+}
+
+/// A token file that only its owner can read.
+fn token_file(folder: &Path) -> PathBuf {
+    let path = folder.join("tokens");
+    std::fs::write(&path, "rack 0123456789abcdef0123\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prover_in_another_process_proves_what_the_node_seals() {
+    let folder = folder(2, 1000);
+    let tokens = token_file(folder.path()).display().to_string();
+    let small = [
+        "--slots",
+        "2",
+        "--cells",
+        "3",
+        "--records",
+        "2",
+        "--depth",
+        "2",
+        "--seal-after-ms",
+        "100",
+        "--prover-api",
+        "127.0.0.1:0",
+        "--prover-tokens",
+        &tokens,
+        "--lease-seconds",
+        "2",
+    ];
+    // Later options would be refused as given twice: this node has a shape of its own.
+    let arguments = |more: &[&str]| {
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (data, queue) = (path("data"), path("queue.json"));
+        let fixed = [
+            "run",
+            "--json",
+            "--rpc",
+            "127.0.0.1:0",
+            "--data-dir",
+            &data,
+            "--dev-queue",
+            &queue,
+        ];
+        let all = [&fixed[..], more].concat();
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let node = NodeProcess::with(arguments(&small));
+    // The two deposits fill the first batch.
+    node.until("sealed", |chain| chain["batch"].as_u64() >= Some(1))
+        .await;
+    let (_, json) = transfer(0, 2, 10, 0);
+    node.ask("carillon_sendOperation", json!([json])).await;
+    node.until("sealed", |chain| chain["batch"].as_u64() >= Some(2))
+        .await;
+
+    let url = node.api.clone().unwrap();
+    let prover = |more: &[&str]| {
+        let mut command = binary();
+        command
+            .args([
+                "prover",
+                "--json",
+                "--engine",
+                "cpu",
+                "--url",
+                &url,
+                "--token-file",
+                &tokens,
+            ])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        command
+    };
+    // The first prover is killed with a lease in its hands; the second takes over when it ends.
+    let mut killed = prover(&["--id", "killed"]).spawn().unwrap();
+    let mut lines = BufReader::new(killed.stdout.take().unwrap());
+    assert_eq!(event(&mut lines)["event"], "leased");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let mut second = prover(&["--id", "second"]).spawn().unwrap();
+    let mut lines = BufReader::new(second.stdout.take().unwrap());
+    assert_eq!(event(&mut lines)["event"], "leased");
+    for number in [1, 2] {
+        let started = Instant::now();
+        loop {
+            let batch = node.ask("carillon_getBatch", json!([number])).await;
+            if batch["status"] == "proved" {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "{batch}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    // Told to stop, it says what it did.
+    let id = second.id().to_string();
+    Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert_eq!(second.wait().unwrap().code(), Some(0));
+    let mut last = Value::Null;
+    for line in lines.lines() {
+        last = serde_json::from_str(&line.unwrap()).unwrap();
+    }
+    assert_eq!(
+        (&last["schema"], &last["lost"]),
+        (&json!("carillon.prover/1"), &json!(0))
+    );
+    assert!(last["proved"].as_u64().unwrap() >= 1, "{last}");
+
+    // Strangers and provers without keys end with a reason.
+    let stranger = folder.path().join("stranger");
+    std::fs::write(&stranger, "rack 00000000000000000000\n").unwrap();
+    std::fs::set_permissions(&stranger, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let run = |arguments: &[&str]| {
+        let all = [&["prover", "--engine", "cpu", "--url", &url][..], arguments].concat();
+        run_to_end(
+            &all.iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let (exit, error) = run(&["--token-file", stranger.to_str().unwrap()]);
+    assert_eq!(exit, Some(4), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("does not accept this prover"),
+        "{error}"
+    );
+    let (exit, error) = run(&[
+        "--token-file",
+        &tokens,
+        "--key-dir",
+        folder.path().to_str().unwrap(),
+    ]);
+    assert_eq!(exit, Some(4), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("no key of a rollup circuit"),
+        "{error}"
+    );
+    assert_eq!(node.terminate(), Some(0));
+}
+
+/// Prints what the sequencer accepts: signatures checked on all cores, executed, durable in the log.
+/// Proving and settlement are not part of it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn sequencing_rate() {
+    const USERS: u8 = 200;
+    const EACH: u32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let options = RollupOptions::new(CHAIN, 0, 8192, 24_576, 1024, 12).unwrap();
+    let store = Arc::new(Store::open(folder.path(), &options.mark()).unwrap());
+    let writer_options = WriterOptions {
+        seal_after: Duration::from_secs(3600),
+        ..WriterOptions::new(CHAIN)
+    };
+    let rollup = Rollup::new(&options);
+    let key = SecretKey::from_seed(&[250; 32]);
+    let (writer, _) = Writer::start(rollup, Arc::clone(&store), key, writer_options).unwrap();
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 32];
+        word[32 - bytes.len()..].copy_from_slice(bytes);
+        word
+    };
+    let deposits = (0..USERS).map(|number| {
+        let point = user(number).public().coordinates();
+        let words = [
+            word(&[2]),
+            word(&1_000_000u32.to_be_bytes()),
+            word(&owner(number)),
+            point.x.to_bytes_be(),
+            point.y.to_bytes_be(),
+        ];
+        QueueEntry {
+            index: number.into(),
+            words,
+        }
+    });
+    writer.queue(deposits.collect()).await.unwrap();
+    // One user at a time in the outer loop: the transfers of a group are of different accounts.
+    let operations: Vec<Operation> = (0..EACH)
+        .flat_map(|nonce| (0..USERS).map(move |number| (nonce, number)))
+        .map(|(nonce, number)| transfer(number, u32::from((number + 1) % USERS) + 1, 10, nonce).0)
+        .collect();
+    let (count, started) = (operations.len(), Instant::now());
+    let answers = operations.into_iter().map(|operation| {
+        let writer = writer.clone();
+        async move { writer.submit(operation).await }
+    });
+    let answers = futures::future::join_all(answers).await;
+    let wall = started.elapsed();
+    assert!(answers.iter().all(Result::is_ok));
+    let rate = count as f64 / wall.as_secs_f64();
+    println!("sequencing: {count} transfers accepted in {wall:.2?}, {rate:.0} a second");
+    let started = Instant::now();
+    writer.seal().await.unwrap();
+    println!(
+        "sealing: {count} transfers of {USERS} accounts in {:.2?}",
+        started.elapsed()
+    );
+}
