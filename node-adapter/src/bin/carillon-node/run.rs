@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use alloy::signers::local::PrivateKeySigner;
 use carillon_node::circuit::rollup::Shape;
 use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::node::{
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::deploy::operator_key;
 use crate::exit::Failure;
 use crate::keys::{self, DevelopmentKey};
 use crate::prover::describe;
@@ -315,14 +315,7 @@ async fn ethereum(
     stop: &CancellationToken,
 ) -> Result<Ethereum, Failure> {
     let step = output.step("Ethereum");
-    let path = l1.operator_key.display();
-    let text = std::fs::read_to_string(&l1.operator_key)
-        .map_err(|error| Failure::input(format!("the operator's key {path}: {error}")))?;
-    let text = Zeroizing::new(text);
-    let operator: PrivateKeySigner = text
-        .trim()
-        .parse()
-        .map_err(|_| Failure::input(format!("the operator's key {path} is not 32 bytes in hex")))?;
+    let operator = operator_key(&l1.operator_key)?;
     let options = EthereumOptions {
         url: l1.url.clone(),
         chain: l1.chain,
