@@ -170,6 +170,17 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// Shows how far the step is, on a terminal only.
+    pub fn at(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            if bar.length() != Some(total) {
+                bar.set_length(total);
+                bar.set_style(style("{spinner} {msg}  {bar:30} {pos}/{len}  {elapsed}"));
+            }
+            bar.set_position(done);
+        }
+    }
+
     /// Closes the step with its outcome.
     pub fn done(self, outcome: &str) {
         let time = duration(self.started.elapsed());

@@ -6,8 +6,9 @@
 use alloy::primitives::{Address, Bytes, TxHash, U256};
 use alloy::sol_types::{SolCall, SolEvent};
 
-use super::contracts::{ISharedBridge, InteropHandler};
+use super::contracts::InteropHandler;
 use super::{Bundle, Call};
+use crate::settlement::abi::ISharedBridge::{Message, StateProof};
 use crate::settlement::{GasLimit, L1Client, Mined, SettlementError};
 
 /// What became of a message.
@@ -67,7 +68,7 @@ impl InteropContract {
     /// bundle keeps its chance. The others are the client's.
     pub async fn execute(
         &self,
-        message: &ISharedBridge::Message,
+        message: &Message,
         bundle: &Bundle,
     ) -> Result<Ran, SettlementError> {
         let mined = self
@@ -83,12 +84,12 @@ impl InteropContract {
     /// As [`InteropContract::execute`]; with a fixed limit the refusal is seen in the block.
     pub async fn execute_with(
         &self,
-        message: &ISharedBridge::Message,
+        message: &Message,
         bundle: &Bundle,
         gas: GasLimit,
     ) -> Result<Mined, SettlementError> {
         let call = InteropHandler::executeCall {
-            message: message.clone(),
+            message: message.clone().into(),
             bundle: bundle.clone(),
         };
         let input = call.abi_encode().into();
@@ -104,11 +105,11 @@ impl InteropContract {
     /// As [`InteropContract::execute`].
     pub async fn cancel(
         &self,
-        message: &ISharedBridge::Message,
+        message: &Message,
         bundle: &Bundle,
     ) -> Result<TxHash, SettlementError> {
         let call = InteropHandler::cancelCall {
-            message: message.clone(),
+            message: message.clone().into(),
             bundle: bundle.clone(),
         };
         let input = call.abi_encode().into();
@@ -133,12 +134,12 @@ impl InteropContract {
     pub async fn run_as_owner(
         &self,
         chain_id: u64,
-        proof: ISharedBridge::StateProof,
+        proof: StateProof,
         calls: Vec<Call>,
     ) -> Result<Mined, SettlementError> {
         let call = InteropHandler::runAsOwnerCall {
             chainId: chain_id,
-            proof,
+            proof: proof.into(),
             calls,
         };
         let input = call.abi_encode().into();

@@ -10,6 +10,7 @@
 mod alias;
 mod bundle;
 mod executor;
+mod message;
 
 pub use crate::settlement::abi::interop as contracts;
 pub use crate::settlement::deploy::factory_address;

@@ -32,6 +32,12 @@ pub enum SettlementError {
         /// Inputs of the contract.
         expected: usize,
     },
+    /// The KZG library refused the blob.
+    #[error("the batch's blob cannot be made or opened: {reason}")]
+    Blob {
+        /// The library's reason.
+        reason: String,
+    },
     /// The contract refused the call.
     #[error("{action} was refused by the contract{}: {reason}", in_transaction(.transaction))]
     Refused {

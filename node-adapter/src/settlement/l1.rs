@@ -1,6 +1,6 @@
 //! A client of one Ethereum node with one signing key: sign, send, wait for the receipt, read.
 //!
-//! Called by [`super::RollupContract`] and the tests. The steps are separate (request, signed
+//! Called by `deploy`, the demo and the tests. The steps are separate (request, signed
 //! bytes, receipt) so that a journal can be kept between them. Every request and every wait has a
 //! deadline.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::{BlockId, Encodable2718};
 use alloy::network::Ethereum;
-use alloy::primitives::{Address, Bytes, TxHash, TxKind};
+use alloy::primitives::{Address, Bytes, TxHash, TxKind, U256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::SignerSync;
@@ -120,7 +120,19 @@ impl L1Client {
         input: Bytes,
         gas: GasLimit,
     ) -> Result<Mined, SettlementError> {
-        let signed = self.sign(action, to, input, gas).await?;
+        self.pay(action, to, U256::ZERO, input, gas).await
+    }
+
+    /// [`L1Client::transact`] with wei.
+    pub async fn pay(
+        &self,
+        action: &'static str,
+        to: Option<Address>,
+        value: U256,
+        input: Bytes,
+        gas: GasLimit,
+    ) -> Result<Mined, SettlementError> {
+        let signed = self.sign(action, to, value, input, gas).await?;
         self.send_signed(action, &signed).await
     }
 
@@ -129,13 +141,14 @@ impl L1Client {
         &self,
         action: &'static str,
         to: Option<Address>,
+        value: U256,
         input: Bytes,
         gas: GasLimit,
     ) -> Result<TxEnvelope, SettlementError> {
         let gas_limit = match gas {
             GasLimit::Fixed(gas) => gas,
             GasLimit::Estimate => {
-                let request = self.request(to, input.clone());
+                let request = self.request(to, input.clone()).value(value);
                 self.ask("eth_estimateGas", self.provider.estimate_gas(request))
                     .await
                     .map_err(|error| error.of(action, None))?
@@ -160,6 +173,7 @@ impl L1Client {
             max_fee_per_gas: fees.max_fee_per_gas,
             max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
             to: to.map_or(TxKind::Create, TxKind::Call),
+            value,
             input,
             ..Default::default()
         };
@@ -207,6 +221,27 @@ impl L1Client {
             .map_err(|error| error.of(action, None))
     }
 
+    /// An account's wei.
+    pub async fn balance(&self, address: Address) -> Result<U256, SettlementError> {
+        let answer = self.provider.get_balance(address);
+        Ok(self.ask("eth_getBalance", answer).await?)
+    }
+
+    /// The node's EIP-155 chain id.
+    pub async fn chain_id(&self) -> Result<u64, SettlementError> {
+        let answer = self.provider.get_chain_id();
+        Ok(self.ask("eth_chainId", answer).await?)
+    }
+
+    /// The receipt of a transaction; none if it is not mined.
+    pub async fn mined(
+        &self,
+        transaction: TxHash,
+    ) -> Result<Option<TransactionReceipt>, SettlementError> {
+        let look = self.provider.get_transaction_receipt(transaction);
+        Ok(self.ask("eth_getTransactionReceipt", look).await?)
+    }
+
     async fn receipt(
         &self,
         action: &'static str,
@@ -240,6 +275,7 @@ impl L1Client {
         use alloy::consensus::Transaction;
         let request = self
             .request(signed.to(), signed.input().clone())
+            .value(signed.value())
             .gas_limit(signed.gas_limit());
         let block = BlockId::number(receipt.block_number.unwrap_or_default());
         let call = self.provider.call(request).block(block);

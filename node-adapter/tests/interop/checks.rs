@@ -5,15 +5,16 @@ use alloy::sol_types::SolCall;
 use carillon_node::interop::contracts::{AliasAccount, AliasFactory, InteropHandler};
 use carillon_node::interop::{Call, Outcome, Ran, alias_address, factory_address};
 use carillon_node::settlement::GasLimit;
-use carillon_node::settlement::abi::{ISharedBridge, SharedBridge};
+use carillon_node::settlement::abi::ISharedBridge::Message;
+use carillon_node::settlement::abi::SharedBridge;
 
 use super::abi::Counter;
-use super::world::{CHAIN, ETH, PLAIN, World, create, reason};
+use super::world::{CHAIN, ETH, PLAIN, World, reason};
 
 #[tokio::test]
 async fn a_message_must_have_been_sent_and_must_belong_to_the_bundle() {
     let mut world = World::new().await;
-    let counter = create(&world.client, &Counter::BYTECODE, vec![]).await;
+    let counter = world.create(&Counter::BYTECODE).await;
     let bundle = world
         .bundle(vec![Call::of(counter, &Counter::incrementCall {})])
         .await;
@@ -24,7 +25,7 @@ async fn a_message_must_have_been_sent_and_must_belong_to_the_bundle() {
     ));
 
     let message = world.message(&bundle, ETH, 10).await;
-    let refused = async |change: &dyn Fn(&mut super::world::Message)| {
+    let refused = async |change: &dyn Fn(&mut Message)| {
         let mut changed = message.clone();
         change(&mut changed);
         reason(world.handler.execute(&changed, &bundle).await)
@@ -33,13 +34,13 @@ async fn a_message_must_have_been_sent_and_must_belong_to_the_bundle() {
     assert!(refused(&|m| m.batch += 1).await.contains("NoMessages"));
     assert!(refused(&|m| m.chainId += 1).await.contains("NoMessages"));
     for change in [
-        &(|m: &mut super::world::Message| m.words[1] = U256::from(11)) as &dyn Fn(&mut _),
-        &|m: &mut super::world::Message| m.words[0] += U256::from(8),
-        &|m: &mut super::world::Message| m.words[4] = U256::from(1),
-        &|m: &mut super::world::Message| m.k = U256::from(2),
-        &|m: &mut super::world::Message| m.position = U256::from(0),
-        &|m: &mut super::world::Message| m.path[0].0[0] ^= 1,
-        &|m: &mut super::world::Message| m.path.clear(),
+        &(|m: &mut Message| m.words[1] = U256::from(11)) as &dyn Fn(&mut _),
+        &|m: &mut Message| m.words[0] += U256::from(8),
+        &|m: &mut Message| m.words[4] = U256::from(1),
+        &|m: &mut Message| m.k = U256::from(2),
+        &|m: &mut Message| m.position = U256::from(0),
+        &|m: &mut Message| m.path[0].0[0] ^= 1,
+        &|m: &mut Message| m.path.clear(),
     ] {
         let refused = refused(change).await;
         assert!(
@@ -74,7 +75,7 @@ async fn a_message_must_have_been_sent_and_must_belong_to_the_bundle() {
 #[tokio::test]
 async fn a_bundle_runs_only_where_and_for_whom_it_was_signed() {
     let mut world = World::new().await;
-    let counter = create(&world.client, &Counter::BYTECODE, vec![]).await;
+    let counter = world.create(&Counter::BYTECODE).await;
     let good = world
         .bundle(vec![Call::of(counter, &Counter::incrementCall {})])
         .await;
@@ -127,7 +128,7 @@ async fn the_deadline_separates_running_from_cancelling() {
     assert!(early.contains("DeadlineNotPassed {"), "{early}");
     world.handler.execute(&in_time, &bundle).await.unwrap();
 
-    world.wait(3_700).await;
+    world.warp(3_700).await;
     let refused = reason(world.handler.execute(&late, &bundle).await);
     assert!(refused.contains("DeadlinePassed {"), "{refused}");
     let queued = world.queue(0).await.len() as u64;
@@ -177,28 +178,22 @@ async fn nobody_but_the_handler_moves_an_alias_account_or_a_bundle_s_amount() {
     // The inside of the handler, and the bridge's functions for the handler.
     let open = world.message(&bundle, ETH, 600).await;
     let run = InteropHandler::runCall {
-        message: open.clone(),
+        message: open.clone().into(),
         bundle: bundle.clone(),
         account,
     };
     let refused = reason(world.send(world.handler.address(), &run).await);
     assert!(refused.contains("NotSelf {"), "{refused}");
-    let taken = ISharedBridge::Message {
-        chainId: open.chainId,
-        batch: open.batch,
-        k: open.k,
-        words: open.words,
-        path: open.path.clone(),
-        position: open.position,
-    };
     let claim = SharedBridge::claimBundleCall {
-        message: taken.clone(),
+        message: open.clone(),
         to: world.client.address(),
     };
-    let refused = reason(world.send(world.bridge, &claim).await);
+    let refused = reason(world.send(world.l1.bridge, &claim).await);
     assert!(refused.contains("NotHandler {"), "{refused}");
-    let back = SharedBridge::returnBundleCall { message: taken };
-    let refused = reason(world.send(world.bridge, &back).await);
+    let back = SharedBridge::returnBundleCall {
+        message: open.clone(),
+    };
+    let refused = reason(world.send(world.l1.bridge, &back).await);
     assert!(refused.contains("NotHandler {"), "{refused}");
     world.handler.execute(&open, &bundle).await.unwrap();
     assert_eq!(
@@ -234,7 +229,7 @@ async fn being_first_at_an_alias_address_wins_nothing() {
     );
 
     // A stranger sends ETH to the address and creates the account before its first bundle.
-    world.pay(account, U256::from(7), vec![]).await;
+    world.donate(6, account, 7).await;
     let ensure = AliasFactory::ensureCall {
         chainId: CHAIN,
         owner,

@@ -5,12 +5,12 @@ use carillon_node::interop::{Call, Outcome, Ran, ran};
 use carillon_node::settlement::GasLimit;
 
 use super::abi::{Counter, PlainToken, ShareVault};
-use super::world::{ETH, PLAIN, SHARE, World, create, reason};
+use super::world::{ETH, PLAIN, SHARE, World, reason};
 
 #[tokio::test]
 async fn an_alias_withdraws_calls_two_contracts_and_sends_a_token_back() {
     let mut world = World::new().await;
-    let counter = create(&world.client, &Counter::BYTECODE, vec![]).await;
+    let counter = world.create(&Counter::BYTECODE).await;
     let amount = U256::from(1_000);
     let approve = PlainToken::approveCall {
         spender: world.vault,
@@ -60,7 +60,7 @@ async fn an_alias_withdraws_calls_two_contracts_and_sends_a_token_back() {
     // Once.
     let again = reason(world.handler.execute(&message, &bundle).await);
     assert_eq!(again, "AlreadyHandled { outcome: 1 }");
-    world.wait(4_000).await;
+    world.warp(4_000).await;
     let cancelled = reason(world.handler.cancel(&message, &bundle).await);
     assert_eq!(cancelled, again);
     assert_eq!(world.queue(queued).await.len(), 1);
@@ -69,7 +69,7 @@ async fn an_alias_withdraws_calls_two_contracts_and_sends_a_token_back() {
 #[tokio::test]
 async fn ether_is_spent_and_the_rest_goes_back() {
     let mut world = World::new().await;
-    let counter = create(&world.client, &Counter::BYTECODE, vec![]).await;
+    let counter = world.create(&Counter::BYTECODE).await;
     let friend = Address::repeat_byte(0x77);
     let calls = vec![
         Call::of(counter, &Counter::incrementCall {}).with_value(U256::from(300)),

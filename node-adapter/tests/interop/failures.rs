@@ -6,9 +6,10 @@ use alloy::sol_types::SolCall;
 use carillon_node::interop::contracts::{AliasAccount, InteropHandler};
 use carillon_node::interop::{Bundle, Call, Outcome, Ran, ran};
 use carillon_node::settlement::GasLimit;
+use carillon_node::settlement::abi::ISharedBridge::Message;
 
 use super::abi::{BundleAttacker, Counter, ShareVault};
-use super::world::{ETH, Message, PLAIN, SHARE, World, create, error_of, reason};
+use super::world::{ETH, PLAIN, SHARE, World, error_of, reason};
 
 /// The reason of a run that failed.
 async fn failure(world: &World, message: &Message, bundle: &Bundle) -> String {
@@ -21,8 +22,8 @@ async fn failure(world: &World, message: &Message, bundle: &Bundle) -> String {
 #[tokio::test]
 async fn a_failed_call_undoes_everything_and_returns_the_amount_once() {
     let mut world = World::new().await;
-    let counter = create(&world.client, &Counter::BYTECODE, vec![]).await;
-    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let counter = world.create(&Counter::BYTECODE).await;
+    let attacker = world.create(&BundleAttacker::BYTECODE).await;
     let count = Call::of(counter, &Counter::incrementCall {});
     let pay = count.clone().with_value(U256::from(50));
     let good = world.bundle(vec![pay.clone()]).await;
@@ -103,7 +104,7 @@ async fn a_failed_call_undoes_everything_and_returns_the_amount_once() {
 #[tokio::test]
 async fn large_answers_starve_nobody() {
     let mut world = World::new().await;
-    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let attacker = world.create(&BundleAttacker::BYTECODE).await;
     let length = U256::from(200_000);
     let flood = Call::of(attacker, &BundleAttacker::floodCall { length });
     let bundle = world.bundle(vec![flood]).await;
@@ -137,7 +138,7 @@ async fn large_answers_starve_nobody() {
 #[tokio::test]
 async fn a_bundle_cannot_be_starved() {
     let mut world = World::new().await;
-    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let attacker = world.create(&BundleAttacker::BYTECODE).await;
     // Needs most of its 500,000 gas.
     let burn = BundleAttacker::burnCall {
         gasToBurn: U256::from(330_000),
@@ -197,7 +198,7 @@ async fn a_bundle_cannot_be_starved() {
 #[tokio::test]
 async fn failures_brought_about_by_a_contract_do_not_count() {
     let mut world = World::new().await;
-    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let attacker = world.create(&BundleAttacker::BYTECODE).await;
     let good = world.bundle(vec![]).await;
     let failing = world.bundle(vec![]).await.returning(SHARE, 1);
     let records = [
@@ -207,7 +208,7 @@ async fn failures_brought_about_by_a_contract_do_not_count() {
     let messages = world.settle(&records).await;
     let forward = |k: usize, bundle: &Bundle| {
         let execute = InteropHandler::executeCall {
-            message: messages[&k].clone(),
+            message: messages[&k].clone().into(),
             bundle: bundle.clone(),
         };
         BundleAttacker::forwardCall {
@@ -231,7 +232,7 @@ async fn failures_brought_about_by_a_contract_do_not_count() {
 #[tokio::test]
 async fn nothing_is_reentered() {
     let mut world = World::new().await;
-    let attacker = create(&world.client, &BundleAttacker::BYTECODE, vec![]).await;
+    let attacker = world.create(&BundleAttacker::BYTECODE).await;
     let handler = world.handler.address();
     let account = world.account();
     let other = world.bundle(vec![]).await;
@@ -239,15 +240,15 @@ async fn nothing_is_reentered() {
 
     // What a called contract may try while a bundle runs.
     let execute = InteropHandler::executeCall {
-        message: open.clone(),
+        message: open.clone().into(),
         bundle: other.clone(),
     };
     let cancel = InteropHandler::cancelCall {
-        message: open.clone(),
+        message: open.clone().into(),
         bundle: other.clone(),
     };
     let run = InteropHandler::runCall {
-        message: open.clone(),
+        message: open.clone().into(),
         bundle: other.clone(),
         account: attacker,
     };

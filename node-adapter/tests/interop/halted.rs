@@ -3,17 +3,23 @@
 use alloy::primitives::{Address, U256};
 use carillon_node::interop::{Call, Outcome, Ran};
 
-use super::state::State;
-use super::world::{CHAIN, ETH, SHARE, World, reason};
+use super::common::state::{Account, State};
+use super::world::{CHAIN, ETH, PLAIN, SHARE, World, reason};
 
 #[tokio::test]
 async fn the_owner_of_a_halted_chain_s_account_controls_the_alias() {
     let mut world = World::new().await;
     let owner = world.owner();
     let mallory = world.client_as(6).address();
-    let mut state = State::new();
-    state.set(9, owner, 0, 70);
-    state.set(10, mallory, 1, 80);
+    let account_of = |owner, token, balance| Account {
+        owner,
+        nonce: 3,
+        balances: [(token, balance)].into(),
+        ..Account::default()
+    };
+    let mut state = State::default();
+    state.0.insert(9, account_of(owner, ETH, 70));
+    state.0.insert(10, account_of(mallory, PLAIN, 80));
     let friend = Address::repeat_byte(0x44);
 
     // Three bundles: one is executed while the chain lives and leaves 500 wei in the alias.
@@ -58,8 +64,8 @@ async fn the_owner_of_a_halted_chain_s_account_controls_the_alias() {
     let refused = reason(theirs.run_as_owner(CHAIN, own, pay(100)).await);
     assert!(refused.contains("NotEnoughEther {"), "{refused}");
     // A proof of a state that never was.
-    let mut forged = State::new();
-    forged.set(9, mallory, 0, 70);
+    let mut forged = State::default();
+    forged.0.insert(9, account_of(mallory, ETH, 70));
     let forged = forged.proof(9, 0);
     let refused = reason(theirs.run_as_owner(CHAIN, forged, pay(100)).await);
     assert!(refused.contains("StateProofInvalid {"), "{refused}");

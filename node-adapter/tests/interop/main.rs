@@ -6,12 +6,10 @@
 
 mod abi;
 mod checks;
-// Its other helpers are of the contracts' own tests.
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
+#[path = "../rollup_common/mod.rs"]
 mod common;
 mod drill;
 mod failures;
 mod halted;
-mod state;
+mod signed;
 mod world;

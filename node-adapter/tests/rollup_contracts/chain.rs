@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::SolEvent;
 use carillon_node::settlement::Refusal;
-use carillon_node::settlement::abi::{ChainHub, RollupChain};
+use carillon_node::settlement::abi::{ChainHub, RollupChain, SharedBridge};
 
 use super::common::batch::{Record, address_word, order, record, w0};
 use super::common::blob::Blob;
@@ -500,6 +500,30 @@ async fn only_the_named_roles_change_the_chain() {
             name(world.send(who, world.l1.hub, &call).await),
             "NotGovernor"
         );
+    }
+    for who in [world.user(0), stranger] {
+        let bridge = world.l1.bridge;
+        let call = SharedBridge::setTokenCall {
+            chainId: CHAIN_ID,
+            slot: U256::from(3),
+            token: chain,
+        };
+        assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
+        let call = SharedBridge::setHandlerCall { handler_: who };
+        assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
+        let call = SharedBridge::setGovernorCall { governor_: who };
+        assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
+        let call = SharedBridge::upgradeToAndCallCall {
+            newImplementation: verifier,
+            data: Bytes::new(),
+        };
+        assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
+        let call = SharedBridge::initializeCall {
+            hub_: world.l1.hub,
+            governor_: who,
+        };
+        let refused = world.send(who, bridge, &call).await;
+        assert_eq!(name(refused), "InvalidInitialization");
     }
     let enqueue = RollupChain::enqueueCall {
         words: record(2, 0, 0, 1_000, address_word(stranger)),

@@ -9,6 +9,7 @@ mod common;
 
 mod bridge;
 mod chain;
+mod encoding;
 mod gas;
 mod halt;
 mod invariant;

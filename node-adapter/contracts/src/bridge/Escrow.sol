@@ -8,8 +8,8 @@ import {IChainHub} from "../rollup/IChainHub.sol";
 import {ISharedBridge} from "./ISharedBridge.sol";
 
 /// @title  What each chain holds, and how it comes in and goes out
-/// @notice Part of `SharedBridge`. `escrow` is written before any token or ETH moves. Tokens are not trusted: what they moved
-///         is measured, and an amount other than asked is a refusal.
+/// @notice Part of `SharedBridge`. `escrow` is written before any token or ETH moves. Tokens are not trusted: what they
+///         moved is measured, and an amount other than asked is a refusal.
 abstract contract Escrow is ISharedBridge {
     using SafeERC20 for IERC20;
 

@@ -2,8 +2,9 @@
 pragma solidity 0.8.37;
 
 /// @title  The escrow of every chain's ETH and tokens
-/// @notice Implemented by `SharedBridge`; called by users and by the interop handler. `escrow(chain, token)` is what the chain
-///         may pay out: it rises with deposits and imports and falls with claims, exits and refunds, and is never negative.
+/// @notice Implemented by `SharedBridge`; called by users and by the interop handler. `escrow(chain, token)` is what
+///         the chain may pay out: it rises with deposits and imports and falls with claims, exits and refunds, and is
+///         never negative.
 interface ISharedBridge {
     /// @notice A message that a batch sent, with its place in the batch's message tree (`IChainHub.verifyMessage`).
     struct Message {
@@ -15,8 +16,8 @@ interface ISharedBridge {
         uint256 position;
     }
 
-    /// @notice A cell of a halted chain, opened against the last executed root. Paths hold the three siblings of each level,
-    ///         from the leaf up, in the order of their places.
+    /// @notice A cell of a halted chain, opened against the last executed root. Paths hold the three siblings of each
+    ///         level, from the leaf up, in the order of their places.
     /// @param  account     The account index.
     /// @param  token       The token slot.
     /// @param  balance     The balance of the cell.
@@ -45,10 +46,17 @@ interface ISharedBridge {
     /// @notice A bundle's amount went to the alias account.
     event BundleClaimed(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address to, uint256 amount);
     /// @notice A bundle's amount goes back to its owner: as an import into the chain, or, if that is halted, on L1.
-    event BundleReturned(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address owner, uint256 amount);
+    event BundleReturned(
+        uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address owner, uint256 amount
+    );
     /// @notice An amount moved from one chain to another.
     event Relayed(
-        uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, uint64 toChain, uint64 queueIndex, uint256 amount
+        uint64 indexed chainId,
+        uint64 indexed batch,
+        uint256 indexed k,
+        uint64 toChain,
+        uint64 queueIndex,
+        uint256 amount
     );
     /// @notice A balance of a halted chain was paid to its owner.
     event Exited(uint64 indexed chainId, uint256 indexed account, uint256 indexed token, address to, uint256 amount);
@@ -93,7 +101,8 @@ interface ISharedBridge {
     error EtherRefused(address to, uint256 amount);
     /// @notice A key comes from the owner alone.
     error KeyNotFromOwner(address caller, address owner);
-    /// @notice The points are not P, 2P, 4P, 8P of Jubjub with 8P not the identity, each coordinate below the field's order.
+    /// @notice The points are not P, 2P, 4P, 8P of Jubjub with 8P not the identity, each coordinate below the field's
+    ///         order.
     error KeyProofInvalid(uint256 step);
     /// @notice The message was used already.
     error MessageUsed(uint64 chainId, uint64 batch, uint256 k);
@@ -126,27 +135,27 @@ interface ISharedBridge {
         payable
         returns (uint64 index);
 
-    /// @notice Pays a withdrawal or an exit to its recipient; the recipient itself may name another address. A payment that
-    ///         fails leaves the message open.
+    /// @notice Pays a withdrawal or an exit to its recipient; the recipient itself may name another address. A payment
+    ///         that fails leaves the message open.
     function claim(Message calldata message, address to) external;
 
-    /// @notice Uses a bundle message and moves its amount (w1 of its token, may be 0) to `to`, the alias account. For the
-    ///         handler, which checks `to` and the bundle.
+    /// @notice Uses a bundle message and moves its amount (w1 of its token, may be 0) to `to`, the alias account. For
+    ///         the handler, which checks `to` and the bundle.
     function claimBundle(Message calldata message, address to) external;
 
-    /// @notice Uses a bundle message and gives its amount back to its owner (w3): as an import into the chain, or, if the
-    ///         chain is halted, on L1. For the handler.
+    /// @notice Uses a bundle message and gives its amount back to its owner (w3): as an import into the chain, or, if
+    ///         the chain is halted, on L1. For the handler.
     function returnBundle(Message calldata message) external;
 
-    /// @notice Serves a withdrawal to the bridge itself: the amount moves to chain w3 as an import for the owner w4. If that
-    ///         chain does not exist, is halted, does not know the token or is full, w4 is paid on L1.
+    /// @notice Serves a withdrawal to the bridge itself: the amount moves to chain w3 as an import for the owner w4. If
+    ///         that chain does not exist, is halted, does not know the token or is full, w4 is paid on L1.
     function relay(Message calldata message) external;
 
     /// @notice After a halt: pays the balance of a cell to the account's owner, who may name another address.
     function exit(uint64 chainId, StateProof calldata proof, address to) external;
 
-    /// @notice After a halt: pays a deposit or an import that was never executed back to its owner, who may name another
-    ///         address. `words` are the entry's as in `IRollupChain.QueueEntry`.
+    /// @notice After a halt: pays a deposit or an import that was never executed back to its owner, who may name
+    ///         another address. `words` are the entry's as in `IRollupChain.QueueEntry`.
     function recover(uint64 chainId, uint64 index, uint256[5] calldata words, address to) external;
 
     /// @notice Gives a free slot (1 to 63) of a chain to a token, for good. For the governor.

@@ -13,9 +13,9 @@ import {JubjubKey} from "./JubjubKey.sol";
 import {StateVerifier} from "./StateVerifier.sol";
 
 /// @title  The bridge of all chains
-/// @notice Deposits go in through a chain's queue, payments come out by messages of executed batches. Each way out is used
-///         once: a message by its place (chain, batch, k), a cell of a halted chain by its place in the state, a queue entry
-///         of a halted chain by its index. Each is marked as used before anything is paid.
+/// @notice Deposits go in through a chain's queue, payments come out by messages of executed batches. Each way out is
+///         used once: a message by its place (chain, batch, k), a cell of a halted chain by its place in the state, a
+///         queue entry of a halted chain by its index. Each is marked as used before anything is paid.
 /// @dev    Behind a proxy; the governor upgrades.
 contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuardTransient {
     uint256 private constant DEPOSIT = 2;

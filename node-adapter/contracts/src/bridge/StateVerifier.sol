@@ -5,8 +5,8 @@ import {ISharedBridge} from "./ISharedBridge.sol";
 import {Poseidon} from "./Poseidon.sol";
 
 /// @title  From one cell of the state to the root that it belongs to
-/// @notice Pure computation, in a contract of its own because the constants fill half a contract. Called by `SharedBridge`,
-///         which compares the root and knows what is to be paid.
+/// @notice Pure computation, in a contract of its own because the constants fill half a contract. Called by
+///         `SharedBridge`, which compares the root and knows what is to be paid.
 contract StateVerifier {
     uint256 private constant TOKEN_LEVELS = 3;
     uint256 private constant ACCOUNT_LEVELS = 12;

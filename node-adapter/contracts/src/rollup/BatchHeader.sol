@@ -4,8 +4,9 @@ pragma solidity 0.8.37;
 import {IRollupChain} from "./IRollupChain.sol";
 
 /// @title  H, the public data of a batch that travel in calldata
-/// @notice Reads and checks the words of H, evaluates H at the challenge, and hashes its records into the queue and into the
-///         message tree. Used by `RollupChain` alone; encodings are those of PROTOCOL.md, "Public data" and "Record".
+/// @notice Reads and checks the words of H, evaluates H at the challenge, and hashes its records into the queue and
+///         into the message tree. Used by `RollupChain` alone; encodings are those of PROTOCOL.md, "Public data" and
+///         "Record".
 library BatchHeader {
     /// @dev The order of the scalar field of BLS12-381.
     uint256 internal constant R = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
@@ -54,8 +55,8 @@ library BatchHeader {
         z = uint256(keccak256(abi.encode(cH, cB, hHash, versionedHash))) % R;
     }
 
-    /// @notice The sum of h[i] z^i, by Horner's rule; refuses words that are not below r, of which each residue would have
-    ///         two forms.
+    /// @notice The sum of h[i] z^i, by Horner's rule; refuses words that are not below r, of which each residue would
+    ///         have two forms.
     function evaluate(uint256[] calldata h, uint256 z) internal pure returns (uint256 y) {
         uint256 outside;
         assembly ("memory-safe") {
@@ -72,7 +73,8 @@ library BatchHeader {
         }
     }
 
-    /// @notice Checks each record, goes on with the queue's hash over deposits, imports and exits, and collects messages.
+    /// @notice Checks each record, goes on with the queue's hash over deposits, imports and exits, and collects
+    ///         messages.
     /// @param  queueHash The hash of the queue before the batch.
     /// @return entries   How many queue entries the batch claims.
     /// @return hash      The hash of the queue after them.

@@ -4,9 +4,9 @@ pragma solidity 0.8.37;
 import {IRollupChain} from "./IRollupChain.sol";
 
 /// @title  Who may do what to a chain beside its batches: governor, guardian, pauses
-/// @notice Part of `RollupChain`. The governor is meant to be a `ChainTimelock`, whose delay gives everyone time to leave; the
-///         guardian can only stop batches and deposits, for a limited time and not again soon. Neither can stop the queue's
-///         clock, a halt, an exit or a claim.
+/// @notice Part of `RollupChain`. The governor is meant to be a `ChainTimelock`, whose delay gives everyone time to
+///         leave; the guardian can only stop batches and deposits, for a limited time and not again soon. Neither can
+///         stop the queue's clock, a halt, an exit or a claim.
 abstract contract ChainGovernance is IRollupChain {
     /// @notice The times of the set-up, in seconds.
     struct Times {
@@ -75,8 +75,8 @@ abstract contract ChainGovernance is IRollupChain {
         return block.timestamp < _pausedUntil ? _pausedUntil : 0;
     }
 
-    /// @dev An entry of the queue waits queueDelay before anyone may halt. A pause takes at most half of that time, and not
-    ///      twice from the same entry.
+    /// @dev An entry of the queue waits queueDelay before anyone may halt. A pause takes at most half of that time, and
+    ///      not twice from the same entry.
     function _setUpGovernance(Setup calldata setup) internal {
         if (setup.queueDelay == 0) revert BadSetup("queueDelay is 0");
         if (setup.maxPause > setup.queueDelay / 2) revert BadSetup("maxPause is more than half of queueDelay");

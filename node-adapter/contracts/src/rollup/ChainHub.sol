@@ -49,8 +49,8 @@ contract ChainHub is IChainHub {
     }
 
     /// @inheritdoc IChainHub
-    /// @dev The depth of a batch's tree is not kept, so a path of another length must not find a collision: a leaf hashes
-    ///      eight words and a node two, so no leaf is a node, and no node a leaf.
+    /// @dev The depth of a batch's tree is not kept, so a path of another length must not find a collision: a leaf
+    ///      hashes eight words and a node two, so no leaf is a node, and no node a leaf.
     function verifyMessage(
         uint64 chainId,
         uint64 batch,

@@ -4,9 +4,9 @@ pragma solidity 0.8.37;
 import {TimelockController} from "@openzeppelin/contracts/governance/TimelockController.sol";
 
 /// @title  The governor: whatever it does was announced long enough before for everyone to leave
-/// @notice OpenZeppelin's timelock with a delay that is fixed for good and longer than the queue's delay plus an exit window:
-///         who asks for an exit when an upgrade is announced is served, or halts the chain and leaves, before it takes
-///         effect. Anyone may execute what is due.
+/// @notice OpenZeppelin's timelock with a delay that is fixed for good and longer than the queue's delay plus an exit
+///         window: who asks for an exit when an upgrade is announced is served, or halts the chain and leaves, before
+///         it takes effect. Anyone may execute what is due.
 contract ChainTimelock is TimelockController {
     /// @notice The delay leaves no time to leave.
     error DelayTooShort(uint256 delay, uint256 queueDelay, uint256 exitWindow);

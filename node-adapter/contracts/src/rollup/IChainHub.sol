@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title  The register of rollup chains and of the messages that their batches sent
-/// @notice Implemented by `ChainHub`. Chains write the message roots of their executed batches; the bridge and the interop
-///         handler ask whether a message was sent.
+/// @notice Implemented by `ChainHub`. Chains write the message roots of their executed batches; the bridge and the
+///         interop handler ask whether a message was sent.
 interface IChainHub {
     /// @notice A chain was registered. It stays: another contract can never take its id.
     event ChainRegistered(uint64 indexed chainId, address indexed chain);

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IBatchVerifier5} from "../verifier/IBatchVerifier5.sol";
 
 /// @title  The Ethereum side of one rollup chain
-/// @notice Implemented by `RollupChain`; called by the node's settlement module, by users, and by the bridge. Encodings are
-///         those of PROTOCOL.md.
+/// @notice Implemented by `RollupChain`; called by the node's settlement module, by users, and by the bridge. Encodings
+///         are those of PROTOCOL.md.
 ///
 ///         A batch goes through three states: committed (its public data are fixed), proved, executed (its root and its
 ///         messages count). `settle` does all three in one transaction.
@@ -78,8 +78,8 @@ interface IRollupChain {
     }
 
     /// @notice How a chain begins. The times are in seconds and fixed for good.
-    /// @param  chainId         The rollup chain's id; in every public input, so that a batch of one chain is worth nothing
-    ///                         on another.
+    /// @param  chainId         The rollup chain's id; in every public input, so that a batch of one chain is worth
+    ///                         nothing on another.
     /// @param  hub             Where message roots go.
     /// @param  bridge          Who may put deposits and imports into the queue.
     /// @param  operator        Who commits batches.
@@ -112,7 +112,7 @@ interface IRollupChain {
     event BatchProved(uint64 indexed number);
     /// @notice The batch is final: its root, its messages and its queue entries count.
     event BatchExecuted(uint64 indexed number, uint256 newRoot, bytes32 messageRoot, uint64 queueEnd);
-    /// @notice Batches above `executed or kept` are committed no more.
+    /// @notice The batches after `lastKept`, up to `lastReverted`, are committed no more.
     event BatchesReverted(uint64 indexed lastKept, uint64 lastReverted);
     /// @notice An entry came into the queue; `words` are as PROTOCOL.md, "L1 queue".
     event QueueEntry(uint64 indexed index, uint256[5] words, bytes32 queueHash);
@@ -215,8 +215,8 @@ interface IRollupChain {
     ///         revertDelay. Executed batches stay.
     function revertBatches(StoredBatch calldata first) external;
 
-    /// @notice Asks for the whole balance of a cell to be paid to the caller, who must be the account's owner (the circuit
-    ///         looks). The operator must serve it in time.
+    /// @notice Asks for the whole balance of a cell to be paid to the caller, who must be the account's owner (the
+    ///         circuit looks). The operator must serve it in time.
     function requestExit(uint256 account, uint256 token) external returns (uint64 index);
 
     /// @notice Puts a deposit or an import into the queue. For the bridge.
@@ -225,7 +225,8 @@ interface IRollupChain {
     /// @notice Ends the chain if the oldest queue entry is overdue. For anyone; cannot be undone.
     function halt() external;
 
-    /// @notice Stops deposits and batches for a limited time. For the guardian. Queue deadlines, halts, exits and claims go on.
+    /// @notice Stops deposits and batches for a limited time. For the guardian. Queue deadlines, halts, exits and
+    ///         claims go on.
     function pause(uint64 duration) external;
 
     /// @notice Ends the pause. For the guardian.

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IRollupChain} from "./IRollupChain.sol";
 
 /// @title  What a blob's polynomial is at a point, by the precompile of EIP-4844
-/// @notice Used by `RollupChain`. All inputs are checked before the call, and the answer after it, so that a refusal has its
-///         reason and a chain without the precompile proves nothing.
+/// @notice Used by `RollupChain`. All inputs are checked before the call, and the answer after it, so that a refusal
+///         has its reason and a chain without the precompile proves nothing.
 library PointEvaluation {
     /// @dev The order of the scalar field of BLS12-381: BLS_MODULUS of the EIP.
     uint256 private constant R = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
@@ -18,7 +18,9 @@ library PointEvaluation {
         internal
         view
     {
-        if (commitment.length != 48 || proof.length != 48) revert IRollupChain.KzgLength(commitment.length, proof.length);
+        if (commitment.length != 48 || proof.length != 48) {
+            revert IRollupChain.KzgLength(commitment.length, proof.length);
+        }
         // 0x01 and the lower 31 bytes of SHA-256 of the commitment (EIP-4844, "kzg_to_versioned_hash").
         bytes32 found = bytes32(uint256(sha256(commitment)) & type(uint248).max | uint256(1) << 248);
         if (found != versionedHash) revert IRollupChain.NotTheBlobsCommitment(found, versionedHash);

@@ -6,8 +6,8 @@ import {ChainGovernance} from "./ChainGovernance.sol";
 import {IRollupChain} from "./IRollupChain.sol";
 
 /// @title  The queue of deposits, imports and exits, and its clock
-/// @notice Part of `RollupChain`. Entries are kept as a chain of hashes; batches must take them in order. If the oldest entry
-///         waits longer than queueDelay, anyone may end the chain, whatever operator, guardian and governor want.
+/// @notice Part of `RollupChain`. Entries are kept as a chain of hashes; batches must take them in order. If the oldest
+///         entry waits longer than queueDelay, anyone may end the chain, whatever operator, guardian and governor want.
 abstract contract PriorityQueue is ChainGovernance {
     uint256 private constant ACCOUNTS = 1 << 24;
     uint256 private constant TOKENS = 64;

@@ -12,9 +12,9 @@ import {PointEvaluation} from "./PointEvaluation.sol";
 import {PriorityQueue} from "./PriorityQueue.sol";
 
 /// @title  One rollup chain: its state root, and the rule by which it moves
-/// @notice The root moves only by the next batch, from the last root, with a proof that the shape's verifier accepts. The
-///         proof's public inputs are computed here from what was published: H in calldata, B in the blob. So whoever has
-///         the calldata and the blob has everything that the proof is about, and can rebuild the state.
+/// @notice The root moves only by the next batch, from the last root, with a proof that the shape's verifier accepts.
+///         The proof's public inputs are computed here from what was published: H in calldata, B in the blob. So
+///         whoever has the calldata and the blob has everything that the proof is about, and can rebuild the state.
 /// @dev    Behind a proxy; the governor upgrades, and nobody upgrades a halted chain.
 contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     uint256 private constant R = BatchHeader.R;
@@ -153,8 +153,8 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         return _counters.committed == _counters.executed ? stateRoot : _pendingRoot;
     }
 
-    /// @dev The next batch, checked against the chain. Numbers are compared first: a replay is named a replay, although its
-    ///      old root is stale, too.
+    /// @dev The next batch, checked against the chain. Numbers are compared first: a replay is named a replay, although
+    ///      its old root is stale, too.
     function _read(BatchData calldata batch) private view returns (StoredBatch memory stored) {
         uint256[] calldata h = batch.h;
         BatchHeader.Fields memory header = BatchHeader.fields(h);

@@ -5,17 +5,18 @@ import {IBatchVerifier5} from "./IBatchVerifier5.sol";
 
 /// @title  Groth16 over BLS12-381 by the EIP-2537 precompiles, for one verifying key of five public inputs
 /// @notice Checks e(A, B) = e(alpha, beta) * e(x, gamma) * e(C, delta) with x = ic[0] + sum inputs[i] * ic[i + 1]
-///         (Groth, EUROCRYPT 2016), in the form e(A, B) * e(alpha, -beta) * e(x, -gamma) * e(C, -delta) = 1, so that one
-///         call of the pairing precompile decides.
-/// @dev    Points are EIP-2537's: a G1 point is x, y; a G2 point is x.c0, x.c1, y.c0, y.c1; a coordinate is 64 bytes, big
-///         endian, the upper 16 zero; the point at infinity is all zeros. The precompiles refuse every point that is not on
-///         the curve, and MSM and PAIRING every point outside the prime-order subgroup, so no point is checked here.
+///         (Groth, EUROCRYPT 2016), in the form e(A, B) * e(alpha, -beta) * e(x, -gamma) * e(C, -delta) = 1, so that
+///         one call of the pairing precompile decides.
+/// @dev    Points are EIP-2537's: a G1 point is x, y; a G2 point is x.c0, x.c1, y.c0, y.c1; a coordinate is 64 bytes,
+///         big endian, the upper 16 zero; the point at infinity is all zeros. The precompiles refuse every point that
+///         is not on the curve, and MSM and PAIRING every point outside the prime-order subgroup, so no point is
+///         checked here.
 ///
-///         The key is checked, negated and stored once by the constructor: as the code of a data contract, laid out exactly
-///         as the verification wants it in memory, so that reading it is one cold EXTCODECOPY (2,600 gas + 3 per word)
-///         and not 52 cold storage slots.
+/// The key is checked, negated and stored once by the constructor: as the code of a data contract, laid out exactly as
+///         the verification wants it in memory, so that reading it is one cold EXTCODECOPY (2,600 gas + 3 per word) and
+///         not 52 cold storage slots.
 ///
-///         Groth16 proofs can be re-randomised by anyone: a proof is evidence, never an identifier. Replay is the caller's
+/// Groth16 proofs can be re-randomised by anyone: a proof is evidence, never an identifier. Replay is the caller's
 ///         business (`RollupChain` compares batch numbers).
 contract Groth16Verifier is IBatchVerifier5 {
     /// @notice The verifying key has the wrong length; `expected` bytes are alpha, beta, gamma, delta, ic[0..5].
@@ -137,10 +138,10 @@ contract Groth16Verifier is IBatchVerifier5 {
     }
 
     /// @inheritdoc IBatchVerifier5
-    /// @dev Random linear combination: with s_0 = 1 and 128-bit factors s_i drawn from a hash of the key, all proofs and all
-    ///      inputs, product of e(s_i A_i, B_i) * e(S alpha, -beta) * e(sum s_i x_i, -gamma) * e(sum s_i C_i, -delta) = 1,
-    ///      S = sum s_i; n + 3 pairs. If the first equation alone is false, so is the product; if another one is, at most one
-    ///      value of its factor in 2^128 makes the product 1.
+    /// @dev Random linear combination: with s_0 = 1 and 128-bit factors s_i drawn from a hash of the key, all proofs
+    ///      and all inputs, product of e(s_i A_i, B_i) * e(S alpha, -beta) * e(sum s_i x_i, -gamma) * e(sum s_i C_i,
+    ///      -delta) = 1, S = sum s_i; n + 3 pairs. If the first equation alone is false, so is the product; if another
+    ///      one is, at most one value of its factor in 2^128 makes the product 1.
     function verifyBatch(bytes[] calldata proofs, uint256[5][] calldata inputs) external view {
         uint256 n = proofs.length;
         if (n == 0 || n > MAX_PROOFS || n != inputs.length) revert BatchLength(n, inputs.length);

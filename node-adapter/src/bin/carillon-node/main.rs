@@ -7,9 +7,11 @@
 mod circuit;
 mod config;
 mod demo;
+mod deploy;
 mod exit;
 mod keys;
 mod prover;
+mod resync;
 mod run;
 mod send;
 
@@ -63,6 +65,11 @@ enum Command {
     /// is acknowledged once it is on disk; a restart goes on where the last run ended, however it
     /// ended. Ends cleanly on SIGINT and SIGTERM.
     Run(Box<run::RunArgs>),
+    /// Put the contracts of a chain on an Ethereum node
+    ///
+    /// Timelock, hub, bridge, interop handler, chain and verifier. The verifying key is an INSECURE
+    /// development key: for test networks.
+    Deploy(deploy::DeployArgs),
     /// Prove batches of a node, here or across the network
     ///
     /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
@@ -74,6 +81,12 @@ enum Command {
     /// Facts about the batch circuit
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
+    /// Rebuild the state of a chain from Ethereum and its archive, and check every root
+    ///
+    /// Reads the chain's events from Ethereum and each executed batch from the archive, replays it
+    /// natively, and compares roots, commitments, challenge and versioned hash with Ethereum. Ends at
+    /// the first mismatch with the batch and the field.
+    Resync(resync::ResyncArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -108,6 +121,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             run::run(output, args.merge(config)?, stop).await
         }
+        Command::Deploy(args) => deploy::run(output, args).await,
         Command::Prover(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             prover::run(output, args.merge(config)?, stop).await
@@ -118,6 +132,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             demo::run(output, args.merge(config)?).await
         }
         Command::Circuit(command) => circuit::run(output, &command),
+        Command::Resync(args) => resync::run(output, &args).await,
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

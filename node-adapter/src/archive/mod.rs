@@ -1,0 +1,26 @@
+//! The archive: every batch as one object in a store that outlives blobs and disks.
+//!
+//! | file | what it is | I/O |
+//! |---|---|---|
+//! | `object` | a batch as bytes: versioned, checksummed, one encoding | none |
+//! | `store` | [`Archive`]: put, get, list, verify over `object_store` | store |
+//! | `history` | what L1 says of a chain's batches, from its events and calldata | network |
+//! | `check` | one batch against L1 and against the state it is replayed on | none |
+//! | `resync` | [`resync`]: the state rebuilt from L1 and the archive | network, store |
+//!
+//! Ethereum forgets blobs after weeks. The archive keeps B, and L1 keeps the versioned hash that B
+//! must have: an archive cannot lie, only be incomplete.
+//!
+//! Called by the node (put) and by `carillon-node resync`. May use `protocol`, `ledger`, `settlement`.
+
+mod check;
+mod history;
+mod object;
+mod resync;
+mod store;
+
+pub use check::{CheckError, Field, check};
+pub use history::{Executed, History, HistoryError, Published, chain_of, published};
+pub use object::{Batch, ChainId, ObjectError, Shape};
+pub use resync::{ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync};
+pub use store::{Archive, ArchiveError, Fault, PutOutcome, Verified};

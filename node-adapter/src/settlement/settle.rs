@@ -1,0 +1,81 @@
+//! A proved batch as an intent of the L1 sender, and how to see on L1 that it took effect.
+//!
+//! Called by the node's settler and the demo.
+
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::sol_types::SolCall;
+use async_trait::async_trait;
+use carillon_runtime::groth16::Proof;
+
+use super::abi::{IRollupChain::Progress, RollupChain};
+use super::calls::{PublishedBatch, batch_proof};
+use super::sender::{Intent, Outcome};
+use super::{BatchBlob, L1Client, SettlementError};
+
+/// The intent that settles a batch in one transaction: commit, prove, execute.
+///
+/// # Errors
+/// [`SettlementError::Blob`] if the blob cannot be opened at the challenge.
+pub fn settle_intent(
+    chain: Address,
+    batch: &PublishedBatch,
+    blob: &BatchBlob,
+    proof: &Proof,
+) -> Result<Intent, SettlementError> {
+    let (value, opening) = blob.open(&batch.challenge())?;
+    let call = RollupChain::settleCall {
+        batch: batch.data(),
+        proof: batch_proof(&value, blob.commitment(), &opening, proof),
+    };
+    let number = batch.header.batch_number;
+    Ok(Intent {
+        id: format!("settle/{}/{number}", batch.header.chain_id),
+        to: chain,
+        value: U256::ZERO,
+        input: call.abi_encode().into(),
+        blobs: vec![blob.bytes()],
+        check: Bytes::copy_from_slice(&number.to_be_bytes()),
+    })
+}
+
+/// How far a chain is.
+///
+/// # Errors
+/// Errors of the node, and an answer that is none of this contract.
+pub async fn progress(client: &L1Client, chain: Address) -> Result<Progress, SettlementError> {
+    let input = RollupChain::progressCall {}.abi_encode();
+    let answer = client.call("progress", chain, input.into()).await?;
+    RollupChain::progressCall::abi_decode_returns(&answer).map_err(|error| SettlementError::Rpc {
+        request: "progress",
+        reason: format!("{chain} does not answer like a RollupChain: {error}"),
+    })
+}
+
+/// The state root of the last executed batch, 32 bytes big-endian.
+///
+/// # Errors
+/// As [`progress`].
+pub async fn state_root(client: &L1Client, chain: Address) -> Result<U256, SettlementError> {
+    let input = RollupChain::stateRootCall {}.abi_encode();
+    let answer = client.call("stateRoot", chain, input.into()).await?;
+    RollupChain::stateRootCall::abi_decode_returns(&answer).map_err(|error| SettlementError::Rpc {
+        request: "stateRoot",
+        reason: format!("{chain} does not answer like a RollupChain: {error}"),
+    })
+}
+
+/// Sees that a batch took effect: the chain has executed as many.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Reads the chain.
+    pub client: L1Client,
+}
+
+#[async_trait]
+impl Outcome for Executed {
+    async fn taken(&self, intent: &Intent) -> Result<bool, SettlementError> {
+        let number: Option<[u8; 8]> = intent.check.as_ref().try_into().ok();
+        let number = number.map_or(u64::MAX, u64::from_be_bytes);
+        Ok(progress(&self.client, intent.to).await?.executed >= number)
+    }
+}

@@ -1,0 +1,295 @@
+//! Archive and resync: a chain with real contracts and blobs on anvil, its batches archived and
+//! replayed, and everything that can be wrong with an archive.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../rollup_common/mod.rs"]
+mod common;
+
+mod chain;
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use blstrs::Scalar;
+use carillon_node::archive::{
+    Archive, ArchiveError, Batch, Field, ObjectError, PutOutcome, ResyncError, ResyncOptions,
+    ResyncReport, resync,
+};
+use carillon_node::ledger::State;
+use carillon_node::settlement::watch::{NodeSource, WatchOptions};
+use chain::Chain;
+use ff::Field as _;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+
+fn options() -> ResyncOptions {
+    ResyncOptions {
+        watch: WatchOptions {
+            confirmations: 0,
+            range: 7,
+            ..WatchOptions::default()
+        },
+        ..ResyncOptions::default()
+    }
+}
+
+fn source(chain: &Chain) -> NodeSource {
+    let url = chain.world.anvil.url();
+    NodeSource::new(url, chain.world.l1.chain, Duration::from_secs(20)).unwrap()
+}
+
+async fn run(chain: &Chain, archive: &Archive) -> Result<(State, ResyncReport), ResyncError> {
+    resync(&source(chain), archive, options(), |_| {}).await
+}
+
+/// An archive in memory with these batches.
+async fn archive_of(chain: &Chain, batches: &[Batch]) -> (Arc<InMemory>, Archive) {
+    let store = Arc::new(InMemory::new());
+    let archive = Archive::create_in(store.clone(), Path::default(), chain.id());
+    let archive = archive.await.unwrap();
+    for batch in batches {
+        assert_eq!(archive.put(batch).await.unwrap(), PutOutcome::Written);
+    }
+    (store, archive)
+}
+
+fn field(result: Result<(State, ResyncReport), ResyncError>) -> (u64, Field) {
+    match result.expect_err("a mismatch") {
+        ResyncError::Mismatch(mismatch) => (mismatch.batch, mismatch.field),
+        other => panic!("not a mismatch: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn the_state_is_rebuilt_and_every_fault_is_named() {
+    let mut chain = Chain::new(1).await;
+    let batches = chain.story().await;
+    let (store, archive) = archive_of(&chain, &batches).await;
+
+    let (state, report) = run(&chain, &archive).await.unwrap();
+    assert_eq!(state.root(), chain.ledger.state().root());
+    assert_eq!(report.root, state.root());
+    let on_l1 = chain.world.root().await;
+    assert_eq!(on_l1, U256::from_be_bytes(report.root.to_bytes_be()));
+    assert_eq!((report.batches, report.pending), (3, 0));
+    assert_eq!(report.queue, 4);
+    for (index, account) in chain.ledger.state().accounts() {
+        assert_eq!(state.account(index), Some(account));
+    }
+    // Writing again is no change, writing another batch of the number is refused.
+    assert_eq!(archive.put(&batches[1]).await.unwrap(), PutOutcome::Present);
+    let mut other = batches[1].clone();
+    other.proof.push(0);
+    let error = archive.put(&other).await.unwrap_err();
+    assert!(
+        matches!(error, ArchiveError::Conflict { number: 2 }),
+        "{error}"
+    );
+    assert!(archive.verify().await.unwrap().faults.is_empty());
+
+    // What L1 has not executed is not looked at, whatever it is.
+    let mut early = batches[2].clone();
+    early.number = 4;
+    archive.put(&early).await.unwrap();
+    assert_eq!(run(&chain, &archive).await.unwrap().1.pending, 1);
+
+    // Objects that cannot be read.
+    let path = Path::from("batches/000000000002.batch");
+    let good = batches[1].to_bytes().unwrap();
+    let object = |bytes: Vec<u8>| store.put(&path, PutPayload::from(bytes));
+    let mut corrupted = good.clone();
+    corrupted[good.len() / 2] ^= 1;
+    object(corrupted).await.unwrap();
+    let error = run(&chain, &archive).await.unwrap_err();
+    assert!(error.to_string().contains("batch 2"), "{error}");
+    assert!(
+        matches!(
+            &error,
+            ResyncError::Archive(ArchiveError::Object { number: 2, reason })
+                if matches!(reason, ObjectError::Checksum | ObjectError::NotInField { .. })
+        ),
+        "{error}"
+    );
+    object(good[..good.len() - 40].to_vec()).await.unwrap();
+    let error = run(&chain, &archive).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ResyncError::Archive(ArchiveError::Object {
+                number: 2,
+                reason: ObjectError::Truncated { .. }
+            })
+        ),
+        "{error}"
+    );
+    object(batches[0].to_bytes().unwrap()).await.unwrap();
+    let error = run(&chain, &archive).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ResyncError::Archive(ArchiveError::Misplaced {
+                number: 2,
+                found_number: 1,
+                ..
+            })
+        ),
+        "{error}"
+    );
+    let faults = archive.verify().await.unwrap().faults;
+    assert_eq!(faults.iter().map(|f| f.number).collect::<Vec<_>>(), [2]);
+    store.delete(&path).await.unwrap();
+    let error = run(&chain, &archive).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ResyncError::Archive(ArchiveError::Missing { number: 2 })
+        ),
+        "{error}"
+    );
+
+    // L1 is ahead of the archive.
+    let (_, short) = archive_of(&chain, &batches[..2]).await;
+    let error = run(&chain, &short).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ResyncError::ArchiveBehind {
+                executed: 3,
+                archived: 2
+            }
+        ),
+        "{error}"
+    );
+
+    // Another chain's archive.
+    let mut foreign = chain.id();
+    foreign.chain += 1;
+    let store = Arc::new(InMemory::new());
+    let foreign = Archive::create_in(store.clone(), Path::default(), foreign);
+    let foreign = foreign.await.unwrap();
+    let error = run(&chain, &foreign).await.unwrap_err();
+    assert!(
+        matches!(error, ResyncError::Archive(ArchiveError::OtherChain { .. })),
+        "{error}"
+    );
+    let error = Archive::open_in(store, Path::default(), chain.id())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ArchiveError::OtherChain { .. }), "{error}");
+
+    // Objects with good checksums that say something else than L1.
+    let forge = |change: &dyn Fn(&mut Batch)| {
+        let mut forged = batches.clone();
+        change(&mut forged[1]);
+        forged
+    };
+    let mut cases: Vec<(Vec<Batch>, Field)> = (0..batches[1].header.len())
+        .map(|word| {
+            let forged = forge(&|batch| batch.header[word] += Scalar::ONE);
+            (forged, Field::HeaderWord(word))
+        })
+        .collect();
+    cases.extend([
+        (forge(&|b| b.header.truncate(3)), Field::HeaderWord(3)),
+        (
+            forge(&|b| b.header.push(Scalar::ZERO)),
+            Field::HeaderWord(batches[1].header.len()),
+        ),
+        (forge(&|b| b.shape.number += 1), Field::Shape),
+        (forge(&|b| b.shape.records = 0), Field::Shape),
+        (forge(&|b| b.shape.records += 1), Field::HeaderCommitment),
+        (forge(&|b| b.shape.slots += 2), Field::BlobCommitment),
+        (forge(&|b| b.blob[0] += Scalar::ONE), Field::VersionedHash),
+        (forge(&|b| b.blob[1] = Scalar::ZERO), Field::VersionedHash),
+        (
+            forge(&|b| b.blob.resize(4097, Scalar::ZERO)),
+            Field::VersionedHash,
+        ),
+    ]);
+    for (forged, expected) in cases {
+        let (_, archive) = archive_of(&chain, &forged).await;
+        assert_eq!(field(run(&chain, &archive).await), (2, expected));
+    }
+}
+
+/// With a known trapdoor anything can be proved: resync does not rely on the proof.
+#[tokio::test]
+async fn a_batch_that_the_circuit_would_never_prove_is_found_by_replay() {
+    let mut chain = Chain::new(2).await;
+    chain.deposit(1, 1_000).await;
+    let first = chain.settle().await;
+    let honest = chain.ledger.clone();
+    chain.deposit(1, 500).await;
+    let mut opened = chain.ledger.close();
+    opened.header.new_root += Scalar::ONE;
+    let second = chain.settle_opened(opened).await;
+    let (_, archive) = archive_of(&chain, &[first, second]).await;
+    assert_eq!(field(run(&chain, &archive).await), (2, Field::Operations));
+    assert_ne!(honest.state().root(), chain.ledger.state().root());
+}
+
+fn carillon_node(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_carillon-node"))
+        .args(args)
+        .env_remove("CARILLON_NODE_CONFIG")
+        .output()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_command_rebuilds_from_a_folder() {
+    let mut chain = Chain::new(3).await;
+    let batches = chain.story().await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("archive");
+    let url = format!("file://{}", folder.display());
+    let archive = Archive::create(&url, chain.id()).await.unwrap();
+    for batch in &batches {
+        archive.put(batch).await.unwrap();
+    }
+    drop(archive);
+
+    let contract = chain.world.l1.chain.to_string();
+    let l1 = chain.world.anvil.url().to_owned();
+    let plain = folder.display().to_string();
+    let args = |archive: &str| {
+        let args = ["resync", "--json", "--confirmations", "0", "--l1", &l1];
+        let mut args: Vec<String> = args.map(String::from).to_vec();
+        args.extend(["--chain", &contract, "--archive", archive].map(String::from));
+        args
+    };
+    let node = |archive: &str| {
+        let args = args(archive);
+        carillon_node(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    for archive in [url.as_str(), plain.as_str()] {
+        let output = node(archive);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}{errors}");
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(report["schema"], "carillon.resync/1");
+        assert_eq!(report["batches"], 3);
+        let root = report["state_root"].as_str().unwrap();
+        assert_eq!(root.parse::<U256>().unwrap(), chain.world.root().await);
+    }
+
+    // A wrong batch: exit code 5, and the message names batch and field.
+    let archive = Archive::open(&plain, chain.id()).await.unwrap();
+    let mut forged = batches[2].clone();
+    forged.blob[0] += Scalar::ONE;
+    archive.replace(&forged).await.unwrap();
+    let output = node(&plain);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{errors}");
+    assert!(errors.contains("batch 3: versioned hash"), "{errors}");
+    std::fs::remove_file(folder.join("batches/000000000002.batch")).unwrap();
+    assert_eq!(node(&plain).status.code(), Some(4));
+    let output = node("/nowhere/at/all");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(!std::path::Path::new("/nowhere").exists());
+}
