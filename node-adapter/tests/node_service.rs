@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
 use carillon_node::node::{
-    ChainMark, Machine, QueueEntry, Receipt, Rollup, RollupOptions, Store, Writer, WriterOptions,
-    code,
+    Machine, QueueEntry, Receipt, Rollup, RollupOptions, Store, Writer, WriterOptions, code,
 };
 use carillon_node::protocol::Operation;
 use serde_json::{Value, json};
@@ -160,7 +159,7 @@ impl NodeProcess {
         ask(&self.rpc, method, params).await.unwrap()
     }
 
-    /// Waits until something holds, for twenty seconds at most.
+    /// Waits until something holds, for a minute at most.
     async fn until(&self, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
@@ -169,7 +168,7 @@ impl NodeProcess {
                 return chain;
             }
             assert!(
-                started.elapsed() < Duration::from_secs(20),
+                started.elapsed() < Duration::from_secs(60),
                 "{what}: {chain}"
             );
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -309,7 +308,7 @@ async fn killed_under_load_nothing_acknowledged_is_lost() {
         // In the middle of it, however fast this machine is today.
         let started = Instant::now();
         while count.load(Ordering::SeqCst) < 40 {
-            assert!(started.elapsed() < Duration::from_secs(60), "too slow");
+            assert!(started.elapsed() < Duration::from_secs(120), "too slow");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         node.kill();
@@ -562,7 +561,6 @@ async fn one_folder_one_node_and_send_signs_for_people() {
             3,
             "chain_id: 271",
         ),
-        (&["--l1", "http://127.0.0.1:1"][..], 3, "without --l1"),
         (&["--prover-api", "127.0.0.1:0"][..], 4, "--prover-tokens"),
         (&["--slots", "0"][..], 4, "slots"),
         (&["--dev-queue", "no/such/file"][..], 4, "no/such/file"),
@@ -574,8 +572,16 @@ async fn one_folder_one_node_and_send_signs_for_people() {
             "{error}"
         );
     }
-    let mark: ChainMark = rollup_options().mark();
-    assert_eq!(mark.chain_id, CHAIN);
+    let usage = binary()
+        .args(["run", "--data-dir", &data, "--l1", "http://127.0.0.1:1"])
+        .output()
+        .unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&usage.stderr).into_owned();
+    assert!(
+        text.contains("--chain") && text.contains("--operator-key"),
+        "{text}"
+    );
 }
 
 /// A token file that only its owner can read.
@@ -669,7 +675,7 @@ async fn a_prover_in_another_process_proves_what_the_node_seals() {
             if batch["status"] == "proved" {
                 break;
             }
-            assert!(started.elapsed() < Duration::from_secs(10), "{batch}");
+            assert!(started.elapsed() < Duration::from_secs(60), "{batch}");
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }

@@ -6,7 +6,6 @@
 
 use std::sync::LazyLock;
 
-use alloy::eips::eip4844::env_settings::EnvKzgSettings;
 use alloy::eips::eip4844::{c_kzg, kzg_to_versioned_hash};
 use blstrs::Scalar;
 use ff::{Field, PrimeField};
@@ -68,11 +67,21 @@ pub fn public_inputs(
 /// [`Refusal`] if the KZG library fails.
 pub fn versioned_hash(elements: &[Scalar]) -> Result<[u8; 32], Refusal> {
     let failed = |error: c_kzg::Error| Refusal::new("kzg", format!("no commitment: {error}"));
-    let commitment = EnvKzgSettings::Default
-        .get()
+    let commitment = settings()
         .blob_to_kzg_commitment(&blob(elements)?)
         .map_err(failed)?;
     Ok(kzg_to_versioned_hash(commitment.to_bytes().as_slice()).0)
+}
+
+/// Loads the KZG set-up, so that the first batch need not wait for it.
+pub fn warm_up() {
+    settings();
+}
+
+/// Ethereum's KZG set-up, without the tables that only proofs of cells need: they are large and take
+/// seconds to make.
+fn settings() -> &'static c_kzg::KzgSettings {
+    c_kzg::ethereum_kzg_settings(0)
 }
 
 fn blob(elements: &[Scalar]) -> Result<c_kzg::Blob, Refusal> {
@@ -114,8 +123,7 @@ mod tests {
         let elements: Vec<Scalar> = (1..40u64).map(|i| -Scalar::from(i * i)).collect();
         for z in [Scalar::from(77), -Scalar::from(5), POINTS[3], POINTS[1000]] {
             let bytes = c_kzg::Bytes32::from_bytes(&z.to_bytes_be()).unwrap();
-            let (_, value) = EnvKzgSettings::Default
-                .get()
+            let (_, value) = settings()
                 .compute_kzg_proof(&blob(&elements).unwrap(), &bytes)
                 .unwrap();
             assert_eq!(value.as_slice(), evaluate(&elements, &z).to_bytes_be());
