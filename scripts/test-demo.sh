@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo as a user runs it: signed transfers, a proof on the Verilated card, settlement on anvil. Checks what it reports.
+# The demo as a user runs it: deposits, signed operations, a proof on the Verilated card, settlement on anvil, a bundle. Checks what it reports.
 #
 #   scripts/test-demo.sh FEATURES   the features the workspace was built with
 set -euo pipefail
@@ -20,14 +20,17 @@ checks = {
     "outcome is settled": report["outcome"] == "settled",
     "the engine was the Verilated card": report["engine"] == "sim:rtl",
     "the card computed": report["proof"]["card"]["cycles"] > 0,
-    "a verification costs at most 260,000 gas": 0 < report["settlement"]["verification_gas"] <= 260_000,
+    "a settlement costs at most 500,000 gas": 0 < report["settlement"]["gas"] <= 500_000,
     "the state root moved": report["settlement"]["old_root"] != report["settlement"]["new_root"],
     "a tampered proof was refused": refused.get("a tampered proof") == "ProofInvalid",
-    "a replayed batch was refused": refused.get("a replayed batch") == "BatchAlreadySettled",
+    "another blob was refused": refused.get("another blob") == "NotTheBlobsCommitment",
+    "a deposit left out was refused": refused.get("a deposit left out") == "QueueMismatch",
+    "a replayed batch was refused": refused.get("a replayed batch") == "BatchAlreadyCommitted",
+    "the bundle ran on Ethereum": report["bundle"]["queue_entries"] == 2,
 }
 for name, holds in checks.items():
     print(f"demo: {'ok    ' if holds else 'FAILED'} {name}")
 print(f"demo: {report['wall_seconds']:.0f} s, {report['proof']['card']['cycles']:,} card cycles, "
-      f"{report['settlement']['verification_gas']:,} gas to verify")
+      f"{report['settlement']['gas']:,} gas to settle")
 sys.exit(0 if all(checks.values()) else 1)
 PY

@@ -1,11 +1,11 @@
-//! The rollup node of Carillon: transfers are signed, executed, sealed into a
-//! batch, proved by the batch circuit, and settled on Ethereum.
+//! The rollup node of Carillon: operations are signed, executed, sealed into a batch, proved by the
+//! batch circuit, and settled on Ethereum.
 //!
-//! Data travel one way: user's transfer -> [`sequencer`] -> batch and witness
-//! ([`batch`], [`state`], [`circuit`]) -> proof -> [`settlement`].
+//! Data travel one way: user's operation -> [`node`] ([`protocol`], [`ledger`]) -> witness
+//! ([`circuit`]) -> prover ([`prover_api`]) -> [`settlement`] -> Ethereum; [`archive`] keeps what L1
+//! forgets, [`interop`] is what users do on Ethereum with one L2 signature.
 
 pub mod archive;
-pub mod batch;
 pub mod circuit;
 pub mod crypto;
 pub mod interop;
@@ -13,6 +13,4 @@ pub mod ledger;
 pub mod node;
 pub mod protocol;
 pub mod prover_api;
-pub mod sequencer;
 pub mod settlement;
-pub mod state;

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
-use carillon_node::node::{ChainMark, Machine, Receipt, Rollup, RollupOptions, Store, code};
+use carillon_node::node::{
+    ChainMark, Machine, QueueEntry, Receipt, Rollup, RollupOptions, Store, Writer, WriterOptions,
+    code,
+};
 use carillon_node::protocol::Operation;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,7 +106,6 @@ struct NodeProcess {
     rpc: String,
     api: Option<String>,
     lines: BufReader<ChildStdout>,
-    first: Value,
 }
 
 impl Drop for NodeProcess {
@@ -134,7 +136,6 @@ impl NodeProcess {
             api: first["prover_api"].as_str().map(str::to_owned),
             child,
             lines,
-            first,
         }
     }
 
@@ -463,7 +464,12 @@ async fn over_websocket(address: &str, request: &str) -> Value {
 
 /// Runs the binary to its end with `--json`; returns exit code and what it printed.
 fn run_to_end(arguments: &[String]) -> (Option<i32>, Value) {
-    let output = binary().args(arguments).arg("--json").output().unwrap();
+    let mut command = binary();
+    command.args(arguments);
+    if !arguments.iter().any(|argument| argument == "--json") {
+        command.arg("--json");
+    }
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let last = text.lines().last().unwrap_or_default();
     let value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text:?}"));
@@ -534,7 +540,11 @@ async fn one_folder_one_node_and_send_signs_for_people() {
     // Another chain on the same folder, and inputs that make no node.
     let data = folder.path().join("data").display().to_string();
     let run = |more: &[&str]| {
-        let all = [&["run", "--data-dir", &data, "--rpc", "127.0.0.1:0"], more].concat();
+        let all = [
+            &["run", "--data-dir", &data, "--rpc", "127.0.0.1:0"][..],
+            more,
+        ]
+        .concat();
         run_to_end(
             &all.iter()
                 .map(|text| (*text).to_owned())
@@ -547,10 +557,10 @@ async fn one_folder_one_node_and_send_signs_for_people() {
             3,
             "chain_id: 271",
         ),
-        (&["--l1", "http://127.0.0.1:1"], 3, "without --l1"),
-        (&["--prover-api", "127.0.0.1:0"], 4, "--prover-tokens"),
-        (&["--slots", "0"], 4, "slots"),
-        (&["--dev-queue", "no/such/file"], 4, "no/such/file"),
+        (&["--l1", "http://127.0.0.1:1"][..], 3, "without --l1"),
+        (&["--prover-api", "127.0.0.1:0"][..], 4, "--prover-tokens"),
+        (&["--slots", "0"][..], 4, "slots"),
+        (&["--dev-queue", "no/such/file"][..], 4, "no/such/file"),
     ] {
         let (code, error) = run(more);
         assert_eq!(code, Some(exit), "{error}");

@@ -13,7 +13,7 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 use ff::Field;
 
-use super::num::{Num, alloc, constant, enforce_equal, enforce_product, from_bit, mul, sub, value};
+use super::num::{Num, alloc, constant, enforce_product, from_bit, mul, sub, value};
 use crate::crypto::jubjub::{EDWARDS_D, GENERATOR_WINDOWS, Point, WINDOW_BITS};
 
 /// A point by its affine coordinates.
@@ -105,12 +105,6 @@ impl EdwardsPoint {
         enforce_product(&mut cs, "x is the quotient", &x, &plus, u);
         enforce_product(&mut cs, "y is the quotient", &y, &minus, v);
         Ok(Self { x, y })
-    }
-
-    /// Enforces that two points are equal: 2 constraints.
-    pub(super) fn enforce_equal<CS: ConstraintSystem<Scalar>>(&self, cs: &mut CS, other: &Self) {
-        enforce_equal(cs, "x coordinates agree", &self.x, &other.x);
-        enforce_equal(cs, "y coordinates agree", &self.y, &other.y);
     }
 
     /// The base point times the number spelled by `bits`, least significant first;

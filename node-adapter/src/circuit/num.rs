@@ -69,12 +69,7 @@ pub(super) fn enforce_product<CS: ConstraintSystem<Scalar>>(
     b: &Num,
     c: &Num,
 ) {
-    cs.enforce(
-        || name,
-        |lc| lc + &lc_of(a),
-        |lc| lc + &lc_of(b),
-        |lc| lc + &lc_of(c),
-    );
+    cs.enforce(|| name, |_| lc_of(a), |_| lc_of(b), |_| lc_of(c));
 }
 
 /// `a = b`: one constraint.
@@ -85,23 +80,6 @@ pub(super) fn enforce_equal<CS: ConstraintSystem<Scalar>>(
     b: &Num,
 ) {
     enforce_product(cs, name, a, &constant::<CS>(Scalar::ONE), b);
-}
-
-/// `a = b` wherever the bit is set: one constraint.
-pub(super) fn enforce_equal_if<CS: ConstraintSystem<Scalar>>(
-    cs: &mut CS,
-    name: &'static str,
-    condition: &Boolean,
-    a: &Num,
-    b: &Num,
-) {
-    enforce_product(
-        cs,
-        name,
-        &from_bit::<CS>(condition),
-        &sub(a, b),
-        &Num::zero(),
-    );
 }
 
 /// A bit: one constraint.
@@ -137,18 +115,6 @@ pub(super) fn alloc_bits<CS: ConstraintSystem<Scalar>>(
         bits.push(bit);
     }
     Ok((sum, bits))
-}
-
-/// Enforces `a < 2^64`: 65 constraints.
-pub(super) fn enforce_u64<CS: ConstraintSystem<Scalar>>(
-    mut cs: CS,
-    a: &Num,
-) -> Result<(), SynthesisError> {
-    let values = a.get_value().map(|value| value.to_le_bits());
-    let bit = |i: usize| values.as_ref().map(|bits| bits[i]);
-    let (spelled, _) = alloc_bits(cs.namespace(|| "bits"), (0..64).map(bit))?;
-    enforce_equal(&mut cs, "fits 64 bits", &spelled, a);
-    Ok(())
 }
 
 /// A number given by the low `bits` bits of a field element, least significant
@@ -250,27 +216,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn range_check_takes_64_bits_and_nothing_else() {
-        let cases = [
-            (Scalar::ZERO, true),
-            (Scalar::from(u64::MAX), true),
-            (pow2(64), false),
-            (-Scalar::ONE, false),
-            (pow2(128), false),
-        ];
-        for (value, fits) in cases {
-            let mut cs = TestConstraintSystem::<Scalar>::new();
-            let a = alloc(cs.namespace(|| "a"), || Ok(value)).unwrap();
-            enforce_u64(cs.namespace(|| "range"), &a).unwrap();
-            assert_eq!(cs.num_constraints(), 65);
-            assert_eq!(
-                cs.which_is_unsatisfied(),
-                (!fits).then_some("range/fits 64 bits")
-            );
-        }
-    }
-
-    #[test]
     fn bits_are_bits() {
         let mut cs = TestConstraintSystem::<Scalar>::new();
         let (number, bits) = alloc_uint(cs.namespace(|| "n"), 0b1011, 5).unwrap();
@@ -319,18 +264,6 @@ mod tests {
             assert_eq!(cs.is_satisfied(), fits);
             let (cut, _) = alloc_wide_uint(cs.namespace(|| "cut"), value, 96).unwrap();
             assert_eq!(cut.get_value() == Some(value), fits);
-        }
-    }
-
-    #[test]
-    fn conditional_equality_binds_only_when_set() {
-        for condition in [false, true] {
-            let mut cs = TestConstraintSystem::<Scalar>::new();
-            let bit = alloc_bit(cs.namespace(|| "bit"), Some(condition)).unwrap();
-            let a = alloc(cs.namespace(|| "a"), || Ok(Scalar::from(3))).unwrap();
-            let b = alloc(cs.namespace(|| "b"), || Ok(Scalar::from(4))).unwrap();
-            enforce_equal_if(&mut cs, "equal", &bit, &a, &b);
-            assert_eq!(cs.is_satisfied(), !condition);
         }
     }
 

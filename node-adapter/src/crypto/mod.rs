@@ -1,7 +1,7 @@
 //! Native cryptography of the rollup: Poseidon with its domains, the Jubjub
 //! curve, and Schnorr keys and signatures.
 //!
-//! Pure computation without I/O. `batch`, `state` and `sequencer` call it; every
+//! Pure computation without I/O. `protocol` and `ledger` call it; every
 //! function here has a twin in `circuit`, and the tests hold the two equal.
 
 pub mod jubjub;

@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 use blstrs::Scalar;
-use generic_array::typenum::{U1, U2, U3, U4, U5, U7, U11, U24};
+use generic_array::typenum::{U1, U3, U4, U11, U24};
 use neptune::hash_type::{CType, HashType};
 use neptune::poseidon::{Arity, Poseidon, PoseidonConstants};
 
@@ -18,18 +18,6 @@ pub type Domain<A> = PoseidonConstants<Scalar, A>;
 
 /// Inner nodes of the account tree: four children.
 pub static NODE: LazyLock<Domain<U4>> = LazyLock::new(Domain::new);
-
-/// Account leaves: key x, key y, nonce, balance, owner.
-pub static LEAF: LazyLock<Domain<U5>> = LazyLock::new(|| domain(1));
-
-/// State roots: root of the account tree, fees collected.
-pub static STATE: LazyLock<Domain<U2>> = LazyLock::new(|| domain(2));
-
-/// Signature challenges: R, public key, and three message elements.
-pub static CHALLENGE: LazyLock<Domain<U7>> = LazyLock::new(|| domain(3));
-
-/// Links of the chain over a batch's packed transfers: previous link, three transfers.
-pub static DATA: LazyLock<Domain<U4>> = LazyLock::new(|| domain(4));
 
 /// Account leaves of the rollup: key x, key y, nonce + 2^32 owner, token root.
 pub static ROLLUP_LEAF: LazyLock<Domain<U4>> = LazyLock::new(|| domain(1));
@@ -79,26 +67,6 @@ pub fn hash_node(children: &[Scalar; 4]) -> Scalar {
     Poseidon::new_with_preimage(children, &NODE).hash()
 }
 
-/// Hash of an account leaf: `[key x, key y, nonce, balance, owner]`.
-pub fn hash_leaf(fields: &[Scalar; 5]) -> Scalar {
-    Poseidon::new_with_preimage(fields, &LEAF).hash()
-}
-
-/// State root from `[root of the account tree, fees collected]`.
-pub fn hash_state(parts: &[Scalar; 2]) -> Scalar {
-    Poseidon::new_with_preimage(parts, &STATE).hash()
-}
-
-/// Full challenge hash of a signature, before it is cut to 128 bits.
-pub fn hash_challenge(parts: &[Scalar; 7]) -> Scalar {
-    Poseidon::new_with_preimage(parts, &CHALLENGE).hash()
-}
-
-/// One link of the data chain: `[previous link, three packed transfers]`.
-pub fn hash_data(parts: &[Scalar; 4]) -> Scalar {
-    Poseidon::new_with_preimage(parts, &DATA).hash()
-}
-
 #[cfg(test)]
 mod tests {
     use ff::Field;
@@ -108,15 +76,15 @@ mod tests {
     #[test]
     fn domains_of_equal_arity_give_different_digests() {
         let input = [Scalar::ZERO; 4];
-        assert_ne!(hash_node(&input), hash_data(&input));
+        assert_ne!(hash_node(&input), hash_rollup_leaf(&input));
     }
 
     #[test]
     fn optimised_hash_equals_the_reference_permutation() {
         use neptune::poseidon::HashMode;
-        let input: Vec<Scalar> = (1..=5).map(Scalar::from).collect();
-        let mut reference = Poseidon::new_with_preimage(&input, &LEAF);
-        let fast = Poseidon::new_with_preimage(&input, &LEAF).hash();
+        let input: Vec<Scalar> = (1..=4).map(Scalar::from).collect();
+        let mut reference = Poseidon::new_with_preimage(&input, &ROLLUP_LEAF);
+        let fast = Poseidon::new_with_preimage(&input, &ROLLUP_LEAF).hash();
         assert_eq!(reference.hash_in_mode(HashMode::Correct), fast);
     }
 }

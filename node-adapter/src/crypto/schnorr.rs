@@ -1,8 +1,8 @@
 //! Schnorr signatures over Jubjub with a Poseidon challenge of 128 bits.
 //!
-//! A signature on a message of three field elements is (R, s) with
+//! A signature on a message of seven field elements is (R, s) with
 //! `s*G = R + c*PK`, where `c` is the low 128 bits of the canonical integer of
-//! `Poseidon(R.x, R.y, PK.x, PK.y, m0, m1, m2)`. 128 bits of challenge give the
+//! `Poseidon(R.x, R.y, PK.x, PK.y, m0, ..., m6)`. 128 bits of challenge give the
 //! soundness of the group (Neven, Smart, Warinschi 2009) at half the circuit's
 //! variable-base work. Nonces are derived from the key and the message, in the
 //! manner of RFC 8032, so that a weak random source cannot leak a key. Called by
@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use super::jubjub::Point;
 use super::{multiply, poseidon};
 
-/// A message: the packed transfer, the nonce and the chain id, as field elements.
-pub type Message = [Scalar; 3];
+/// A message: slot and chain, nonce, owner, amount and three words, as PROTOCOL.md says.
+pub type Message = [Scalar; 7];
 
 /// Why bytes are not a key or a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -100,7 +100,7 @@ impl PublicKey {
     }
 
     /// Whether `signature` is this key's signature on `message`.
-    pub fn verify(&self, message: &[Scalar], signature: &Signature) -> bool {
+    pub fn verify(&self, message: &Message, signature: &Signature) -> bool {
         let c = challenge(&signature.r_coordinates, &self.coordinates, message);
         let shifted = multiply::times_128(&self.point.into(), low_128(&c));
         multiply::base_times(&signature.s) == shifted + signature.r
@@ -144,7 +144,7 @@ impl SecretKey {
     }
 
     /// Signs a message; the same message always gives the same signature.
-    pub fn sign(&self, message: &[Scalar]) -> Signature {
+    pub fn sign(&self, message: &Message) -> Signature {
         let message_bytes: Vec<u8> = message.iter().flat_map(Scalar::to_bytes_le).collect();
         let nonce = hash_to_scalar(
             b"carillon/jubjub/nonce/1",
@@ -221,25 +221,9 @@ fn decode_point(bytes: &[u8; 32]) -> Result<AffinePoint, KeyError> {
 }
 
 /// The challenge as a Jubjub scalar below 2^128.
-fn challenge(r: &Point, key: &Point, message: &[Scalar]) -> Fr {
-    let part = |i: usize| message.get(i).copied().unwrap_or_default();
-    let digest = if message.len() == 3 {
-        poseidon::hash_challenge(&[r.x, r.y, key.x, key.y, part(0), part(1), part(2)])
-    } else {
-        poseidon::hash_message(&[
-            r.x,
-            r.y,
-            key.x,
-            key.y,
-            part(0),
-            part(1),
-            part(2),
-            part(3),
-            part(4),
-            part(5),
-            part(6),
-        ])
-    };
+fn challenge(r: &Point, key: &Point, message: &Message) -> Fr {
+    let [m0, m1, m2, m3, m4, m5, m6] = *message;
+    let digest = poseidon::hash_message(&[r.x, r.y, key.x, key.y, m0, m1, m2, m3, m4, m5, m6]);
     let bytes = digest.to_bytes_le();
     let (words, _) = bytes.as_chunks::<8>();
     Fr::from_raw([
@@ -280,11 +264,7 @@ mod tests {
     use super::*;
 
     fn message(seed: u64) -> Message {
-        [
-            Scalar::from(seed),
-            Scalar::from(seed + 1),
-            -Scalar::from(seed),
-        ]
+        std::array::from_fn(|i| Scalar::from(seed + i as u64))
     }
 
     #[test]

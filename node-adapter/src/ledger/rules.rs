@@ -150,6 +150,7 @@ pub(super) fn apply(
             .checked_add(1)
             .ok_or(RuleError::NonceExhausted { account: from })?;
     }
+    check_words(operation)?;
     let [w2, w3, w4] = operation.words;
     match kind {
         // The circuit does not mind them, so replay must take them.
@@ -211,6 +212,23 @@ pub(super) fn apply(
         outcome.push((operator, paid));
     }
     Ok(outcome)
+}
+
+/// Refuses words that the kind does not have: the circuit does, and one such operation would make a
+/// batch that cannot be proved.
+fn check_words(operation: &Operation) -> Result<(), RuleError> {
+    let (from, to) = match operation.kind {
+        Kind::Transfer => (2, 4),
+        Kind::Withdraw | Kind::Exit => (3, 4),
+        Kind::Bundle => (4, 4),
+        Kind::SetKey => (2, 2),
+        Kind::Deposit | Kind::Import => return Ok(()),
+    };
+    let extra = |word: &usize| operation.words.get(word - 2) != Some(&Scalar::ZERO);
+    match (from..=to).find(extra) {
+        Some(word) => Err(RuleError::Word { word }),
+        None => Ok(()),
+    }
 }
 
 /// What an exit pays: all of the balance to the owner, nothing to anyone else.

@@ -15,6 +15,7 @@
 //! | `batch_circuit` | from that input to circuit, assignment and keys | disk |
 //! | `rpc` | JSON-RPC over HTTP and WebSocket | network |
 //! | `service` | all of it put together | all of it |
+//! | `ethereum` | queue, archive and settlement over `settlement` | network, disk |
 //! | `dev_queue` | an L1 queue from a file, for development | disk |
 //!
 //! Called by `carillon-node run` and the tests.
@@ -22,6 +23,7 @@
 mod batch_circuit;
 mod dev_queue;
 mod driver;
+mod ethereum;
 mod machine;
 mod operation;
 mod ports;
@@ -41,6 +43,7 @@ pub use batch_circuit::{
 };
 pub use dev_queue::{DevQueue, DevQueueError};
 pub use driver::{Driver, DriverError};
+pub use ethereum::{Ethereum, EthereumError, EthereumOptions};
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
 pub use operation::{OPERATION_BYTES, OperationJson};
 pub use ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};

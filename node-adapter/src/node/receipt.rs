@@ -20,7 +20,7 @@ use blstrs::Scalar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::crypto::schnorr::{PublicKey, SecretKey, Signature};
+use crate::crypto::schnorr::{Message, PublicKey, SecretKey, Signature};
 
 /// Separates these signatures from all others, also from those of operations.
 const TAG: &[u8] = b"carillon/soft-confirmation/1";
@@ -185,7 +185,7 @@ fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 }
 
 /// What is signed: the digest as two field elements, and a third that no operation's message has.
-fn statement(chain_id: u64, first: u64, count: u64, time: u64, root: &[u8; 32]) -> [Scalar; 3] {
+fn statement(chain_id: u64, first: u64, count: u64, time: u64, root: &[u8; 32]) -> Message {
     let mut hash = Sha256::new().chain_update(TAG);
     for number in [chain_id, first, count, time] {
         hash.update(number.to_be_bytes());
@@ -197,7 +197,10 @@ fn statement(chain_id: u64, first: u64, count: u64, time: u64, root: &[u8; 32]) 
         })
     };
     let tag = u64::from_be_bytes(*b"softconf");
-    [half(&digest[..16]), half(&digest[16..]), -Scalar::from(tag)]
+    // The first element of an operation's message is below 2^177; this one never is.
+    let zero = Scalar::from(0);
+    let (low, high) = (half(&digest[..16]), half(&digest[16..]));
+    [-Scalar::from(tag), low, high, zero, zero, zero, zero]
 }
 
 /// Arrays of bytes as `0x` and hex digits.

@@ -1,6 +1,6 @@
 //! A client of one Ethereum node with one signing key: sign, send, wait for the receipt, read.
 //!
-//! Called by [`super::RollupContract`] and the tests. The steps are separate (request, signed
+//! Called by `deploy`, the demo and the tests. The steps are separate (request, signed
 //! bytes, receipt) so that a journal can be kept between them. Every request and every wait has a
 //! deadline.
 

@@ -51,6 +51,19 @@ pub async fn progress(client: &L1Client, chain: Address) -> Result<Progress, Set
     })
 }
 
+/// The state root of the last executed batch, 32 bytes big-endian.
+///
+/// # Errors
+/// As [`progress`].
+pub async fn state_root(client: &L1Client, chain: Address) -> Result<U256, SettlementError> {
+    let input = RollupChain::stateRootCall {}.abi_encode();
+    let answer = client.call("stateRoot", chain, input.into()).await?;
+    RollupChain::stateRootCall::abi_decode_returns(&answer).map_err(|error| SettlementError::Rpc {
+        request: "stateRoot",
+        reason: format!("{chain} does not answer like a RollupChain: {error}"),
+    })
+}
+
 /// Sees that a batch took effect: the chain has executed as many.
 #[derive(Clone, Debug)]
 pub struct Executed {

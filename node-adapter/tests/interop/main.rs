@@ -11,4 +11,5 @@ mod common;
 mod drill;
 mod failures;
 mod halted;
+mod signed;
 mod world;

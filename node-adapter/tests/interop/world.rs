@@ -49,10 +49,9 @@ impl DerefMut for World {
 }
 
 impl World {
-    /// A chain that holds 1,000,000 wei and as many tokens, deposited by the operator for itself
-    /// and executed in batch 1.
-    pub async fn new() -> Self {
-        let base = Base::with(55, U256::from(1), |options| options.hand_over = false).await;
+    /// A chain with a genesis root, and nothing in it.
+    pub async fn start(root: U256) -> Self {
+        let base = Base::with(55, root, |options| options.hand_over = false).await;
         let token = base.create(&PlainToken::BYTECODE).await;
         let arguments = ShareVault::constructorCall { asset_: token }.abi_encode();
         let code = [ShareVault::BYTECODE.as_ref(), &arguments].concat();
@@ -66,6 +65,22 @@ impl World {
             };
             base.send(me, base.l1.bridge, &set).await.unwrap();
         }
+        Self {
+            handler: InteropContract::at(base.client.clone(), base.l1.handler),
+            base,
+            token,
+            vault,
+            root,
+            batch: 0,
+        }
+    }
+
+    /// A chain that holds 1,000,000 wei and as many tokens, deposited by the operator for itself
+    /// and executed in batch 1.
+    pub async fn new() -> Self {
+        let mut world = Self::start(U256::from(1)).await;
+        let (me, token) = (world.user(0), world.token);
+        let base = &world.base;
         let amount = 1_000_000;
         let mint = PlainToken::mintCall {
             to: me,
@@ -79,15 +94,6 @@ impl World {
         base.send(me, token, &approve).await.unwrap();
         base.deposit_eth(me, amount).await.unwrap();
         base.deposit_token(me, PLAIN, amount).await.unwrap();
-        let handler = InteropContract::at(base.client.clone(), base.l1.handler);
-        let mut world = Self {
-            base,
-            handler,
-            token,
-            vault,
-            root: U256::from(1),
-            batch: 0,
-        };
         let records = world.queue(0).await;
         assert_eq!(records.len(), 2);
         world.settle(&records).await;
@@ -104,13 +110,23 @@ impl World {
     pub async fn settle_to(&mut self, records: &[Record], root: U256) -> HashMap<usize, Message> {
         self.batch += 1;
         let batch = Batch::new(CHAIN, self.batch, [self.root, root], records.to_vec());
-        self.base.settle(&batch).await.unwrap();
+        self.settle_batch(&batch).await;
         self.root = root;
         batch
             .messages()
             .into_iter()
             .map(|k| (k, batch.message(k)))
             .collect()
+    }
+
+    /// Settles a batch.
+    pub async fn settle_batch(&mut self, batch: &Batch) {
+        self.base.settle(batch).await.unwrap();
+    }
+
+    /// The chain's root on L1.
+    pub async fn state_root(&self) -> U256 {
+        self.base.root().await
     }
 
     /// The entries of the chain's queue from `start` on.
@@ -152,6 +168,11 @@ impl World {
         self.client
             .transact("test", Some(to), input, GasLimit::Estimate)
             .await
+    }
+
+    /// The same as another of anvil's accounts.
+    pub async fn send_as(&self, from: Address, to: Address, call: &impl SolCall) {
+        self.base.send(from, to, call).await.unwrap();
     }
 
     /// Sends wei without a call.

@@ -223,12 +223,19 @@ fn recode(
 async fn exits_that_are_served_keep_the_chain_alive() {
     let mut world = World::new(41, U256::from(1)).await;
     let alice = world.user(1);
-    world.deposit_eth(alice, 1000).await.unwrap();
+    for what in ["first", "next"] {
+        let receipt = world.deposit_eth(alice, 500).await.unwrap();
+        println!(
+            "gas of a deposit of ETH, the {what} one: {}",
+            receipt.gas_used
+        );
+    }
     let request = RollupChain::requestExitCall {
         account: U256::from(5),
         token: U256::ZERO,
     };
-    world.send(alice, world.l1.chain, &request).await.unwrap();
+    let receipt = world.send(alice, world.l1.chain, &request).await.unwrap();
+    println!("gas of an exit's request: {}", receipt.gas_used);
     for (account, token) in [(1u64 << 24, 0u64), (0, 64)] {
         let outside = RollupChain::requestExitCall {
             account: U256::from(account),
@@ -238,19 +245,23 @@ async fn exits_that_are_served_keep_the_chain_alive() {
         assert_eq!(name(refused), "NoSuchCell");
     }
     let owner = address_word(alice);
-    let deposit = record(2, 5, 0, 1000, owner);
+    let deposit = record(2, 5, 0, 500, owner);
     // Exits of another account, or for another owner, are not this entry.
     for wrong in [
         record(7, 6, 0, 1000, owner),
         record(7, 5, 0, 1000, address_word(world.user(2))),
     ] {
-        let batch = world.batch(1, [1, 2], vec![deposit, wrong]);
+        let batch = world.batch(1, [1, 2], vec![deposit, deposit, wrong]);
         assert_eq!(name(world.settle(&batch).await), "QueueMismatch");
     }
-    let batch = world.batch(1, [1, 2], vec![deposit, record(7, 5, 0, 1000, owner)]);
+    let batch = world.batch(
+        1,
+        [1, 2],
+        vec![deposit, deposit, record(7, 5, 0, 1000, owner)],
+    );
     world.settle(&batch).await.unwrap();
     let before = world.balance(alice).await;
-    let call = claim(&batch.message(1), alice);
+    let call = claim(&batch.message(2), alice);
     world
         .send(world.user(3), world.l1.bridge, &call)
         .await

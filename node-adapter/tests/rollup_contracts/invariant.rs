@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
+use carillon_node::interop::{Bundle, InteropContract, Place, Ran, alias_address};
+use carillon_node::settlement::SettlementError;
 use carillon_node::settlement::abi::ISharedBridge::Message;
 use carillon_node::settlement::abi::{RollupChain, SharedBridge};
 use rand::Rng;
@@ -16,7 +18,6 @@ use super::common::world::{CHAIN_ID, World, name};
 use super::test_contracts::PlainToken;
 
 const USERS: usize = 4;
-const HANDLER: usize = 7;
 const TOKENS: [u8; 2] = [0, 1];
 
 /// What should be.
@@ -29,6 +30,10 @@ struct Model {
     executed: usize,
     open: Vec<Message>,
     used: Vec<Message>,
+    /// By their hashes.
+    bundles: BTreeMap<U256, Bundle>,
+    handler: InteropContract,
+    halted: bool,
 }
 
 fn account_of(user: usize) -> u32 {
@@ -59,10 +64,6 @@ impl Model {
         };
         let governor = world.user(0);
         world.send(governor, world.l1.bridge, &set).await.unwrap();
-        let set = SharedBridge::setHandlerCall {
-            handler_: world.user(HANDLER),
-        };
-        world.send(governor, world.l1.bridge, &set).await.unwrap();
         for user in 1..=USERS {
             let mint = PlainToken::mintCall {
                 to: world.user(user),
@@ -77,6 +78,9 @@ impl Model {
             world.send(from, token, &approve).await.unwrap();
         }
         Self {
+            handler: InteropContract::at(world.client.clone(), world.l1.handler),
+            bundles: BTreeMap::new(),
+            halted: false,
             world,
             token,
             state,
@@ -174,7 +178,8 @@ impl Model {
         } else {
             self.random(pending + 1)
         };
-        for entry in self.queue[self.executed..self.executed + take].to_vec() {
+        for at in self.executed..self.executed + take {
+            let entry = self.queue[at];
             let owner = Address::from_word(entry[2].to_be_bytes().into());
             let token = token_of(&entry);
             let mut done = entry;
@@ -198,7 +203,12 @@ impl Model {
         }
         for _ in 0..self.random(4) {
             let (user, to, token) = (self.user(), self.user(), self.random(2) as u8);
-            let Some(account) = state.0.get_mut(&account_of(user)) else {
+            // Nobody signs for an account without an owner.
+            let Some(account) = state
+                .0
+                .get_mut(&account_of(user))
+                .filter(|account| account.owner != Address::ZERO)
+            else {
                 continue;
             };
             account.nonce += 1;
@@ -216,8 +226,10 @@ impl Model {
                     records.push(record(3, account_of(user), token, amount, recipient));
                 }
                 _ => {
-                    let mut bundle = record(4, account_of(user), token, amount, U256::from(9));
+                    let signed = self.bundle(owner, token);
+                    let mut bundle = record(4, account_of(user), token, amount, signed.hash());
                     bundle[3] = address_word(owner);
+                    self.bundles.insert(signed.hash(), signed);
                     records.push(bundle);
                 }
             }
@@ -295,27 +307,72 @@ impl Model {
                 .await
                 .unwrap();
             assert_eq!(self.owned(to, token).await - before, amount);
-        } else if self.random(2) == 0 {
-            let to = Address::repeat_byte(0xa0 + self.random(9) as u8);
-            let call = SharedBridge::claimBundleCall {
-                message: message.clone(),
-                to,
-            };
-            let handler = self.world.user(HANDLER);
-            self.world.send(handler, bridge, &call).await.unwrap();
         } else {
-            let call = SharedBridge::returnBundleCall {
-                message: message.clone(),
-            };
-            let handler = self.world.user(HANDLER);
-            self.world.send(handler, bridge, &call).await.unwrap();
-            if amount != U256::ZERO {
-                let owner = message.words[3];
-                self.queue
-                    .push(record(5, 0, token, amount_of(&message.words), owner));
-            }
+            self.use_bundle(&message).await;
         }
         self.used.push(message);
+    }
+
+    /// One of four bundles, never the same twice: leaves its amount in the alias account, fails,
+    /// sends all that the alias account has back, or was late when it was signed.
+    fn bundle(&mut self, owner: Address, token: u8) -> Bundle {
+        let place = Place {
+            chain_id: CHAIN_ID,
+            l1_chain_id: 31337,
+            handler: self.world.l1.handler,
+        };
+        let gas = 1_000_000 + self.bundles.len() as u64;
+        let what = self.random(4);
+        let deadline = if what == 3 { 0 } else { u64::MAX };
+        let bundle = Bundle::new(place, owner, deadline, gas, vec![]);
+        match what {
+            1 => bundle.returning(9, 0),
+            2 => bundle.returning(token, 0),
+            _ => bundle,
+        }
+    }
+
+    /// Runs a bundle, or cancels it if it is late, and books what came of it.
+    async fn use_bundle(&mut self, message: &Message) {
+        let bundle = self.bundles[&message.words[2]].clone();
+        let (token, amount) = (token_of(&message.words), message.words[1]);
+        let account = alias_address(self.world.l1.handler, CHAIN_ID, bundle.owner);
+        let before = self.owned(account, token).await;
+        let ran = if bundle.deadline == 0 {
+            let late = self.handler.execute(message, &bundle).await;
+            assert_eq!(refused(late), "DeadlinePassed");
+            self.handler.cancel(message, &bundle).await.unwrap();
+            None
+        } else {
+            let early = self.handler.cancel(message, &bundle).await;
+            assert_eq!(refused(early), "DeadlineNotPassed");
+            Some(self.handler.execute(message, &bundle).await.unwrap())
+        };
+        let owner = address_word(bundle.owner);
+        let mut expected = before;
+        if let Some(Ran::Executed { sent_back, .. }) = ran {
+            assert!(!bundle.hasReturn || bundle.ret.token == token);
+            expected += amount;
+            if bundle.hasReturn {
+                assert_eq!(sent_back, expected);
+                expected = U256::ZERO;
+            }
+            if !sent_back.is_zero() {
+                let sent_back = sent_back.to::<u128>();
+                self.queue.push(record(2, 0, token, sent_back, owner));
+            }
+        } else {
+            // A bundle whose alias account had nothing to send back succeeds on a halted chain, too.
+            let fails = bundle.ret.token == 9 || self.halted && bundle.hasReturn;
+            assert!(bundle.deadline == 0 || fails, "{ran:?}");
+            if self.halted {
+                expected += amount;
+            } else if !amount.is_zero() {
+                let amount = amount.to::<u128>();
+                self.queue.push(record(5, 0, token, amount, owner));
+            }
+        }
+        assert_eq!(self.owned(account, token).await, expected);
     }
 
     /// A message that was used, in each way there is.
@@ -327,20 +384,11 @@ impl Model {
         let message = self.used[index].clone();
         let bridge = self.world.l1.bridge;
         if kind_of(&message.words) == 4 {
-            let handler = self.world.user(HANDLER);
-            let call = SharedBridge::claimBundleCall {
-                message: message.clone(),
-                to: handler,
-            };
-            assert_eq!(
-                name(self.world.send(handler, bridge, &call).await),
-                "MessageUsed"
-            );
-            let call = SharedBridge::returnBundleCall { message };
-            assert_eq!(
-                name(self.world.send(handler, bridge, &call).await),
-                "MessageUsed"
-            );
+            let bundle = self.bundles[&message.words[2]].clone();
+            let again = self.handler.execute(&message, &bundle).await;
+            assert_eq!(refused(again), "AlreadyHandled");
+            let again = self.handler.cancel(&message, &bundle).await;
+            assert_eq!(refused(again), "AlreadyHandled");
         } else {
             let to = Address::from_word(message.words[2].to_be_bytes().into());
             let call = claim(&message, to);
@@ -362,7 +410,8 @@ impl Model {
         let halt = RollupChain::haltCall {};
         self.world.send(stranger, chain, &halt).await.unwrap();
         let bridge = self.world.l1.bridge;
-        // A bundle that is not run any more is paid to its owner.
+        self.halted = true;
+        // What bundles would send back stays in the alias accounts.
         while !self.open.is_empty() {
             let length = self.queue.len();
             self.use_message().await;
@@ -416,6 +465,14 @@ impl Model {
             assert_eq!(self.world.escrow(token).await, left);
             assert_eq!(self.owned(bridge, token).await, left);
         }
+    }
+}
+
+/// The name of the handler's refusal.
+fn refused<T: std::fmt::Debug>(result: Result<T, SettlementError>) -> &'static str {
+    match result {
+        Err(SettlementError::Refused { reason, .. }) => reason.name(),
+        other => panic!("must be refused: {other:?}"),
     }
 }
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {PoseidonConstants} from "./PoseidonConstants.sol";
 
 /// @title  Poseidon over the scalar field of BLS12-381, four inputs
-/// @notice The hash of the account tree, for state proofs after a halt; about 110,000 gas. Same digests as
+/// @notice The hash of the account tree, for state proofs after a halt. Same digests as
 ///         `src/crypto/poseidon.rs`: a state of five elements that begins with the domain's tag and ends with the
 ///         digest in its second one.
 library Poseidon {

@@ -1,6 +1,6 @@
 //! `carillon-node circuit stats`: size of the batch circuit, by part.
 
-use carillon_node::circuit::{Part, Shape, rollup, stats};
+use carillon_node::circuit::rollup;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -18,55 +18,22 @@ pub enum CircuitCommand {
 #[derive(Debug, Args)]
 pub struct StatsArgs {
     /// Transfers in the batch
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 1024, value_name = "N")]
     txs: usize,
-    /// Distinct balances that the transfers touch; measures the rollup circuit
+    /// Distinct balances that the transfers touch [default: half as many as transfers, which is a
+    /// quarter of the touches]
     #[arg(long, value_name = "R")]
     distinct: Option<usize>,
     /// Records in the batch: deposits, withdrawals and the like [default: a sixteenth of the
     /// transfers, at least one]
-    #[arg(long, value_name = "D", requires = "distinct")]
+    #[arg(long, value_name = "D")]
     records: Option<usize>,
 }
 
 /// Runs the command.
 pub fn run(output: &Output, command: &CircuitCommand) -> Result<(), Failure> {
     let CircuitCommand::Stats(args) = command;
-    if let Some(distinct) = args.distinct {
-        return rollup_stats(output, args, distinct);
-    }
-    let shape = Shape::production(args.txs)?;
-    let stats = stats(shape).map_err(|error| Failure::unexpected(error.to_string()))?;
-    let fields = json!({
-        "circuit": shape.id(),
-        "transfers": args.txs,
-        "constraints": stats.constraints,
-        "constraints_per_transfer": stats.per_transfer,
-        "witness_variables": stats.witness,
-        "public_inputs": stats.inputs,
-        "domain_log2": stats.domain_log2(),
-        "transfer_parts": parts(&stats.transfer_parts),
-        "batch_parts": parts(&stats.batch_parts),
-    });
-    let mut rows = vec![
-        ("circuit".to_owned(), shape.id()),
-        ("constraints".to_owned(), stats.constraints.to_string()),
-        ("witness variables".to_owned(), stats.witness.to_string()),
-        ("public inputs".to_owned(), stats.inputs.to_string()),
-        ("domain".to_owned(), format!("2^{}", stats.domain_log2())),
-        ("one transfer".to_owned(), stats.per_transfer.to_string()),
-    ];
-    let indented = |part: &Part| (format!("  {}", part.name), part.constraints.to_string());
-    rows.extend(stats.transfer_parts.iter().map(indented));
-    let once: usize = stats.batch_parts.iter().map(|part| part.constraints).sum();
-    rows.push(("once a batch".to_owned(), once.to_string()));
-    rows.extend(stats.batch_parts.iter().map(indented));
-    output.result("carillon.circuit.stats/1", fields, &rows);
-    Ok(())
-}
-
-/// Size of the rollup circuit.
-fn rollup_stats(output: &Output, args: &StatsArgs, distinct: usize) -> Result<(), Failure> {
+    let distinct = args.distinct.unwrap_or((args.txs / 2).max(3));
     let records = args.records.unwrap_or_else(|| (args.txs / 16).max(1));
     let shape = rollup::Shape::production(args.txs, distinct, records)?;
     let stats = rollup::stats(shape).map_err(|error| Failure::unexpected(error.to_string()))?;
@@ -113,11 +80,4 @@ fn rollup_stats(output: &Output, args: &StatsArgs, distinct: usize) -> Result<()
     }
     output.result("carillon.circuit.stats/2", fields, &rows);
     Ok(())
-}
-
-fn parts(parts: &[Part]) -> Vec<Value> {
-    parts
-        .iter()
-        .map(|part| json!({ "name": part.name, "constraints": part.constraints }))
-        .collect()
 }

@@ -1,7 +1,6 @@
 //! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
 
-use carillon_node::circuit::{ShapeError, rollup};
-use carillon_node::sequencer::{NewError, SealError, SubmitError};
+use carillon_node::circuit::rollup::ShapeError;
 use carillon_node::settlement::{AnvilError, SettlementError};
 use carillon_runtime::EngineError;
 use carillon_runtime::cli::{self, EXIT_CODES, ExitStatus};
@@ -98,12 +97,6 @@ impl From<ShapeError> for Failure {
     }
 }
 
-impl From<rollup::ShapeError> for Failure {
-    fn from(error: rollup::ShapeError) -> Self {
-        Failure::input(error.to_string())
-    }
-}
-
 impl From<AnvilError> for Failure {
     fn from(error: AnvilError) -> Self {
         Failure::unavailable(error.to_string())
@@ -116,23 +109,5 @@ impl From<SettlementError> for Failure {
             SettlementError::Anvil(error) => error.into(),
             other => Failure::Settlement(other.to_string()),
         }
-    }
-}
-
-impl From<NewError> for Failure {
-    fn from(error: NewError) -> Self {
-        Failure::input(error.to_string())
-    }
-}
-
-impl From<SubmitError> for Failure {
-    fn from(error: SubmitError) -> Self {
-        Failure::unexpected(format!("the sequencer refused a transfer: {error}"))
-    }
-}
-
-impl From<SealError> for Failure {
-    fn from(error: SealError) -> Self {
-        Failure::unexpected(format!("the batch was not sealed: {error}"))
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carillon_node::circuit::{self, BatchCircuit, Shape};
+use carillon_node::circuit::rollup::{self, RollupCircuit, Shape};
 use carillon_runtime::groth16::{self, CircuitDigest, Groth16Error, ProvingKey};
 use carillon_runtime::keys;
 use rand::rngs::OsRng;
@@ -47,12 +47,12 @@ pub fn default_folder() -> PathBuf {
         .join("keys")
 }
 
-/// Reads or makes the key of the transfer circuit. Takes seconds to minutes: call it on a blocking
+/// Reads or makes the key of a rollup circuit. Takes seconds to minutes: call it on a blocking
 /// thread.
-pub fn obtain(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
-    let digest = circuit::digest(shape)?;
+pub fn obtain_rollup(folder: &Path, shape: Shape) -> Result<DevelopmentKey, Failure> {
+    let digest = rollup::digest(shape)?;
     obtain_for(folder, &shape.id(), &digest, || {
-        groth16::setup(BatchCircuit::blank(shape), &mut OsRng)
+        groth16::setup(RollupCircuit::blank(shape), &mut OsRng)
     })
 }
 

@@ -7,6 +7,7 @@
 mod circuit;
 mod config;
 mod demo;
+mod deploy;
 mod exit;
 mod keys;
 mod prover;
@@ -64,6 +65,11 @@ enum Command {
     /// is acknowledged once it is on disk; a restart goes on where the last run ended, however it
     /// ended. Ends cleanly on SIGINT and SIGTERM.
     Run(Box<run::RunArgs>),
+    /// Put the contracts of a chain on an Ethereum node
+    ///
+    /// Timelock, hub, bridge, interop handler, chain and verifier. The verifying key is an INSECURE
+    /// development key: for test networks.
+    Deploy(deploy::DeployArgs),
     /// Prove batches of a node, here or across the network
     ///
     /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
@@ -115,6 +121,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             run::run(output, args.merge(config)?, stop).await
         }
+        Command::Deploy(args) => deploy::run(output, args).await,
         Command::Prover(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             prover::run(output, args.merge(config)?, stop).await

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy::primitives::Address;
 use carillon_node::circuit::rollup::Shape;
 use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::node::{
-    DevQueue, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions, RollupOptions, RpcOptions,
-    WriterOptions, development_key, digest_of, prepare, shape_of,
+    DevQueue, Ethereum, EthereumOptions, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions,
+    RollupOptions, RpcOptions, WriterOptions, development_key, digest_of, prepare, shape_of,
 };
 use carillon_node::prover_api::{BoardOptions, EnginePlugin, ProverPlugin, Tokens};
+use carillon_node::settlement::sender::Policy;
+use carillon_node::settlement::watch::WatchOptions;
 use carillon_runtime::cli::Output;
 use carillon_runtime::{EngineKind, engine};
 use clap::Args;
@@ -22,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::deploy::operator_key;
 use crate::exit::Failure;
 use crate::keys::{self, DevelopmentKey};
 use crate::prover::describe;
@@ -86,9 +90,29 @@ pub struct RunArgs {
     /// INSECURE, for development: entries of this file are executed as if the L1 queue held them
     #[arg(long, value_name = "FILE")]
     dev_queue: Option<PathBuf>,
-    /// Ethereum node to read the queue from and to settle on
-    #[arg(long, value_name = "URL")]
+    /// Ethereum node to read the queue from and to settle on [default: none]
+    #[arg(long, env = "CARILLON_L1", value_name = "URL", requires_all = ["chain", "operator_key"])]
     l1: Option<String>,
+    /// The RollupChain contract
+    #[arg(long, value_name = "ADDRESS", requires = "l1")]
+    chain: Option<Address>,
+    /// The operator's key on Ethereum: a file of 32 bytes in hex, readable by nobody else
+    #[arg(
+        long,
+        env = "CARILLON_OPERATOR_KEY",
+        value_name = "FILE",
+        requires = "l1"
+    )]
+    operator_key: Option<PathBuf>,
+    /// Number of the batches' circuit on Ethereum
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    shape_number: u32,
+    /// Where settled batches are archived: a folder or a URL [default: archive in the node's folder]
+    #[arg(long, env = "CARILLON_ARCHIVE", value_name = "URL")]
+    archive: Option<String>,
+    /// Blocks on top of one until a deposit in it is executed, and a batch in it is final
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    confirmations: u64,
 }
 
 /// What a node does, with every choice made.
@@ -104,19 +128,24 @@ pub struct Plan {
     sequencer_key: PathBuf,
     lease: Duration,
     dev_queue: Option<PathBuf>,
+    l1: Option<L1Plan>,
+}
+
+/// Where the chain lives on Ethereum.
+#[derive(Debug)]
+struct L1Plan {
+    url: String,
+    chain: Address,
+    operator_key: PathBuf,
+    shape: u32,
+    archive: String,
+    confirmations: u64,
 }
 
 impl RunArgs {
     /// Options first, then the configuration file, then the defaults.
     pub fn merge(self, config: Config) -> Result<Plan, Failure> {
         let file = config.run;
-        if self.l1.is_some() {
-            return Err(Failure::unavailable(
-                "this build of the node neither reads the L1 queue nor settles: run it without --l1; batches \
-                 are sealed and proved, and wait"
-                    .into(),
-            ));
-        }
         let data_dir = self.data_dir.or(file.data_dir).ok_or_else(|| {
             Failure::input(
                 "--data-dir is needed: the folder that holds the node's log and state".into(),
@@ -163,6 +192,24 @@ impl RunArgs {
             ..defaults
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 3060));
+        let dev_queue = self.dev_queue.or(file.dev_queue);
+        if self.l1.is_some() && dev_queue.is_some() {
+            return Err(Failure::input(
+                "--l1 and --dev-queue exclude each other: a chain has one queue".into(),
+            ));
+        }
+        let archive = data_dir.join("archive").display().to_string();
+        let l1 = match (self.l1, self.chain, self.operator_key) {
+            (Some(url), Some(chain), Some(operator_key)) => Some(L1Plan {
+                url,
+                chain,
+                operator_key,
+                shape: self.shape_number,
+                archive: self.archive.unwrap_or(archive),
+                confirmations: self.confirmations,
+            }),
+            _ => None,
+        };
         Ok(Plan {
             rpc: self.rpc.or(file.rpc).unwrap_or(address),
             prover_api,
@@ -178,7 +225,8 @@ impl RunArgs {
                 .or(file.sequencer_key)
                 .unwrap_or_else(|| data_dir.join("sequencer.key")),
             lease: Duration::from_secs(self.lease_seconds.or(file.lease_seconds).unwrap_or(60)),
-            dev_queue: self.dev_queue.or(file.dev_queue),
+            dev_queue,
+            l1,
             data_dir,
         })
     }
@@ -203,7 +251,16 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
     if proving.is_none() {
         output.note("no --prover-api and no --engine: batches are sealed and wait unproved");
     }
-    output.note("no Ethereum: nothing is settled, and acknowledged is not final");
+    let (inbox, settler) = match &plan.l1 {
+        None => {
+            output.note("no --l1: nothing is settled, and acknowledged is not final");
+            (inbox, None)
+        }
+        Some(l1) => {
+            let ethereum = ethereum(output, &plan, l1, stop).await?;
+            (Some(ethereum.inbox), Some(ethereum.settler))
+        }
+    };
 
     let step = output.step("log");
     let node = Node::start(NodeOptions {
@@ -215,7 +272,7 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         rpc_options: RpcOptions::default(),
         proving,
         inbox,
-        settler: None,
+        settler,
     })
     .await
     .map_err(failure)?;
@@ -248,6 +305,38 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         "stopped",
     );
     Ok(())
+}
+
+/// Connects to Ethereum.
+async fn ethereum(
+    output: &Output,
+    plan: &Plan,
+    l1: &L1Plan,
+    stop: &CancellationToken,
+) -> Result<Ethereum, Failure> {
+    let step = output.step("Ethereum");
+    let operator = operator_key(&l1.operator_key)?;
+    let options = EthereumOptions {
+        url: l1.url.clone(),
+        chain: l1.chain,
+        operator,
+        shape: l1.shape,
+        budget: plan.rollup.budget,
+        archive: l1.archive.clone(),
+        watch: WatchOptions {
+            confirmations: l1.confirmations,
+            ..WatchOptions::default()
+        },
+        policy: Policy {
+            confirmations: l1.confirmations,
+            ..Policy::default()
+        },
+    };
+    let ethereum = Ethereum::start(&plan.data_dir, plan.rollup.chain_id, options, stop.clone())
+        .await
+        .map_err(|error| Failure::Settlement(error.to_string()))?;
+    step.done(&format!("{} on {}", l1.chain, l1.url));
+    Ok(ethereum)
 }
 
 /// Key, board and prover, if batches are to be proved.

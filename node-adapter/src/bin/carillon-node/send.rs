@@ -1,6 +1,6 @@
 //! `carillon-node send`: signs an operation and hands it to a node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
@@ -179,7 +179,7 @@ fn confirmed(
         .map_err(|error| Failure::wrong_result(error.to_string()))
 }
 
-fn read_key(path: &PathBuf) -> Result<SecretKey, Failure> {
+fn read_key(path: &Path) -> Result<SecretKey, Failure> {
     let fault =
         |reason: String| Failure::input(format!("the key file {}: {reason}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;

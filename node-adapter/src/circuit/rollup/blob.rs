@@ -10,8 +10,10 @@ use std::sync::LazyLock;
 use blstrs::Scalar;
 use ff::{Field, PrimeField};
 
+use crate::protocol::BLOB_ELEMENTS;
+
 /// Elements of a blob.
-pub(super) const ELEMENTS: usize = 4096;
+pub(super) const ELEMENTS: usize = BLOB_ELEMENTS;
 
 /// The point of each element.
 pub(super) static POINTS: LazyLock<Vec<Scalar>> = LazyLock::new(|| {

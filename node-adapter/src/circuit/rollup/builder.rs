@@ -16,6 +16,7 @@ use super::trace::{StateView, Touched, Trace};
 use super::witness::{CellWitness, OpWitness, RecordWitness, TopWitness, Witness};
 use super::{PublicInputs, RollupCircuit, Shape, TOKEN_BITS, TOKEN_LEVELS};
 use crate::crypto::poseidon::{hash_node, hash_rollup_leaf};
+use crate::protocol::OperationError;
 
 /// Why a circuit cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -40,6 +41,9 @@ pub enum BuildError {
         /// How many fit.
         room: usize,
     },
+    /// An operation that has no slot.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// An account beyond the tree.
     #[error("account {account} is beyond a tree of depth {depth}: use an account below 4^{depth}")]
     Account {

@@ -5,7 +5,7 @@
 //! the one in H[2]; every signed one is signed for this chain; `C_H` and `C_B` commit
 //! to the vectors H and B that describe it, and these have the values `y_H` and `y_B`
 //! at `z`." What each check stops, and why the bus cannot be cheated:
-//! `CIRCUIT-ROLLUP.md`; encodings: `PROTOCOL.md`.
+//! `CIRCUIT.md`; encodings: `PROTOCOL.md`.
 //!
 //! Two phases. First everything that needs no challenge: `data` (H), `slot`, `cells`,
 //! `top`; then gamma and beta are drawn from commitments to all that these hold, and
@@ -18,6 +18,7 @@ mod bus;
 mod cells;
 mod data;
 mod decimal;
+mod operation;
 mod poseidon;
 mod public;
 mod shape;
@@ -32,6 +33,7 @@ use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 
 pub use builder::{BuildError, build};
+pub use operation::circuit_of;
 pub use public::PublicInputs;
 pub use shape::{MAX_CELLS, MAX_SLOTS, PRODUCTION_DEPTH, Shape, ShapeError};
 pub use survey::{Part, Stats, digest, stats};

@@ -1,48 +1,52 @@
-//! `carillon-node demo`: signed transfers become a proof that Ethereum accepts.
+//! `carillon-node demo`: deposits on Ethereum, signed operations on the rollup, one proof, one blob
+//! transaction; then a withdrawal and a bundle on Ethereum.
 //!
-//! The order is that of the real thing: batch, key, proof, settlement. Forgeries that need the
-//! chain to stand before the batch are tried before it is settled, the replay after. Nothing is
-//! printed as true that was not checked: the roots are read back from the contract.
+//! The order is that of the real thing. Nothing is printed as true that was not checked: roots and
+//! balances are read back from the contracts, the batch is recomputed from its public data, and
+//! forgeries must be refused for their reason.
 
-mod forgeries;
-mod ledger;
 mod report;
+mod settlement;
+mod story;
+mod world;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alloy::primitives::U256;
-use carillon_node::circuit::Shape;
-use carillon_node::settlement::{
-    Anvil, AnvilOptions, Deadlines, L1Client, RollupContract, SettlementIntent,
-};
+use carillon_node::circuit::rollup::{RollupCircuit, Shape, circuit_of};
+use carillon_node::ledger::State;
+use carillon_node::settlement::{Anvil, AnvilOptions};
 use carillon_runtime::groth16::{self, Proof, ProveReport, ProvingKey};
 use carillon_runtime::{Engine, EngineKind, engine};
 use clap::Args;
 
-use self::ledger::{CHAIN_ID, Ledger};
-use self::report::{OnChain, Report};
+use self::report::Report;
+use self::story::{CELLS, DEPTH, OTHERS, Story};
+use self::world::World;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::keys::{self, Source};
 use carillon_runtime::cli::{Output, grouped};
 
+/// Neither Alice nor Bob runs dry in so many transfers, whatever the seed.
+const MAX_TRANSFERS: usize = 2048;
+
 /// Arguments of `demo`. Those without a value come from the configuration file or the defaults.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Transfers in the batch [default: 2]
+    /// Transfers in the batch, beside two deposits, a withdrawal and a bundle [default: 4]
     #[arg(long, value_name = "N")]
     txs: Option<usize>,
     /// Slots of the batch, which the circuit is made for; free slots stay empty [default: as many as
-    /// transfers]
+    /// operations]
     #[arg(long, value_name = "N")]
     batch_capacity: Option<usize>,
     /// What proves: cpu, sim:rtl, sim:rtl-structural or sim:model [default: sim:rtl, the Verilated
     /// card]
     #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
     engine: Option<EngineKind>,
-    /// Seed of accounts and transfers [default: 1]
+    /// Seed of keys and amounts [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Where INSECURE development keys are kept [default: carillon/keys in the user's cache folder]
@@ -64,27 +68,35 @@ pub struct Plan {
     anvil: Option<PathBuf>,
 }
 
+impl Plan {
+    /// Operations of the batch.
+    fn operations(&self) -> usize {
+        self.transfers + OTHERS
+    }
+}
+
 impl DemoArgs {
     /// Options first, then the configuration file, then the defaults.
     pub fn merge(self, config: Config) -> Result<Plan, Failure> {
-        let transfers = self.txs.or(config.txs).unwrap_or(2);
+        let transfers = self.txs.or(config.txs).unwrap_or(4);
+        if transfers > MAX_TRANSFERS {
+            return Err(Failure::input(format!(
+                "{transfers} transfers are more than the demo's: give --txs {MAX_TRANSFERS} or less"
+            )));
+        }
+        let operations = transfers + OTHERS;
         let capacity = self
             .batch_capacity
             .or(config.batch_capacity)
-            .unwrap_or(transfers);
-        if transfers == 0 {
-            return Err(Failure::input(
-                "an empty batch proves nothing: give --txs 1 or more".into(),
-            ));
-        }
-        if capacity < transfers {
+            .unwrap_or(operations);
+        if capacity < operations {
             return Err(Failure::input(format!(
-                "{transfers} transfers do not fit a batch of {capacity}: raise --batch-capacity or lower --txs"
+                "{transfers} transfers and {OTHERS} other operations do not fit a batch of {capacity}: raise --batch-capacity or lower --txs"
             )));
         }
         Ok(Plan {
             transfers,
-            shape: Shape::production(capacity)?,
+            shape: Shape::production(capacity, CELLS, OTHERS)?,
             engine: self.engine.or(config.engine).unwrap_or(EngineKind::SimRtl),
             seed: self.seed.or(config.seed).unwrap_or(1),
             key_dir: self
@@ -114,16 +126,9 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
     .await?;
     step.done(&format!("anvil on {}", anvil.url()));
 
-    let step = output.step("batch");
-    let ledger = Ledger::create(plan.shape, plan.transfers, plan.seed)?;
-    step.done(&format!(
-        "{} signed transfers of {} accounts executed and sealed",
-        plan.transfers, ledger.accounts
-    ));
-
     let step = output.step("proving key");
     let (folder, shape) = (plan.key_dir.clone(), plan.shape);
-    let key = blocking(move || keys::obtain(&folder, shape)).await??;
+    let key = blocking(move || keys::obtain_rollup(&folder, shape)).await??;
     step.done(&match &key.source {
         Source::Cached => format!("INSECURE development key from {}", key.path.display()),
         Source::Made => format!(
@@ -133,18 +138,52 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
         Source::Replaced(reason) => format!("INSECURE development key made again ({reason})"),
     });
 
-    let (proof, proving) = prove(output, &engine, &key.key, &ledger).await?;
-    let on_chain = settle(output, &anvil, &key.key, &ledger, proof).await?;
+    let step = output.step("contracts");
+    let genesis = State::genesis(DEPTH).root();
+    let world = World::new(&anvil, &key.key.vk, &genesis, plan.seed).await?;
+    step.done(&format!(
+        "bridge at {}, chain at {}",
+        world.l1.bridge, world.l1.chain
+    ));
+
+    let step = output.step("deposits");
+    let mut entries = Vec::new();
+    for user in &world.users {
+        entries.push(world.deposit(user).await?);
+    }
+    step.done("Alice and Bob deposit an ether each, with their rollup keys");
+
+    let step = output.step("batch");
+    let story = Story::play(&world, &entries, plan.transfers, plan.seed)?;
+    step.done(&format!(
+        "{} operations executed, sealed and recomputed from their public data",
+        plan.operations()
+    ));
+
+    let step = output.step("witness");
+    let batch = &story.batch;
+    let circuit = circuit_of(plan.shape, &story.before, &batch.header, &batch.operations)
+        .map_err(|error| Failure::unexpected(format!("the witness: {error}")))?;
+    let (published, blob) = settlement::publish(&story, &circuit)?;
+    let circuit = circuit.evaluate_at(published.challenge());
+    step.done("H for calldata, B for a blob, both evaluated at the challenge");
+
+    let (proof, proving) = prove(output, &engine, &key.key, &circuit).await?;
+    let settled = settlement::settle(output, &anvil, &world, (&published, &blob), &proof).await?;
+    let afterwards = settlement::afterwards(output, &world, &story).await?;
 
     let report = Report {
         plan: &plan,
-        ledger: &ledger,
+        world: &world,
+        story: &story,
+        circuit: &circuit,
         key: &key,
         proving: &proving,
-        on_chain: &on_chain,
+        settled: &settled,
+        afterwards: &afterwards,
         wall: started.elapsed(),
     };
-    output.result("carillon.demo/1", report.json(), &report.rows());
+    output.result("carillon.demo/2", report.json(), &report.rows());
     output.closing("settled");
     Ok(())
 }
@@ -162,75 +201,18 @@ async fn prove(
     output: &Output,
     engine: &Arc<dyn Engine>,
     key: &Arc<ProvingKey>,
-    ledger: &Ledger,
+    circuit: &RollupCircuit,
 ) -> Result<(Proof, ProveReport), Failure> {
     let step = output.step("proof");
     let phases = output.phases();
-    let circuit = ledger.batch.circuit.clone();
-    let (proof, report) = groth16::prove(&**engine, key, circuit, &phases).await?;
+    let (proof, report) = groth16::prove(&**engine, key, circuit.clone(), &phases).await?;
     drop(phases);
     // The prover has checked its witness's inputs; this checks the batch's.
-    groth16::verify(&key.vk, &ledger.batch.public_inputs.to_array(), &proof)?;
+    groth16::verify(&key.vk, &circuit.public_inputs.to_array(), &proof)?;
     step.done(&format!(
         "{} constraints proved on {}, verified",
         grouped(report.circuit.constraints as u64),
         report.engine
     ));
     Ok((proof, report))
-}
-
-async fn settle(
-    output: &Output,
-    anvil: &Anvil,
-    key: &Arc<ProvingKey>,
-    ledger: &Ledger,
-    proof: Proof,
-) -> Result<OnChain, Failure> {
-    let step = output.step("contracts");
-    let operator = anvil.signers().first().cloned().ok_or_else(|| {
-        Failure::unavailable("anvil printed no funded account; is it another program?".into())
-    })?;
-    let client = L1Client::new(anvil.url(), operator, Deadlines::default())?;
-    let old_root = &ledger.batch.old_root;
-    let (chain, deployment) = RollupContract::deploy(client, &key.vk, CHAIN_ID, old_root).await?;
-    step.done(&format!(
-        "Groth16Verifier at {}, RollupChain at {}",
-        deployment.verifier, deployment.rollup
-    ));
-
-    let intent = SettlementIntent::new(CHAIN_ID, &ledger.batch, proof);
-    let step = output.step("forgeries");
-    let mut refused = Vec::new();
-    for (what, forged) in [
-        ("a tampered proof", forgeries::tampered_proof(&intent)),
-        ("a false new root", forgeries::false_root(&intent)),
-    ] {
-        refused.push(forgeries::refuse(&chain, what, &forged, "ProofInvalid").await?);
-    }
-    step.done("a tampered proof and a false new root refused by the contract");
-
-    let step = output.step("settlement");
-    let verification_gas = chain.verification_gas(deployment.verifier, &intent).await?;
-    let settled = chain.settle(&intent).await?;
-    let state = chain.state().await?;
-    let expected = U256::from_be_bytes(ledger.sequencer.state().root().to_bytes_be());
-    if state.state_root != expected || state.batch_number != ledger.batch.number {
-        return Err(Failure::wrong_result(format!(
-            "the contract is at batch {} with root {:#066x}, the sequencer at batch {} with root {expected:#066x}",
-            state.batch_number, state.state_root, ledger.batch.number
-        )));
-    }
-    step.done(&format!("transaction {}", settled.transaction));
-
-    let step = output.step("replay");
-    let replay =
-        forgeries::refuse(&chain, "a replayed batch", &intent, "BatchAlreadySettled").await?;
-    step.done("refused by the contract");
-    refused.push(replay);
-    Ok(OnChain {
-        deployment,
-        verification_gas,
-        settled,
-        refused,
-    })
 }

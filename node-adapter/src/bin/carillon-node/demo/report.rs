@@ -1,61 +1,48 @@
-//! The demo's report, as a table and as JSON (`carillon.demo/1`). No I/O.
+//! The demo's report, as a table and as JSON (`carillon.demo/2`). No I/O.
 
 use std::time::Duration;
 
 use blstrs::Scalar;
-use carillon_node::settlement::{Deployment, Settled};
+use carillon_node::circuit::rollup::RollupCircuit;
 use carillon_runtime::groth16::ProveReport;
 use carillon_runtime::progress::Phase;
 use serde_json::{Value, json};
 
 use super::Plan;
-use super::forgeries::Refused;
-use super::ledger::{CHAIN_ID, Ledger};
+use super::settlement::{Afterwards, Settled};
+use super::story::{CHAIN_ID, Story};
+use super::world::World;
 use crate::keys::{DevelopmentKey, Source};
 use carillon_runtime::cli::{duration, grouped};
-
-/// What happened on Ethereum.
-#[derive(Debug)]
-pub struct OnChain {
-    /// The contracts.
-    pub deployment: Deployment,
-    /// Gas of a transaction that does nothing but verify the proof.
-    pub verification_gas: u64,
-    /// The settled batch.
-    pub settled: Settled,
-    /// Forgeries, all refused.
-    pub refused: Vec<Refused>,
-}
 
 /// Everything there is to report.
 pub struct Report<'a> {
     /// What was to be done.
     pub plan: &'a Plan,
-    /// The batch.
-    pub ledger: &'a Ledger,
+    /// Ethereum.
+    pub world: &'a World,
+    /// The rollup.
+    pub story: &'a Story,
+    /// The circuit with its public inputs.
+    pub circuit: &'a RollupCircuit,
     /// The proving key.
     pub key: &'a DevelopmentKey,
     /// What the proof cost.
     pub proving: &'a ProveReport,
     /// What Ethereum said.
-    pub on_chain: &'a OnChain,
+    pub settled: &'a Settled,
+    /// What the users did then.
+    pub afterwards: &'a Afterwards,
     /// The whole demo's time.
     pub wall: Duration,
 }
 
 impl Report<'_> {
-    fn gas_per_transfer(&self) -> u64 {
-        self.on_chain.settled.gas_used / self.plan.transfers as u64
-    }
-
-    fn constraints_per_slot(&self) -> usize {
-        self.proving.circuit.constraints / self.plan.shape.slots()
-    }
-
     /// The JSON object, without the schema's name.
     pub fn json(&self) -> Value {
-        let batch = &self.ledger.batch;
-        let settled = &self.on_chain.settled;
+        let header = &self.story.batch.header;
+        let inputs = self.circuit.public_inputs.to_array();
+        let [c_h, c_b, z, y_h, y_b] = inputs.map(|input| hex(&input));
         let mut proof = json!(self.proving);
         if let (Some(card), Some(stats)) = (proof["card"].as_object_mut(), &self.proving.card) {
             card.insert("occupancy".into(), json!(stats.occupancy()));
@@ -65,11 +52,10 @@ impl Report<'_> {
             "engine": self.proving.engine,
             "seed": self.plan.seed,
             "transfers": self.plan.transfers,
+            "operations": self.plan.operations(),
             "batch_capacity": self.plan.shape.slots(),
-            "accounts": self.ledger.accounts,
             "circuit": self.plan.shape.id(),
             "constraints": self.proving.circuit.constraints,
-            "constraints_per_slot": self.constraints_per_slot(),
             "key": {
                 "path": self.key.path,
                 "circuit_digest": self.key.key.circuit.to_string(),
@@ -80,26 +66,33 @@ impl Report<'_> {
             "proof": proof,
             "settlement": {
                 "chain_id": CHAIN_ID,
-                "batch_number": batch.number,
-                "old_root": hex(&batch.old_root),
-                "new_root": hex(&batch.new_root),
-                "data_commitment": hex(&batch.public_inputs.data_commitment),
-                "data_bytes": batch.data.len(),
-                "batch_hash": settled.batch_hash,
-                "verifier": self.on_chain.deployment.verifier,
-                "rollup": self.on_chain.deployment.rollup,
-                "deployment_gas": self.on_chain.deployment.gas,
-                "transaction": settled.transaction,
-                "block": settled.block,
-                "gas": settled.gas_used,
-                "gas_per_transfer": self.gas_per_transfer(),
-                "verification_gas": self.on_chain.verification_gas,
+                "batch_number": header.batch_number,
+                "old_root": hex(&header.old_root),
+                "new_root": hex(&header.new_root),
+                "public_inputs": { "c_h": c_h, "c_b": c_b, "z": z, "y_h": y_h, "y_b": y_b },
+                "versioned_hash": self.settled.versioned_hash,
+                "header_words": self.settled.header_words,
+                "bridge": self.world.l1.bridge,
+                "rollup": self.world.l1.chain,
+                "handler": self.world.l1.handler,
+                "deployment_gas": self.world.l1.gas,
+                "transaction": self.settled.transaction,
+                "block": self.settled.block,
+                "gas": self.settled.gas,
             },
-            "refused": self.on_chain.refused.iter().map(|refused| json!({
+            "withdrawal": { "gas": self.afterwards.claim_gas },
+            "bundle": {
+                "gas": self.afterwards.bundle_gas,
+                "alias": self.afterwards.alias,
+                "queue_entries": self.afterwards.entries,
+            },
+            "balances": self.balances().map(|(name, balance)| {
+                json!({ "account": name, "wei": balance.to_string() })
+            }),
+            "refused": self.settled.refused.iter().map(|refused| json!({
                 "what": refused.what,
                 "error": refused.reason.name(),
                 "message": refused.reason.to_string(),
-                "transaction": refused.transaction,
             })).collect::<Vec<_>>(),
             "wall_seconds": self.wall.as_secs_f64(),
         })
@@ -107,19 +100,23 @@ impl Report<'_> {
 
     /// The table's rows.
     pub fn rows(&self) -> Vec<(String, String)> {
-        let batch = &self.ledger.batch;
-        let settled = &self.on_chain.settled;
         let mut rows = Rows::default();
-        rows.add("transfers", self.plan.transfers);
-        if self.plan.shape.slots() != self.plan.transfers {
+        let transfers = self.plan.transfers;
+        rows.add(
+            "operations",
+            format!(
+                "{} ({transfers} transfers, 2 deposits, 1 withdrawal, 1 bundle)",
+                self.plan.operations()
+            ),
+        );
+        if self.plan.shape.slots() != self.plan.operations() {
             rows.add("slots of the batch", self.plan.shape.slots());
         }
         rows.add(
             "constraints",
             format!(
-                "{} ({} a slot), domain 2^{}",
+                "{}, domain 2^{}",
                 grouped(self.proving.circuit.constraints as u64),
-                grouped(self.constraints_per_slot() as u64),
                 self.proving.domain_log2
             ),
         );
@@ -131,21 +128,42 @@ impl Report<'_> {
             rows.add(&format!("  {phase}"), time);
         }
         self.add_card(&mut rows);
-        rows.add("L1 gas", grouped(settled.gas_used));
-        rows.add(
-            "  verification alone",
-            grouped(self.on_chain.verification_gas),
-        );
-        rows.add("gas per transfer", grouped(self.gas_per_transfer()));
-        rows.add("transaction", settled.transaction);
-        rows.add("old root", hex(&batch.old_root));
-        rows.add("new root", hex(&batch.new_root));
-        for refused in &self.on_chain.refused {
+        rows.add("gas of the settlement", grouped(self.settled.gas));
+        rows.add("  and of the blob", "131,072 blob gas");
+        rows.add("gas of the withdrawal", grouped(self.afterwards.claim_gas));
+        rows.add("gas of the bundle", grouped(self.afterwards.bundle_gas));
+        rows.add("transaction", self.settled.transaction);
+        rows.add("blob", self.settled.versioned_hash);
+        rows.add("old root", hex(&self.story.batch.header.old_root));
+        rows.add("new root", hex(&self.story.batch.header.new_root));
+        for (name, balance) in self.balances() {
+            rows.add(
+                &format!("on the rollup: {name}"),
+                format!("{} gwei", grouped((balance / 1_000_000_000) as u64)),
+            );
+        }
+        for refused in &self.settled.refused {
             let reason = refused.reason.name();
             rows.add(&format!("refused: {}", refused.what), reason);
         }
         rows.add("whole demo", duration(self.wall));
         rows.0
+    }
+
+    /// Balances on the rollup after the batch.
+    fn balances(&self) -> [(&'static str, u128); 3] {
+        let ledger = &self.story.ledger;
+        let balance = |index| ledger.account(index).balance(0);
+        let of = |user: &super::world::User| {
+            let index = ledger.account_for(&user.owner().into());
+            (user.name, balance(index))
+        };
+        let [alice, bob] = &self.world.users;
+        [
+            of(alice),
+            of(bob),
+            ("the operator", balance(ledger.operator())),
+        ]
     }
 
     /// The card's counters. The functional model computes without time, so it counts no cycles.

@@ -15,7 +15,7 @@ use carillon_node::settlement::sender::{
     FeePolicy, Intent, Journal, NodePort, Policy, Port, PortError, Sender, Status,
 };
 use carillon_node::settlement::{
-    Anvil, BatchBlob, Executed, GasLimit, L1Client, Refusal, progress, settle_intent,
+    Anvil, BatchBlob, Executed, GasLimit, Refusal, progress, settle_intent, state_root,
 };
 use carillon_runtime::groth16::Proof;
 use group::{Curve, Group};
@@ -68,7 +68,10 @@ pub struct Afterwards {
 }
 
 /// The batch as it is published.
-pub fn publish(story: &Story, circuit: &RollupCircuit) -> Result<(PublishedBatch, BatchBlob), Failure> {
+pub fn publish(
+    story: &Story,
+    circuit: &RollupCircuit,
+) -> Result<(PublishedBatch, BatchBlob), Failure> {
     let blob = BatchBlob::new(&story.batch.blob)?;
     let published = PublishedBatch {
         shape: SHAPE,
@@ -100,18 +103,52 @@ pub async fn settle(
         ..proof.clone()
     };
     let tampered = settle_intent(chain, published, blob, &tampered)?;
-    refused.push(refuse(&port, operator, "a tampered proof", "ProofInvalid", (&tampered, blob)).await?);
+    refused.push(
+        refuse(
+            &port,
+            operator,
+            "a tampered proof",
+            "ProofInvalid",
+            (&tampered, blob),
+        )
+        .await?,
+    );
     let mut richer = published.clone();
     richer.header.new_root += blstrs::Scalar::from(1);
     let richer = settle_intent(chain, &richer, blob, proof)?;
-    refused.push(refuse(&port, operator, "a false new root", "ProofInvalid", (&richer, blob)).await?);
+    refused.push(
+        refuse(
+            &port,
+            operator,
+            "a false new root",
+            "ProofInvalid",
+            (&richer, blob),
+        )
+        .await?,
+    );
     let mut skipped = published.clone();
     skipped.header.records.remove(0);
     let skipped = settle_intent(chain, &skipped, blob, proof)?;
-    refused.push(refuse(&port, operator, "a deposit left out", "QueueMismatch", (&skipped, blob)).await?);
+    refused.push(
+        refuse(
+            &port,
+            operator,
+            "a deposit left out",
+            "QueueMismatch",
+            (&skipped, blob),
+        )
+        .await?,
+    );
     let other = BatchBlob::new(&[blstrs::Scalar::from(7)])?;
     refused.push(
-        refuse(&port, operator, "another blob", "NotTheBlobsCommitment", (&good, &other)).await?,
+        refuse(
+            &port,
+            operator,
+            "another blob",
+            "NotTheBlobsCommitment",
+            (&good, &other),
+        )
+        .await?,
     );
     step.done("all refused by the contract");
 
@@ -133,7 +170,13 @@ pub async fn settle(
     step.done(&format!("transaction {transaction}"));
 
     let step = output.step("replay");
-    let replay = refuse(&port, operator, "a replayed batch", "BatchAlreadyCommitted", (&good, blob));
+    let replay = refuse(
+        &port,
+        operator,
+        "a replayed batch",
+        "BatchAlreadyCommitted",
+        (&good, blob),
+    );
     refused.push(replay.await?);
     step.done("refused by the contract");
     Ok(Settled {
@@ -155,7 +198,10 @@ pub async fn afterwards(
     let [_, bob] = &world.users;
     let sent = messages(&story.batch.header);
     let [withdrawal, bundle] = sent.as_slice() else {
-        return Err(Failure::wrong_result(format!("{} messages instead of two", sent.len())));
+        return Err(Failure::wrong_result(format!(
+            "{} messages instead of two",
+            sent.len()
+        )));
     };
     let step = output.step("withdrawal");
     let before = world.operator.balance(bob.owner()).await?;
@@ -165,7 +211,10 @@ pub async fn afterwards(
     };
     // By the operator's key, so that Bob's balance moves by the withdrawal alone.
     let (to, input) = (Some(world.l1.bridge), claim.abi_encode().into());
-    let mined = world.operator.transact("the claim", to, input, GasLimit::Estimate).await?;
+    let mined = world
+        .operator
+        .transact("the claim", to, input, GasLimit::Estimate)
+        .await?;
     let paid = world.operator.balance(bob.owner()).await? - before;
     expect("Bob's withdrawal", paid, WITHDRAWN)?;
     let claim_gas = mined.receipt.gas_used;
@@ -177,12 +226,22 @@ pub async fn afterwards(
         .execute_with(bundle, &story.bundle, GasLimit::Estimate)
         .await?;
     let Ran::Executed { account: alias, .. } = ran(world.l1.handler, &mined)? else {
-        return Err(Failure::wrong_result("the bundle failed on Ethereum".into()));
+        return Err(Failure::wrong_result(
+            "the bundle failed on Ethereum".into(),
+        ));
     };
-    expect("the payment of the bundle", world.operator.balance(world.stranger).await?, GIVEN)?;
+    expect(
+        "the payment of the bundle",
+        world.operator.balance(world.stranger).await?,
+        GIVEN,
+    )?;
     let entries: Vec<(u64, Record)> = entries(&mined)?;
     let back: u128 = entries.iter().map(|(_, record)| record.amount).sum();
-    expect("what the bundle brings back to the rollup", U256::from(back), BUNDLED - GIVEN)?;
+    expect(
+        "what the bundle brings back to the rollup",
+        U256::from(back),
+        BUNDLED - GIVEN,
+    )?;
     step.done("one L2 signature: a deposit, a payment, the rest back to the rollup");
     Ok(Afterwards {
         claim_gas,
@@ -196,7 +255,9 @@ fn expect(what: &str, found: U256, expected: u128) -> Result<(), Failure> {
     if found == U256::from(expected) {
         return Ok(());
     }
-    Err(Failure::wrong_result(format!("{what} is {found} wei instead of {expected}")))
+    Err(Failure::wrong_result(format!(
+        "{what} is {found} wei instead of {expected}"
+    )))
 }
 
 /// Sends the intent through the L1 sender and waits until it is in effect.
@@ -252,20 +313,20 @@ async fn refuse(
     expected: &'static str,
     (intent, blob): (&Intent, &BatchBlob),
 ) -> Result<Refused, Failure> {
-    match port.simulate(operator, intent, &[blob.versioned_hash()]).await {
-        Err(PortError::Refused(reason)) if reason.name() == expected => Ok(Refused { what, reason }),
+    match port
+        .simulate(operator, intent, &[blob.versioned_hash()])
+        .await
+    {
+        Err(PortError::Refused(reason)) if reason.name() == expected => {
+            Ok(Refused { what, reason })
+        }
         Err(PortError::Refused(reason)) => Err(Failure::wrong_result(format!(
             "the contract refused {what} as {}, not as {expected}: {reason}",
             reason.name()
         ))),
         Err(error) => Err(Failure::Settlement(error.to_string())),
-        Ok(_) => Err(Failure::wrong_result(format!("the contract accepts {what}"))),
+        Ok(_) => Err(Failure::wrong_result(format!(
+            "the contract accepts {what}"
+        ))),
     }
-}
-
-async fn state_root(client: &L1Client, chain: Address) -> Result<U256, Failure> {
-    use carillon_node::settlement::abi::RollupChain::stateRootCall;
-    let answer = client.call("stateRoot", chain, stateRootCall {}.abi_encode().into()).await?;
-    stateRootCall::abi_decode_returns(&answer)
-        .map_err(|error| Failure::wrong_result(format!("the chain's root: {error}")))
 }

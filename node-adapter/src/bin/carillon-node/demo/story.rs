@@ -65,8 +65,12 @@ impl Story {
         }
         let [alice, bob] = &world.users;
         for i in 0..transfers {
-            let (from, to) = if i % 2 == 0 { (alice, bob) } else { (bob, alice) };
-            let amount = (1 + u128::from(draw(seed, b"transfer", i)[0])) * MILLI / 10;
+            let (from, to) = if i % 2 == 0 {
+                (alice, bob)
+            } else {
+                (bob, alice)
+            };
+            let amount = (1 + u128::from(draw(seed, b"transfer", i)[0])) * MILLI / 1000;
             let to = ledger.account_for(&to.owner().into());
             let order = |from| Operation::transfer(from, to, 0, amount, FEE, 0);
             sign_and_execute(&mut ledger, from, order)?;

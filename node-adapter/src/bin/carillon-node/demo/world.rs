@@ -100,7 +100,10 @@ impl World {
         };
         let (to, input) = (Some(self.l1.bridge), call.abi_encode().into());
         let estimate = GasLimit::Estimate;
-        let mined = user.l1.pay("the deposit", to, amount, input, estimate).await?;
+        let mined = user
+            .l1
+            .pay("the deposit", to, amount, input, estimate)
+            .await?;
         let entry = entries(&mined)?.into_iter().next();
         entry.ok_or_else(|| Failure::wrong_result("the deposit made no entry in the queue".into()))
     }
