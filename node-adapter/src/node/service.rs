@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::driver::{Driver, DriverError};
 use super::machine::WriterError;
 use super::ports::{L1Inbox, Settler};
+use super::publish;
 use super::rollup::{ChainFacts, Rollup, RollupOptions};
 use super::rpc::{self, RpcOptions};
 use super::store::{Store, StoreError};
@@ -31,6 +32,9 @@ use crate::prover_api::{
 
 /// The job board's file in the node's folder.
 const JOBS: &str = "prover-jobs.redb";
+
+/// How long clients may take over their last answers when the node ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What a node is made of.
 pub struct NodeOptions {
@@ -119,6 +123,8 @@ impl Node {
     /// [`NodeError`].
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let stop = CancellationToken::new();
+        // Nobody waits for it: whoever needs it first does, or finds it done.
+        drop(tokio::task::spawn_blocking(publish::warm_up));
         let mut facts = ChainFacts::new(&options.rollup, options.sequencer_key.public());
         facts.l1 = match (&options.inbox, &options.settler) {
             (None, None) => "none: nothing comes from Ethereum and nothing is settled",
@@ -236,15 +242,17 @@ impl Node {
         self.stop.cancel();
         // No more requests, and the handles that the server holds go with it.
         let _ = self.rpc.stop();
-        self.rpc.stopped().await;
+        // A client that holds its connection must not hold the node.
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.rpc.stopped()).await;
         while self.tasks.join_next().await.is_some() {}
         drop(self.writer);
         let thread = self.thread;
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        match ended {
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        match tokio::time::timeout(LAST_ANSWERS, ended).await {
             // The writer's own reason is the root of what the others reported.
-            Ok(Ok(Err(error))) => Err(error.into()),
-            Ok(Ok(Ok(()))) => first,
+            Ok(Ok(Ok(Err(error)))) => Err(error.into()),
+            // Still working for a client that holds on: what it has acknowledged is on disk.
+            Ok(Ok(Ok(Ok(())))) | Err(_) => first,
             _ => Err(NodeError::Ended("the sequencer's thread")),
         }
     }
