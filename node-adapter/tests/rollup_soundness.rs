@@ -206,9 +206,12 @@ fn kinds_cannot_be_exchanged() {
     }
 }
 
+/// A change to an operation, and what refuses it.
+type Lie = (fn(&mut OpWitness), &'static str);
+
 #[test]
 fn what_an_operation_reads_is_bound() {
-    let lies: [(fn(&mut OpWitness), &str); 9] = [
+    let lies: [Lie; 9] = [
         (|op| op.balances[0] += num(1), BUS),
         (|op| op.balances[1] += num(1), BUS),
         (|op| op.balances[2] += num(1), BUS),
@@ -586,7 +589,7 @@ fn negative_amounts_are_refused() {
         ..withdraw(1, 0)
     };
     assert_eq!(violated(of(&[withdraw(1, 5)])), None);
-    assert!(violated(of(&[negative.clone()])).is_some());
+    assert!(violated(of(std::slice::from_ref(&negative))).is_some());
     // Even where the public inputs follow the bits that the circuit has.
     let mut forged = of(&[negative]);
     let low = Option::<Scalar>::from(Scalar::from_u64s_le(&[0xffff_ffff_ffff_fffc, 0, 0, 0]));

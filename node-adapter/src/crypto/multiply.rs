@@ -34,7 +34,7 @@ pub fn base_times(scalar: &Fr) -> ExtendedPoint {
     let bytes = scalar.to_bytes();
     let windows = BASE.iter().zip(bytes);
     windows.fold(ExtendedPoint::identity(), |sum, (window, byte)| {
-        &sum + &window[usize::from(byte)]
+        sum + window[usize::from(byte)]
     })
 }
 
@@ -49,7 +49,7 @@ pub fn times_128(point: &ExtendedPoint, scalar: u128) -> ExtendedPoint {
     let windows = (0..32).rev().map(|at| scalar >> (4 * at) & 15);
     windows.fold(ExtendedPoint::identity(), |sum, window| {
         let shifted = sum.double().double().double().double();
-        &shifted + &table[window as usize]
+        shifted + table[window as usize]
     })
 }
 

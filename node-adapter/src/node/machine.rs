@@ -91,6 +91,7 @@ pub trait Machine: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Refusal`] for an entry that no state can take.
+    #[allow(clippy::wrong_self_convention)] // From an entry, on the present state.
     fn from_queue(&self, entry: &QueueEntry) -> Result<Self::Operation, Refusal>;
 
     /// Entries of the L1 queue executed so far.

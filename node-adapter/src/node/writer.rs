@@ -56,6 +56,11 @@ impl WriterOptions {
 }
 
 type Answer<T> = oneshot::Sender<T>;
+/// An operation of a user, and who waits for its receipt.
+type Submitted<M> = (
+    <M as Machine>::Operation,
+    Answer<Result<Receipt, SubmitError>>,
+);
 
 enum Command<M: Machine> {
     Submit(M::Operation, Answer<Result<Receipt, SubmitError>>),
@@ -347,10 +352,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// Checks, executes, stores and acknowledges operations of users.
-    fn accept(
-        &mut self,
-        submitted: Vec<(M::Operation, Answer<Result<Receipt, SubmitError>>)>,
-    ) -> Result<(), WriterError> {
+    fn accept(&mut self, submitted: Vec<Submitted<M>>) -> Result<(), WriterError> {
         if submitted.is_empty() {
             return Ok(());
         }

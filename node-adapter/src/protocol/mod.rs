@@ -3,10 +3,12 @@
 //!
 //! Pure; uses `crypto` alone. Called by `ledger`, `circuit`, `node`, `settlement`, `archive`.
 
+mod blob;
 mod decimal;
 mod operation;
 mod vectors;
 
+pub use blob::{BLOB_POINTS, evaluate_blob};
 pub use decimal::{Decimal, pack_amount, pack_fee};
 pub(crate) use operation::scalar;
 pub use operation::{Kind, Operation, OperationError, owner_word};

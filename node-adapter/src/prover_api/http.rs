@@ -179,6 +179,7 @@ async fn ask<T: Send + 'static>(
 }
 
 /// Who holds a lease: the token's name and the prover's own id.
+#[allow(clippy::result_large_err)] // The error is the answer.
 fn holder(name: &Name, asked: &Asked) -> Result<String, Response> {
     let known = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     if asked.id.is_empty() || asked.id.len() > 64 || !asked.id.chars().all(known) {
@@ -189,6 +190,7 @@ fn holder(name: &Name, asked: &Asked) -> Result<String, Response> {
 }
 
 /// The hashes after `supported_vk_hashes`, separated by commas.
+#[allow(clippy::result_large_err)] // The error is the answer.
 fn key_hashes(asked: &Asked) -> Result<Vec<KeyHash>, Response> {
     let parsed: Result<Vec<KeyHash>, _> = asked
         .supported_vk_hashes
@@ -207,6 +209,7 @@ fn key_hashes(asked: &Asked) -> Result<Vec<KeyHash>, Response> {
     }
 }
 
+#[allow(clippy::result_large_err)] // The error is the answer.
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Response> {
     serde_json::from_slice(bytes).map_err(|error| {
         let reason = format!("the body is not what this route takes: {error}");

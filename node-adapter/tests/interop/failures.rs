@@ -50,7 +50,9 @@ async fn a_failed_call_undoes_everything_and_returns_the_amount_once() {
             amount: U256::from(1),
         },
     );
-    let cases: Vec<(Vec<Call>, Option<(u8, u128)>, &str)> = vec![
+    // Calls, what goes back, the reason.
+    type Case = (Vec<Call>, Option<(u8, u128)>, &'static str);
+    let cases: Vec<Case> = vec![
         (vec![pay.clone(), refuse], None, "CallFailed: call 1"),
         (
             vec![pay.clone(), pay.clone()],

@@ -8,8 +8,7 @@ use carillon_node::interop::{Call, Ran};
 use carillon_node::ledger::{Ledger, Opened, RuleError, State};
 use carillon_node::protocol::{Kind, Operation, Record, owner_word};
 use carillon_node::settlement::abi::SharedBridge;
-use ff::Field;
-use group::{Curve, Group};
+use group::Curve;
 use jubjub::{AffinePoint, ExtendedPoint, Fr};
 
 use super::abi::{Counter, PlainToken, ShareVault};

@@ -235,6 +235,7 @@ impl World {
             .sign(
                 "a transfer",
                 Some(Address::ZERO),
+                U256::ZERO,
                 Bytes::new(),
                 GasLimit::Fixed(21_000),
             )

@@ -374,7 +374,7 @@ impl Wide {
         for (i, header) in headers.iter().enumerate() {
             nodes.insert((0, Self::account(i as u32)), header.leaf(tokens[3][0]));
         }
-        for level in 0..12 {
+        for (level, unused) in empty.iter().enumerate().take(12) {
             let below: std::collections::BTreeSet<u32> = nodes
                 .range((level, 0)..(level + 1, 0))
                 .map(|((_, index), _)| index >> 2)
@@ -384,7 +384,7 @@ impl Wide {
                     nodes
                         .get(&(level, parent << 2 | i))
                         .copied()
-                        .unwrap_or(empty[level])
+                        .unwrap_or(*unused)
                 };
                 let hash = hash_node(&[0, 1, 2, 3].map(child));
                 nodes.insert((level + 1, parent), hash);
@@ -401,7 +401,7 @@ impl Wide {
 
     fn known(account: u32) -> Option<usize> {
         let i = account / Self::STRIDE;
-        (account % Self::STRIDE == 0 && i < Self::ACCOUNTS).then_some(i as usize)
+        (account.is_multiple_of(Self::STRIDE) && i < Self::ACCOUNTS).then_some(i as usize)
     }
 }
 

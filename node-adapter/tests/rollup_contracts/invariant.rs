@@ -178,7 +178,8 @@ impl Model {
         } else {
             self.random(pending + 1)
         };
-        for entry in self.queue[self.executed..self.executed + take].to_vec() {
+        for at in self.executed..self.executed + take {
+            let entry = self.queue[at];
             let owner = Address::from_word(entry[2].to_be_bytes().into());
             let token = token_of(&entry);
             let mut done = entry;

@@ -9,7 +9,6 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 use ff::Field;
 
-use super::blob::{ELEMENTS, POINTS};
 use super::bus::{Bus, Tag, Time, Tuple};
 use super::witness::{RecordWitness, Witness};
 use super::{ACCOUNT_BITS, AMOUNT_BITS};
@@ -17,6 +16,7 @@ use crate::circuit::num::{
     Num, alloc, alloc_bit, alloc_uint, alloc_wide_uint, constant, enforce_equal, enforce_product,
     from_bit, invert, mul, pow2, shorten, sub, value,
 };
+use crate::protocol::{BLOB_ELEMENTS, BLOB_POINTS};
 
 /// Who and where: the parts of H[0], as variables.
 pub(super) struct Identity {
@@ -156,7 +156,7 @@ pub(super) fn blob_value<CS: ConstraintSystem<Scalar>>(
     z: &Num,
 ) -> Result<Num, SynthesisError> {
     let mut sum = Num::zero();
-    for (i, (word, root)) in words.iter().zip(POINTS.iter()).enumerate() {
+    for (i, (word, root)) in words.iter().zip(BLOB_POINTS.iter()).enumerate() {
         let mut cs = cs.namespace(|| format!("element {i}"));
         let distance = sub(z, &constant::<CS>(*root));
         let scaled = word.clone().scale(*root);
@@ -167,11 +167,11 @@ pub(super) fn blob_value<CS: ConstraintSystem<Scalar>>(
         sum = sum.add(&share);
     }
     let mut power = z.clone();
-    for i in 1..=ELEMENTS.ilog2() {
+    for i in 1..=BLOB_ELEMENTS.ilog2() {
         power = mul(cs.namespace(|| format!("z^(2^{i})")), &power, &power)?;
     }
     let factor = sub(&power, &constant::<CS>(Scalar::ONE));
-    let size: Option<Scalar> = Scalar::from(ELEMENTS as u64).invert().into();
+    let size: Option<Scalar> = Scalar::from(BLOB_ELEMENTS as u64).invert().into();
     let product = mul(cs.namespace(|| "value"), &factor, &sum)?;
     Ok(product.scale(size.unwrap_or(Scalar::ZERO)))
 }
@@ -181,7 +181,7 @@ mod tests {
     use bellpepper_core::test_cs::TestConstraintSystem;
 
     use super::*;
-    use crate::circuit::rollup::blob::evaluate;
+    use crate::protocol::evaluate_blob;
 
     type Cs = TestConstraintSystem<Scalar>;
 
@@ -204,7 +204,7 @@ mod tests {
             let got = blob_value(cs.namespace(|| "blob"), &nums, &z).unwrap();
             assert_eq!(
                 got.get_value(),
-                Some(evaluate(&values, Scalar::from(987_654_321)))
+                Some(evaluate_blob(&values, Scalar::from(987_654_321)))
             );
             assert_eq!(cs.num_constraints() as u64, count + 13);
             assert!(cs.is_satisfied());

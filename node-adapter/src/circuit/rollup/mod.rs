@@ -12,7 +12,6 @@
 //! `bus` compares what was written with what was read. No I/O. The structure depends
 //! on the [`Shape`] alone, never on a value.
 
-mod blob;
 mod builder;
 mod bus;
 mod cells;

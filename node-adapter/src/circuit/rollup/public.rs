@@ -7,9 +7,9 @@
 use blstrs::Scalar;
 use ff::Field;
 
-use super::blob;
 use super::witness::{OpWitness, Witness};
 use crate::crypto::poseidon::commit;
+use crate::protocol::evaluate_blob;
 
 /// What the contract supplies, in its order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl PublicInputs {
                 .iter()
                 .rev()
                 .fold(Scalar::ZERO, |sum, word| sum * z + word),
-            blob_value: blob::evaluate(&blob, z),
+            blob_value: evaluate_blob(&blob, z),
         }
     }
 

@@ -183,7 +183,8 @@ impl<S: Source> Watcher<S> {
     ///
     /// The counters that the events add up to are compared with the contract's own. When they differ,
     /// or events do not follow each other, the node has left some out, now or before: the sink is
-    /// rolled back to the beginning, and the next call reads everything again.
+    /// rolled back to the beginning, and the next call reads everything again. Only what left no trace
+    /// in the contract can stay hidden: that a batch was proved before it was taken back.
     pub async fn sync(
         &self,
         sink: &mut impl Sink,
