@@ -212,7 +212,7 @@ async fn too_little_gas_is_a_refusal() {
     let reason = super::common::world::refusal(&starved.unwrap_err());
     assert_eq!(reason.name(), "PrecompileFailed");
     assert!(
-        reason.to_string().contains(&PAIRING.to_string()),
+        reason.to_string().contains(&format!("{PAIRING:?}")),
         "{reason}"
     );
 }
