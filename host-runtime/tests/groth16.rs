@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bellman::groth16 as bellman16;
@@ -11,8 +15,10 @@ use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
 use blstrs::{Bls12, Scalar};
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{
-    Groth16Error, KeyOrigin, Proof, VerifyingKey, prove, setup, verify, verify_batch,
+    Groth16Error, KeyOrigin, Proof, VerifyingKey, prove, prove_assignment, setup, synthesize,
+    verify, verify_batch,
 };
+use carillon_runtime::image;
 use carillon_runtime::workload::SquareChain;
 use common::{BellmanChain, arkworks_accepts, bellman_accepts, bellman_parameters, rng};
 use ff::Field;
@@ -278,4 +284,110 @@ async fn a_circuit_without_a_witness_is_refused() {
         error,
         Groth16Error::Synthesis(SynthesisError::AssignmentMissing)
     ));
+}
+
+/// Set in the process that proves and is then looked into.
+const CHILD: &str = "CARILLON_TEST_SECRETS";
+/// Of its blinding factors.
+const BLINDING: u64 = 99;
+
+/// Nothing of a proof's secrets is left in the memory of a process once the proof is there: not the
+/// witness, not the blinding factors. Another process looks, which no optimisation can fool.
+#[tokio::test]
+async fn a_proof_leaves_no_secrets_in_memory() {
+    const LOG2: u32 = 8;
+    if std::env::var_os(CHILD).is_some() {
+        let key = Arc::new(setup(SquareChain::blank(LOG2), &mut rng(8)).unwrap());
+        let assignment = Arc::new(synthesize(SquareChain::with_witness(LOG2, 8)).unwrap());
+        let engine = CpuEngine::new();
+        let made = prove_assignment(&engine, &key, &assignment, &mut rng(BLINDING), &()).await;
+        made.unwrap();
+        let debug = format!("{assignment:?}");
+        assert!(debug.len() < 200, "{debug}");
+        // The parent looks at both moments.
+        pause("before");
+        drop(assignment);
+        pause("after");
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "a_proof_leaves_no_secrets_in_memory",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut input = child.stdin.take().unwrap();
+    let mut reach = |mark: &str| {
+        let end = format!("pause {mark}");
+        assert!(lines.any(|line| line.unwrap().contains(&end)), "{mark}");
+    };
+    // Only this process computes them once more.
+    let start = SquareChain::with_witness(LOG2, 8).start().unwrap();
+    let witness = std::iter::successors(Some((start, 0)), |(x, round)| {
+        Some((x.square() + Scalar::from(*round), round + 1))
+    });
+    let mut secrets: Vec<_> = witness.map(|(x, _)| x).skip(2).take(200).collect();
+    let mut blinding = rng(BLINDING);
+    secrets.extend([Scalar::random(&mut blinding), Scalar::random(&mut blinding)]);
+    let images: HashSet<[u8; 32]> = secrets
+        .iter()
+        .flat_map(|secret| [image_of(secret), secret.to_bytes_le()])
+        .collect();
+
+    reach("before");
+    let held = found(child.id(), &images);
+    assert!(
+        held >= 200,
+        "the search finds the witness while it is held: {held}"
+    );
+    writeln!(input).unwrap();
+    reach("after");
+    assert_eq!(found(child.id(), &images), 0);
+    writeln!(input).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn pause(mark: &str) {
+    println!("\npause {mark}");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+fn image_of(scalar: &Scalar) -> [u8; 32] {
+    image::bytes(std::slice::from_ref(scalar))
+        .try_into()
+        .unwrap()
+}
+
+/// How many values of `images` lie in the writable memory of a process, counted with repetition.
+fn found(pid: u32, images: &HashSet<[u8; 32]>) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut count = 0;
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+        if !rights.starts_with("rw") || line.ends_with("[vvar]") {
+            continue;
+        }
+        let (from, to) = range.split_once('-').unwrap();
+        let [from, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        // What was never touched cannot be read as one piece, nor does it hold anything.
+        let mut piece = vec![0; 1 << 16];
+        for at in (from..to).step_by(piece.len()) {
+            let length = piece.len().min((to - at) as usize);
+            if memory.read_exact_at(&mut piece[..length], at).is_err() {
+                continue;
+            }
+            // Scalars are aligned to 8 bytes, bytes of them to nothing.
+            let windows = piece[..length].windows(32);
+            count += windows.filter(|bytes| images.contains(*bytes)).count();
+        }
+    }
+    count
 }

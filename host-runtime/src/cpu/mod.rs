@@ -22,6 +22,7 @@ use crate::engine::{
 };
 use crate::groth16::{Assignment, ProvingKey, check_job};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
+use crate::secret::SecretVec;
 use crate::stats::JobStats;
 
 /// Computes everything on the CPU.
@@ -171,7 +172,8 @@ impl Engine for CpuEngine {
             check::FIELD_TWO_ADICITY,
         )?;
         let mut stats = Groth16Stats::default();
-        let [mut a, mut b, mut c] = assignment.polynomials().map(<[Scalar]>::to_vec);
+        let copy = |values: &[Scalar]| SecretVec::from(values.to_vec());
+        let [mut a, mut b, mut c] = assignment.polynomials().map(copy);
         let domain = phase(Phase::Ntt, &mut stats.ntt, progress, || {
             let domain = self.domains.get(log2);
             for values in [&mut a, &mut b, &mut c] {
@@ -189,6 +191,7 @@ impl Engine for CpuEngine {
         let h = phase(Phase::H, &mut stats.h, progress, || {
             msm_g1(&key.h, &a[..key.h.len()])
         });
+        drop((a, b, c));
         let l = phase(Phase::L, &mut stats.l, progress, || msm_g1(&key.l, witness));
         let a = phase(Phase::A, &mut stats.a, progress, || msm_g1(&key.a, witness));
         let b1 = phase(Phase::B1, &mut stats.b1, progress, || {

@@ -9,8 +9,9 @@ use ff::Field;
 use group::Curve;
 use group::prime::PrimeCurveAffine;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
-use crate::image;
+use crate::image::{self, SCALAR_BYTES};
 
 /// Bits of a canonical scalar.
 const SCALAR_BITS: usize = 255;
@@ -20,50 +21,53 @@ const FEW: usize = 1024;
 /// Scalars announced with so many bits are multiplied without it.
 const PLAIN_BITS: usize = 257;
 
-/// Canonical scalars as blst wants them: how many bits, and little-endian one after the other.
-fn digits(scalars: &[[u8; 32]]) -> (usize, Vec<u8>) {
-    if scalars.len() >= FEW {
-        return (SCALAR_BITS, scalars.as_flattened().to_vec());
-    }
-    let padded = scalars
-        .iter()
-        .flat_map(|scalar| scalar.iter().copied().chain([0]));
-    (PLAIN_BITS, padded.collect())
-}
-
-/// The pairs that contribute: bases, and canonical little-endian scalars.
+/// The pairs that contribute: bases, and canonical little-endian scalars as blst wants them, with
+/// how many bits each is announced. The scalars are wiped when they are dropped.
 fn compact<P: PrimeCurveAffine + Send + Sync>(
     bases: &[P],
     scalars: &[Scalar],
-) -> (Vec<P>, Vec<[u8; 32]>) {
-    bases
+) -> (Vec<P>, usize, Zeroizing<Vec<u8>>) {
+    let kept: Vec<(P, &Scalar)> = bases
         .par_iter()
         .zip(scalars)
         .with_min_len(1 << 10)
         .filter(|(base, scalar)| !bool::from(base.is_identity() | scalar.is_zero()))
-        .map(|(base, scalar)| (*base, scalar.to_bytes_le()))
-        .unzip()
+        .map(|(base, scalar)| (*base, scalar))
+        .collect();
+    let (bits, stride) = match kept.len() {
+        FEW.. => (SCALAR_BITS, SCALAR_BYTES),
+        _ => (PLAIN_BITS, SCALAR_BYTES + 1),
+    };
+    // At their full length from the start: a list that grows would leave copies behind.
+    let mut digits = Zeroizing::new(vec![0; kept.len() * stride]);
+    digits
+        .par_chunks_exact_mut(stride)
+        .zip(&kept)
+        .with_min_len(1 << 10)
+        .for_each(|(digits, (_, scalar))| {
+            digits[..SCALAR_BYTES].copy_from_slice(&scalar.to_bytes_le());
+        });
+    let bases = kept.into_iter().map(|(base, _)| base).collect();
+    (bases, bits, digits)
 }
 
 /// The sum of `scalars[i] * bases[i]`, for any points of the curve; infinity for no terms. Lengths
 /// must be equal.
 pub fn msm_g1(bases: &[G1Affine], scalars: &[Scalar]) -> G1Affine {
-    let (bases, scalars) = compact(bases, scalars);
+    let (bases, bits, scalars) = compact(bases, scalars);
     if bases.is_empty() {
         return G1Affine::identity();
     }
-    let (bits, scalars) = digits(&scalars);
     image::from_blst_g1(image::blst_g1(&bases).mult(&scalars, bits)).to_affine()
 }
 
 /// The sum of `scalars[i] * bases[i]`, for any points of the curve; infinity for no terms. Lengths
 /// must be equal.
 pub fn msm_g2(bases: &[G2Affine], scalars: &[Scalar]) -> G2Affine {
-    let (bases, scalars) = compact(bases, scalars);
+    let (bases, bits, scalars) = compact(bases, scalars);
     if bases.is_empty() {
         return G2Affine::identity();
     }
-    let (bits, scalars) = digits(&scalars);
     image::from_blst_g2(image::blst_g2(&bases).mult(&scalars, bits)).to_affine()
 }
 

@@ -2,6 +2,8 @@
 //! on the domain. Every constraint is checked as it is enforced, so a false statement is refused
 //! by the name of its first violated constraint, before any proving work.
 
+use std::fmt;
+
 use bellpepper_core::{
     Circuit, ConstraintSystem, Index, LinearCombination, SynthesisError, Variable,
 };
@@ -9,15 +11,24 @@ use blstrs::Scalar;
 use ff::Field;
 
 use super::{CircuitShape, Groth16Error};
+use crate::secret::SecretVec;
 
-/// A satisfied circuit: what the engine needs beside the key.
-#[derive(Debug)]
+/// A satisfied circuit: what the engine needs beside the key. Its values are secret: they are not
+/// printed, and wiped when it is dropped.
 pub struct Assignment {
     shape: CircuitShape,
-    witness: Vec<Scalar>,
-    a: Vec<Scalar>,
-    b: Vec<Scalar>,
-    c: Vec<Scalar>,
+    witness: SecretVec<Scalar>,
+    a: SecretVec<Scalar>,
+    b: SecretVec<Scalar>,
+    c: SecretVec<Scalar>,
+}
+
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assignment")
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Assignment {
@@ -57,11 +68,11 @@ struct Violation {
 
 /// The constraint system that keeps values and forgets constraints.
 struct WitnessSystem {
-    inputs: Vec<Scalar>,
-    aux: Vec<Scalar>,
-    a: Vec<Scalar>,
-    b: Vec<Scalar>,
-    c: Vec<Scalar>,
+    inputs: SecretVec<Scalar>,
+    aux: SecretVec<Scalar>,
+    a: SecretVec<Scalar>,
+    b: SecretVec<Scalar>,
+    c: SecretVec<Scalar>,
     /// Names of the namespaces that are open.
     path: Vec<String>,
     violation: Option<Violation>,
@@ -83,7 +94,7 @@ impl WitnessSystem {
             values.resize(shape.domain(), Scalar::ZERO);
         }
         let mut witness = self.inputs;
-        witness.append(&mut self.aux);
+        witness.extend_from_slice(&self.aux);
         Ok(Assignment {
             shape,
             witness,
@@ -99,11 +110,11 @@ impl ConstraintSystem<Scalar> for WitnessSystem {
 
     fn new() -> Self {
         Self {
-            inputs: vec![Scalar::ONE],
-            aux: Vec::new(),
-            a: Vec::new(),
-            b: Vec::new(),
-            c: Vec::new(),
+            inputs: vec![Scalar::ONE].into(),
+            aux: SecretVec::new(),
+            a: SecretVec::new(),
+            b: SecretVec::new(),
+            c: SecretVec::new(),
             path: Vec::new(),
             violation: None,
         }

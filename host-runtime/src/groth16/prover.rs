@@ -8,14 +8,15 @@ use blstrs::{G1Affine, G2Affine, Scalar};
 use ff::Field;
 use group::Curve;
 use group::prime::PrimeCurveAffine;
-use rand::RngCore;
 use rand::rngs::OsRng;
+use rand::{CryptoRng, RngCore};
 use serde::Serialize;
 
 use super::{Assignment, CircuitShape, Groth16Error, Proof, ProvingKey, synthesize, verify};
 use crate::cpu::blocking;
 use crate::engine::{Engine, EngineError, Groth16Points, Groth16Stats};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
+use crate::secret::Secret;
 use crate::stats::{CardStats, JobStats, seconds};
 
 /// What making a proof cost.
@@ -120,19 +121,19 @@ pub async fn prove<C: Circuit<Scalar>>(
     Ok((proof, report))
 }
 
-/// Proves from an assignment made by [`synthesize`], with blinding factors from `rng`.
+/// Proves from an assignment made by [`synthesize`], with blinding factors from `rng`. The proof
+/// hides the witness only as well as `rng` hides them.
 pub async fn prove_assignment(
     engine: &dyn Engine,
     key: &Arc<ProvingKey>,
     assignment: &Arc<Assignment>,
-    rng: &mut (dyn RngCore + Send),
+    rng: &mut (impl RngCore + CryptoRng + Send),
     progress: &dyn ProgressSink,
 ) -> Result<(Proof, ProveReport), Groth16Error> {
     let started = Instant::now();
     matches_key(key, assignment)?;
     let (points, stages) = engine.groth16(key, assignment, progress).await?;
-    let (r, s) = (Scalar::random(&mut *rng), Scalar::random(&mut *rng));
-    let proof = blind(key, &points, r, s);
+    let proof = blind(key, &points, rng);
 
     let verification = Instant::now();
     progress.event(ProgressEvent::Started {
@@ -196,12 +197,16 @@ fn matches_key(key: &ProvingKey, assignment: &Assignment) -> Result<(), Groth16E
 }
 
 /// A = alpha + a + r delta, B = beta + b + s delta, C = h + l + s A + r B - r s delta.
-fn blind(key: &ProvingKey, points: &Groth16Points, r: Scalar, s: Scalar) -> Proof {
+/// r and s are wiped before it returns.
+fn blind(key: &ProvingKey, points: &Groth16Points, rng: &mut (impl RngCore + CryptoRng)) -> Proof {
     let vk = &key.vk;
-    let a = vk.delta_g1 * r + vk.alpha_g1.to_curve() + points.a;
-    let b1 = vk.delta_g1 * s + vk.beta_g1.to_curve() + points.b1;
-    let b2 = vk.delta_g2 * s + vk.beta_g2.to_curve() + points.b2;
-    let c = points.h.to_curve() + points.l + a * s + b1 * r - vk.delta_g1 * (r * s);
+    let r = Secret::new(Scalar::random(&mut *rng));
+    let s = Secret::new(Scalar::random(&mut *rng));
+    let product = Secret::new(*r * *s);
+    let a = vk.delta_g1 * *r + vk.alpha_g1.to_curve() + points.a;
+    let b1 = vk.delta_g1 * *s + vk.beta_g1.to_curve() + points.b1;
+    let b2 = vk.delta_g2 * *s + vk.beta_g2.to_curve() + points.b2;
+    let c = points.h.to_curve() + points.l + a * *s + b1 * *r - vk.delta_g1 * *product;
     Proof {
         a: G1Affine::from(a),
         b: G2Affine::from(b2),

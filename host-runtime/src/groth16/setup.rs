@@ -15,6 +15,7 @@ use super::r1cs::{Matrix, R1cs};
 use super::{CircuitShape, Groth16Error, KeyOrigin, ProvingKey, VerifyingKey};
 use crate::engine::check::FIELD_TWO_ADICITY;
 use crate::keys::Points;
+use crate::secret::{SecretVec, wipe};
 
 /// Makes a proving key for `circuit` (its witness is not looked at).
 ///
@@ -39,7 +40,7 @@ pub fn setup<C: Circuit<Scalar>>(
     Ok(build(&r1cs, &trapdoor, &queries))
 }
 
-/// The secret of the set-up. Dropped at its end; a development key must be assumed forgeable.
+/// The secret of the set-up. Wiped at its end; a development key must be assumed forgeable.
 struct Trapdoor {
     alpha: Scalar,
     beta: Scalar,
@@ -53,7 +54,7 @@ struct Trapdoor {
 }
 
 impl Trapdoor {
-    fn draw(shape: CircuitShape, rng: &mut impl RngCore) -> Self {
+    fn draw(shape: CircuitShape, rng: &mut (impl RngCore + CryptoRng)) -> Self {
         let mut nonzero = || loop {
             let value = Scalar::random(&mut *rng);
             if let Some(inverse) = Option::<Scalar>::from(value.invert()) {
@@ -82,11 +83,38 @@ impl Trapdoor {
     }
 }
 
-/// The quadratic program at tau, one value per variable.
+impl Drop for Trapdoor {
+    fn drop(&mut self) {
+        let Self {
+            alpha,
+            beta,
+            gamma,
+            delta,
+            gamma_inverse,
+            delta_inverse,
+            tau,
+            vanishing,
+        } = self;
+        for secret in [
+            alpha,
+            beta,
+            gamma,
+            delta,
+            gamma_inverse,
+            delta_inverse,
+            tau,
+            vanishing,
+        ] {
+            wipe(std::slice::from_mut(secret));
+        }
+    }
+}
+
+/// The quadratic program at tau, one value per variable. As secret as tau.
 struct Queries {
-    u: Vec<Scalar>,
-    v: Vec<Scalar>,
-    w: Vec<Scalar>,
+    u: SecretVec<Scalar>,
+    v: SecretVec<Scalar>,
+    w: SecretVec<Scalar>,
 }
 
 impl Queries {
@@ -94,8 +122,8 @@ impl Queries {
         let shape = r1cs.shape();
         let lagrange = lagrange_at(shape, trapdoor);
         let product = |matrix: &Matrix| {
-            let mut sums = vec![Scalar::ZERO; shape.variables()];
-            for (row, weight) in matrix.rows().zip(&lagrange) {
+            let mut sums = SecretVec::from(vec![Scalar::ZERO; shape.variables()]);
+            for (row, weight) in matrix.rows().zip(lagrange.iter()) {
                 for (index, coefficient) in row {
                     sums[r1cs.number(*index)] += *weight * coefficient;
                 }
@@ -115,13 +143,14 @@ impl Queries {
 }
 
 /// Lagrange polynomials of the domain at tau: L_i = (tau^m - 1) / m * omega^i / (tau - omega^i).
-fn lagrange_at(shape: CircuitShape, trapdoor: &Trapdoor) -> Vec<Scalar> {
+fn lagrange_at(shape: CircuitShape, trapdoor: &Trapdoor) -> SecretVec<Scalar> {
     let omega = crate::cpu::root_of_unity(shape.domain_log2());
     let powers: Vec<Scalar> =
         std::iter::successors(Some(Scalar::ONE), |power| Some(*power * omega))
             .take(shape.domain())
             .collect();
-    let mut lagrange: Vec<Scalar> = powers.iter().map(|power| trapdoor.tau - power).collect();
+    let differences: Vec<Scalar> = powers.iter().map(|power| trapdoor.tau - power).collect();
+    let mut lagrange = SecretVec::from(differences);
     let m_inverse = Scalar::TWO_INV.pow_vartime([u64::from(shape.domain_log2())]);
     let factor = trapdoor.vanishing * m_inverse;
     lagrange
@@ -140,21 +169,19 @@ fn build(r1cs: &R1cs, trapdoor: &Trapdoor, queries: &Queries) -> ProvingKey {
     let shape = r1cs.shape();
     let g1 = FixedBase::new(&G1Projective::generator(), 4 * shape.domain());
     let g2 = FixedBase::new(&G2Projective::generator(), shape.variables());
-    let combined = |variables: std::ops::Range<usize>, factor: Scalar| -> Vec<Scalar> {
-        variables
-            .into_par_iter()
-            .map(|i| {
-                let sum = trapdoor.beta * queries.u[i] + trapdoor.alpha * queries.v[i];
-                (sum + queries.w[i]) * factor
-            })
-            .collect()
+    let combined = |variables: std::ops::Range<usize>, factor: Scalar| {
+        let sums = variables.into_par_iter().map(|i| {
+            let sum = trapdoor.beta * queries.u[i] + trapdoor.alpha * queries.v[i];
+            (sum + queries.w[i]) * factor
+        });
+        SecretVec::from(sums.collect::<Vec<Scalar>>())
     };
-    let powers: Vec<Scalar> =
-        std::iter::successors(Some(trapdoor.vanishing * trapdoor.delta_inverse), |power| {
-            Some(*power * trapdoor.tau)
-        })
-        .take(shape.domain() - 1)
-        .collect();
+    let mut powers = SecretVec::with_capacity(shape.domain() - 1);
+    let mut power = trapdoor.vanishing * trapdoor.delta_inverse;
+    for _ in 1..shape.domain() {
+        powers.push(power);
+        power *= trapdoor.tau;
+    }
     let mut l = vec![G1Affine::default(); shape.inputs];
     l.extend(g1.multiply(&combined(
         shape.inputs..shape.variables(),

@@ -5,7 +5,7 @@ use ff::Field;
 use group::prime::PrimeCurveAffine;
 use group::{Curve, Group};
 use pairing::{MillerLoopResult, MultiMillerLoop};
-use rand::RngCore;
+use rand::{CryptoRng, RngCore};
 
 use super::{Groth16Error, Proof, VerifyingKey};
 use crate::image::PointImage;
@@ -29,11 +29,12 @@ pub fn verify(
 
 /// Checks many proofs of one key at the cost of about one pairing each, by a random linear
 /// combination. Says whether all hold, not which one fails; use [`verify`] to find it.
-/// An empty batch is accepted.
+/// An empty batch is accepted. A forger who can guess the weights can make false proofs cancel, so
+/// they must come from a cryptographic generator that nobody else knows the seed of.
 pub fn verify_batch(
     vk: &VerifyingKey,
     batch: &[(&[Scalar], &Proof)],
-    rng: &mut impl RngCore,
+    rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<(), Groth16Error> {
     let mut pairs: Vec<(G1Affine, G2Affine)> = Vec::with_capacity(batch.len() + 3);
     let (mut alpha, mut inputs, mut c) = (

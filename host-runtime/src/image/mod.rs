@@ -67,6 +67,14 @@ pub fn bytes_mut<T: Image>(values: &mut [T]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
+/// The memory of `values` as limbs, to be overwritten.
+pub(crate) fn limbs_mut<T: Image>(values: &mut [T]) -> &mut [u64] {
+    let limbs = size_of_val(values) / size_of::<u64>();
+    // SAFETY: `Image` is sealed to types made of u64 limbs without padding, aligned for them
+    // (asserted above); every bit pattern is a valid value of an `Image` type.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), limbs) }
+}
+
 /// Views raw memory as elements without checking their values.
 pub fn view<T: Image>(raw: &[u8]) -> Result<&[T], ImageError> {
     if !raw.len().is_multiple_of(T::BYTES) {

@@ -14,7 +14,7 @@ use group::{Curve, Group};
 use jubjub::{AffinePoint, ExtendedPoint, Fr, SubgroupPoint};
 use sha2::{Digest, Sha512};
 use thiserror::Error;
-use zeroize::Zeroizing;
+use zeroize::{DefaultIsZeroes, Zeroizing};
 
 use super::jubjub::Point;
 use super::{multiply, poseidon};
@@ -114,6 +114,16 @@ impl PublicKey {
     }
 }
 
+/// A scalar that nobody may learn: a secret key, or the nonce of a signature, which gives the key
+/// away together with it. Wiped when dropped.
+type SecretScalar = Zeroizing<Wiped>;
+
+/// `Fr`, as `zeroize` wants it.
+#[derive(Clone, Copy, Default)]
+struct Wiped(Fr);
+
+impl DefaultIsZeroes for Wiped {}
+
 /// A secret key, derived from a seed and wiped from memory when dropped.
 pub struct SecretKey {
     /// Canonical little-endian bytes of the secret scalar.
@@ -130,9 +140,9 @@ impl SecretKey {
         let nonce_key = Sha512::new()
             .chain_update(b"carillon/jubjub/nonce-key/1")
             .chain_update(seed);
-        let public = ExtendedPoint::from(SubgroupPoint::generator() * scalar).to_affine();
+        let public = ExtendedPoint::from(SubgroupPoint::generator() * scalar.0).to_affine();
         Self {
-            scalar: Zeroizing::new(scalar.to_bytes()),
+            scalar: Zeroizing::new(scalar.0.to_bytes()),
             nonce_key: Zeroizing::new(nonce_key.finalize().into()),
             public: PublicKey::new(public),
         }
@@ -150,11 +160,12 @@ impl SecretKey {
             b"carillon/jubjub/nonce/1",
             &[&*self.nonce_key, &self.public.to_bytes(), &message_bytes],
         );
-        let r = ExtendedPoint::from(SubgroupPoint::generator() * nonce).to_affine();
+        let r = ExtendedPoint::from(SubgroupPoint::generator() * nonce.0).to_affine();
         let r_coordinates = Point::from_affine(&r);
         // The stored bytes are canonical by construction.
         let secret = Option::from(Fr::from_bytes(&self.scalar)).unwrap_or(Fr::ZERO);
-        let s = nonce + challenge(&r_coordinates, &self.public.coordinates, message) * secret;
+        let secret = SecretScalar::new(Wiped(secret));
+        let s = nonce.0 + challenge(&r_coordinates, &self.public.coordinates, message) * secret.0;
         Signature {
             r,
             r_coordinates,
@@ -244,15 +255,15 @@ fn low_128(scalar: &Fr) -> u128 {
 }
 
 /// A non-zero scalar from a hash; 512 bits are reduced, so the bias is below 2^-250.
-fn hash_to_scalar(tag: &[u8], parts: &[&[u8]]) -> Fr {
+fn hash_to_scalar(tag: &[u8], parts: &[&[u8]]) -> SecretScalar {
     let mut hash = Sha512::new().chain_update(tag);
     for part in parts {
         hash.update(part);
     }
     let mut digest = Zeroizing::new(<[u8; 64]>::from(hash.finalize()));
     loop {
-        let scalar = Fr::from_bytes_wide(&digest);
-        if !bool::from(scalar.is_zero()) {
+        let scalar = SecretScalar::new(Wiped(Fr::from_bytes_wide(&digest)));
+        if !bool::from(scalar.0.is_zero()) {
             return scalar;
         }
         *digest = Sha512::digest(*digest).into();
