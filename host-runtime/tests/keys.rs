@@ -4,8 +4,10 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{
@@ -183,11 +185,98 @@ fn the_key_of_another_circuit_is_refused() {
     assert_ne!(wrong, CircuitDigest([0; 32]));
 }
 
+/// A mapped file that is cut short ends the process with a bus error, at a moment of its choice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_outlives_its_file() {
+    let Saved { path, key, .. } = &saved(|_| ());
+    let loaded = Arc::new(load(path).unwrap());
+    let first = loaded.a[1];
+    // In place, as a careless copy over it does.
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(0).unwrap();
+    file.set_len(1 << 20).unwrap();
+    assert_eq!((loaded.a[1], loaded.h[..].len()), (first, key.h.len()));
+    let circuit = SquareChain::with_witness(4, 1);
+    prove(&CpuEngine::new(), &loaded, circuit, &())
+        .await
+        .unwrap();
+    assert!(matches!(load(path), Err(KeyError::NotAKey { .. })));
+}
+
+/// The length is looked at first and the bytes are read later: whatever happens in between is an
+/// error with a name.
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_an_error() {
+    let saved = saved(|_| ());
+    let whole = fs::read(&saved.path).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .open(&saved.path)
+                .unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                file.set_len(whole.len() as u64 / 2).unwrap();
+                file.write_all_at(&whole, 0).unwrap();
+            }
+        });
+        for _ in 0..200 {
+            match load(&saved.path) {
+                Ok(_) | Err(KeyError::Truncated { .. } | KeyError::Corrupt { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Keys are replaced by renaming: the file whose circuit was looked at is the one that is read.
+#[test]
+fn a_key_that_is_renamed_over_is_never_taken_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let digests = [2, 3].map(|log2| {
+        let key = setup(SquareChain::blank(log2), &mut rng(u64::from(log2))).unwrap();
+        save(&folder.path().join(log2.to_string()), &key).unwrap();
+        key.circuit
+    });
+    fs::hard_link(folder.path().join("2"), &path).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let next = folder.path().join("next");
+            for name in ["3", "2"].into_iter().cycle() {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                fs::hard_link(folder.path().join(name), &next).unwrap();
+                fs::rename(&next, &path).unwrap();
+                // The other name of one file stays where it is.
+                let _ = fs::remove_file(&next);
+            }
+        });
+        let (mut right, mut wrong) = (0, 0);
+        while right < 300 || wrong < 300 {
+            match load_for(&path, &digests[0]) {
+                Ok(key) => {
+                    assert_eq!(key.circuit, digests[0]);
+                    right += 1;
+                }
+                Err(KeyError::WrongCircuit { .. }) => wrong += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn paths_that_do_not_work_are_clear() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     assert!(matches!(load(&missing), Err(KeyError::Open { .. })));
+    assert!(matches!(load(folder.path()), Err(KeyError::NotAKey { .. })));
     let key = setup(SquareChain::blank(2), &mut rng(2)).unwrap();
     let error = save(&missing.join("key"), &key).unwrap_err();
     assert!(matches!(error, KeyError::Write { .. }), "{error}");

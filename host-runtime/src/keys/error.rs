@@ -6,18 +6,30 @@ use thiserror::Error;
 
 use crate::groth16::{CircuitDigest, Groth16Error};
 use crate::image::ImageError;
+use crate::memory::MemoryShortage;
 
 /// Why a key file could not be read or written.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// The file cannot be opened or mapped.
-    #[error("cannot open key file {path}: {source}; make it with set-up or correct the path")]
+    /// The file cannot be opened.
+    #[error("cannot open key file {path}: {source}; {}", opening(source))]
     Open {
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// The file cannot be read to its end.
+    #[error("cannot read key file {path}: {source}; copy it to another disk")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// There is not enough memory for the key.
+    #[error(transparent)]
+    Memory(#[from] MemoryShortage),
     /// The file is something else.
     #[error("{path} is not a Carillon key file; give the path of a file made by set-up")]
     NotAKey {
@@ -96,6 +108,14 @@ pub enum KeyError {
         /// The circuit of the key.
         found: CircuitDigest,
     },
+    /// Another key has this name.
+    #[error(
+        "key file {path} is there already: it is not replaced, since a key that is lost cannot be made again"
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "no space left to write key file {path}; {needed} bytes are needed, nothing was left behind"
@@ -114,4 +134,14 @@ pub enum KeyError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+}
+
+/// The next step for a file that cannot be opened.
+fn opening(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "let its owner give this user the right to read it (`ls -l` shows whose it is)"
+        }
+        _ => "make it with set-up or correct the path",
+    }
 }

@@ -1,5 +1,5 @@
 //! Proving keys on disk: page-aligned sections of affine points as blst and the card want them,
-//! opened by mapping, checked by hash and on the curve, never parsed or copied.
+//! read into memory, checked by hash and on the curve, never parsed.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -23,4 +23,4 @@ mod write;
 pub use error::KeyError;
 pub use points::Points;
 pub use read::{load, load_for};
-pub use write::save;
+pub use write::{save, save_new};

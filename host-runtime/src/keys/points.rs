@@ -1,4 +1,4 @@
-//! A list of curve points that is either owned or a section of a mapped key file.
+//! A list of curve points that is either made here or a section of a key file in memory.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -19,21 +19,21 @@ pub struct Points<T: Image> {
 
 enum Storage<T> {
     Owned(Vec<T>),
-    Mapped {
-        file: Arc<Mmap>,
+    Section {
+        memory: Arc<Mmap>,
         range: Range<usize>,
     },
 }
 
 impl<T: Image> Points<T> {
-    /// A section of a mapped file. Values are not checked here.
-    pub(super) fn mapped(file: Arc<Mmap>, range: Range<usize>) -> Result<Self, ImageError> {
-        let raw = file.get(range.clone()).ok_or(ImageError::Length {
-            bytes: file.len(),
+    /// A section of a file in memory. Values are not checked here.
+    pub(super) fn section(memory: Arc<Mmap>, range: Range<usize>) -> Result<Self, ImageError> {
+        let raw = memory.get(range.clone()).ok_or(ImageError::Length {
+            bytes: memory.len(),
             element: T::BYTES,
         })?;
         image::view::<T>(raw)?;
-        Ok(Storage::Mapped { file, range }.into())
+        Ok(Storage::Section { memory, range }.into())
     }
 
     /// Points that were made in the subgroup.
@@ -75,9 +75,9 @@ impl<T: Image> Deref for Points<T> {
     fn deref(&self) -> &[T] {
         match &self.storage {
             Storage::Owned(points) => points,
-            // Length and alignment were checked by `mapped`, and a mapping never moves, so this
+            // Length and alignment were checked by `section`, and the memory never moves, so this
             // view always succeeds.
-            Storage::Mapped { file, range } => file
+            Storage::Section { memory, range } => memory
                 .get(range.clone())
                 .and_then(|raw| image::view(raw).ok())
                 .unwrap_or_default(),
@@ -89,7 +89,7 @@ impl<T: Image> fmt::Debug for Points<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match &self.storage {
             Storage::Owned(_) => "owned",
-            Storage::Mapped { .. } => "mapped",
+            Storage::Section { .. } => "loaded",
         };
         write!(f, "{} {place} points", self.len())
     }

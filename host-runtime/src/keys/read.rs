@@ -1,11 +1,16 @@
-//! Opening key files: map, then check everything before a byte is used.
-#![allow(unsafe_code)]
+//! Opening key files: read into memory, then check everything before a byte is used.
+//!
+//! A file is opened once and read, not mapped. What was checked is then what is used, whatever
+//! happens to the file: a mapping would show later changes by others, and a mapped file that is cut
+//! short ends the process with a bus error.
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapMut};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -13,37 +18,28 @@ use super::header::{Header, HeaderFault, PAGE, SECTIONS, Section, VERSION};
 use super::{KeyError, Points};
 use crate::groth16::{CircuitDigest, ProvingKey, VerifyingKey};
 use crate::image::{self, PointImage};
+use crate::memory;
 
-/// Opens a key file. Header, hashes and every point (range and curve equation) are checked; the
-/// points then stay in the mapping. Do not write to the file while the key is in use: replace it
-/// by renaming, as [`super::save`] does.
+/// Bytes that are read and hashed at a time.
+const PIECE: usize = 1 << 20;
+
+/// Opens a key file. Header, hashes and every point (range and curve equation) are checked. The
+/// key lies in memory; the file may be replaced, changed or removed afterwards.
+///
+/// # Errors
+/// [`KeyError`].
 pub fn load(path: &Path) -> Result<ProvingKey, KeyError> {
-    let file = open(path)?;
-    let header = header(path, &file)?;
-    check_hashes(path, &file, &header)?;
-    let [vk, a, b1, b2, l, h] = &header.sections;
-    let vk =
-        VerifyingKey::from_bytes(bytes(&file, vk)).map_err(|source| KeyError::VerifyingKey {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(ProvingKey {
-        vk,
-        shape: header.shape,
-        circuit: header.circuit,
-        origin: header.origin,
-        a: points(path, &file, "a", a)?,
-        b1: points(path, &file, "b1", b1)?,
-        b2: points(path, &file, "b2", b2)?,
-        l: points(path, &file, "l", l)?,
-        h: points(path, &file, "h", h)?,
-    })
+    KeyFile::open(path)?.load()
 }
 
-/// [`load`] for a certain circuit: a key of any other is refused before its points are looked at.
+/// [`load`] for a certain circuit: a key of any other is refused before its points are read. Looks
+/// at one file, whatever takes its name meanwhile.
+///
+/// # Errors
+/// [`KeyError`].
 pub fn load_for(path: &Path, circuit: &CircuitDigest) -> Result<ProvingKey, KeyError> {
-    let file = open(path)?;
-    let found = header(path, &file)?.circuit;
+    let file = KeyFile::open(path)?;
+    let found = file.header.circuit;
     if found != *circuit {
         return Err(KeyError::WrongCircuit {
             path: path.to_owned(),
@@ -51,91 +47,172 @@ pub fn load_for(path: &Path, circuit: &CircuitDigest) -> Result<ProvingKey, KeyE
             found,
         });
     }
-    load(path)
+    file.load()
 }
 
-fn open(path: &Path) -> Result<Arc<Mmap>, KeyError> {
-    let fault = |source| KeyError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(fault)?;
-    if file.metadata().map_err(fault)?.len() < PAGE as u64 {
-        return Err(KeyError::NotAKey {
+/// An open file with a sound header.
+struct KeyFile<'a> {
+    path: &'a Path,
+    file: File,
+    header: Header,
+}
+
+impl<'a> KeyFile<'a> {
+    fn open(path: &'a Path) -> Result<Self, KeyError> {
+        let fault = |source| KeyError::Open {
             path: path.to_owned(),
-        });
+            source,
+        };
+        let not_a_key = || KeyError::NotAKey {
+            path: path.to_owned(),
+        };
+        // Looked at before it is opened: a pipe would be waited for.
+        if !std::fs::metadata(path).map_err(fault)?.is_file() {
+            return Err(not_a_key());
+        }
+        let file = File::open(path).map_err(fault)?;
+        let mut page = [0; PAGE];
+        match file.read_exact_at(&mut page, 0) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(not_a_key()),
+            result => result.map_err(fault)?,
+        }
+        let header = match Header::decode(&page) {
+            Ok(header) => header,
+            Err(HeaderFault::NotAKey) => return Err(not_a_key()),
+            Err(HeaderFault::Version(found)) => {
+                return Err(KeyError::Version {
+                    path: path.to_owned(),
+                    found,
+                    expected: VERSION,
+                });
+            }
+            Err(HeaderFault::Corrupt(reason)) => {
+                return Err(KeyError::Header {
+                    path: path.to_owned(),
+                    reason,
+                });
+            }
+        };
+        let key = Self { path, file, header };
+        if key.file.metadata().map_err(fault)?.len() < key.header.file_bytes() {
+            return Err(key.cut_off());
+        }
+        Ok(key)
     }
-    // SAFETY: the mapping is private and read-only. Files are replaced by rename and never
-    // changed in place by this program; another program that truncates the file while it is
-    // mapped ends this process with a bus error, which `load` documents.
-    let map = unsafe { MmapOptions::new().map_copy_read_only(&file) }.map_err(fault)?;
-    Ok(Arc::new(map))
-}
 
-fn header(path: &Path, file: &Mmap) -> Result<Header, KeyError> {
-    let path = path.to_owned();
-    let Some(page) = file.first_chunk::<PAGE>() else {
-        return Err(KeyError::NotAKey { path });
-    };
-    let header = match Header::decode(page) {
-        Ok(header) => header,
-        Err(HeaderFault::NotAKey) => return Err(KeyError::NotAKey { path }),
-        Err(HeaderFault::Version(found)) => {
-            return Err(KeyError::Version {
-                path,
-                found,
-                expected: VERSION,
+    fn load(self) -> Result<ProvingKey, KeyError> {
+        let memory = Arc::new(self.read()?);
+        let [vk, a, b1, b2, l, h] = &self.header.sections;
+        let vk = VerifyingKey::from_bytes(bytes(&memory, vk)).map_err(|source| {
+            KeyError::VerifyingKey {
+                path: self.path.to_owned(),
+                source,
+            }
+        })?;
+        Ok(ProvingKey {
+            vk,
+            shape: self.header.shape,
+            circuit: self.header.circuit,
+            origin: self.header.origin,
+            a: self.points(&memory, "a", a)?,
+            b1: self.points(&memory, "b1", b1)?,
+            b2: self.points(&memory, "b2", b2)?,
+            l: self.points(&memory, "l", l)?,
+            h: self.points(&memory, "h", h)?,
+        })
+    }
+
+    /// The file's sections at their offsets in memory, each compared with its hash.
+    fn read(&self) -> Result<Mmap, KeyError> {
+        let total = self.header.file_bytes();
+        memory::check(&format!("key file {}", self.path.display()), total)?;
+        let failed = |source| KeyError::Read {
+            path: self.path.to_owned(),
+            source,
+        };
+        // Anonymous memory, because its pages are aligned as sections are.
+        let length = usize::try_from(total).map_err(|error| failed(io::Error::other(error)))?;
+        let mut memory = MmapMut::map_anon(length).map_err(failed)?;
+        let mut rest = &mut memory[PAGE..];
+        let mut places = Vec::with_capacity(SECTIONS.len());
+        for section in &self.header.sections {
+            let range = section.range().unwrap_or_default();
+            let padded = range.len().next_multiple_of(PAGE);
+            let (place, behind) = rest.split_at_mut(padded.min(rest.len()));
+            rest = behind;
+            let place = place.get_mut(..range.len()).unwrap_or_default();
+            places.push((section, place));
+        }
+        places
+            .into_par_iter()
+            .zip(SECTIONS)
+            .try_for_each(|((section, place), name)| self.section(section, name, place))?;
+        memory.make_read_only().map_err(failed)
+    }
+
+    fn section(
+        &self,
+        section: &Section,
+        name: &'static str,
+        place: &mut [u8],
+    ) -> Result<(), KeyError> {
+        let mut hash = Sha256::new();
+        let mut offset = section.offset;
+        for piece in place.chunks_mut(PIECE) {
+            match self.file.read_exact_at(piece, offset) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Err(self.cut_off());
+                }
+                Err(source) => {
+                    return Err(KeyError::Read {
+                        path: self.path.to_owned(),
+                        source,
+                    });
+                }
+            }
+            hash.update(&*piece);
+            offset += piece.len() as u64;
+        }
+        if hash.finalize()[..] != section.hash {
+            return Err(KeyError::Corrupt {
+                path: self.path.to_owned(),
+                section: name,
             });
         }
-        Err(HeaderFault::Corrupt(reason)) => return Err(KeyError::Header { path, reason }),
-    };
-    let (found, expected) = (file.len() as u64, header.file_bytes());
-    if found < expected {
-        return Err(KeyError::Truncated {
-            path,
-            found,
-            expected,
-        });
+        Ok(())
     }
-    Ok(header)
+
+    fn points<T: PointImage>(
+        &self,
+        memory: &Arc<Mmap>,
+        name: &'static str,
+        section: &Section,
+    ) -> Result<Points<T>, KeyError> {
+        let fault = |source| KeyError::Point {
+            path: self.path.to_owned(),
+            section: name,
+            source,
+        };
+        let range = section.range().unwrap_or_default();
+        let points = Points::section(Arc::clone(memory), range).map_err(fault)?;
+        image::check_points(&points, false).map_err(fault)?;
+        Ok(points)
+    }
+
+    fn cut_off(&self) -> KeyError {
+        KeyError::Truncated {
+            path: self.path.to_owned(),
+            found: self.file.metadata().map_or(0, |data| data.len()),
+            expected: self.header.file_bytes(),
+        }
+    }
 }
 
-/// The bytes of a section; the file was checked to be long enough.
-fn bytes<'a>(file: &'a Mmap, section: &Section) -> &'a [u8] {
+/// The bytes of a section; the memory is as long as the header says.
+fn bytes<'a>(memory: &'a Mmap, section: &Section) -> &'a [u8] {
     section
         .range()
-        .and_then(|range| file.get(range))
+        .and_then(|range| memory.get(range))
         .unwrap_or_default()
-}
-
-fn check_hashes(path: &Path, file: &Mmap, header: &Header) -> Result<(), KeyError> {
-    let wrong = header
-        .sections
-        .par_iter()
-        .zip(SECTIONS)
-        .find_first(|(section, _)| Sha256::digest(bytes(file, section))[..] != section.hash);
-    match wrong {
-        Some((_, section)) => Err(KeyError::Corrupt {
-            path: path.to_owned(),
-            section,
-        }),
-        None => Ok(()),
-    }
-}
-
-fn points<T: PointImage>(
-    path: &Path,
-    file: &Arc<Mmap>,
-    name: &'static str,
-    section: &Section,
-) -> Result<Points<T>, KeyError> {
-    let fault = |source| KeyError::Point {
-        path: path.to_owned(),
-        section: name,
-        source,
-    };
-    let range = section.range().unwrap_or_default();
-    let points = Points::mapped(Arc::clone(file), range).map_err(fault)?;
-    image::check_points(&points, false).map_err(fault)?;
-    Ok(points)
 }
