@@ -3,7 +3,8 @@
 //!
 //! Data travel one way: user's operation -> [`node`] ([`protocol`], [`ledger`]) -> witness
 //! ([`circuit`]) -> prover ([`prover_api`]) -> [`settlement`] -> Ethereum; [`archive`] keeps what L1
-//! forgets, [`interop`] is what users do on Ethereum with one L2 signature.
+//! forgets, [`interop`] is what users do on Ethereum with one L2 signature. [`redact`] keeps secrets of
+//! URLs out of what is shown.
 
 pub mod archive;
 pub mod circuit;
@@ -13,4 +14,5 @@ pub mod ledger;
 pub mod node;
 pub mod protocol;
 pub mod prover_api;
+pub mod redact;
 pub mod settlement;

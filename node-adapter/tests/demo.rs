@@ -176,14 +176,25 @@ fn operations_are_settled_through_the_cpu_and_the_model_card() {
         "another seed is another batch"
     );
 
-    // A damaged key in the cache is replaced, not used and not fatal.
+    // A damaged key is refused and stays, here as everywhere.
     let path = cpu["key"]["path"].as_str().unwrap();
     let bytes = std::fs::read(path).unwrap();
-    std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-    let repaired = json(&["demo", "--engine", "cpu", "--txs", "1", "--seed", "7"]);
-    assert_settled(&repaired, "cpu", 1);
-    assert_eq!(repaired["key"]["made"], true);
-    assert_eq!(settled_root(&repaired), settled_root(&cpu));
+    let damaged = &bytes[..bytes.len() / 2];
+    std::fs::write(path, damaged).unwrap();
+    let mut again = command(&["demo", "--engine", "cpu", "--txs", "1", "--seed", "7"]);
+    let message = failure(4, &mut again);
+    let left = std::fs::read(path).unwrap();
+    std::fs::write(path, &bytes).unwrap();
+    assert!(message.contains("left as it is"), "{message}");
+    assert_eq!(left, damaged);
+
+    // Without a home no key goes where others can write.
+    let mut homeless = command(&["demo", "--engine", "cpu", "--txs", "1"]);
+    for variable in ["CARILLON_KEY_DIR", "HOME", "XDG_CACHE_HOME"] {
+        homeless.env_remove(variable);
+    }
+    let message = failure(4, &mut homeless);
+    assert!(message.contains("--key-dir"), "{message}");
 }
 
 fn settled_root(report: &Value) -> &str {

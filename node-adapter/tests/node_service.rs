@@ -497,8 +497,7 @@ async fn one_folder_one_node_and_send_signs_for_people() {
         "{error}"
     );
 
-    let key = folder.path().join("key");
-    std::fs::write(&key, hex::encode([1u8; 32])).unwrap();
+    let key = secret_file(&folder.path().join("key"), &hex::encode([1u8; 32]));
     let send = |arguments: &[&str]| {
         let key = key.display().to_string();
         let common = [
@@ -523,8 +522,14 @@ async fn one_folder_one_node_and_send_signs_for_people() {
         (&account["balances"]["0"], &account["nonce"]),
         (&json!("846"), &json!(2))
     );
-    let new = folder.path().join("new-key");
-    std::fs::write(&new, hex::encode([77u8; 32])).unwrap();
+    // A key that others can read is no secret.
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (exit, error) = send(&["transfer", "--to", "2", "--amount", "1"]);
+    assert_eq!(exit, Some(4), "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("mode 644"), "{message}");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let new = secret_file(&folder.path().join("new-key"), &hex::encode([77u8; 32]));
     let (exit, sent) = send(&["set-key", "--new-key", new.to_str().unwrap()]);
     assert_eq!(exit, Some(0), "{sent}");
     // The old key signs no more.
@@ -572,24 +577,110 @@ async fn one_folder_one_node_and_send_signs_for_people() {
             "{error}"
         );
     }
-    let usage = binary()
-        .args(["run", "--data-dir", &data, "--l1", "http://127.0.0.1:1"])
+    let url = "http://me:s3cr3t@127.0.0.1:1/s3cr3t";
+    let (code, error) = run(&["--l1", url]);
+    assert_eq!(code, Some(4), "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("--chain"),
+        "{error}"
+    );
+    let chain = hex0x(&[7; 20]);
+    let (code, error) = run(&["--l1", url, "--chain", &chain]);
+    assert_eq!(code, Some(4), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("--operator-key"),
+        "{error}"
+    );
+    // The file can say the same; what is given wins. Nothing of the URL but its host is shown.
+    let config = folder.path().join("node.toml");
+    let settings = format!(
+        "[run]\nl1 = \"{url}\"\nchain = \"{chain}\"\noperator_key = \"{}\"\nshape_number = 3\n\
+         archive = \"/nowhere\"\nconfirmations = 2\nfrom_block = 5\nkey_dir = \"/nowhere\"\nengine = \"cpu\"\n",
+        key.display()
+    );
+    std::fs::write(&config, settings).unwrap();
+    let (code, error) = run(&["--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(7), "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(!message.contains("s3cr3t"), "{message}");
+    assert!(message.contains("http://127.0.0.1:1"), "{message}");
+    let wrong = "http://me:s3cr3t@nowhere:x/s3cr3t";
+    let (code, error) = run(&["--config", config.to_str().unwrap(), "--l1", wrong]);
+    assert_eq!(code, Some(4), "{error}");
+    assert!(
+        !error["message"].as_str().unwrap().contains("s3cr3t"),
+        "{error}"
+    );
+    let help = binary()
+        .args(["run", "--help"])
+        .env("CARILLON_L1", url)
         .output()
         .unwrap();
-    assert_eq!(usage.status.code(), Some(2));
-    let text = String::from_utf8_lossy(&usage.stderr).into_owned();
-    assert!(
-        text.contains("--chain") && text.contains("--operator-key"),
-        "{text}"
-    );
+    assert!(!String::from_utf8_lossy(&help.stdout).contains("s3cr3t"));
+}
+
+/// A file that only its owner can read.
+fn secret_file(path: &Path, text: &str) -> PathBuf {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path.to_owned()
 }
 
 /// A token file that only its owner can read.
 fn token_file(folder: &Path) -> PathBuf {
-    let path = folder.join("tokens");
-    std::fs::write(&path, "rack 0123456789abcdef0123\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path
+    secret_file(&folder.join("tokens"), "rack 0123456789abcdef0123\n")
+}
+
+/// `run` makes no key and replaces none; it says how one is made, and that makes one.
+fn prepare_key(folder: &Path, arguments: &[String]) {
+    let keys = folder.join("own-keys");
+    let with_keys = |keys: &Path| {
+        let mut all = arguments.to_vec();
+        all.extend(["--key-dir".into(), keys.display().to_string()]);
+        all
+    };
+    let (exit, error) = run_to_end(&with_keys(&keys));
+    assert_eq!(exit, Some(4), "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(!keys.exists());
+    let command = message.split('`').nth(1).unwrap();
+    let words = command.strip_prefix("carillon-node ").unwrap();
+    // The same key for every run of this test.
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
+    let words = words.replace(keys.to_str().unwrap(), scratch.to_str().unwrap());
+    let made = |words: &str| run_to_end(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    let (exit, key) = made(&words);
+    assert_eq!(exit, Some(0), "{key}");
+    assert_eq!(key["schema"], "carillon.keys.make/1");
+    assert_eq!(made(&words).1["made"], false);
+
+    // One flipped bit: nothing uses the key, nothing replaces it, and `keys verify` finds it.
+    let path = Path::new(key["path"].as_str().unwrap());
+    std::fs::create_dir(&keys).unwrap();
+    let copy = keys.join(path.file_name().unwrap());
+    std::fs::copy(path, &copy).unwrap();
+    let verify = |file: &Path| {
+        let words = ["keys", "verify", file.to_str().unwrap()];
+        run_to_end(&words.map(str::to_owned))
+    };
+    let (exit, good) = verify(&copy);
+    assert_eq!(exit, Some(0), "{good}");
+    assert_eq!(good["keys"][0]["key_hash"], key["key_hash"]);
+    let mut bytes = std::fs::read(&copy).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&copy, &bytes).unwrap();
+    let make = words.replace(scratch.to_str().unwrap(), keys.to_str().unwrap());
+    for (exit, error) in [run_to_end(&with_keys(&keys)), verify(&copy), made(&make)] {
+        assert_eq!(exit, Some(4), "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains("corrupt"),
+            "{error}"
+        );
+        assert_eq!(std::fs::read(&copy).unwrap(), bytes);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -631,6 +722,7 @@ async fn a_prover_in_another_process_proves_what_the_node_seals() {
         let all = [&fixed[..], more].concat();
         all.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
+    prepare_key(folder.path(), &arguments(&small));
     let node = NodeProcess::with(arguments(&small));
     // The two deposits fill the first batch.
     node.until("sealed", |chain| chain["batch"].as_u64() >= Some(1))
@@ -696,8 +788,7 @@ async fn a_prover_in_another_process_proves_what_the_node_seals() {
 
     // Strangers and provers without keys end with a reason.
     let stranger = folder.path().join("stranger");
-    std::fs::write(&stranger, "rack 00000000000000000000\n").unwrap();
-    std::fs::set_permissions(&stranger, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let stranger = secret_file(&stranger, "rack 00000000000000000000\n");
     let run = |arguments: &[&str]| {
         let all = [&["prover", "--engine", "cpu", "--url", &url][..], arguments].concat();
         run_to_end(

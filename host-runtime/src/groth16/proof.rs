@@ -44,6 +44,44 @@ impl Proof {
         })
     }
 
+    /// Decodes [`Proof::to_eip2537`], as strictly as [`Proof::from_bytes`].
+    ///
+    /// # Errors
+    /// [`Groth16Error::ProofEncoding`].
+    pub fn from_eip2537(bytes: &[u8]) -> Result<Self, Groth16Error> {
+        let wrong = |reason: &str| Groth16Error::ProofEncoding {
+            reason: reason.to_owned(),
+        };
+        let (words, rest) = bytes.as_chunks::<64>();
+        let &[ax, ay, b0, b1, b2, b3, cx, cy] = words else {
+            return Err(wrong("a proof has 512 bytes in this encoding"));
+        };
+        if !rest.is_empty() {
+            return Err(wrong("a proof has 512 bytes in this encoding"));
+        }
+        // Each coordinate is 48 bytes behind 16 zeros; blst takes c1 of a coordinate in Fp2 first.
+        let g1 = |x: &[u8; 64], y: &[u8; 64]| {
+            let bytes = coordinates::<96>(&[x, y])?;
+            Option::<G1Affine>::from(G1Affine::from_uncompressed(&bytes))
+        };
+        let g2 = |c: [&[u8; 64]; 4]| {
+            let bytes = coordinates::<192>(&[c[1], c[0], c[3], c[2]])?;
+            Option::<G2Affine>::from(G2Affine::from_uncompressed(&bytes))
+        };
+        let proof = (|| {
+            Some(Self {
+                a: g1(&ax, &ay)?,
+                b: g2([&b0, &b1, &b2, &b3])?,
+                c: g1(&cx, &cy)?,
+            })
+        })();
+        let proof = proof.ok_or_else(|| {
+            wrong("a coordinate is not canonical, or a point is not in the group")
+        })?;
+        // The other encoding refuses infinity, too.
+        Self::from_bytes(&proof.to_bytes())
+    }
+
     /// A, B, C for the EIP-2537 precompiles: 128 + 256 + 128 bytes.
     pub fn to_eip2537(&self) -> [u8; 512] {
         let mut out = [0; 512];
@@ -52,6 +90,20 @@ impl Proof {
         out[384..].copy_from_slice(&eip2537::g1(&self.c));
         out
     }
+}
+
+/// Coordinates without their 16 zeros; none if there is something else.
+fn coordinates<const N: usize>(words: &[&[u8; 64]]) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    for (place, word) in out.chunks_exact_mut(48).zip(words) {
+        let (zeros, coordinate) = word.split_first_chunk::<16>()?;
+        if *zeros != [0; 16] {
+            return None;
+        }
+        place.copy_from_slice(coordinate);
+    }
+    // The encoding's flags are in bits that a coordinate below the modulus leaves zero.
+    (out.first()? & 0xe0 == 0).then_some(out)
 }
 
 fn point<P: GroupEncoding + PrimeCurveAffine>(name: &str, bytes: &[u8]) -> Result<P, Groth16Error> {
@@ -94,6 +146,7 @@ mod tests {
         fn bytes_round_trip(a in 1u64.., b in 1u64.., c in 1u64..) {
             let proof = proof(a, b, c);
             prop_assert_eq!(&Proof::from_bytes(&proof.to_bytes()).unwrap(), &proof);
+            prop_assert_eq!(&Proof::from_eip2537(&proof.to_eip2537()).unwrap(), &proof);
         }
 
         #[test]
@@ -120,5 +173,17 @@ mod tests {
         let mut outside = good;
         outside[..48].copy_from_slice(small.to_bytes().as_ref());
         assert!(reason(&outside).contains("point A"));
+
+        let good = proof(3, 5, 7).to_eip2537();
+        assert!(Proof::from_eip2537(&good[..511]).is_err());
+        assert!(Proof::from_eip2537(&[good.as_slice(), &[0; 64]].concat()).is_err());
+        for wrong in [0, 16, 127, 128, 144, 511] {
+            let mut changed = good;
+            changed[wrong] ^= 0x80;
+            assert!(Proof::from_eip2537(&changed).is_err(), "{wrong}");
+        }
+        let mut infinity = good;
+        infinity[384..].fill(0);
+        assert!(Proof::from_eip2537(&infinity).is_err());
     }
 }

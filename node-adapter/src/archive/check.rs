@@ -11,7 +11,9 @@ use ff::Field as _;
 use super::{Batch, Executed, Published};
 use crate::crypto::poseidon::commit;
 use crate::ledger::{State, replay};
-use crate::protocol::{BLOB_ELEMENTS, HEADER_WORDS, Header, Kind, RECORD_WORDS, Record};
+use crate::protocol::{
+    BLOB_ELEMENTS, HEADER_WORDS, Header, Kind, Operation, RECORD_WORDS, Record, evaluate_blob,
+};
 use crate::settlement::BatchBlob;
 use crate::settlement::calls::{PublishedBatch, message_root};
 
@@ -86,9 +88,19 @@ pub struct CheckError {
     pub expected: String,
 }
 
+/// What a batch that was checked is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Its operations, without signatures and nonces.
+    pub operations: Vec<Operation>,
+    /// C_H, C_B, z, y_H, y_B.
+    pub inputs: [Scalar; 5],
+    /// Queue entries executed with it and before it.
+    pub queue_end: u64,
+}
+
 /// Checks a batch that L1 executed and applies it to the state before it. `time` is that of the
-/// committing block, `queue` the chain's whole queue. Returns the number of operations. The state is
-/// unchanged after an error.
+/// committing block, `queue` the chain's whole queue. The state is unchanged after an error.
 pub fn check(
     batch: &Batch,
     executed: &Executed,
@@ -96,16 +108,19 @@ pub fn check(
     published: Option<&Published>,
     queue: &[[U256; 5]],
     state: &mut State,
-) -> Result<usize, CheckError> {
-    let check = Check { batch, executed };
+) -> Result<Checked, CheckError> {
+    let number = executed.number;
+    let check = Check { batch, number };
     check.published(published)?;
     let header = check.header()?;
     check.same(Field::OldRoot, header.old_root, state.root())?;
     check.same(Field::NewRoot, word(&header.new_root), executed.new_root)?;
-    check.queue(&header, queue)?;
+    let end = check.queue(&header, executed.queue_start, queue)?;
+    check.same(Field::QueueEnd, end, executed.queue_end)?;
+    let versioned_hash = check.versioned_hash(executed.versioned_hash)?;
     check.same(
         Field::VersionedHash,
-        check.versioned_hash()?,
+        versioned_hash,
         executed.versioned_hash,
     )?;
     let (c_h, c_b) = check.commitments(published)?;
@@ -116,19 +131,43 @@ pub fn check(
         header,
         header_commitment: c_h,
         blob_commitment: c_b,
-        versioned_hash: executed.versioned_hash,
+        versioned_hash,
     };
     let stored = public.stored(executed.queue_start, time);
     let hash = keccak256(stored.abi_encode());
     check.same(Field::BatchHash, hash, executed.hash)?;
-    let operations = replay(state, &public.header, &batch.blob)
-        .map_err(|error| check.wrong(Field::Operations, error.to_string(), "a replay".into()))?;
-    Ok(operations.len())
+    check.replay(&public, end, state)
+}
+
+/// Checks a batch that the archive has and L1 has not executed, as far as it can be without: that it
+/// follows the state and the queue, and does what it says. Whether its operations were signed says
+/// its proof alone, for the public inputs that are returned. As [`check`].
+pub fn check_ahead(
+    batch: &Batch,
+    number: u64,
+    queue_start: u64,
+    queue: &[[U256; 5]],
+    state: &mut State,
+) -> Result<Checked, CheckError> {
+    let check = Check { batch, number };
+    let header = check.header()?;
+    check.same(Field::OldRoot, header.old_root, state.root())?;
+    let end = check.queue(&header, queue_start, queue)?;
+    let versioned_hash = check.versioned_hash(B256::ZERO)?;
+    let (header_commitment, blob_commitment) = check.commitments(None)?;
+    let public = PublishedBatch {
+        shape: batch.shape.number,
+        header,
+        header_commitment,
+        blob_commitment,
+        versioned_hash,
+    };
+    check.replay(&public, end, state)
 }
 
 struct Check<'a> {
     batch: &'a Batch,
-    executed: &'a Executed,
+    number: u64,
 }
 
 impl Check<'_> {
@@ -146,7 +185,7 @@ impl Check<'_> {
 
     fn wrong(&self, field: Field, found: String, expected: String) -> CheckError {
         CheckError {
-            batch: self.executed.number,
+            batch: self.number,
             field,
             found,
             expected,
@@ -174,13 +213,13 @@ impl Check<'_> {
             .map_err(|error| self.wrong(Field::Header, error.to_string(), "public data".into()))?;
         let expected = self.batch.chain.chain;
         self.same(Field::ChainId, header.chain_id, expected)?;
-        self.same(Field::Number, header.batch_number, self.executed.number)?;
+        self.same(Field::Number, header.batch_number, self.number)?;
         Ok(header)
     }
 
-    /// The records from L1 must be the queue's next entries.
-    fn queue(&self, header: &Header, queue: &[[U256; 5]]) -> Result<(), CheckError> {
-        let mut index = self.executed.queue_start;
+    /// The records from L1 must be the queue's next entries; returns the position behind them.
+    fn queue(&self, header: &Header, start: u64, queue: &[[U256; 5]]) -> Result<u64, CheckError> {
+        let mut index = start;
         let from_l1 = |record: &&Record| record.kind.is_inbound() || record.kind == Kind::Exit;
         for record in header.records.iter().filter(from_l1) {
             let found = record.to_queue_words().map(|w| word(&w));
@@ -193,12 +232,36 @@ impl Check<'_> {
             }
             index += 1;
         }
-        self.same(Field::QueueEnd, index, self.executed.queue_end)
+        Ok(index)
     }
 
-    fn versioned_hash(&self) -> Result<B256, CheckError> {
+    /// What the operations do; the public inputs with it.
+    fn replay(
+        &self,
+        public: &PublishedBatch,
+        queue_end: u64,
+        state: &mut State,
+    ) -> Result<Checked, CheckError> {
+        let operations = replay(state, &public.header, &self.batch.blob)
+            .map_err(|error| self.wrong(Field::Operations, error.to_string(), "a replay".into()))?;
+        let z = public.challenge();
+        let inputs = [
+            public.header_commitment,
+            public.blob_commitment,
+            z,
+            public.header_value(),
+            evaluate_blob(&self.batch.blob, z),
+        ];
+        Ok(Checked {
+            operations,
+            inputs,
+            queue_end,
+        })
+    }
+
+    fn versioned_hash(&self, expected: B256) -> Result<B256, CheckError> {
         let blob = BatchBlob::new(&self.batch.blob).map_err(|error| {
-            let expected = self.executed.versioned_hash.to_string();
+            let expected = expected.to_string();
             self.wrong(Field::VersionedHash, error.to_string(), expected)
         })?;
         Ok(blob.versioned_hash())

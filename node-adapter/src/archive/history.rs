@@ -91,6 +91,8 @@ pub struct History {
     pub queue: Vec<[U256; 5]>,
     /// Executed batches, from 1.
     pub executed: Vec<Executed>,
+    /// Batches that are committed and not executed: the blobs' versioned hashes by number.
+    pub open: BTreeMap<u64, B256>,
     /// The last block read; `None` if the chain is not that deep.
     pub read: Option<BlockRef>,
 }
@@ -123,6 +125,7 @@ impl History {
         let mut history = Self {
             queue: Vec::new(),
             executed: Vec::new(),
+            open: BTreeMap::new(),
             read,
         };
         let mut committed = BTreeMap::new();
@@ -161,11 +164,14 @@ impl History {
                     });
                     queue_start = *queue_end;
                 }
-                ChainEvent::Proved { .. }
-                | ChainEvent::Reverted { .. }
-                | ChainEvent::Halted { .. } => {}
+                ChainEvent::Reverted { last_kept, .. } => {
+                    committed.retain(|number, _| number <= last_kept);
+                }
+                ChainEvent::Proved { .. } | ChainEvent::Halted { .. } => {}
             }
         }
+        let open = committed.into_iter();
+        history.open = open.map(|(number, (_, blob, _))| (number, blob)).collect();
         Ok(history)
     }
 }

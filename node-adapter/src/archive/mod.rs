@@ -19,8 +19,11 @@ mod object;
 mod resync;
 mod store;
 
-pub use check::{CheckError, Field, check};
+pub use check::{CheckError, Checked, Field, check, check_ahead};
 pub use history::{Executed, History, HistoryError, Published, chain_of, published};
 pub use object::{Batch, ChainId, ObjectError, Shape};
-pub use resync::{ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync};
+pub use resync::{
+    Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync,
+    resync_ahead,
+};
 pub use store::{Archive, ArchiveError, Fault, PutOutcome, Verified};

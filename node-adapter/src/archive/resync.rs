@@ -6,13 +6,13 @@
 
 use blstrs::Scalar;
 
-use super::check::{CheckError, check};
+use super::check::{CheckError, Checked, check, check_ahead};
 use super::history::{History, HistoryError, chain_of, published};
-use super::{Archive, ArchiveError, ChainId};
+use super::{Archive, ArchiveError, Batch, ChainId, Executed};
 use crate::ledger::{MAX_DEPTH, State};
-use crate::settlement::SettlementError;
 use crate::settlement::sender::BlockRef;
 use crate::settlement::watch::{NodeSource, WatchOptions};
+use crate::settlement::{BatchBlob, SettlementError, verify_on_l1};
 
 /// Settings of a resync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,27 @@ pub enum ResyncError {
     /// Archive, L1 and replay differ.
     #[error(transparent)]
     Mismatch(#[from] CheckError),
+    /// A batch that the archive has, and that cannot follow what L1 has executed.
+    #[error(
+        "the archive has batch {number}, which Ethereum has not executed and would not: {reason}; take its object, and those after it, out of the archive"
+    )]
+    Ahead {
+        /// The batch.
+        number: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// L1 has the batch as committed, the archive does not have it.
+    #[error(
+        "batch {number} is committed on Ethereum and not executed, and the archive does not have it: copy it from another archive, or take it back there (`revertBatches`)"
+    )]
+    Open {
+        /// The batch.
+        number: u64,
+    },
+    /// What was made of the batches could not be kept.
+    #[error("{0}")]
+    Keep(String),
 }
 
 /// How far a resync is.
@@ -81,9 +102,10 @@ pub struct ResyncReport {
     pub queue: u64,
     /// The last L1 block read.
     pub block: Option<BlockRef>,
-    /// The state root, the same on L1.
+    /// The state root; after [`resync`] the same on L1.
     pub root: Scalar,
-    /// Archived batches that L1 has not executed, or not deep enough; they are not looked at.
+    /// Archived batches that L1 has not executed, or not deep enough; [`resync`] does not look at
+    /// them, [`resync_ahead`] replays them, too.
     pub pending: u64,
 }
 
@@ -93,50 +115,175 @@ pub async fn open_archive(source: &NodeSource, url: &str) -> Result<Archive, Res
     Ok(Archive::open(url, chain).await?)
 }
 
+/// A batch on the way, after it was replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Replayed<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
+    /// What L1 says of it; none if it is not executed there, or not deep enough.
+    pub executed: Option<&'a Executed>,
+    /// Time of the block that committed it, in seconds; 0 if it is not executed.
+    pub time: u64,
+    /// What it does.
+    pub checked: &'a Checked,
+}
+
 /// Rebuilds the state after the last executed batch. The first mismatch ends it.
 pub async fn resync(
     source: &NodeSource,
     archive: &Archive,
     options: ResyncOptions,
-    mut progress: impl FnMut(ResyncStep) + Send,
+    progress: impl FnMut(ResyncStep) + Send,
 ) -> Result<(State, ResyncReport), ResyncError> {
-    let chain = chain_of(source).await?;
-    if chain != archive.chain() {
-        let found = archive.chain();
-        let wanted = chain;
-        return Err(ArchiveError::OtherChain { found, wanted }.into());
-    }
-    let history = History::read(source, options.watch, |block| {
-        progress(ResyncStep::Read(block));
-    })
-    .await?;
-    let total = history.executed.len() as u64;
-    let archived = archive.list().await?.last().copied().unwrap_or(0);
-    let mut state = State::genesis(options.depth);
-    let mut operations = 0;
-    for executed in &history.executed {
-        let batch = match archive.get(executed.number).await {
-            Err(ArchiveError::Missing { number }) if number > archived => {
-                return Err(ResyncError::ArchiveBehind {
-                    executed: total,
-                    archived,
-                });
-            }
-            other => other?,
+    let mut walk = Walk::begin(source, archive, options, progress).await?;
+    walk.executed(|_| Ok(())).await?;
+    Ok(walk.end())
+}
+
+/// Rebuilds the state after the last batch that the archive has, though L1 has not executed it yet, or
+/// not deep enough: as [`resync`], then each further batch, which must follow from the state and the
+/// queue, and whose proof the chain's verifier on L1 must accept. `keep` is told each batch.
+pub async fn resync_ahead(
+    source: &NodeSource,
+    archive: &Archive,
+    options: ResyncOptions,
+    progress: impl FnMut(ResyncStep) + Send,
+    mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
+) -> Result<(State, ResyncReport), ResyncError> {
+    let mut walk = Walk::begin(source, archive, options, progress).await?;
+    walk.executed(&mut keep).await?;
+    walk.ahead(&mut keep).await?;
+    Ok(walk.end())
+}
+
+/// A resync on its way.
+struct Walk<'a, P> {
+    source: &'a NodeSource,
+    archive: &'a Archive,
+    history: History,
+    progress: P,
+    state: State,
+    archived: u64,
+    report: ResyncReport,
+}
+
+impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
+    async fn begin(
+        source: &'a NodeSource,
+        archive: &'a Archive,
+        options: ResyncOptions,
+        mut progress: P,
+    ) -> Result<Self, ResyncError> {
+        let chain = chain_of(source).await?;
+        if chain != archive.chain() {
+            let found = archive.chain();
+            let wanted = chain;
+            return Err(ArchiveError::OtherChain { found, wanted }.into());
+        }
+        let history = History::read(source, options.watch, |block| {
+            progress(ResyncStep::Read(block));
+        })
+        .await?;
+        let state = State::genesis(options.depth);
+        let archived = archive.list().await?.last().copied().unwrap_or(0);
+        let total = history.executed.len() as u64;
+        let report = ResyncReport {
+            chain,
+            batches: total,
+            operations: 0,
+            queue: history.queue.len() as u64,
+            block: history.read,
+            root: state.root(),
+            pending: archived.saturating_sub(total),
         };
-        let (time, data) = published(source, executed).await?;
-        let queue = &history.queue;
-        operations += check(&batch, executed, time, data.as_ref(), queue, &mut state)? as u64;
-        progress(ResyncStep::Replayed(executed.number, total));
+        Ok(Self {
+            source,
+            archive,
+            history,
+            progress,
+            state,
+            archived,
+            report,
+        })
     }
-    let report = ResyncReport {
-        chain,
-        batches: total,
-        operations,
-        queue: history.queue.len() as u64,
-        block: history.read,
-        root: state.root(),
-        pending: archived.saturating_sub(total),
-    };
-    Ok((state, report))
+
+    /// The batches that L1 has executed.
+    async fn executed(
+        &mut self,
+        mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
+    ) -> Result<(), ResyncError> {
+        let total = self.report.batches;
+        for executed in &self.history.executed {
+            let batch = match self.archive.get(executed.number).await {
+                Err(ArchiveError::Missing { number }) if number > self.archived => {
+                    return Err(ResyncError::ArchiveBehind {
+                        executed: total,
+                        archived: self.archived,
+                    });
+                }
+                other => other?,
+            };
+            let (time, data) = published(self.source, executed).await?;
+            let (queue, state) = (&self.history.queue, &mut self.state);
+            let checked = check(&batch, executed, time, data.as_ref(), queue, state)?;
+            self.report.operations += checked.operations.len() as u64;
+            keep(Replayed {
+                batch: &batch,
+                executed: Some(executed),
+                time,
+                checked: &checked,
+            })
+            .map_err(ResyncError::Keep)?;
+            (self.progress)(ResyncStep::Replayed(executed.number, total));
+        }
+        Ok(())
+    }
+
+    /// The batches behind them that the archive has.
+    async fn ahead(
+        &mut self,
+        mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
+    ) -> Result<(), ResyncError> {
+        let last = self.history.executed.last();
+        let mut queue_start = last.map_or(0, |last| last.queue_end);
+        let open = self.history.open.keys().last().copied().unwrap_or(0);
+        for number in self.report.batches + 1..=self.archived.max(open) {
+            let refused = |reason: String| ResyncError::Ahead { number, reason };
+            let batch = match self.archive.get(number).await {
+                Err(ArchiveError::Missing { .. }) if number <= open => {
+                    return Err(ResyncError::Open { number });
+                }
+                other => other?,
+            };
+            let queue = &self.history.queue;
+            let checked = check_ahead(&batch, number, queue_start, queue, &mut self.state)
+                .map_err(|error| refused(error.to_string()))?;
+            if let Some(committed) = self.history.open.get(&number) {
+                let blob = BatchBlob::new(&batch.blob)?.versioned_hash();
+                if blob != *committed {
+                    return Err(refused(format!(
+                        "another batch with that number is committed there, with the blob {committed}"
+                    )));
+                }
+            }
+            let shape = batch.shape.number;
+            let verified = verify_on_l1(self.source, shape, &batch.proof, &checked.inputs);
+            verified.await?.map_err(refused)?;
+            queue_start = checked.queue_end;
+            self.report.operations += checked.operations.len() as u64;
+            keep(Replayed {
+                batch: &batch,
+                executed: None,
+                time: 0,
+                checked: &checked,
+            })
+            .map_err(ResyncError::Keep)?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> (State, ResyncReport) {
+        self.report.root = self.state.root();
+        (self.state, self.report)
+    }
 }

@@ -15,6 +15,7 @@ use object_store::{
 use reqwest::Url;
 
 use super::{Batch, ChainId, ObjectError};
+use crate::redact;
 
 /// Names the chain that an archive belongs to.
 const CHAIN: &str = "chain.json";
@@ -27,16 +28,18 @@ const SUFFIX: &str = ".batch";
 pub enum ArchiveError {
     /// Not a URL of a store.
     #[error(
-        "{url:?} is no archive ({reason}); give a folder, or a URL like file:///var/lib/carillon/archive"
+        "{:?} is no archive ({}); give a folder, or a URL like file:///var/lib/carillon/archive",
+        redact::url(.url),
+        redact::text(.reason)
     )]
     Url {
-        /// As given.
+        /// As given; shown without what may be secret.
         url: String,
         /// What is wrong.
         reason: String,
     },
     /// The store.
-    #[error("the archive failed: {0}; look at the store and its rights, then try again")]
+    #[error("the archive failed: {}; look at the store and its rights, then try again", redact::text(&.0.to_string()))]
     Store(#[from] StoreError),
     /// No archive there.
     #[error("there is no archive of a chain here; name the folder that the node writes to")]
@@ -217,6 +220,15 @@ impl Archive {
             });
         }
         Ok(batch)
+    }
+
+    /// Whether there is an object of a batch; it is not looked into.
+    pub async fn contains(&self, number: u64) -> Result<bool, ArchiveError> {
+        match self.store.head(&self.path(number)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Numbers of the batches there are objects of, in order.

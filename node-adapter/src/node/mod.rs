@@ -15,11 +15,16 @@
 //! | `batch_circuit` | from that input to circuit, assignment and keys | disk |
 //! | `rpc` | JSON-RPC over HTTP and WebSocket | network |
 //! | `service` | all of it put together | all of it |
+//! | `agreement` | whether node and Ethereum speak of the same chain, before anything is done | none |
 //! | `ethereum` | queue, archive and settlement over `settlement` | network, disk |
+//! | `rebuild` | a node's folder from Ethereum and the archive alone | network, disk |
+//! | `backup` | copies of a node's folder, also of one in use | disk |
 //! | `dev_queue` | an L1 queue from a file, for development | disk |
 //!
 //! Called by `carillon-node run` and the tests.
 
+pub mod agreement;
+mod backup;
 mod batch_circuit;
 mod dev_queue;
 mod driver;
@@ -29,6 +34,7 @@ mod operation;
 mod ports;
 mod proving;
 mod publish;
+mod rebuild;
 mod receipt;
 mod rollup;
 mod rpc;
@@ -38,6 +44,7 @@ mod store;
 mod toy;
 mod writer;
 
+pub use backup::{BackupError, Saved, backup, serve_backups};
 pub use batch_circuit::{
     CircuitsError, ProverCircuit, circuit, circuits, development_key, digest_of, prepare, shape_of,
 };
@@ -49,9 +56,13 @@ pub use operation::{OPERATION_BYTES, OperationJson};
 pub use ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
 pub use proving::{BatchInput, StatePart};
 pub use publish::public_inputs;
+pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use receipt::{Finality, Receipt, ReceiptError};
 pub use rollup::{AccountJson, ChainFacts, OptionsError, Rollup, RollupOptions, Ticket};
 pub use rpc::{OperationStatus, RpcOptions, code};
 pub use service::{Node, NodeError, NodeOptions, ProvingOptions};
-pub use store::{BatchRow, BatchStatus, ChainMark, Part, SealedPoint, Store, StoreError};
+pub use store::FILE as STORE_FILE;
+pub use store::{
+    BatchRow, BatchStatus, ChainMark, L1Mark, LogLine, Part, SealedPoint, Store, StoreError,
+};
 pub use writer::{Progress, Writer, WriterOptions};

@@ -16,6 +16,7 @@ use jsonrpsee::server::ServerHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::backup::serve_backups;
 use super::driver::{Driver, DriverError};
 use super::machine::WriterError;
 use super::ports::{L1Inbox, Settler};
@@ -133,6 +134,10 @@ impl Node {
             (Some(_), Some(_)) => "queue and settlement",
         };
         let store = Arc::new(Store::open(&options.data_dir, &options.rollup.mark())?);
+        let pruned = store.prune()?;
+        if pruned > 0 {
+            tracing::info!(batches = pruned, "provers' inputs of final batches dropped");
+        }
         let rollup = Rollup::restore(&options.rollup, &store)?;
         let (writer, thread) = Writer::start(
             rollup,
@@ -184,6 +189,14 @@ impl Node {
             address: options.rpc,
             source,
         })?;
+        let (folder, kept, ended) = (options.data_dir, Arc::clone(&store), stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = serve_backups(&folder, kept, ended.clone()).await {
+                tracing::warn!(%error, "no backups while the node runs");
+                ended.cancelled().await;
+            }
+            Ok(())
+        });
         let driver = Driver {
             writer: writer.clone(),
             store,

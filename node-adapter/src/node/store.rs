@@ -3,7 +3,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | name | `format`, `chain` and `sealed`, JSON |
+//! | `meta` | name | `format`, `chain`, `l1` and `sealed`, JSON |
 //! | `log` | sequence number | an accepted operation, bytes |
 //! | `ids` | operation's id | its sequence number |
 //! | `accounts` | index | an account, bytes |
@@ -18,7 +18,7 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +184,21 @@ pub struct ChainMark {
     pub operator: u32,
 }
 
+/// Where a folder's chain lives on Ethereum, if it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L1Mark {
+    /// Id of the Ethereum chain.
+    pub l1: u64,
+    /// The `RollupChain`.
+    pub contract: String,
+}
+
+impl std::fmt::Display for L1Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on Ethereum chain {}", self.contract, self.l1)
+    }
+}
+
 /// One operation for [`Store::append`].
 #[derive(Clone, Copy, Debug)]
 pub struct LogLine<'a> {
@@ -280,6 +295,63 @@ impl Store {
         })
     }
 
+    /// A database that is a node's already, whosever; for copies.
+    pub(super) fn of(db: Database, path: &Path) -> Self {
+        Self {
+            db,
+            path: path.to_owned(),
+        }
+    }
+
+    /// Writes all accounts, for a database that is made anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; then none of them is kept.
+    pub(super) fn put_accounts(&self, lines: &[(u32, Vec<u8>)]) -> Result<(), StoreError> {
+        let write = self.db.begin_write().map_err(access)?;
+        {
+            let mut accounts = write.open_table(ACCOUNTS).map_err(access)?;
+            for (index, bytes) in lines {
+                accounts.insert(*index, bytes.as_slice()).map_err(access)?;
+            }
+        }
+        write.commit().map_err(access)
+    }
+
+    /// Copies everything, as of one instant, into a new database. Returns the number of operations and
+    /// the sealed point in it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn copy_to(&self, path: &Path) -> Result<(u64, SealedPoint), StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let copy = Database::create(path).map_err(|error| StoreError::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let write = copy.begin_write().map_err(access)?;
+        let (operations, point);
+        {
+            let meta = read.open_table(META).map_err(access)?;
+            point = read_json(&meta, "sealed")?;
+            copy_table(&meta, &mut write.open_table(META).map_err(access)?)?;
+            let log = read.open_table(LOG).map_err(access)?;
+            let last = log.last().map_err(access)?;
+            operations = last.map_or(0, |(last, _)| last.value() + 1);
+            copy_table(&log, &mut write.open_table(LOG).map_err(access)?)?;
+            let ids = read.open_table(IDS).map_err(access)?;
+            copy_table(&ids, &mut write.open_table(IDS).map_err(access)?)?;
+            let accounts = read.open_table(ACCOUNTS).map_err(access)?;
+            copy_table(&accounts, &mut write.open_table(ACCOUNTS).map_err(access)?)?;
+            let batches = read.open_table(BATCHES).map_err(access)?;
+            copy_table(&batches, &mut write.open_table(BATCHES).map_err(access)?)?;
+            let parts = read.open_table(PARTS).map_err(access)?;
+            copy_table(&parts, &mut write.open_table(PARTS).map_err(access)?)?;
+        }
+        write.commit().map_err(access)?;
+        Ok((operations, point.unwrap_or_default()))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -330,7 +402,8 @@ impl Store {
         write.commit().map_err(access)
     }
 
-    /// Changes how far a batch is, and keeps its proof if one is given.
+    /// Changes how far a batch is, and keeps its proof if one is given. What a prover needed of a batch
+    /// that is final is dropped: it is most of a batch's bytes, and nobody proves it again.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -353,14 +426,42 @@ impl Store {
             row.status = status.clone();
             let row = encode(&row)?;
             batches.insert(number, row.as_slice()).map_err(access)?;
+            let mut parts = write.open_table(PARTS).map_err(access)?;
             if let Some(proof) = proof {
-                let mut parts = write.open_table(PARTS).map_err(access)?;
                 parts
                     .insert((number, Part::Proof as u8), proof)
                     .map_err(access)?;
             }
+            if matches!(status, BatchStatus::Final { .. }) {
+                parts.remove((number, Part::Input as u8)).map_err(access)?;
+            }
         }
         write.commit().map_err(access)
+    }
+
+    /// Drops what provers needed of final batches, of folders that earlier versions filled. Returns of
+    /// how many batches.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prune(&self) -> Result<u64, StoreError> {
+        let write = self.db.begin_write().map_err(access)?;
+        let mut pruned = 0;
+        {
+            let batches = write.open_table(BATCHES).map_err(access)?;
+            let mut parts = write.open_table(PARTS).map_err(access)?;
+            for row in batches.iter().map_err(access)? {
+                let (number, row) = row.map_err(access)?;
+                let number = number.value();
+                let row: BatchRow = decode(row.value(), || format!("batch {number}"))?;
+                if matches!(row.status, BatchStatus::Final { .. }) {
+                    let input = parts.remove((number, Part::Input as u8));
+                    pruned += u64::from(input.map_err(access)?.is_some());
+                }
+            }
+        }
+        write.commit().map_err(access)?;
+        Ok(pruned)
     }
 
     /// The point that a restart begins from; `None` before the first batch.
@@ -371,6 +472,41 @@ impl Store {
         let read = self.db.begin_read().map_err(access)?;
         let meta = read.open_table(META).map_err(access)?;
         read_json(&meta, "sealed")
+    }
+
+    /// Where the chain lives on Ethereum; `None` until [`Store::bind`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn l1(&self) -> Result<Option<L1Mark>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let meta = read.open_table(META).map_err(access)?;
+        read_json(&meta, "l1")
+    }
+
+    /// Binds the folder to a chain on Ethereum.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn bind(&self, mark: &L1Mark) -> Result<(), StoreError> {
+        let mark = encode(mark)?;
+        let write = self.db.begin_write().map_err(access)?;
+        {
+            let mut meta = write.open_table(META).map_err(access)?;
+            meta.insert("l1", mark.as_slice()).map_err(access)?;
+        }
+        write.commit().map_err(access)
+    }
+
+    /// Whether nothing was ever accepted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_unused(&self) -> Result<bool, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let log = read.open_table(LOG).map_err(access)?;
+        let batches = read.open_table(BATCHES).map_err(access)?;
+        Ok(log.is_empty().map_err(access)? && batches.is_empty().map_err(access)?)
     }
 
     /// All accounts as of that point.
@@ -478,6 +614,17 @@ impl Store {
         let bytes = parts.get((number, part as u8)).map_err(access)?;
         Ok(bytes.map(|bytes| bytes.value().to_vec()))
     }
+}
+
+fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    from: &impl ReadableTable<K, V>,
+    to: &mut redb::Table<'_, K, V>,
+) -> Result<(), StoreError> {
+    for row in from.iter().map_err(access)? {
+        let (key, value) = row.map_err(access)?;
+        to.insert(key.value(), value.value()).map_err(access)?;
+    }
+    Ok(())
 }
 
 fn read_json<T: DeserializeOwned>(

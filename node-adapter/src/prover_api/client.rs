@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::job::{FailBody, HeartbeatAnswer, HeartbeatBody, PickAnswer, Refusal, SubmitBody};
 use super::{JobSource, KeyHash, LANE, LeasedJob, SourceError};
+use crate::redact;
 
 /// The longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,9 +23,9 @@ const LARGEST: usize = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Not an address that this build can talk to.
-    #[error("`{given}` is not a URL of a node: {reason}")]
+    #[error("`{}` is not a URL of a node: {reason}", redact::url(.given))]
     Url {
-        /// What was given.
+        /// What was given; shown without what may be secret.
         given: String,
         /// What is wrong.
         reason: String,
@@ -83,8 +84,9 @@ impl ProverClient {
         keys: Option<&[KeyHash]>,
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Response, SourceError> {
-        let unreachable =
-            |error: &dyn std::fmt::Display| SourceError::Unreachable(error.to_string());
+        let unreachable = |error: &dyn std::fmt::Display| {
+            SourceError::Unreachable(redact::text(&error.to_string()))
+        };
         let mut url = self.base.join(route).map_err(|error| unreachable(&error))?;
         url.query_pairs_mut().append_pair("id", &self.id);
         if let Some(keys) = keys {
@@ -118,7 +120,7 @@ impl ProverClient {
 
 /// Reads an answer's body, up to a limit.
 async fn read(mut answer: Response) -> Result<Vec<u8>, SourceError> {
-    let fault = |error: reqwest::Error| SourceError::Unreachable(error.to_string());
+    let fault = |error: reqwest::Error| SourceError::Unreachable(redact::text(&error.to_string()));
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(fault)? {
         if bytes.len() + chunk.len() > LARGEST {

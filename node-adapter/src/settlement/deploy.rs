@@ -4,7 +4,7 @@
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
-use alloy::primitives::{Address, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::{SolCall, SolConstructor};
 use blstrs::Scalar;
 use carillon_runtime::groth16::{VerifyingKey, eip2537};
@@ -15,7 +15,11 @@ use super::abi::{
     ChainHub, ChainTimelock, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
     UpgradeableProxy,
 };
+use super::deploy_journal::Done;
 use super::{GasLimit, L1Client, SettlementError};
+
+pub use super::deploy_check::Preflight;
+pub use super::deploy_journal::DeployJournal;
 
 /// Public inputs of the rollup circuit: C_H, C_B, z, y_H, y_B.
 pub const PUBLIC_INPUTS: usize = 5;
@@ -43,8 +47,10 @@ pub struct DeployOptions {
     pub operator: Option<Address>,
     /// The operator's account on the chain.
     pub operator_account: u32,
-    /// Who may pause, and who announces to the timelock; `None` is the deploying key.
+    /// Who may pause; `None` is the deploying key.
     pub guardian: Option<Address>,
+    /// Who announces to the timelock; nobody named is the guardian.
+    pub proposers: Vec<Address>,
     /// Age of the oldest queue entry from which anyone may halt the chain.
     pub queue_delay: u64,
     /// Time to leave after a halt, before anything that was announced takes effect.
@@ -72,6 +78,7 @@ impl DeployOptions {
             operator: None,
             operator_account: 0,
             guardian: None,
+            proposers: Vec::new(),
             queue_delay: 7 * DAY,
             exit_window: 7 * DAY,
             revert_delay: DAY,
@@ -111,6 +118,8 @@ pub struct Deployment {
     pub verifiers: Vec<(u32, Address)>,
     /// Gas of all transactions together.
     pub gas: u64,
+    /// The block of the first transaction: no event of the chain is older.
+    pub from_block: u64,
 }
 
 impl Deployment {
@@ -123,8 +132,28 @@ impl Deployment {
         client: &L1Client,
         options: DeployOptions,
     ) -> Result<Self, SettlementError> {
-        let mut deployer = Deployer { client, gas: 0 };
-        let this = client.address();
+        Self::run(Deployer::new(client, None), options).await
+    }
+
+    /// [`Deployment::deploy`] with a journal of its transactions: what it has is not sent again, so
+    /// that a deployment that was cut off goes on where it ended.
+    ///
+    /// # Errors
+    /// As [`Deployment::deploy`]; [`SettlementError::DeployJournal`] if the journal cannot be written,
+    /// or was begun with other options.
+    pub async fn resume(
+        client: &L1Client,
+        options: DeployOptions,
+        journal: &mut DeployJournal,
+    ) -> Result<Self, SettlementError> {
+        Self::run(Deployer::new(client, Some(journal)), options).await
+    }
+
+    async fn run(
+        mut deployer: Deployer<'_>,
+        options: DeployOptions,
+    ) -> Result<Self, SettlementError> {
+        let this = deployer.client.address();
         let guardian = options.guardian.unwrap_or(this);
         let timelock = deployer
             .create(
@@ -134,7 +163,10 @@ impl Deployment {
                     delay: U256::from(options.governance_delay),
                     queueDelay: U256::from(options.queue_delay),
                     exitWindow: U256::from(options.exit_window),
-                    proposers: vec![guardian],
+                    proposers: match options.proposers.is_empty() {
+                        true => vec![guardian],
+                        false => options.proposers.clone(),
+                    },
                 },
             )
             .await?;
@@ -160,11 +192,13 @@ impl Deployment {
             handler,
             alias_factory: factory_address(handler),
             verifiers,
-            gas: deployer.gas,
+            gas: 0,
+            from_block: deployer.first,
         };
         if options.hand_over {
-            deployment.gas += deployment.hand_over(client).await?;
+            deployment.hand_over_with(&mut deployer).await?;
         }
+        deployment.gas = deployer.gas;
         Ok(deployment)
     }
 
@@ -179,7 +213,7 @@ impl Deployment {
         client: &L1Client,
         options: &DeployOptions,
     ) -> Result<Self, SettlementError> {
-        let mut deployer = Deployer { client, gas: 0 };
+        let mut deployer = Deployer::new(client, None);
         let guardian = options.guardian.unwrap_or(client.address());
         let (chain, verifiers) = deployer
             .chain_with_verifiers(self.hub, self.bridge, guardian, options)
@@ -197,7 +231,12 @@ impl Deployment {
     /// # Errors
     /// `NotGovernor` when the client's key does not govern; errors of the node.
     pub async fn hand_over(&self, client: &L1Client) -> Result<u64, SettlementError> {
-        let mut deployer = Deployer { client, gas: 0 };
+        let mut deployer = Deployer::new(client, None);
+        self.hand_over_with(&mut deployer).await?;
+        Ok(deployer.gas)
+    }
+
+    async fn hand_over_with(&self, deployer: &mut Deployer<'_>) -> Result<(), SettlementError> {
         let governor_ = self.timelock;
         deployer
             .call(
@@ -209,8 +248,7 @@ impl Deployment {
         let call = SharedBridge::setGovernorCall { governor_ };
         deployer.call("setGovernor", self.bridge, call).await?;
         let call = RollupChain::setGovernorCall { governor_ };
-        deployer.call("setGovernor", self.chain, call).await?;
-        Ok(deployer.gas)
+        deployer.call("setGovernor", self.chain, call).await
     }
 }
 
@@ -236,13 +274,34 @@ pub fn verifying_key_bytes(key: &VerifyingKey) -> Result<Vec<u8>, SettlementErro
     Ok(bytes)
 }
 
+/// The name of a verifying key on Ethereum, `keyHash` of its `Groth16Verifier`: keccak-256 of
+/// [`verifying_key_bytes`].
+///
+/// # Errors
+/// As [`verifying_key_bytes`].
+pub fn key_hash(key: &VerifyingKey) -> Result<B256, SettlementError> {
+    Ok(keccak256(verifying_key_bytes(key)?))
+}
+
 /// Sends the transactions of a deployment and counts their gas.
 struct Deployer<'a> {
     client: &'a L1Client,
+    journal: Option<&'a mut DeployJournal>,
     gas: u64,
+    /// The block of the first transaction.
+    first: u64,
 }
 
-impl Deployer<'_> {
+impl<'a> Deployer<'a> {
+    fn new(client: &'a L1Client, journal: Option<&'a mut DeployJournal>) -> Self {
+        Self {
+            client,
+            journal,
+            gas: 0,
+            first: u64::MAX,
+        }
+    }
+
     async fn bridge(&mut self, hub: Address) -> Result<(Address, Address), SettlementError> {
         let state_verifier = self
             .send(
@@ -419,14 +478,21 @@ impl Deployer<'_> {
         to: Option<Address>,
         input: Bytes,
     ) -> Result<Address, SettlementError> {
-        let mined = self
-            .client
-            .transact(action, to, input, GasLimit::Estimate)
-            .await?;
-        self.gas += mined.receipt.gas_used;
-        to.or(mined.receipt.contract_address)
+        let done = match &mut self.journal {
+            Some(journal) => journal.send(self.client, action, to, input).await?,
+            None => {
+                let mined = self
+                    .client
+                    .transact(action, to, input, GasLimit::Estimate)
+                    .await?;
+                Done::of(&mined.receipt)
+            }
+        };
+        self.gas += done.gas;
+        self.first = self.first.min(done.block);
+        to.or(done.created)
             .ok_or_else(|| SettlementError::WrongEffect {
-                transaction: mined.receipt.transaction_hash,
+                transaction: done.transaction,
                 reason: "its receipt names no contract".into(),
             })
     }

@@ -1,10 +1,12 @@
 //! Errors of the settlement module.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy::primitives::{Address, TxHash};
 
 use super::{AnvilError, MAX_TRANSACTION_GAS, Refusal};
+use crate::redact;
 
 /// Why a settlement did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -14,10 +16,11 @@ pub enum SettlementError {
     Anvil(#[from] AnvilError),
     /// The address of the Ethereum node is not a URL.
     #[error(
-        "{url:?} is not the URL of an Ethereum node ({reason}); give one like http://127.0.0.1:8545"
+        "{:?} is not the URL of an Ethereum node ({reason}); give one like http://127.0.0.1:8545",
+        redact::url(.url)
     )]
     Url {
-        /// What was given.
+        /// What was given; shown without what may be secret.
         url: String,
         /// The parser's reason.
         reason: String,
@@ -31,6 +34,20 @@ pub enum SettlementError {
         found: usize,
         /// Inputs of the contract.
         expected: usize,
+    },
+    /// A deployment that cannot end well. Nothing was sent.
+    #[error("the deployment was not begun: {reason}")]
+    Setup {
+        /// What is wrong and what is right.
+        reason: String,
+    },
+    /// The file that a deployment is kept in.
+    #[error("the deployment's journal {}: {reason}", .path.display())]
+    DeployJournal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
     },
     /// The KZG library refused the blob.
     #[error("the batch's blob cannot be made or opened: {reason}")]
@@ -50,11 +67,11 @@ pub enum SettlementError {
         transaction: Option<TxHash>,
     },
     /// The node answered a request with an error.
-    #[error("the Ethereum node refused {request}: {reason}")]
+    #[error("the Ethereum node refused {request}: {}", redact::text(.reason))]
     Rpc {
         /// The JSON-RPC method or step.
         request: &'static str,
-        /// The node's reason.
+        /// The node's reason; URLs in it are shown without what may be secret.
         reason: String,
     },
     /// The node did not answer in time.

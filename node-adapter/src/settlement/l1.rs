@@ -9,9 +9,9 @@ use std::future::{Future, IntoFuture};
 use std::time::{Duration, Instant};
 
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy::eips::{BlockId, Encodable2718};
+use alloy::eips::{BlockId, BlockNumberOrTag, Encodable2718};
 use alloy::network::Ethereum;
-use alloy::primitives::{Address, Bytes, TxHash, TxKind, U256};
+use alloy::primitives::{Address, B256, Bytes, TxHash, TxKind, U256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::SignerSync;
@@ -206,6 +206,77 @@ impl L1Client {
             });
         }
         Err(self.reason_of(action, signed, &receipt).await)
+    }
+
+    /// Waits for a transaction that may have been sent before: the node gets the bytes again if it
+    /// knows nothing of them.
+    pub async fn resume_signed(
+        &self,
+        action: &'static str,
+        signed: &TxEnvelope,
+    ) -> Result<Mined, SettlementError> {
+        let hash = *signed.tx_hash();
+        let look = self.provider.get_transaction_by_hash(hash).into_future();
+        if self.ask("eth_getTransactionByHash", look).await?.is_none() {
+            return self.send_signed(action, signed).await;
+        }
+        let started = Instant::now();
+        let receipt = self.receipt(action, hash, started).await?;
+        if receipt.status() {
+            return Ok(Mined {
+                receipt,
+                wait: started.elapsed(),
+            });
+        }
+        Err(self.reason_of(action, signed, &receipt).await)
+    }
+
+    /// Gas that a call would take, or why it would be refused; nothing is sent.
+    pub async fn estimate(
+        &self,
+        action: &'static str,
+        to: Option<Address>,
+        input: Bytes,
+    ) -> Result<u64, SettlementError> {
+        let request = self.request(to, input);
+        self.ask("eth_estimateGas", self.provider.estimate_gas(request))
+            .await
+            .map_err(|error| error.of(action, None))
+    }
+
+    /// The most that a unit of gas would cost in a transaction that is signed now, in wei.
+    pub async fn gas_price(&self) -> Result<u128, SettlementError> {
+        let fees = self
+            .ask("eth_feeHistory", self.provider.estimate_eip1559_fees())
+            .await?;
+        Ok(fees.max_fee_per_gas)
+    }
+
+    /// A contract's code; empty if there is none.
+    pub async fn code(&self, address: Address) -> Result<Bytes, SettlementError> {
+        let answer = self.provider.get_code_at(address);
+        Ok(self.ask("eth_getCode", answer).await?)
+    }
+
+    /// Transactions of the signing address that were mined.
+    pub async fn nonce(&self) -> Result<u64, SettlementError> {
+        let answer = self.provider.get_transaction_count(self.address());
+        Ok(self.ask("eth_getTransactionCount", answer).await?)
+    }
+
+    /// The first block's hash: which chain this is, beyond its id.
+    pub async fn genesis(&self) -> Result<B256, SettlementError> {
+        let request = "eth_getBlockByNumber";
+        let first = self
+            .provider
+            .get_block_by_number(BlockNumberOrTag::Number(0));
+        let first = self.ask(request, first.into_future()).await?;
+        first
+            .map(|block| block.header.hash)
+            .ok_or_else(|| SettlementError::Rpc {
+                request,
+                reason: "it has no first block".into(),
+            })
     }
 
     /// Calls a contract without sending a transaction, as the signing address.

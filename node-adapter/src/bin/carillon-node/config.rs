@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use alloy::primitives::Address;
 use carillon_runtime::EngineKind;
 use carillon_runtime::cli;
 use serde::Deserialize;
@@ -69,6 +70,24 @@ pub struct RunConfig {
     pub lease_seconds: Option<u64>,
     /// Queue entries for development.
     pub dev_queue: Option<PathBuf>,
+    /// Engine that proves in the process.
+    pub engine: Option<EngineKind>,
+    /// Where the chain's proving key is.
+    pub key_dir: Option<PathBuf>,
+    /// The Ethereum node.
+    pub l1: Option<String>,
+    /// The chain's contract.
+    pub chain: Option<Address>,
+    /// The operator's key.
+    pub operator_key: Option<PathBuf>,
+    /// Number of the batches' circuit.
+    pub shape_number: Option<u32>,
+    /// Where settled batches go.
+    pub archive: Option<String>,
+    /// Blocks until something counts.
+    pub confirmations: Option<u64>,
+    /// The block of the contract's creation.
+    pub from_block: Option<u64>,
 }
 
 /// What the section `[prover]` may set; the keys are those of the options of `prover`.

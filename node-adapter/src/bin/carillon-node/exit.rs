@@ -1,6 +1,7 @@
 //! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
 
 use carillon_node::circuit::rollup::ShapeError;
+use carillon_node::redact;
 use carillon_node::settlement::{AnvilError, SettlementError};
 use carillon_runtime::EngineError;
 use carillon_runtime::cli::{self, EXIT_CODES, ExitStatus};
@@ -11,6 +12,10 @@ const SETTLEMENT: (u8, &str) = (
     7,
     "settlement failed: the contract refused the batch, or the Ethereum node did",
 );
+const DISAGREEMENT: (u8, &str) = (
+    8,
+    "Ethereum and the node disagree: another operator, circuit, key, chain or state; nothing goes on",
+);
 /// As shells report an interrupt.
 const INTERRUPTED: (u8, &str) = (130, "interrupted");
 
@@ -20,7 +25,9 @@ pub fn help() -> String {
         0,
         "success; of `demo`: the batch is settled and every forgery was refused",
     );
-    let codes = EXIT_CODES.into_iter().chain([SETTLEMENT, INTERRUPTED]);
+    let codes = EXIT_CODES
+        .into_iter()
+        .chain([SETTLEMENT, DISAGREEMENT, INTERRUPTED]);
     let lines = [success]
         .into_iter()
         .chain(codes)
@@ -35,8 +42,11 @@ pub enum Failure {
     #[error(transparent)]
     Common(#[from] cli::Failure),
     /// Code 7.
-    #[error("{0}")]
+    #[error("{}", redact::text(.0))]
     Settlement(String),
+    /// Code 8.
+    #[error("{}", redact::text(.0))]
+    Disagreement(String),
     /// Code 130.
     #[error("interrupted")]
     Interrupted,
@@ -47,30 +57,32 @@ impl ExitStatus for Failure {
         match self {
             Failure::Common(failure) => failure.code(),
             Failure::Settlement(_) => SETTLEMENT.0,
+            Failure::Disagreement(_) => DISAGREEMENT.0,
             Failure::Interrupted => INTERRUPTED.0,
         }
     }
 }
 
+/// Messages come from libraries, too: URLs in them are shown without what may be secret.
 impl Failure {
     /// Code 1.
     pub fn unexpected(text: String) -> Self {
-        cli::Failure::Unexpected(text).into()
+        cli::Failure::Unexpected(redact::text(&text)).into()
     }
 
     /// Code 3.
     pub fn unavailable(text: String) -> Self {
-        cli::Failure::Unavailable(text).into()
+        cli::Failure::Unavailable(redact::text(&text)).into()
     }
 
     /// Code 4.
     pub fn input(text: String) -> Self {
-        cli::Failure::Input(text).into()
+        cli::Failure::Input(redact::text(&text)).into()
     }
 
     /// Code 5.
     pub fn wrong_result(text: String) -> Self {
-        cli::Failure::WrongResult(text).into()
+        cli::Failure::WrongResult(redact::text(&text)).into()
     }
 
     /// An engine that could not be opened.

@@ -1,18 +1,22 @@
 //! `carillon-node`: the rollup node from the command line.
 //!
 //! One file or folder a command; `exit` holds the exit codes, `config` the configuration file,
-//! `keys` the cache of development keys. Output is that of `carillon_runtime::cli`. Uses the library
+//! `keys` the home of proving keys, `secret` files that nobody else may read. Output is that of `carillon_runtime::cli`. Uses the library
 //! of this crate and `carillon-runtime`.
 
+mod backup;
 mod circuit;
 mod config;
 mod demo;
 mod deploy;
 mod exit;
 mod keys;
+mod keys_command;
+mod l1_start;
 mod prover;
 mod resync;
 mod run;
+mod secret;
 mod send;
 
 use std::path::PathBuf;
@@ -67,9 +71,10 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Put the contracts of a chain on an Ethereum node
     ///
-    /// Timelock, hub, bridge, interop handler, chain and verifier. The verifying key is an INSECURE
-    /// development key: for test networks.
-    Deploy(deploy::DeployArgs),
+    /// Timelock, hub, bridge, interop handler, chain and verifier. Everything is checked before the
+    /// first transaction; a deployment that was cut off goes on when the command is given again. The
+    /// verifying key is an INSECURE development key: for test networks.
+    Deploy(Box<deploy::DeployArgs>),
     /// Prove batches of a node, here or across the network
     ///
     /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
@@ -78,6 +83,9 @@ enum Command {
     /// Sign an operation and hand it to a node
     #[command(subcommand)]
     Send(send::SendCommand),
+    /// Make, check and show the proving keys of chains
+    #[command(subcommand)]
+    Keys(keys_command::KeysCommand),
     /// Facts about the batch circuit
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
@@ -85,8 +93,14 @@ enum Command {
     ///
     /// Reads the chain's events from Ethereum and each executed batch from the archive, replays it
     /// natively, and compares roots, commitments, challenge and versioned hash with Ethereum. Ends at
-    /// the first mismatch with the batch and the field.
-    Resync(resync::ResyncArgs),
+    /// the first mismatch with the batch and the field. With --out it makes the folder that a node
+    /// goes on from which has lost its own.
+    Resync(Box<resync::ResyncArgs>),
+    /// Copy a node's folder, while the node runs or not: database, proving keys, sequencer's key
+    ///
+    /// A copy that is older than the chain is no place to go on from (`run` refuses it): then the state
+    /// comes from `resync --out`, the keys from the copy.
+    Backup(backup::BackupArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -121,7 +135,10 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             run::run(output, args.merge(config)?, stop).await
         }
-        Command::Deploy(args) => deploy::run(output, args).await,
+        Command::Deploy(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            deploy::run(output, *args, config).await
+        }
         Command::Prover(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             prover::run(output, args.merge(config)?, stop).await
@@ -131,8 +148,19 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             demo::run(output, args.merge(config)?).await
         }
+        Command::Keys(command) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            keys_command::run(output, command, config).await
+        }
         Command::Circuit(command) => circuit::run(output, &command),
-        Command::Resync(args) => resync::run(output, &args).await,
+        Command::Resync(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            resync::run(output, *args, config).await
+        }
+        Command::Backup(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            backup::run(output, args, config).await
+        }
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

@@ -35,7 +35,7 @@ pub struct ProverArgs {
     #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
     engine: Option<EngineKind>,
     /// Folder with the proving keys; every key of a rollup circuit in it is offered [default:
-    /// carillon/keys in the user's cache folder]
+    /// carillon/keys in the user's data folder, ~/.local/share]
     #[arg(long, env = "CARILLON_KEY_DIR", value_name = "FOLDER")]
     key_dir: Option<PathBuf>,
     /// This prover's name beside others with the same token [default: the process's number]
@@ -73,10 +73,10 @@ impl ProverArgs {
             url: url.ok_or_else(|| needed("--url, the node's prover API,"))?,
             token_file: token_file.ok_or_else(|| needed("--token-file"))?,
             engine: self.engine.or(config.engine).unwrap_or(EngineKind::Cpu),
-            key_dir: self
-                .key_dir
-                .or(config.key_dir)
-                .unwrap_or_else(keys::default_folder),
+            key_dir: match self.key_dir.or(config.key_dir) {
+                Some(folder) => folder,
+                None => keys::of_user()?,
+            },
             id: self
                 .id
                 .or(config.prover.id)

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use carillon_node::circuit::rollup::Shape;
 use carillon_node::crypto::schnorr::SecretKey;
+use carillon_node::ledger::Budget;
 use carillon_node::node::{
-    DevQueue, Ethereum, EthereumOptions, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions,
-    RollupOptions, RpcOptions, WriterOptions, development_key, digest_of, prepare, shape_of,
+    DevQueue, DriverError, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions, RollupOptions,
+    RpcOptions, WriterOptions, prepare, shape_of,
 };
 use carillon_node::prover_api::{BoardOptions, EnginePlugin, ProverPlugin, Tokens};
-use carillon_node::settlement::sender::Policy;
-use carillon_node::settlement::watch::WatchOptions;
 use carillon_runtime::cli::Output;
 use carillon_runtime::{EngineKind, engine};
 use clap::Args;
@@ -25,10 +23,11 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::deploy::operator_key;
 use crate::exit::Failure;
-use crate::keys::{self, DevelopmentKey};
+use crate::keys::{self, ChainKey};
+use crate::l1_start::L1Start;
 use crate::prover::describe;
+use crate::secret;
 use crate::send::address;
 
 /// Arguments of `run`. Those without a value come from the section [run] of the configuration file or
@@ -50,7 +49,8 @@ pub struct RunArgs {
     /// Prove in this process, on cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address
     #[arg(long, value_name = "ENGINE")]
     engine: Option<EngineKind>,
-    /// Where INSECURE development keys are kept [default: carillon/keys in the user's cache folder]
+    /// Where the chain's proving key is; `keys make` and `deploy` put it there, `run` never does
+    /// [default: keys in the node's folder]
     #[arg(long, env = "CARILLON_KEY_DIR", value_name = "FOLDER")]
     key_dir: Option<PathBuf>,
     /// The chain's id [default: 270]
@@ -90,40 +90,46 @@ pub struct RunArgs {
     /// INSECURE, for development: entries of this file are executed as if the L1 queue held them
     #[arg(long, value_name = "FILE")]
     dev_queue: Option<PathBuf>,
-    /// Ethereum node to read the queue from and to settle on [default: none]
-    #[arg(long, env = "CARILLON_L1", value_name = "URL", requires_all = ["chain", "operator_key"])]
+    /// Ethereum node to read the queue from and to settle on; needs --chain and --operator-key
+    /// [default: none]
+    #[arg(long, env = "CARILLON_L1", hide_env_values = true, value_name = "URL")]
     l1: Option<String>,
     /// The RollupChain contract
-    #[arg(long, value_name = "ADDRESS", requires = "l1")]
+    #[arg(long, value_name = "ADDRESS")]
     chain: Option<Address>,
     /// The operator's key on Ethereum: a file of 32 bytes in hex, readable by nobody else
+    #[arg(long, env = "CARILLON_OPERATOR_KEY", value_name = "FILE")]
+    operator_key: Option<PathBuf>,
+    /// Number of the batches' circuit on Ethereum [default: 1]
+    #[arg(long, value_name = "N")]
+    shape_number: Option<u32>,
+    /// Where settled batches are archived: a folder or a URL; better not on the disk of the node's
+    /// folder [default: archive in the node's folder]
     #[arg(
         long,
-        env = "CARILLON_OPERATOR_KEY",
-        value_name = "FILE",
-        requires = "l1"
+        env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
+        value_name = "URL"
     )]
-    operator_key: Option<PathBuf>,
-    /// Number of the batches' circuit on Ethereum
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    shape_number: u32,
-    /// Where settled batches are archived: a folder or a URL [default: archive in the node's folder]
-    #[arg(long, env = "CARILLON_ARCHIVE", value_name = "URL")]
     archive: Option<String>,
     /// Blocks on top of one until a deposit in it is executed, and a batch in it is final
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    confirmations: u64,
+    /// [default: 32]
+    #[arg(long, value_name = "N")]
+    confirmations: Option<u64>,
+    /// The block that created the contract, or one before it: events are read from there [default: 0]
+    #[arg(long, value_name = "BLOCK")]
+    from_block: Option<u64>,
 }
 
 /// What a node does, with every choice made.
 #[derive(Debug)]
 pub struct Plan {
-    data_dir: PathBuf,
+    pub data_dir: PathBuf,
     rpc: SocketAddr,
     prover_api: Option<(SocketAddr, PathBuf)>,
     engine: Option<EngineKind>,
     key_dir: PathBuf,
-    rollup: RollupOptions,
+    pub rollup: RollupOptions,
     writer: WriterOptions,
     sequencer_key: PathBuf,
     lease: Duration,
@@ -133,13 +139,21 @@ pub struct Plan {
 
 /// Where the chain lives on Ethereum.
 #[derive(Debug)]
-struct L1Plan {
-    url: String,
-    chain: Address,
-    operator_key: PathBuf,
-    shape: u32,
-    archive: String,
-    confirmations: u64,
+pub struct L1Plan {
+    /// The Ethereum node.
+    pub url: String,
+    /// The chain's contract.
+    pub chain: Address,
+    /// The operator's key.
+    pub operator_key: PathBuf,
+    /// The number of the batches' circuit.
+    pub shape: u32,
+    /// Where settled batches go.
+    pub archive: String,
+    /// Blocks until something counts.
+    pub confirmations: u64,
+    /// Where events begin.
+    pub from_block: u64,
 }
 
 impl RunArgs {
@@ -193,31 +207,50 @@ impl RunArgs {
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 3060));
         let dev_queue = self.dev_queue.or(file.dev_queue);
-        if self.l1.is_some() && dev_queue.is_some() {
+        let url = self.l1.or(file.l1);
+        if url.is_some() && dev_queue.is_some() {
             return Err(Failure::input(
                 "--l1 and --dev-queue exclude each other: a chain has one queue".into(),
             ));
         }
         let archive = data_dir.join("archive").display().to_string();
-        let l1 = match (self.l1, self.chain, self.operator_key) {
+        let chain = self.chain.or(file.chain);
+        let operator_key = self.operator_key.or(file.operator_key);
+        let l1 = match (url, chain, operator_key) {
             (Some(url), Some(chain), Some(operator_key)) => Some(L1Plan {
                 url,
                 chain,
                 operator_key,
-                shape: self.shape_number,
-                archive: self.archive.unwrap_or(archive),
-                confirmations: self.confirmations,
+                shape: self.shape_number.or(file.shape_number).unwrap_or(1),
+                archive: self.archive.or(file.archive).unwrap_or(archive),
+                confirmations: self.confirmations.or(file.confirmations).unwrap_or(32),
+                from_block: self.from_block.or(file.from_block).unwrap_or(0),
             }),
-            _ => None,
+            (Some(_), chain, _) => {
+                let missing = match chain {
+                    None => "--chain, the address of the RollupChain",
+                    Some(_) => "--operator-key, the file of the operator's key",
+                };
+                return Err(Failure::input(format!(
+                    "--l1 needs {missing}, as an option or in the section [run] of the configuration file"
+                )));
+            }
+            // An operator's key may be in the environment for other commands.
+            (None, None, _) => None,
+            (None, Some(_), _) => {
+                return Err(Failure::input(
+                    "--chain needs --l1, the URL of an Ethereum node".into(),
+                ));
+            }
         };
         Ok(Plan {
             rpc: self.rpc.or(file.rpc).unwrap_or(address),
             prover_api,
-            engine: self.engine,
-            key_dir: self
-                .key_dir
-                .or(config.key_dir)
-                .unwrap_or_else(keys::default_folder),
+            engine: self.engine.or(file.engine),
+            key_dir: keys::home(
+                self.key_dir.or(file.key_dir).or(config.key_dir),
+                Some(&data_dir),
+            )?,
             rollup,
             writer,
             sequencer_key: self
@@ -238,7 +271,6 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         let folder = plan.data_dir.display();
         Failure::unavailable(format!("cannot make the folder {folder}: {error}"))
     })?;
-    let sequencer_key = sequencer_key(&plan.sequencer_key)?;
     let inbox = match &plan.dev_queue {
         Some(path) => {
             let queue = DevQueue::read(path).map_err(|error| Failure::input(error.to_string()))?;
@@ -247,17 +279,30 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         }
         None => None,
     };
-    let proving = proving_options(output, &plan).await?;
-    if proving.is_none() {
-        output.note("no --prover-api and no --engine: batches are sealed and wait unproved");
-    }
-    let (inbox, settler) = match &plan.l1 {
+    // What is quick to find wrong comes first, then what takes long: the key, the engine.
+    let l1 = match &plan.l1 {
         None => {
             output.note("no --l1: nothing is settled, and acknowledged is not final");
-            (inbox, None)
+            None
         }
+        Some(l1) => Some(L1Start::look(output, &plan, l1).await?),
+    };
+    let key = proving_key(output, &plan).await?;
+    if let (Some(l1), Some(key)) = (&l1, &key) {
+        l1.agree_on_key(&key.key.vk)?;
+    }
+    let proving = match key {
+        Some(key) => Some(proving_options(output, &plan, key).await?),
+        None => {
+            output.note("no --prover-api and no --engine: batches are sealed and wait unproved");
+            None
+        }
+    };
+    let sequencer_key = sequencer_key(&plan.sequencer_key)?;
+    let (inbox, settler) = match l1 {
+        None => (inbox, None),
         Some(l1) => {
-            let ethereum = ethereum(output, &plan, l1, stop).await?;
+            let ethereum = l1.start(output, &plan, stop).await?;
             (Some(ethereum.inbox), Some(ethereum.settler))
         }
     };
@@ -307,43 +352,43 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
     Ok(())
 }
 
-/// Connects to Ethereum.
-async fn ethereum(
-    output: &Output,
-    plan: &Plan,
-    l1: &L1Plan,
-    stop: &CancellationToken,
-) -> Result<Ethereum, Failure> {
-    let step = output.step("Ethereum");
-    let operator = operator_key(&l1.operator_key)?;
-    let options = EthereumOptions {
-        url: l1.url.clone(),
-        chain: l1.chain,
-        operator,
-        shape: l1.shape,
-        budget: plan.rollup.budget,
-        archive: l1.archive.clone(),
-        watch: WatchOptions {
-            confirmations: l1.confirmations,
-            ..WatchOptions::default()
-        },
-        policy: Policy {
-            confirmations: l1.confirmations,
-            ..Policy::default()
-        },
-    };
-    let ethereum = Ethereum::start(&plan.data_dir, plan.rollup.chain_id, options, stop.clone())
-        .await
-        .map_err(|error| Failure::Settlement(error.to_string()))?;
-    step.done(&format!("{} on {}", l1.chain, l1.url));
-    Ok(ethereum)
-}
-
-/// Key, board and prover, if batches are to be proved.
-async fn proving_options(output: &Output, plan: &Plan) -> Result<Option<ProvingOptions>, Failure> {
+/// The key of the batches' circuit, if batches are to be proved. It is never made here: a chain that
+/// is deployed takes proofs of one key alone.
+async fn proving_key(output: &Output, plan: &Plan) -> Result<Option<ChainKey>, Failure> {
     if plan.prover_api.is_none() && plan.engine.is_none() {
         return Ok(None);
     }
+    let shape = shape_of(&plan.rollup).map_err(|error| Failure::input(error.to_string()))?;
+    let folder = plan.key_dir.clone();
+    let missing = if plan.l1.is_some() {
+        "put the key that the chain was deployed with there, or name its folder with --key-dir; a new key does not fit, and without a copy of that one (`carillon-node backup` has it) the chain's governor must set another verifier".to_owned()
+    } else {
+        let Budget {
+            slots,
+            cells,
+            records,
+        } = plan.rollup.budget;
+        format!(
+            "for a development chain make one with `carillon-node keys make --key-dir {} --slots {slots} --cells {cells} --records {records} --depth {}`",
+            folder.display(),
+            plan.rollup.depth
+        )
+    };
+    let step = output.step("proving key");
+    let read = tokio::task::spawn_blocking(move || keys::load(&folder, shape, &missing));
+    let key = read
+        .await
+        .map_err(|error| Failure::unexpected(format!("a worker thread stopped: {error}")))??;
+    step.done(&format!("{} {}", key.key.origin, key.path.display()));
+    Ok(Some(key))
+}
+
+/// Board and prover.
+async fn proving_options(
+    output: &Output,
+    plan: &Plan,
+    key: ChainKey,
+) -> Result<ProvingOptions, Failure> {
     let api = match &plan.prover_api {
         Some((address, tokens)) => {
             let tokens = Tokens::read(tokens).map_err(|error| Failure::input(error.to_string()))?;
@@ -352,9 +397,6 @@ async fn proving_options(output: &Output, plan: &Plan) -> Result<Option<ProvingO
         None => None,
     };
     let shape = shape_of(&plan.rollup).map_err(|error| Failure::input(error.to_string()))?;
-    let step = output.step("proving key");
-    let key = proving_key(plan, shape).await?;
-    step.done(&format!("INSECURE development key {}", key.path.display()));
     let plugin = match &plan.engine {
         Some(kind) => {
             let step = output.step("engine");
@@ -366,7 +408,7 @@ async fn proving_options(output: &Output, plan: &Plan) -> Result<Option<ProvingO
         None => None,
     };
     let told = output.clone();
-    Ok(Some(ProvingOptions {
+    Ok(ProvingOptions {
         key: key.key.vk.clone(),
         board: BoardOptions { lease: plan.lease },
         api,
@@ -376,66 +418,32 @@ async fn proving_options(output: &Output, plan: &Plan) -> Result<Option<ProvingO
             let (fields, line) = describe(&event);
             told.event("carillon.prover.event/1", fields, &line);
         }),
-    }))
-}
-
-/// The key of the node's circuit, from the cache or made.
-async fn proving_key(plan: &Plan, shape: Shape) -> Result<DevelopmentKey, Failure> {
-    let folder = plan.key_dir.clone();
-    let made = tokio::task::spawn_blocking(move || {
-        let digest = digest_of(shape)?;
-        keys::obtain_for(&folder, &shape.id(), &digest, || development_key(shape))
-    });
-    made.await
-        .map_err(|error| Failure::unexpected(format!("a worker thread stopped: {error}")))?
+    })
 }
 
 /// Reads the sequencer's key, or makes one that nobody else can read.
 fn sequencer_key(path: &Path) -> Result<SecretKey, Failure> {
-    let fault = |reason: String| {
-        let path = path.display();
-        Failure::input(format!("the sequencer's key {path}: {reason}"))
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let mut seed = Zeroizing::new([0; 32]);
-            OsRng.fill_bytes(&mut *seed);
-            let text = Zeroizing::new(hex::encode(*seed));
-            write_secret(path, &text).map_err(|error| fault(error.to_string()))?;
-            text
-        }
-        Err(error) => return Err(fault(error.to_string())),
-    };
-    secret_key(&text).map_err(fault)
-}
-
-/// A secret key from its seed in hex.
-pub fn secret_key(text: &str) -> Result<SecretKey, String> {
+    const WHAT: &str = "the sequencer's key";
     let mut seed = Zeroizing::new([0; 32]);
-    let text = text.trim();
-    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut *seed)
-        .map_err(|_| "64 hex digits are expected".to_owned())?;
-    Ok(SecretKey::from_seed(&seed))
-}
-
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+    OsRng.fill_bytes(&mut *seed);
+    let text = Zeroizing::new(hex::encode(*seed));
+    match secret::create(path, &text) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            let path = path.display();
+            return Err(Failure::input(format!("{WHAT} {path}: {error}")));
+        }
     }
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    secret::read_key(path, WHAT)
 }
 
 /// A node's end as an exit code.
 fn failure(error: NodeError) -> Failure {
     match error {
+        NodeError::Driver(DriverError::Contradiction(_)) => {
+            Failure::Disagreement(error.to_string())
+        }
         NodeError::Store(_) | NodeError::Jobs(_) | NodeError::Bind { .. } => {
             Failure::unavailable(error.to_string())
         }

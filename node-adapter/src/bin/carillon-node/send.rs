@@ -1,19 +1,21 @@
 //! `carillon-node send`: signs an operation and hands it to a node.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
+use carillon_node::crypto::schnorr::PublicKey;
 use carillon_node::node::{AccountJson, OperationJson, Receipt, Refusal};
 use carillon_node::protocol::Operation;
 use carillon_runtime::cli::Output;
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use crate::exit::Failure;
-use crate::run::secret_key;
+use crate::secret::read_key;
+
+/// What messages call the file of an account's key.
+const KEY_FILE: &str = "the key file";
 
 /// Operations that can be sent.
 #[derive(Debug, Subcommand)]
@@ -83,7 +85,7 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
     let (SendCommand::Transfer { common, .. }
     | SendCommand::Withdraw { common, .. }
     | SendCommand::SetKey { common, .. }) = &command;
-    let key = read_key(&common.key)?;
+    let key = read_key(&common.key, KEY_FILE)?;
     let rpc = Rpc::new(&common.url)?;
     let chain: Value = rpc.ask("carillon_chain", json!([])).await?;
     let chain_id = chain["chain_id"].as_str().and_then(|id| id.parse().ok());
@@ -129,7 +131,7 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
             token,
             fee,
             nonce,
-            key: read_key(new_key)?.public().to_bytes(),
+            key: read_key(new_key, KEY_FILE)?.public().to_bytes(),
             signature: unsigned,
         },
     };
@@ -177,13 +179,6 @@ fn confirmed(
     receipt
         .verify(&sequencer)
         .map_err(|error| Failure::wrong_result(error.to_string()))
-}
-
-fn read_key(path: &Path) -> Result<SecretKey, Failure> {
-    let fault =
-        |reason: String| Failure::input(format!("the key file {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-    secret_key(&Zeroizing::new(text)).map_err(fault)
 }
 
 /// An address on Ethereum.

@@ -15,9 +15,9 @@ use alloy::transports::{RpcError, TransportErrorKind};
 use async_trait::async_trait;
 
 use super::{ChainEvent, Cursor, Located};
-use crate::settlement::SettlementError;
 use crate::settlement::abi::RollupChain;
 use crate::settlement::sender::BlockRef;
+use crate::settlement::{Refusal, SettlementError};
 
 /// A node that tells blocks and one chain's events.
 #[async_trait]
@@ -64,7 +64,7 @@ impl NodeSource {
         self.contract
     }
 
-    /// The node, for requests of `resync` that are not the watcher's.
+    /// The node, for requests that are not the watcher's.
     pub(crate) async fn ask<T>(
         &self,
         request: &'static str,
@@ -78,6 +78,32 @@ impl NodeSource {
                 request,
                 reason: error.to_string(),
             })
+    }
+
+    /// As [`NodeSource::ask`]; a contract's refusal is the inner error.
+    pub(crate) async fn ask_contract<T>(
+        &self,
+        request: &'static str,
+        answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
+    ) -> Result<Result<T, Refusal>, SettlementError> {
+        let deadline = self.deadline;
+        let answer = tokio::time::timeout(deadline, answer.into_future())
+            .await
+            .map_err(|_| SettlementError::NoAnswer { request, deadline })?;
+        let error = match answer {
+            Ok(value) => return Ok(Ok(value)),
+            Err(error) => error,
+        };
+        let data = error
+            .as_error_resp()
+            .and_then(|error| error.as_revert_data());
+        match data {
+            Some(data) => Ok(Err(Refusal::decode(&data))),
+            None => Err(SettlementError::Rpc {
+                request,
+                reason: error.to_string(),
+            }),
+        }
     }
 
     pub(crate) fn provider(&self) -> &RootProvider<Ethereum> {

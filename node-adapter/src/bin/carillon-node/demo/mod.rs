@@ -26,7 +26,7 @@ use self::story::{CELLS, DEPTH, OTHERS, Story};
 use self::world::World;
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::keys::{self, Source};
+use crate::keys;
 use carillon_runtime::cli::{Output, grouped};
 
 /// Neither Alice nor Bob runs dry in so many transfers, whatever the seed.
@@ -99,10 +99,10 @@ impl DemoArgs {
             shape: Shape::production(capacity, CELLS, OTHERS)?,
             engine: self.engine.or(config.engine).unwrap_or(EngineKind::SimRtl),
             seed: self.seed.or(config.seed).unwrap_or(1),
-            key_dir: self
-                .key_dir
-                .or(config.key_dir)
-                .unwrap_or_else(keys::default_folder),
+            key_dir: match self.key_dir.or(config.key_dir) {
+                Some(folder) => folder,
+                None => keys::cache()?,
+            },
             anvil: self.anvil.or(config.anvil),
         })
     }
@@ -128,14 +128,14 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
 
     let step = output.step("proving key");
     let (folder, shape) = (plan.key_dir.clone(), plan.shape);
-    let key = blocking(move || keys::obtain_rollup(&folder, shape)).await??;
-    step.done(&match &key.source {
-        Source::Cached => format!("INSECURE development key from {}", key.path.display()),
-        Source::Made => format!(
+    let key = blocking(move || keys::load_or_make(&folder, shape)).await??;
+    step.done(&if key.made {
+        format!(
             "INSECURE development key made, kept in {}",
             key.path.display()
-        ),
-        Source::Replaced(reason) => format!("INSECURE development key made again ({reason})"),
+        )
+    } else {
+        format!("INSECURE development key from {}", key.path.display())
     });
 
     let step = output.step("contracts");

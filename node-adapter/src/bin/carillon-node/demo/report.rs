@@ -12,7 +12,7 @@ use super::Plan;
 use super::settlement::{Afterwards, Settled};
 use super::story::{CHAIN_ID, Story};
 use super::world::World;
-use crate::keys::{DevelopmentKey, Source};
+use crate::keys::ChainKey;
 use carillon_runtime::cli::{duration, grouped};
 
 /// Everything there is to report.
@@ -26,7 +26,7 @@ pub struct Report<'a> {
     /// The circuit with its public inputs.
     pub circuit: &'a RollupCircuit,
     /// The proving key.
-    pub key: &'a DevelopmentKey,
+    pub key: &'a ChainKey,
     /// What the proof cost.
     pub proving: &'a ProveReport,
     /// What Ethereum said.
@@ -60,7 +60,7 @@ impl Report<'_> {
                 "path": self.key.path,
                 "circuit_digest": self.key.key.circuit.to_string(),
                 "origin": self.key.key.origin,
-                "made": self.key.source != Source::Cached,
+                "made": self.key.made,
                 "seconds": self.key.wall.as_secs_f64(),
             },
             "proof": proof,

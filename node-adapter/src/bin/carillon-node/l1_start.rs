@@ -1,0 +1,155 @@
+//! The Ethereum side of `run` at its start: first a comparison of everything that the node has with
+//! what the contracts say, then the connection.
+
+use std::time::Duration;
+
+use alloy::signers::local::PrivateKeySigner;
+use carillon_node::archive::{Archive, ArchiveError, ChainId};
+use carillon_node::node::agreement::{self, AgreementError, Disagreement, Intended};
+use carillon_node::node::{Ethereum, EthereumOptions, STORE_FILE, Store, StoreError};
+use carillon_node::redact;
+use carillon_node::settlement::ChainOnL1;
+use carillon_node::settlement::deploy::key_hash;
+use carillon_node::settlement::sender::Policy;
+use carillon_node::settlement::watch::{NodeSource, WatchOptions};
+use carillon_runtime::cli::Output;
+use carillon_runtime::groth16::VerifyingKey;
+use tokio_util::sync::CancellationToken;
+
+use crate::deploy::operator_key;
+use crate::exit::Failure;
+use crate::run::{L1Plan, Plan};
+
+/// How long one answer of the Ethereum node may take.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// A chain on Ethereum that is this node's.
+pub struct L1Start<'a> {
+    plan: &'a L1Plan,
+    operator: PrivateKeySigner,
+    found: ChainOnL1,
+}
+
+impl<'a> L1Start<'a> {
+    /// Reads the contracts and compares settings and folder with them; the first difference is code 8.
+    pub async fn look(output: &Output, run: &Plan, plan: &'a L1Plan) -> Result<Self, Failure> {
+        let operator = operator_key(&plan.operator_key)?;
+        let step = output.step("Ethereum");
+        let source = NodeSource::new(&plan.url, plan.chain, ANSWER)
+            .map_err(|error| Failure::input(error.to_string()))?;
+        let found = ChainOnL1::read(&source, plan.shape).await?;
+        let node = Intended {
+            rollup: run.rollup,
+            operator: operator.address(),
+            shape: plan.shape,
+        };
+        agreement::settings(&found, &node).map_err(differs)?;
+        // A folder that is new stays so until all of this agrees.
+        let open = || Store::open(&run.data_dir, &run.rollup.mark()).map_err(unavailable);
+        let store = match run.data_dir.join(STORE_FILE).exists() {
+            true => Some(open()?),
+            false => None,
+        };
+        let sealed = store.as_ref().map(Store::sealed).transpose();
+        let sealed = sealed.map_err(unavailable)?.flatten().unwrap_or_default();
+        let archived = is_archived(plan, &found, sealed.batch + 1).await?;
+        let mark = agreement::history(&found, &node, store.as_ref(), archived);
+        let mark = mark.map_err(|error| match error {
+            AgreementError::Differs(error) => differs(error),
+            AgreementError::Archive { .. } => Failure::Disagreement(error.to_string()),
+            AgreementError::Store(error) => unavailable(error),
+        })?;
+        let store = match store {
+            Some(store) => store,
+            None => open()?,
+        };
+        store.bind(&mark).map_err(unavailable)?;
+        drop(store);
+        step.done(&format!(
+            "{} on {}, {} batches executed",
+            plan.chain,
+            redact::url(&plan.url),
+            found.progress.executed
+        ));
+        if plan.archive == run.data_dir.join("archive").display().to_string() {
+            output.note(
+                "the archive is in the node's folder: whoever loses the one loses both; name another disk with --archive",
+            );
+        }
+        Ok(Self {
+            plan,
+            operator,
+            found,
+        })
+    }
+
+    /// Compares the verifying key with that of the contract.
+    pub fn agree_on_key(&self, key: &VerifyingKey) -> Result<(), Failure> {
+        let hash = key_hash(key)?;
+        agreement::key(&self.found, hash).map_err(differs)
+    }
+
+    /// Connects, and goes on where the folder's files end.
+    pub async fn start(
+        self,
+        output: &Output,
+        run: &Plan,
+        stop: &CancellationToken,
+    ) -> Result<Ethereum, Failure> {
+        let step = output.step("queue and settlement");
+        let options = EthereumOptions {
+            url: self.plan.url.clone(),
+            chain: self.plan.chain,
+            operator: self.operator,
+            shape: self.plan.shape,
+            budget: run.rollup.budget,
+            archive: self.plan.archive.clone(),
+            watch: WatchOptions {
+                start: self.plan.from_block,
+                confirmations: self.plan.confirmations,
+                ..WatchOptions::default()
+            },
+            policy: Policy {
+                confirmations: self.plan.confirmations,
+                ..Policy::default()
+            },
+        };
+        let chain = run.rollup.chain_id;
+        let ethereum = Ethereum::start(&run.data_dir, chain, options, stop.clone())
+            .await
+            .map_err(|error| Failure::Settlement(error.to_string()))?;
+        step.done("go on");
+        Ok(ethereum)
+    }
+}
+
+/// Whether the archive has a batch.
+async fn is_archived(plan: &L1Plan, found: &ChainOnL1, number: u64) -> Result<bool, Failure> {
+    let chain = ChainId {
+        l1: found.l1,
+        contract: found.contract,
+        chain: found.chain,
+    };
+    match Archive::open(&plan.archive, chain).await {
+        // The first start makes it.
+        Err(ArchiveError::Empty) => Ok(false),
+        Ok(archive) => archive.contains(number).await.map_err(archive_failure),
+        Err(error) => Err(archive_failure(error)),
+    }
+}
+
+fn archive_failure(error: ArchiveError) -> Failure {
+    match error {
+        ArchiveError::OtherChain { .. } => Failure::Disagreement(error.to_string()),
+        ArchiveError::Store(_) => Failure::unavailable(error.to_string()),
+        other => Failure::input(other.to_string()),
+    }
+}
+
+fn differs(error: Disagreement) -> Failure {
+    Failure::Disagreement(error.to_string())
+}
+
+fn unavailable(error: StoreError) -> Failure {
+    Failure::unavailable(error.to_string())
+}
