@@ -28,7 +28,7 @@ use crate::settlement::sender::{
 };
 use crate::settlement::watch::{NodeSource, Queue, QueueError, WatchError, WatchOptions, Watcher};
 use crate::settlement::{
-    BatchBlob, Deadlines, Executed, L1Client, SettlementError, progress, settle_intent,
+    BatchBlob, Deadlines, Executed, L1Client, L1Reporter, SettlementError, progress, settle_intent,
 };
 
 /// Files in the node's folder.
@@ -107,6 +107,8 @@ pub struct Ethereum {
     pub settler: Arc<dyn Settler>,
     /// The L1 sender at work; it ends with an error only if waiting cannot help.
     pub sender: tokio::task::JoinHandle<Result<(), SenderError>>,
+    /// What stands between the node and Ethereum, from memory: for RPC, `status` and metrics.
+    pub status: L1Reporter,
 }
 
 impl Ethereum {
@@ -165,6 +167,7 @@ impl Ethereum {
             inbox: Arc::new(inbox),
             settler: Arc::new(settler),
             sender: tokio::spawn(work),
+            status: L1Reporter::default(),
         })
     }
 }

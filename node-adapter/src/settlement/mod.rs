@@ -25,8 +25,10 @@ mod error;
 mod l1;
 mod on_l1;
 mod refusal;
+mod retry;
 pub mod sender;
 mod settle;
+mod status;
 pub mod watch;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
@@ -35,4 +37,6 @@ pub use error::SettlementError;
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
 pub use on_l1::{ChainOnL1, verify_on_l1};
 pub use refusal::Refusal;
+pub use retry::{Backoff, jittered};
 pub use settle::{Executed, progress, settle_intent, state_root};
+pub use status::{L1Failure, L1Part, L1Reporter, L1Status, PartStatus, Trouble};
