@@ -3,8 +3,8 @@
 //!
 //! Data travel one way: user's operation -> [`node`] ([`protocol`], [`ledger`]) -> witness
 //! ([`circuit`]) -> prover ([`prover_api`]) -> [`settlement`] -> Ethereum; [`archive`] keeps what L1
-//! forgets, [`interop`] is what users do on Ethereum with one L2 signature. [`redact`] keeps secrets of
-//! URLs out of what is shown.
+//! forgets, [`interop`] is what users do on Ethereum with one L2 signature. [`serving`] is below both
+//! servers, of users and of provers; [`redact`] keeps secrets of URLs out of what is shown.
 
 pub mod archive;
 pub mod circuit;
@@ -15,4 +15,5 @@ pub mod node;
 pub mod protocol;
 pub mod prover_api;
 pub mod redact;
+pub mod serving;
 pub mod settlement;

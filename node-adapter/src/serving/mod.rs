@@ -1,0 +1,27 @@
+//! HTTP servers that strangers cannot fill up: limits at accept, and deadlines for everything that a
+//! client may take its time over.
+//!
+//! | file | idea | I/O |
+//! |---|---|---|
+//! | `limits` | how many connections there may be, in all and per address, and which one has to go | none |
+//! | `guarded` | a TCP stream that ends when its connection has to go, or its peer reads nothing | network |
+//! | `server` | accept loop, HTTP/1.1, deadlines for headers, bodies and answers | network |
+//! | `probe` | `/health`, `/ready` and `/metrics` | none |
+//! | `descriptors` | the process's limit of descriptors, raised and shared out | – |
+//!
+//! A listener that is full does not turn new clients away: it drops the connection that has waited
+//! longest without a complete request, of the address that holds most of them. Whoever asks and reads
+//! the answer is never that one. Each listener has a budget of its own, so that one cannot take what
+//! another needs. Knows nothing of what is asked and answered. Called by `crate::node` and
+//! `crate::prover_api`.
+
+mod descriptors;
+mod guarded;
+mod limits;
+mod probe;
+mod server;
+
+pub use descriptors::{DescriptorError, raise, share};
+pub use limits::{Connections, Counts, Limits};
+pub use probe::{Probe, Unready, probed};
+pub use server::{Answer, AnswerBody, Application, fixed, serve};

@@ -1,0 +1,225 @@
+//! Accept loop and HTTP/1.1: reads a request as a whole within its deadlines, and only then hands it
+//! to the application.
+//!
+//! Called by the listeners of `crate::node` and `crate::prover_api`.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::guarded::Guarded;
+use super::limits::{Connections, Place};
+
+/// Bytes of a request's line and headers, and of what is read of a body at once.
+const BUFFER: usize = 16 << 10;
+/// What a client is told for which there is no room.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
+    Content-Length: 0\r\n\r\n";
+/// Pause after an accept that failed: out of descriptors, most likely.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Of a body that is too long so many bytes more are read, for so long.
+const SKIPPED: usize = 1 << 20;
+const SKIPPING: Duration = Duration::from_secs(1);
+/// How long answers under way may take when the server ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// The body of an answer.
+pub type AnswerBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+/// An answer.
+pub type Answer = Response<AnswerBody>;
+
+/// What answers requests.
+pub trait Application: Clone + Send + Sync + 'static {
+    /// Refuses a request by its headers alone, before any of its body is read.
+    fn refuse(&self, _head: &Parts) -> Option<Answer> {
+        None
+    }
+
+    /// Answers a complete request.
+    fn answer(&self, request: Request<Full<Bytes>>) -> impl Future<Output = Answer> + Send;
+
+    /// Told when the server ends, for what the application has running of its own.
+    fn end(&self) {}
+}
+
+/// An answer of known length.
+pub fn fixed(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Answer {
+    let body = Full::new(text.into()).map_err(|never| match never {});
+    let mut answer = Response::new(body.boxed_unsync());
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}
+
+/// A refusal after which the connection is closed.
+fn refusal(status: StatusCode, reason: &str) -> Answer {
+    let text = serde_json::json!({ "error": reason }).to_string();
+    let mut answer = fixed(status, "application/json", text);
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+    answer
+}
+
+/// Serves until `stop` is cancelled. Then requests under way are answered, within seconds; whoever
+/// only holds a connection is cut off at once.
+pub async fn serve<A: Application>(
+    listener: TcpListener,
+    connections: Arc<Connections>,
+    application: A,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = async {
+                connections.room().await;
+                listener.accept().await
+            } => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => match connections.admit(peer.ip()) {
+                Some(place) => {
+                    let connection = hold(stream, place, application.clone(), stop.clone());
+                    tokio::spawn(connection);
+                }
+                // As much of it as the socket takes at once: nobody waits for a stranger.
+                None => drop(stream.try_write(FULL)),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    application.end();
+    connections.end(false);
+    let ended = tokio::time::timeout(LAST_ANSWERS, connections.none_left());
+    if ended.await.is_err() {
+        connections.end(true);
+    }
+}
+
+/// One connection from its first to its last byte.
+async fn hold<A: Application>(
+    stream: TcpStream,
+    place: Place,
+    application: A,
+    stop: CancellationToken,
+) {
+    // Small answers go out at once; a socket on which that fails is of no use anyway.
+    let _ = stream.set_nodelay(true);
+    let place = Arc::new(place);
+    let socket = Arc::new(AtomicBool::new(false));
+    let headers = place.connections().limits().headers;
+    let io = Guarded::new(stream, Arc::clone(&place), Arc::clone(&socket));
+    let service = service_fn(move |request| {
+        let (application, place) = (application.clone(), Arc::clone(&place));
+        let socket = Arc::clone(&socket);
+        async move { Ok::<_, Infallible>(respond(&application, &place, &socket, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(headers)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // Clients that break off or send nonsense are no news.
+        _ = connection.as_mut() => {}
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Reads a request and has it answered, each within its deadline.
+async fn respond<A: Application>(
+    application: &A,
+    place: &Place,
+    socket: &AtomicBool,
+    request: Request<Incoming>,
+) -> Answer {
+    let connections = place.connections();
+    let limits = connections.limits();
+    connections.asked();
+    let (head, mut body) = request.into_parts();
+    if let Some(mut answer) = application.refuse(&head) {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+        return answer;
+    }
+    let too_long = || {
+        let most = limits.body_bytes;
+        refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("the body is too long; send at most {most} bytes"),
+        )
+    };
+    if body.size_hint().lower() > limits.body_bytes as u64 {
+        skip(&mut body).await;
+        return too_long();
+    }
+    let whole = Limited::new(&mut body, limits.body_bytes).collect();
+    let body = match tokio::time::timeout(limits.body, whole).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            skip(&mut body).await;
+            return too_long();
+        }
+        Ok(Err(_)) => return refusal(StatusCode::BAD_REQUEST, "the body cannot be read"),
+        Err(_) => {
+            connections.too_late();
+            return refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+        }
+    };
+    let _working = place.work();
+    let request = Request::from_parts(head, Full::new(body));
+    match tokio::time::timeout(limits.answer, application.answer(request)).await {
+        Ok(answer) => {
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                socket.store(true, Ordering::Relaxed);
+                place.socket();
+            }
+            answer
+        }
+        Err(_) => {
+            connections.too_late();
+            refusal(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long")
+        }
+    }
+}
+
+/// Reads on for a moment: a client that is still sending when its connection is closed does not see the
+/// answer.
+async fn skip(body: &mut Incoming) {
+    let skipped = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > SKIPPED {
+                return;
+            }
+        }
+    };
+    // Whether it came to its end or not, the answer is the same.
+    let _ = tokio::time::timeout(SKIPPING, skipped).await;
+}
