@@ -16,7 +16,7 @@ VM ?=
 MIRI ?= cargo miri
 PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test lint rtl-lint formal generated rust-test loom miri e2e deb vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test lint rtl-lint formal generated rust-test soak loom miri e2e deb vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what the
 	rm -rf $${CARGO_TARGET_DIR:-target}/faults
 	cargo test --workspace --features $(FEATURES)
 	scripts/faults-table --check
+
+soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors
+	cargo test -p carillon-node --test node_service -- --ignored --nocapture soak_
 
 loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)
 	cargo test -p carillon-driver --lib -- handoff::

@@ -81,7 +81,7 @@ struct Server {
     board: Arc<JobBoard>,
     url: String,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -90,7 +90,10 @@ impl Server {
     }
 
     async fn on(folder: &Path, lease: Duration, address: &str, options: ApiOptions) -> Self {
-        let options_of_board = BoardOptions { lease };
+        let options_of_board = BoardOptions {
+            lease,
+            ..BoardOptions::default()
+        };
         let board = JobBoard::open(&folder.join("jobs.redb"), options_of_board).unwrap();
         let board = Arc::new(board);
         let listener = TcpListener::bind(address).await.unwrap();
@@ -117,7 +120,7 @@ impl Server {
     /// Ends the server and the board with it.
     async fn end(self) {
         self.stop.cancel();
-        self.task.await.unwrap().unwrap();
+        self.task.await.unwrap();
         drop(self.board);
     }
 }
@@ -340,7 +343,7 @@ async fn strangers_and_bad_requests_are_refused() {
     let options = ApiOptions {
         body: 2048,
         timeout: Duration::from_millis(300),
-        concurrent: 64,
+        ..ApiOptions::default()
     };
     let lease = Duration::from_secs(20);
     let server = Server::on(folder.path(), lease, "127.0.0.1:0", options).await;
@@ -364,6 +367,26 @@ async fn strangers_and_bad_requests_are_refused() {
         assert_eq!(answer.status(), 401, "{route}");
         assert_eq!(answer.headers()["www-authenticate"], "Bearer");
     }
+
+    // A stranger learns nothing of the paths there are; who has a token does.
+    for path in [
+        "",
+        "/",
+        "/prover-jobs",
+        "/prover-jobs/v1/G16/nothing",
+        "/metrics",
+        "/%ff",
+    ] {
+        let url = format!("{}{path}", server.url);
+        let stranger = http.get(&url).send().await.unwrap();
+        assert_eq!(stranger.status(), 401, "{path}");
+        let known = http.get(&url).bearer_auth(EAST).send().await.unwrap();
+        assert_eq!(known.status(), 404, "{path}");
+        let body = known.text().await.unwrap();
+        assert!(body.contains("there is no such route"), "{body}");
+    }
+    let other = http.get(server.route("G16/pick")).bearer_auth(EAST).send();
+    assert_eq!(other.await.unwrap().status(), 405);
 
     let post = |route: &str, body: String| {
         http.post(server.route(route))

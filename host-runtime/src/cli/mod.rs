@@ -8,7 +8,7 @@ mod config;
 mod failure;
 mod output;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -49,9 +49,20 @@ impl CompletionsArgs {
 
 /// Sets up logging, by `RUST_LOG` to standard error, and printing under the program's name.
 pub fn start(program: &'static str, print: PrintArgs) -> Output {
+    start_with(program, print, "error")
+}
+
+/// [`start`] with what is logged where `RUST_LOG` does not say. Colours are for terminals only.
+pub fn start_with(program: &'static str, print: PrintArgs, level: &str) -> Output {
+    let given = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|given| !given.is_empty());
+    let filter = tracing_subscriber::EnvFilter::new(given.as_deref().unwrap_or(level));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(colours)
         .init();
     Output::new(program, print.json, print.quiet)
 }

@@ -11,10 +11,13 @@ use std::time::Duration;
 use blstrs::Scalar;
 use tokio_util::sync::CancellationToken;
 
+use super::event::NodeEvent;
 use super::machine::{Machine, SubmitError};
-use super::ports::{L1Inbox, PortError, ProvedBatch, Settler};
+use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
+use super::status::Reached;
 use super::store::{BatchRow, BatchStatus, Part, Store, StoreError};
 use super::writer::Writer;
+use crate::protocol::Kind;
 use crate::prover_api::{BoardError, Job, JobBoard, KeyHash};
 
 /// Most entries of the L1 queue that are asked for at once.
@@ -56,7 +59,14 @@ pub struct Driver<M: Machine> {
     pub settler: Option<Arc<dyn Settler>>,
     /// Between two looks when nothing happens.
     pub poll: Duration,
+    /// Told what happens.
+    pub observe: Observe,
+    /// Told how far batches are, after each look at them.
+    pub reach: Arc<dyn Fn(Reached) + Send + Sync>,
 }
+
+/// Is told what happens in a node.
+pub type Observe = Arc<dyn Fn(NodeEvent) + Send + Sync>;
 
 impl<M: Machine> Driver<M> {
     /// Works until `stop` is cancelled.
@@ -68,12 +78,14 @@ impl<M: Machine> Driver<M> {
         let mut proved = self.board.as_ref().map(|(board, _)| board.watch());
         // Batches below this one are done as far as this node can bring them.
         let mut from = 1;
+        // Batches sealed before this life are no news.
+        let mut told = sealed.borrow().batch;
         loop {
             if let Some(reason) = self.writer.failure() {
                 return Err(SubmitError::Stopped(reason.to_owned()).into());
             }
             self.queue().await?;
-            from = self.batches(from).await?;
+            from = self.batches(from, &mut told).await?;
             let proof = async {
                 match &mut proved {
                     Some(proved) => drop(proved.changed().await),
@@ -101,12 +113,30 @@ impl<M: Machine> Driver<M> {
             return Ok(());
         };
         let from = self.writer.progress().borrow().queue;
+        let count = |entries: &[QueueEntry]| {
+            let exits = entries
+                .iter()
+                .filter(|entry| entry.words[0][31] & 7 == Kind::Exit as u8);
+            let exits = exits.count() as u64;
+            (entries.len() as u64 - exits, exits)
+        };
         match inbox.entries(from, ENTRIES).await {
             Ok(entries) if entries.is_empty() => Ok(()),
-            Ok(entries) => match self.writer.queue(entries).await {
-                Ok(_) | Err(SubmitError::Busy) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
+            Ok(entries) => {
+                let (deposits, exits) = count(&entries);
+                match self.writer.queue(entries).await {
+                    Ok(_) => {
+                        (self.observe)(NodeEvent::Queue {
+                            first: from,
+                            deposits,
+                            exits,
+                        });
+                        Ok(())
+                    }
+                    Err(SubmitError::Busy) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(PortError::Unreachable(reason)) => {
                 tracing::warn!(reason, "the L1 queue is not known; it is asked again");
                 Ok(())
@@ -116,21 +146,50 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Moves each batch from `from` on as far as it goes; returns the first one that is not done.
-    async fn batches(&self, from: u64) -> Result<u64, DriverError> {
+    async fn batches(&self, from: u64, told: &mut u64) -> Result<u64, DriverError> {
         let mut low = from;
+        // Batches below `from` have come as far as this node brings any.
+        let done = |brings: bool| if brings { from - 1 } else { 0 };
+        let mut reached = Reached {
+            proved: done(self.board.is_some() || self.settler.is_some()),
+            settled: done(self.settler.is_some()),
+            finalized: done(self.settler.is_some()),
+        };
         // Batches settle in order: behind one that waits, the others only get their proofs.
         let mut settling = true;
         for mut row in self.on_store(move |store| store.batches(from)).await? {
+            if row.number > *told {
+                *told = row.number;
+                (self.observe)(NodeEvent::Sealed {
+                    batch: row.number,
+                    operations: row.operations,
+                    records: row.records,
+                });
+            }
+            let before = row.status.clone();
             if row.status == BatchStatus::Sealed {
                 row = self.prove(row).await?;
             }
             if settling && row.status != BatchStatus::Sealed {
                 row = self.settle(row).await?;
             }
-            settling &= matches!(
-                row.status,
-                BatchStatus::Settled { .. } | BatchStatus::Final { .. }
-            );
+            self.tell(row.number, &before, &row.status);
+            let (settled, last) = match row.status {
+                BatchStatus::Sealed | BatchStatus::Proved => (false, false),
+                BatchStatus::Settled { .. } => (true, false),
+                BatchStatus::Final { .. } => (true, true),
+            };
+            settling &= settled;
+            // Each counts only up to the first batch that has not come so far.
+            for (reached, so_far) in [
+                (&mut reached.proved, row.status != BatchStatus::Sealed),
+                (&mut reached.settled, settled),
+                (&mut reached.finalized, last),
+            ] {
+                if so_far && *reached + 1 == row.number {
+                    *reached = row.number;
+                }
+            }
             let done = match row.status {
                 BatchStatus::Sealed => self.board.is_none(),
                 BatchStatus::Proved => self.settler.is_none(),
@@ -141,7 +200,39 @@ impl<M: Machine> Driver<M> {
                 low += 1;
             }
         }
+        (self.reach)(reached);
         Ok(low)
+    }
+
+    /// Says what has become of a batch.
+    fn tell(&self, batch: u64, before: &BatchStatus, after: &BatchStatus) {
+        let name = |status: &BatchStatus| match status {
+            BatchStatus::Sealed => 0,
+            BatchStatus::Proved => 1,
+            BatchStatus::Settled { .. } => 2,
+            BatchStatus::Final { .. } => 3,
+        };
+        let (from, to) = (name(before), name(after));
+        if to < from {
+            (self.observe)(NodeEvent::Unsettled { batch });
+            return;
+        }
+        if from < 1 && to >= 1 {
+            (self.observe)(NodeEvent::BatchProved { batch });
+        }
+        match after.clone() {
+            BatchStatus::Settled { transaction } if from < 2 => {
+                (self.observe)(NodeEvent::Settled { batch, transaction });
+            }
+            BatchStatus::Final { transaction } if from < 3 => {
+                if from < 2 {
+                    let transaction = transaction.clone();
+                    (self.observe)(NodeEvent::Settled { batch, transaction });
+                }
+                (self.observe)(NodeEvent::Final { batch, transaction });
+            }
+            _ => {}
+        }
     }
 
     /// Offers a sealed batch to the provers, or takes its proof.

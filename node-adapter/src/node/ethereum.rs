@@ -16,7 +16,9 @@ use redb::Database;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::fees::L1Prices;
 use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
+use super::prices::NodePrices;
 use super::publish::public_inputs;
 use super::store::BatchStatus;
 use crate::archive::{self, Archive, ArchiveError, ChainId, chain_of};
@@ -105,6 +107,8 @@ pub struct Ethereum {
     pub inbox: Arc<dyn L1Inbox>,
     /// Settlement.
     pub settler: Arc<dyn Settler>,
+    /// Ethereum's fees.
+    pub prices: Option<Arc<dyn L1Prices>>,
     /// The L1 sender at work; it ends with an error only if waiting cannot help.
     pub sender: tokio::task::JoinHandle<Result<(), SenderError>>,
     /// What stands between the node and Ethereum, from memory: for RPC, `status` and metrics.
@@ -166,6 +170,8 @@ impl Ethereum {
         Ok(Self {
             inbox: Arc::new(inbox),
             settler: Arc::new(settler),
+            prices: NodePrices::new(&options.url, ANSWER)
+                .map(|prices| Arc::new(prices) as Arc<dyn L1Prices>),
             sender: tokio::spawn(work),
             status: L1Reporter::default(),
         })

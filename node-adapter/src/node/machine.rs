@@ -73,6 +73,15 @@ pub trait Machine: Send + Sync + 'static {
     /// [`Refusal`].
     fn check(&self, operation: &Self::Operation) -> Result<Self::Ticket, Refusal>;
 
+    /// The accounts that an executed operation may have changed.
+    fn touches(&self, operation: &Self::Operation) -> Vec<u32>;
+
+    /// The bytes of an account as it is now, as the store keeps them.
+    fn account(&self, index: u32) -> Vec<u8>;
+
+    /// Names that an account can be found by, from those bytes.
+    fn names(account: &[u8]) -> Vec<Vec<u8>>;
+
     /// Whether the open batch has room for it.
     fn fits(&self, operation: &Self::Operation) -> bool;
 

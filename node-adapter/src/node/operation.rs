@@ -15,9 +15,11 @@
 
 use blstrs::Scalar;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::machine::Refusal;
 use super::receipt::hex_array;
+use crate::crypto::jubjub::Point;
 use crate::crypto::schnorr::PublicKey;
 use crate::protocol::{Kind, Operation};
 
@@ -265,6 +267,72 @@ impl OperationJson {
     }
 }
 
+/// An operation of the log as people read it: in the form in which users send it, or, of an entry of
+/// the L1 queue, with its account, index and owner.
+pub fn shown(operation: &Operation) -> Value {
+    let Operation {
+        kind,
+        from,
+        to,
+        token,
+        amount,
+        fee,
+        nonce,
+        words,
+        signature,
+    } = operation;
+    let bytes = |word: &Scalar, count: usize| hex0x(&word.to_bytes_be()[32 - count..]);
+    let key = |x: Scalar, y: Scalar| {
+        let key = PublicKey::from_coordinates(&Point { x, y }).ok();
+        key.map(|key| hex0x(&key.to_bytes()))
+    };
+    let [w2, w3, w4] = words;
+    let mut json = json!({
+        "token": token,
+        "amount": amount.to_string(),
+    });
+    let fields = match kind {
+        Kind::Transfer => json!({ "kind": "transfer", "to": to }),
+        Kind::Withdraw => json!({ "kind": "withdraw", "recipient": bytes(w2, 20) }),
+        Kind::Bundle => {
+            json!({ "kind": "bundle", "bundle": bytes(w2, 32), "owner": bytes(w3, 20) })
+        }
+        Kind::SetKey => json!({ "kind": "set_key", "key": key(*w3, *w4) }),
+        Kind::Deposit => {
+            json!({ "kind": "deposit", "owner": bytes(w2, 20), "key": key(*w3, *w4) })
+        }
+        Kind::Exit => json!({ "kind": "exit", "owner": bytes(w2, 20) }),
+        Kind::Import => json!({
+            "kind": "import", "owner": bytes(w2, 20), "words": [bytes(w3, 32), bytes(w4, 32)],
+        }),
+    };
+    let more = if kind.is_signed() {
+        json!({
+            "from": from, "fee": fee.to_string(), "nonce": nonce, "signature": hex0x(signature),
+        })
+    } else {
+        json!({ "account": from, "queue_index": nonce.to_string() })
+    };
+    for (name, value) in [fields, more].into_iter().filter_map(into_object).flatten() {
+        json[name] = value;
+    }
+    if *kind == Kind::SetKey {
+        json.as_object_mut().map(|json| json.remove("amount"));
+    }
+    json
+}
+
+fn into_object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    }
+}
+
+fn hex0x(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
 /// A decimal amount below 2^96.
 fn amount(field: &str, text: &str) -> Result<u128, Refusal> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -320,6 +388,41 @@ mod tests {
             assert!(decode(&wrong).is_err(), "byte {at}");
         }
         assert!(decode(&bytes[1..]).is_err());
+    }
+
+    #[test]
+    fn what_is_shown_is_what_was_sent() {
+        let signature = hex0x(&[5; 64]);
+        let key = hex0x(
+            &crate::crypto::schnorr::SecretKey::from_seed(&[3; 32])
+                .public()
+                .to_bytes(),
+        );
+        for sent in [
+            json!({ "kind": "transfer", "from": 1, "to": 2, "token": 0, "amount": "100", "fee": "1",
+                "nonce": 0, "signature": signature }),
+            json!({ "kind": "withdraw", "from": 1, "token": 3, "amount": "100", "fee": "0",
+                "nonce": 4, "recipient": hex0x(&[7; 20]), "signature": signature }),
+            json!({ "kind": "bundle", "from": 1, "token": 0, "amount": "0", "fee": "1", "nonce": 0,
+                "bundle": hex0x(&[0x1f; 32]), "owner": hex0x(&[9; 20]), "signature": signature }),
+            json!({ "kind": "set_key", "from": 1, "token": 0, "fee": "1", "nonce": 2, "key": key,
+                "signature": signature }),
+        ] {
+            let read: OperationJson = serde_json::from_value(sent.clone()).unwrap();
+            assert_eq!(shown(&read.into_operation().unwrap()), sent);
+        }
+        let mut deposit = Operation::new(Kind::Deposit, 4, 0, 77, 0, 12);
+        deposit.words[0] = Scalar::from(0xab);
+        let shown = shown(&deposit);
+        assert_eq!(
+            (&shown["queue_index"], &shown["account"]),
+            (&json!("12"), &json!(4))
+        );
+        assert_eq!(
+            (&shown["amount"], &shown["key"]),
+            (&json!("77"), &Value::Null)
+        );
+        assert!(shown["owner"].as_str().unwrap().ends_with("ab"), "{shown}");
     }
 
     #[test]

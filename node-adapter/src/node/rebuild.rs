@@ -230,6 +230,8 @@ impl Keeper {
             row: &row,
             parts: &parts,
             accounts: &[],
+            // They come at the end, and their names when a node opens the folder.
+            names: |_| Vec::new(),
             point: &self.point,
         })
     }

@@ -15,7 +15,7 @@ use super::publish;
 use super::store::{ChainMark, Part, Store, StoreError};
 use crate::crypto::schnorr::PublicKey;
 use crate::ledger::{Account, Budget, Ledger, MAX_DEPTH, RuleError, State};
-use crate::protocol::{ACCOUNT_BITS, BLOB_ELEMENTS, Operation, Record, TOKENS, blob_bytes};
+use crate::protocol::{ACCOUNT_BITS, BLOB_ELEMENTS, Kind, Operation, Record, TOKENS, blob_bytes};
 
 /// Numbers that no node has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +153,31 @@ pub struct AccountJson {
 }
 
 impl AccountJson {
+    /// An account by its bytes in the store; `None` if nobody has used it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn read(index: u32, bytes: &[u8]) -> Result<Option<Self>, StoreError> {
+        let account = account_from_bytes(bytes).ok_or_else(|| StoreError::Damaged {
+            what: format!("account {index}"),
+        })?;
+        if account == Account::default() {
+            return Ok(None);
+        }
+        let prefixed = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+        Ok(Some(Self {
+            index,
+            key: account.key.map(|key| prefixed(&key.to_bytes())),
+            owner: (account.owner != [0; 20]).then(|| prefixed(&account.owner)),
+            nonce: account.nonce,
+            balances: account
+                .balances
+                .iter()
+                .map(|(token, balance)| (*token, balance.to_string()))
+                .collect(),
+        }))
+    }
+
     /// The owner's address, zeros for none.
     ///
     /// # Errors
@@ -239,26 +264,6 @@ impl Rollup {
         &self.ledger
     }
 
-    /// An account that was used, as it is now.
-    pub fn account(&self, index: u32) -> Option<AccountJson> {
-        let account = self.ledger.account(index);
-        if account == Account::default() {
-            return None;
-        }
-        let prefixed = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
-        Some(AccountJson {
-            index,
-            key: account.key.map(|key| prefixed(&key.to_bytes())),
-            owner: (account.owner != [0; 20]).then(|| prefixed(&account.owner)),
-            nonce: account.nonce,
-            balances: account
-                .balances
-                .iter()
-                .map(|(token, balance)| (*token, balance.to_string()))
-                .collect(),
-        })
-    }
-
     /// Whether the signature is that of this key, for this owner.
     fn verify(
         &self,
@@ -316,6 +321,30 @@ impl Machine for Rollup {
         let key = key.ok_or_else(|| refusal(&RuleError::NoKey { account }))?;
         self.verify(operation, &key, &owner)?;
         Ok(Ticket { key, owner })
+    }
+
+    fn touches(&self, operation: &Operation) -> Vec<u32> {
+        let mut accounts = vec![operation.from];
+        if operation.kind == Kind::Transfer {
+            accounts.push(operation.to);
+        }
+        if operation.kind.is_signed() {
+            accounts.push(self.options.operator);
+        }
+        accounts
+    }
+
+    fn account(&self, index: u32) -> Vec<u8> {
+        account_to_bytes(&self.ledger.account(index))
+    }
+
+    fn names(account: &[u8]) -> Vec<Vec<u8>> {
+        let Some(account) = account_from_bytes(account) else {
+            return Vec::new();
+        };
+        let key = account.key.map(|key| key_name(&key.to_bytes()));
+        let owner = (account.owner != [0; 20]).then(|| owner_name(&account.owner));
+        key.into_iter().chain(owner).collect()
     }
 
     fn fits(&self, operation: &Operation) -> bool {
@@ -415,6 +444,16 @@ fn refusal(error: &RuleError) -> Refusal {
         RuleError::Word { .. } | RuleError::ExitAmount { .. } => "record",
     };
     Refusal::new(code, error.to_string())
+}
+
+/// The name that an account is found by through its owner.
+pub(super) fn owner_name(owner: &[u8; 20]) -> Vec<u8> {
+    [b"owner ", &owner[..]].concat()
+}
+
+/// The name that an account is found by through its key.
+pub(super) fn key_name(key: &[u8; 32]) -> Vec<u8> {
+    [b"key ", &key[..]].concat()
 }
 
 /// Nonce (4), owner (20), key (32, zeros for none), then token (1) and balance (16) for each balance.

@@ -1,31 +1,34 @@
-//! JSON-RPC for users, over HTTP and WebSocket on one port.
+//! The methods of JSON-RPC for users.
 //!
 //! | method | parameters | result |
 //! |---|---|---|
 //! | `carillon_sendOperation` | operation | receipt: a soft confirmation |
 //! | `carillon_getAccount` | index | key, owner, nonce, balances |
-//! | `carillon_getOperation` | id | sequence number and status |
-//! | `carillon_getBatch` | number, or none for the newest | batch and status |
+//! | `carillon_findAccount` | owner or key, index to begin at | accounts |
+//! | `carillon_getOperation` | id | what it does, sequence number and status |
+//! | `carillon_getBatch` | number, or none for the newest | batch, its operations' ids, status and transaction |
 //! | `carillon_chain` | | ids, shape, roots, the sequencer's key |
+//! | `carillon_fees` | | least fees by token and kind |
 //! | `carillon_queue` | | entries of the L1 queue executed |
 //!
 //! Errors have a code of their own ([`code`]), a message with the reason and the next step, and in
-//! `data` a short name for programs. Requests, answers, batches and connections are limited. Called
-//! by `service`.
+//! `data` a short name for programs. Served by `rpc_server`, made by `service`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jsonrpsee::server::{BatchRequestConfig, RpcModule, Server, ServerConfig, ServerHandle};
+use jsonrpsee::server::RpcModule;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::fees::FeeBook;
 use super::machine::SubmitError;
-use super::operation::OperationJson;
-use super::rollup::{ChainFacts, Rollup};
+use super::operation::{self, OperationJson};
+use super::rollup::{AccountJson, ChainFacts, Rollup, key_name, owner_name};
+use super::status::NodeStatus;
 use super::store::{BatchRow, Store, StoreError};
 use super::writer::Writer;
+use crate::serving::Probe;
 
 /// Codes of errors, in the range that JSON-RPC leaves to servers.
 pub mod code {
@@ -45,35 +48,8 @@ pub mod code {
     pub const PARAMETERS: i32 = -32602;
 }
 
-/// Limits of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RpcOptions {
-    /// Bytes of a request, also of a batch of requests.
-    pub request: u32,
-    /// Bytes of an answer.
-    pub response: u32,
-    /// Connections at the same time.
-    pub connections: u32,
-    /// Requests of a batch.
-    pub batch: u32,
-}
-
-impl Default for RpcOptions {
-    fn default() -> Self {
-        Self {
-            request: 256 << 10,
-            response: 1 << 20,
-            connections: 512,
-            batch: 256,
-        }
-    }
-}
-
-struct Context {
-    writer: Writer<Rollup>,
-    store: Arc<Store>,
-    facts: ChainFacts,
-}
+/// Most accounts of one answer to `carillon_findAccount`.
+const FOUND: usize = 64;
 
 /// Where an operation is on its way; `accepted` and `sealed` are the sequencer's word alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,46 +62,44 @@ pub struct OperationStatus {
     pub status: String,
     /// The batch that holds it, once it is sealed.
     pub batch: Option<u64>,
+    /// The transaction on Ethereum that executed the batch, as far as known.
+    pub transaction: Option<String>,
+    /// What it does: as it was sent, or as the L1 queue had it.
+    pub operation: Value,
 }
 
-/// Starts the server; returns it and the address that it listens on.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub async fn serve(
-    address: SocketAddr,
-    options: RpcOptions,
-    writer: Writer<Rollup>,
-    store: Arc<Store>,
-    facts: ChainFacts,
-) -> std::io::Result<(ServerHandle, SocketAddr)> {
-    let config = ServerConfig::builder()
-        .max_request_body_size(options.request)
-        .max_response_body_size(options.response)
-        .max_connections(options.connections)
-        .max_subscriptions_per_connection(0)
-        .set_batch_request_config(BatchRequestConfig::Limit(options.batch))
-        .build();
-    let server = Server::builder().set_config(config).build(address).await?;
-    let address = server.local_addr()?;
-    let context = Context {
-        writer,
-        store,
-        facts,
-    };
-    let module = methods(context).map_err(std::io::Error::other)?;
-    Ok((server.start(module), address))
+/// What the methods ask.
+pub(super) struct Context {
+    /// The writer.
+    pub writer: Writer<Rollup>,
+    /// Its store.
+    pub store: Arc<Store>,
+    /// What does not change.
+    pub facts: ChainFacts,
+    /// What does.
+    pub status: Arc<NodeStatus>,
+    /// Least fees.
+    pub fees: Arc<FeeBook>,
 }
 
 type Answer = Result<Value, ErrorObjectOwned>;
 
-fn methods(context: Context) -> Result<RpcModule<Context>, jsonrpsee::core::RegisterMethodError> {
+/// The methods.
+///
+/// # Errors
+/// Never: names are given once.
+pub(super) fn methods(
+    context: Context,
+) -> Result<RpcModule<Context>, jsonrpsee::core::RegisterMethodError> {
     let mut module = RpcModule::new(context);
     module.register_async_method("carillon_sendOperation", |params, context, _| async move {
         send_operation(&context, &params).await
     })?;
     module.register_async_method("carillon_getAccount", |params, context, _| async move {
-        get_account(&context, &params).await
+        get_account(context, &params).await
+    })?;
+    module.register_async_method("carillon_findAccount", |params, context, _| async move {
+        find_account(context, &params).await
     })?;
     module.register_async_method("carillon_getOperation", |params, context, _| async move {
         get_operation(context, &params).await
@@ -136,11 +110,19 @@ fn methods(context: Context) -> Result<RpcModule<Context>, jsonrpsee::core::Regi
     module.register_async_method("carillon_chain", |_, context, _| async move {
         Answer::Ok(chain(&context))
     })?;
+    module.register_async_method("carillon_fees", |_, context, _| async move {
+        Answer::Ok(context.fees.published())
+    })?;
     module.register_async_method("carillon_queue", |_, context, _| async move {
         let progress = context.writer.progress().borrow().clone();
+        let l1 = context.status.l1();
         Answer::Ok(json!({
             "executed": progress.queue.to_string(),
             "sealed": progress.sealed_queue.to_string(),
+            "waits_for": context.status.queue_wait(),
+            "l1_block": l1.as_ref().and_then(|l1| l1.head),
+            "read_block": l1.as_ref().and_then(|l1| l1.read),
+            "confirmations": l1.as_ref().map(|l1| l1.confirmations),
         }))
     })?;
     Ok(module)
@@ -197,20 +179,68 @@ async fn send_operation(context: &Context, params: &Params<'_>) -> Answer {
     let operation = json
         .into_operation()
         .map_err(|refusal| wrong_parameters(refusal.to_string()))?;
+    context
+        .fees
+        .check(&operation)
+        .map_err(|(refusal, needed)| {
+            let needed = needed.map(|fee| fee.to_string());
+            let data = json!({ "code": refusal.code, "needed": needed });
+            error(code::REFUSED, refusal.reason, data)
+        })?;
     let receipt = context.writer.submit(operation).await.map_err(refused)?;
     Ok(json!(receipt))
 }
 
-async fn get_account(context: &Context, params: &Params<'_>) -> Answer {
+async fn get_account(context: Arc<Context>, params: &Params<'_>) -> Answer {
     let index: u32 = one(params, "account index")?;
-    let account = context.writer.look(move |rollup| rollup.account(index));
-    let account = account.await.map_err(refused)?;
+    let accounts = Arc::clone(context.writer.accounts());
+    let account = ask(context, move |_| {
+        let bytes = accounts.get(index)?;
+        let account = bytes.map(|bytes| AccountJson::read(index, &bytes));
+        Ok(account.transpose()?.flatten())
+    });
+    let account = account.await?;
     let missing = || {
         not_found(format!(
             "account {index} is not in use; deposit to it from L1"
         ))
     };
     account.map(|account| json!(account)).ok_or_else(missing)
+}
+
+/// An owner's address or an account's key as the name that the index knows it by.
+fn name_of(text: &str) -> Option<Vec<u8>> {
+    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok()?;
+    if let Ok(owner) = <[u8; 20]>::try_from(bytes.as_slice()) {
+        return Some(owner_name(&owner));
+    }
+    <[u8; 32]>::try_from(bytes).ok().map(|key| key_name(&key))
+}
+
+async fn find_account(context: Arc<Context>, params: &Params<'_>) -> Answer {
+    let expected = |refusal: ErrorObjectOwned| {
+        let reason = detail(&refusal);
+        wrong_parameters(format!("expected [owner or key, first index]: {reason}"))
+    };
+    let mut values = params.sequence();
+    let text: String = values.next().map_err(expected)?;
+    let from: Option<u32> = values.optional_next().map_err(expected)?;
+    let name = name_of(&text).ok_or_else(|| {
+        wrong_parameters("an owner is 0x and 40 hex digits, a key is 0x and 64 hex digits")
+    })?;
+    let accounts = Arc::clone(context.writer.accounts());
+    let from = from.unwrap_or(0);
+    let mut found = ask(context, move |_| {
+        // One more than is shown, to know whether there are more.
+        let found = accounts.find(&name, from, FOUND + 1)?;
+        let read = |(index, bytes): (u32, Vec<u8>)| AccountJson::read(index, &bytes);
+        let found: Result<Vec<_>, _> = found.into_iter().map(read).collect();
+        Ok(found?.into_iter().flatten().collect::<Vec<_>>())
+    })
+    .await?;
+    let next = found.get(FOUND).map(|account| account.index);
+    found.truncate(FOUND);
+    Ok(json!({ "accounts": found, "next": next }))
 }
 
 /// Asks the database off the server's threads.
@@ -234,10 +264,16 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
         let Some(sequence) = store.sequence(&id)? else {
             return Ok(None);
         };
-        Ok(Some((sequence, store.batch_of(sequence)?)))
+        let damaged = || StoreError::Damaged {
+            what: format!("operation {sequence} of the log"),
+        };
+        let (_, bytes) = store.log(sequence..=sequence)?.pop().ok_or_else(damaged)?;
+        let operation = operation::decode(&bytes).map_err(|_| damaged())?;
+        let batch = store.batch_of(sequence)?;
+        Ok(Some((sequence, batch, operation::shown(&operation))))
     });
     let missing = || not_found("no operation with this id was accepted here");
-    let (sequence, batch) = found.await?.ok_or_else(missing)?;
+    let (sequence, batch, operation) = found.await?.ok_or_else(missing)?;
     Ok(json!(OperationStatus {
         id: format!("0x{}", hex::encode(id)),
         sequence: sequence.to_string(),
@@ -245,7 +281,9 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
             .as_ref()
             .map_or("accepted", BatchRow::status_name)
             .to_owned(),
+        transaction: batch.as_ref().and_then(|row| row.transaction().cloned()),
         batch: batch.map(|row| row.number),
+        operation,
     }))
 }
 
@@ -255,13 +293,34 @@ async fn get_batch(context: Arc<Context>, params: &Params<'_>) -> Answer {
         wrong_parameters(format!("expected [batch number]: {}", detail(&refusal)))
     })?;
     let number = number.unwrap_or_else(|| context.writer.progress().borrow().batch);
-    let found = ask(context, move |store| store.batch(number)).await?;
+    let chain_id = context.facts.chain_id;
+    let found = ask(context, move |store| {
+        let Some(row) = store.batch(number)? else {
+            return Ok(None);
+        };
+        let ids = store
+            .log(row.first..row.end)?
+            .into_iter()
+            .map(|(sequence, bytes)| {
+                let decoded = operation::decode(&bytes).map_err(|_| StoreError::Damaged {
+                    what: format!("operation {sequence} of the log"),
+                })?;
+                Ok(format!("0x{}", hex::encode(decoded.id(chain_id))))
+            });
+        let ids = ids.collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Some((row, ids)))
+    });
     let missing = || not_found(format!("batch {number} is not sealed"));
-    found.map(|row| json!(row)).ok_or_else(missing)
+    let (row, ids) = found.await?.ok_or_else(missing)?;
+    let mut batch = json!(row);
+    batch["transaction"] = json!(row.transaction());
+    batch["operation_ids"] = json!(ids);
+    Ok(batch)
 }
 
 fn chain(context: &Context) -> Value {
     let progress = context.writer.progress().borrow().clone();
+    let reasons = context.status.unready();
     json!({
         "chain_id": context.facts.chain_id.to_string(),
         "shape": context.facts.shape,
@@ -273,6 +332,11 @@ fn chain(context: &Context) -> Value {
         "batch": progress.batch,
         "root": progress.root,
         "l1": context.facts.l1,
-        "failed": context.writer.failure(),
+        "reached": context.status.reached(),
+        "waits_for": context.status.waits(),
+        "ready": reasons.is_empty(),
+        "not_ready": reasons,
+        "ethereum": context.status.l1(),
+        "failed": context.status.failure(),
     })
 }

@@ -12,17 +12,19 @@ use std::time::Duration;
 
 use carillon_runtime::groth16::VerifyingKey;
 use carillon_runtime::progress::ProgressSink;
-use jsonrpsee::server::ServerHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::backup::serve_backups;
-use super::driver::{Driver, DriverError};
+use super::driver::{Driver, DriverError, Observe};
+use super::fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices};
 use super::machine::WriterError;
 use super::ports::{L1Inbox, Settler};
 use super::publish;
 use super::rollup::{ChainFacts, Rollup, RollupOptions};
-use super::rpc::{self, RpcOptions};
+use super::rpc;
+use super::rpc_server::{self, OriginError, RpcOptions};
+use super::status::{NodeStatus, Parts};
 use super::store::{Store, StoreError};
 use super::writer::{Writer, WriterOptions};
 use crate::crypto::schnorr::SecretKey;
@@ -30,12 +32,19 @@ use crate::prover_api::{
     self, ApiOptions, BoardOptions, JobBoard, KeyHash, LocalSource, ProverPlugin, Tokens,
     WorkEvent, WorkOptions,
 };
+use crate::serving::{self, DescriptorError};
+use crate::settlement::L1Reporter;
 
 /// The job board's file in the node's folder.
 const JOBS: &str = "prover-jobs.redb";
 
-/// How long clients may take over their last answers when the node ends.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// Between two looks at Ethereum's fees: one block.
+const PRICES: Duration = Duration::from_secs(12);
+/// How long the parts of a node may take to end, however they are held up: what was acknowledged is on
+/// disk at every moment.
+const LAST_WORDS: Duration = Duration::from_secs(8);
+/// How long the writer may take after that.
+const LAST_GROUP: Duration = Duration::from_secs(4);
 
 /// What a node is made of.
 pub struct NodeOptions {
@@ -57,6 +66,14 @@ pub struct NodeOptions {
     pub inbox: Option<Arc<dyn L1Inbox>>,
     /// What settles, if anything does.
     pub settler: Option<Arc<dyn Settler>>,
+    /// What fees are asked for.
+    pub fees: FeeOptions,
+    /// Ethereum's fees, which those follow.
+    pub prices: Option<Arc<dyn L1Prices>>,
+    /// How these stand with Ethereum.
+    pub l1: Option<L1Reporter>,
+    /// Told what happens.
+    pub observe: Observe,
 }
 
 /// How batches are proved.
@@ -65,8 +82,8 @@ pub struct ProvingOptions {
     pub key: VerifyingKey,
     /// How long a lease holds.
     pub board: BoardOptions,
-    /// Where provers are served, and who they are.
-    pub api: Option<(SocketAddr, Tokens)>,
+    /// Where provers are served, who they are, and the limits of that server.
+    pub api: Option<(SocketAddr, Tokens, ApiOptions)>,
     /// A prover in this process.
     pub plugin: Option<Arc<dyn ProverPlugin>>,
     /// Where its progress goes.
@@ -100,6 +117,15 @@ pub enum NodeError {
         /// The reason of the operating system.
         source: std::io::Error,
     },
+    /// Too few files may be open.
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorError),
+    /// Pages of no origin.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// Fees.
+    #[error(transparent)]
+    Fees(#[from] FeeOptionsError),
     /// A part ended that should not have.
     #[error("{0} stopped")]
     Ended(&'static str),
@@ -109,11 +135,12 @@ pub enum NodeError {
 pub struct Node {
     writer: Writer<Rollup>,
     thread: JoinHandle<Result<(), WriterError>>,
-    rpc: ServerHandle,
+    status: Arc<NodeStatus>,
     rpc_address: SocketAddr,
     api_address: Option<SocketAddr>,
     board: Option<Arc<JobBoard>>,
     tasks: tokio::task::JoinSet<Result<(), NodeError>>,
+    begin: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -122,8 +149,12 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let stop = CancellationToken::new();
+    pub async fn start(mut options: NodeOptions) -> Result<Self, NodeError> {
+        let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
+        share_descriptors(&mut options)?;
+        let cors = options.rpc_options.cors()?;
+        let (budget, follows) = (options.rollup.budget, options.prices.is_some());
+        let fees = Arc::new(FeeBook::new(options.fees, budget, follows)?);
         // Nobody waits for it: whoever needs it first does, or finds it done.
         drop(tokio::task::spawn_blocking(publish::warm_up));
         let mut facts = ChainFacts::new(&options.rollup, options.sequencer_key.public());
@@ -133,6 +164,8 @@ impl Node {
             (None, Some(_)) => "settlement only: nothing comes from Ethereum",
             (Some(_), Some(_)) => "queue and settlement",
         };
+        // Before anything is replayed: an address that is taken is found out at once.
+        let (rpc_listener, rpc_address) = bind("JSON-RPC", options.rpc).await?;
         let store = Arc::new(Store::open(&options.data_dir, &options.rollup.mark())?);
         let pruned = store.prune()?;
         if pruned > 0 {
@@ -146,25 +179,22 @@ impl Node {
             options.writer,
         )?;
         let mut tasks = tokio::task::JoinSet::new();
-        let (mut board, mut api_address) = (None, None);
+        let (mut board, mut api) = (None, None);
         if let Some(proving) = options.proving {
             let jobs = JobBoard::open(&options.data_dir.join(JOBS), proving.board)?;
             let key = jobs.add_key(&proving.key)?;
             let jobs = Arc::new(jobs);
-            if let Some((address, tokens)) = proving.api {
+            if let Some((address, tokens, options)) = proving.api {
                 let (listener, bound) = bind("the prover API", address).await?;
-                api_address = Some(bound);
-                let routes = prover_api::router(Arc::clone(&jobs), tokens, ApiOptions::default());
-                let stop = stop.clone();
-                tasks.spawn(async move {
-                    let served = prover_api::serve(listener, routes, stop).await;
-                    served.map_err(|_| NodeError::Ended("the prover API"))
-                });
+                let routes = prover_api::router(Arc::clone(&jobs), tokens, options);
+                api = Some((listener, bound, routes));
             }
             if let Some(plugin) = proving.plugin {
                 let source = LocalSource::new(Arc::clone(&jobs), "in process");
                 let (stop, progress, observe) = (stop.clone(), proving.progress, proving.observe);
+                let begin = begin.clone();
                 tasks.spawn(async move {
+                    begin.cancelled().await;
                     let options = WorkOptions::default();
                     let ended =
                         prover_api::work(&source, &plugin, &progress, &options, &stop, &*observe);
@@ -176,19 +206,46 @@ impl Node {
             }
             board = Some((jobs, key));
         }
-        let (rpc, rpc_address) = rpc::serve(
-            options.rpc,
-            options.rpc_options,
-            writer.clone(),
-            Arc::clone(&store),
+        let connections = options.rpc_options.connections();
+        let jobs = board
+            .as_ref()
+            .map(|(board, _): &(Arc<JobBoard>, KeyHash)| Arc::clone(board));
+        let status = NodeStatus::new(Parts {
+            writer: writer.clone(),
+            board: jobs.clone(),
+            l1: options.l1,
+            settles: options.settler.is_some(),
+            rpc: Arc::clone(&connections),
+            api: api
+                .as_ref()
+                .map(|(_, _, routes)| Arc::clone(routes.connections())),
+        });
+        let api_address = api.as_ref().map(|(_, address, _)| *address);
+        if let Some((listener, _, routes)) = api {
+            let routes = routes.with_probe(Arc::clone(&status) as Arc<dyn serving::Probe>);
+            let served = prover_api::serve(listener, routes, stop.clone());
+            tasks.spawn(ends(served));
+        }
+        let methods = rpc::methods(rpc::Context {
+            writer: writer.clone(),
+            store: Arc::clone(&store),
             facts,
-        )
-        .await
-        .map_err(|source| NodeError::Bind {
-            what: "JSON-RPC",
-            address: options.rpc,
-            source,
-        })?;
+            status: Arc::clone(&status),
+            fees: Arc::clone(&fees),
+        });
+        let methods = methods.map_err(|_| NodeError::Ended("JSON-RPC"))?;
+        tasks.spawn(ends(rpc_server::serve(
+            rpc_listener,
+            connections,
+            options.rpc_options,
+            cors,
+            methods.into(),
+            Arc::clone(&status) as Arc<dyn serving::Probe>,
+            stop.clone(),
+        )));
+        if let Some(prices) = options.prices.filter(|_| fees.follows()) {
+            tasks.spawn(ends(follow(prices, fees, stop.clone())));
+        }
         let (folder, kept, ended) = (options.data_dir, Arc::clone(&store), stop.clone());
         tasks.spawn(async move {
             if let Err(error) = serve_backups(&folder, kept, ended.clone()).await {
@@ -197,6 +254,7 @@ impl Node {
             }
             Ok(())
         });
+        let reach = Arc::clone(&status);
         let driver = Driver {
             writer: writer.clone(),
             store,
@@ -204,17 +262,27 @@ impl Node {
             inbox: options.inbox,
             settler: options.settler,
             poll: Duration::from_millis(500),
+            observe: options.observe,
+            reach: Arc::new(move |reached| reach.reach(reached)),
         };
-        let ended = driver.run(stop.clone());
-        tasks.spawn(async move { Ok(ended.await?) });
+        let (ended, failed) = (driver.run(stop.clone()), Arc::clone(&status));
+        let began = begin.clone();
+        tasks.spawn(async move {
+            began.cancelled().await;
+            ended.await.map_err(|error| {
+                failed.fail(error.to_string());
+                error.into()
+            })
+        });
         Ok(Self {
             writer,
             thread,
-            rpc,
+            status,
             rpc_address,
             api_address,
-            board: board.map(|(board, _): (Arc<JobBoard>, KeyHash)| board),
+            board: jobs,
             tasks,
+            begin,
             stop,
         })
     }
@@ -234,17 +302,25 @@ impl Node {
         &self.writer
     }
 
+    /// What the node knows of itself.
+    pub fn status(&self) -> &Arc<NodeStatus> {
+        &self.status
+    }
+
     /// Jobs and proofs.
     pub fn board(&self) -> Option<&Arc<JobBoard>> {
         self.board.as_ref()
     }
 
-    /// Serves until `stop` is cancelled or a part fails, and ends every part. What was acknowledged
+    /// Brings batches on their way and serves until `stop` is cancelled or a part fails; then ends every
+    /// part, within seconds. What was acknowledged
     /// is on disk at every moment, so there is nothing to save.
     ///
     /// # Errors
     /// [`NodeError`] of the part that failed.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeError> {
+        // Only now is there something to tell: whoever started the node has said where it serves.
+        self.begin.cancel();
         let first = tokio::select! {
             () = stop.cancelled() => Ok(()),
             ended = self.tasks.join_next() => match ended {
@@ -253,15 +329,17 @@ impl Node {
             },
         };
         self.stop.cancel();
-        // No more requests, and the handles that the server holds go with it.
-        let _ = self.rpc.stop();
-        // A client that holds its connection must not hold the node.
-        let _ = tokio::time::timeout(LAST_ANSWERS, self.rpc.stopped()).await;
-        while self.tasks.join_next().await.is_some() {}
-        drop(self.writer);
+        // Whoever holds a connection, Ethereum, or a proof under way must not hold the node.
+        let tasks = &mut self.tasks;
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, ended).await.is_err() {
+            tracing::warn!("a part of the node does not end by itself; it is cut off");
+            self.tasks.shutdown().await;
+        }
+        drop((self.writer, self.status));
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join());
-        match tokio::time::timeout(LAST_ANSWERS, ended).await {
+        match tokio::time::timeout(LAST_GROUP, ended).await {
             // The writer's own reason is the root of what the others reported.
             Ok(Ok(Ok(Err(error)))) => Err(error.into()),
             // Still working for a client that holds on: what it has acknowledged is on disk.
@@ -269,6 +347,49 @@ impl Node {
             _ => Err(NodeError::Ended("the sequencer's thread")),
         }
     }
+}
+
+/// A server ends only when it is told to.
+async fn ends(served: impl Future<Output = ()>) -> Result<(), NodeError> {
+    served.await;
+    Ok(())
+}
+
+/// Keeps the fees in step with Ethereum's until `stop` is cancelled.
+async fn follow(prices: Arc<dyn L1Prices>, fees: Arc<FeeBook>, stop: CancellationToken) {
+    let mut failed = false;
+    loop {
+        match prices.prices().await {
+            Ok(prices) => {
+                fees.set(prices);
+                failed = false;
+            }
+            Err(error) => {
+                if !failed {
+                    tracing::warn!(%error, "Ethereum's fees are not known; the last ones hold");
+                }
+                failed = true;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PRICES) => {}
+        }
+    }
+}
+
+/// Shares the files that the process may open between the listeners.
+fn share_descriptors(options: &mut NodeOptions) -> Result<(), DescriptorError> {
+    let limit = serving::raise();
+    let mut wanted = vec![&mut options.rpc_options.limits.connections];
+    if let Some(ProvingOptions {
+        api: Some((_, _, options)),
+        ..
+    }) = &mut options.proving
+    {
+        wanted.push(&mut options.limits.connections);
+    }
+    serving::share(limit, &mut wanted)
 }
 
 /// Binds an address for a server.

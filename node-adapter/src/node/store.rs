@@ -7,6 +7,7 @@
 //! | `log` | sequence number | an accepted operation, bytes |
 //! | `ids` | operation's id | its sequence number |
 //! | `accounts` | index | an account, bytes |
+//! | `names` | a name | indices of the accounts that bear it |
 //! | `batches` | number | [`BatchRow`], JSON |
 //! | `parts` | number and part | public data and prover input, bytes; see [`Part`] |
 //!
@@ -18,7 +19,10 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{
+    Database, MultimapTableDefinition, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +35,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 const IDS: TableDefinition<'_, &[u8], u64> = TableDefinition::new("ids");
 const ACCOUNTS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("accounts");
+const NAMES: MultimapTableDefinition<'_, &[u8], u32> = MultimapTableDefinition::new("names");
 const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
 const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("parts");
 
@@ -149,6 +154,16 @@ pub struct BatchRow {
 }
 
 impl BatchRow {
+    /// The transaction that executed it on L1, as far as known.
+    pub fn transaction(&self) -> Option<&String> {
+        match &self.status {
+            BatchStatus::Sealed | BatchStatus::Proved => None,
+            BatchStatus::Settled { transaction } | BatchStatus::Final { transaction } => {
+                transaction.as_ref()
+            }
+        }
+    }
+
     /// How far the batch is, in one word.
     pub fn status_name(&self) -> &'static str {
         match self.status {
@@ -210,6 +225,9 @@ pub struct LogLine<'a> {
     pub bytes: &'a [u8],
 }
 
+/// The names that an account can be found by, from its bytes.
+pub type Names = fn(&[u8]) -> Vec<Vec<u8>>;
+
 /// A sealed batch for [`Store::seal`].
 #[derive(Clone, Copy, Debug)]
 pub struct SealLine<'a> {
@@ -219,6 +237,8 @@ pub struct SealLine<'a> {
     pub parts: &'a [(Part, Vec<u8>)],
     /// Accounts that it changed, as they are now.
     pub accounts: &'a [(u32, Vec<u8>)],
+    /// Names that they can be found by.
+    pub names: Names,
     /// The point that a restart begins from now on.
     pub point: &'a SealedPoint,
 }
@@ -285,6 +305,7 @@ impl Store {
             write.open_table(LOG).map_err(access)?;
             write.open_table(IDS).map_err(access)?;
             write.open_table(ACCOUNTS).map_err(access)?;
+            write.open_multimap_table(NAMES).map_err(access)?;
             write.open_table(BATCHES).map_err(access)?;
             write.open_table(PARTS).map_err(access)?;
         }
@@ -393,8 +414,17 @@ impl Store {
                     .map_err(access)?;
             }
             let mut accounts = write.open_table(ACCOUNTS).map_err(access)?;
+            let mut names = write.open_multimap_table(NAMES).map_err(access)?;
             for (index, bytes) in line.accounts {
-                accounts.insert(*index, bytes.as_slice()).map_err(access)?;
+                let new = (line.names)(bytes);
+                let before = accounts.insert(*index, bytes.as_slice()).map_err(access)?;
+                let before = before.map(|bytes| (line.names)(bytes.value()));
+                for name in before.iter().flatten().filter(|name| !new.contains(name)) {
+                    names.remove(name.as_slice(), *index).map_err(access)?;
+                }
+                for name in &new {
+                    names.insert(name.as_slice(), *index).map_err(access)?;
+                }
             }
             let mut meta = write.open_table(META).map_err(access)?;
             meta.insert("sealed", point.as_slice()).map_err(access)?;
@@ -498,6 +528,30 @@ impl Store {
         write.commit().map_err(access)
     }
 
+    /// Makes the names of all accounts findable, in a database that was written without them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn index(&self, names: Names) -> Result<(), StoreError> {
+        let write = self.db.begin_write().map_err(access)?;
+        {
+            let accounts = write.open_table(ACCOUNTS).map_err(access)?;
+            let mut table = write.open_multimap_table(NAMES).map_err(access)?;
+            if !table.is_empty().map_err(access)? || accounts.is_empty().map_err(access)? {
+                return Ok(());
+            }
+            for row in accounts.iter().map_err(access)? {
+                let (index, bytes) = row.map_err(access)?;
+                for name in names(bytes.value()) {
+                    table
+                        .insert(name.as_slice(), index.value())
+                        .map_err(access)?;
+                }
+            }
+        }
+        write.commit().map_err(access)
+    }
+
     /// Whether nothing was ever accepted.
     ///
     /// # Errors
@@ -507,6 +561,37 @@ impl Store {
         let log = read.open_table(LOG).map_err(access)?;
         let batches = read.open_table(BATCHES).map_err(access)?;
         Ok(log.is_empty().map_err(access)? && batches.is_empty().map_err(access)?)
+    }
+
+    /// An account as of that point; `None` if it was not used by then.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn account(&self, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let accounts = read.open_table(ACCOUNTS).map_err(access)?;
+        let bytes = accounts.get(index).map_err(access)?;
+        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// Indices of the accounts that bear a name as of that point, in order, from `from` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn named(&self, name: &[u8], from: u32, most: usize) -> Result<Vec<u32>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let names = read.open_multimap_table(NAMES).map_err(access)?;
+        let mut found = Vec::new();
+        for index in names.get(name).map_err(access)? {
+            let index = index.map_err(access)?.value();
+            if index >= from {
+                found.push(index);
+            }
+            if found.len() == most {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// All accounts as of that point.

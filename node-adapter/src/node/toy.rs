@@ -20,10 +20,12 @@ use rand::SeedableRng;
 use redb::{Database, StorageBackend};
 use sha2::{Digest, Sha256};
 
-use super::driver::{Driver, DriverError};
+use super::driver::{Driver, DriverError, Observe};
+use super::event::NodeEvent;
 use super::machine::{Machine, Refusal, Sealed, SubmitError};
 use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
 use super::receipt::Receipt;
+use super::status::Reached;
 use super::store::{BatchStatus, ChainMark, Part, Store, StoreError};
 use super::writer::{Writer, WriterOptions};
 use crate::crypto::schnorr::SecretKey;
@@ -180,6 +182,20 @@ impl Machine for Toy {
             return Err(Refusal::new("signature", "wrong signature"));
         }
         Ok(())
+    }
+
+    fn touches(&self, (account, _, _): &Op) -> Vec<u32> {
+        vec![*account]
+    }
+
+    fn account(&self, index: u32) -> Vec<u8> {
+        let (nonce, sum) = self.accounts.get(&index).copied().unwrap_or_default();
+        [nonce.to_be_bytes(), sum.to_be_bytes()].concat()
+    }
+
+    /// An account is found by its sum.
+    fn names(account: &[u8]) -> Vec<Vec<u8>> {
+        vec![account[8..].to_vec()]
     }
 
     fn fits(&self, _: &Op) -> bool {
@@ -342,9 +358,28 @@ async fn operations_are_confirmed_refused_and_sealed() {
         (9, 3, 0)
     );
 
+    // Readers find accounts by what they are now, sealed or not.
+    let accounts = Arc::clone(writer.accounts());
+    let sum = |value: u64| value.to_be_bytes();
+    let indices = |value| -> Vec<u32> {
+        let found = accounts.find(&sum(value), 0, 9).unwrap();
+        found.into_iter().map(|(index, _)| index).collect()
+    };
+    assert_eq!(indices(10), [1]);
+    submit(&writer, (2, 0, 10)).await.unwrap();
+    assert_eq!(indices(10), [1, 2]);
+    submit(&writer, (1, 6, 1)).await.unwrap();
+    assert_eq!((indices(10), indices(11)), (vec![2], vec![1]));
+    writer.seal().await.unwrap();
+    assert_eq!((indices(10), indices(11)), (vec![2], vec![1]));
+    assert_eq!(store.named(&sum(10), 0, 9).unwrap(), [2]);
+    assert_eq!(accounts.find(&sum(10), 3, 9).unwrap(), []);
+    assert_eq!(accounts.get(1).unwrap().unwrap()[8..], sum(11));
+    assert_eq!(accounts.get(77).unwrap(), None);
+
     // A gap in the queue is the end: what L1 says is not what was executed.
     assert!(writer.queue(vec![entry(7)]).await.is_err());
-    let stopped = submit(&writer, (2, 0, 1)).await.unwrap_err().to_string();
+    let stopped = submit(&writer, (2, 1, 1)).await.unwrap_err().to_string();
     assert!(stopped.contains("entry 3 is the next one"), "{stopped}");
 }
 
@@ -496,6 +531,10 @@ async fn batches_are_proved_settled_in_order_and_become_final() {
     let board = Arc::new(board);
     let ethereum = Arc::new(Ethereum::default());
     let stop = tokio_util::sync::CancellationToken::new();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let observe: Observe = Arc::new(move |event| seen.lock().unwrap().push(event));
+    let reached = Arc::new(Mutex::new(Reached::default()));
     let drive = || {
         let driver = Driver {
             writer: writer.clone(),
@@ -504,6 +543,11 @@ async fn batches_are_proved_settled_in_order_and_become_final() {
             inbox: Some(Arc::clone(&ethereum) as Arc<dyn L1Inbox>),
             settler: Some(Arc::clone(&ethereum) as Arc<dyn Settler>),
             poll: Duration::from_millis(10),
+            observe: Arc::clone(&observe),
+            reach: Arc::new({
+                let reached = Arc::clone(&reached);
+                move |now| *reached.lock().unwrap() = now
+            }),
         };
         tokio::spawn(driver.run(stop.clone()))
     };
@@ -558,6 +602,46 @@ async fn batches_are_proved_settled_in_order_and_become_final() {
     let transaction = Some("0x02".to_owned());
     let row = store.batch(2).unwrap().unwrap();
     assert_eq!(row.status, BatchStatus::Final { transaction });
+
+    // Each step was told once, in a batch's order.
+    let events = events.lock().unwrap().clone();
+    let queue = NodeEvent::Queue {
+        first: 0,
+        deposits: 3,
+        exits: 0,
+    };
+    assert_eq!(events[0], queue);
+    let of = |number: u64| {
+        let of_batch = events.iter().filter(|event| match event {
+            NodeEvent::Queue { .. } => false,
+            NodeEvent::Sealed { batch, .. }
+            | NodeEvent::BatchProved { batch }
+            | NodeEvent::Settled { batch, .. }
+            | NodeEvent::Final { batch, .. }
+            | NodeEvent::Unsettled { batch } => *batch == number,
+        });
+        let names = of_batch.map(|event| {
+            let json = serde_json::to_value(event).unwrap();
+            json["event"].as_str().unwrap().to_owned()
+        });
+        names.collect::<Vec<_>>()
+    };
+    for number in 1..=3 {
+        assert_eq!(of(number), ["sealed", "batch_proved", "settled", "final"]);
+    }
+    let all = Reached {
+        proved: 3,
+        settled: 3,
+        finalized: 3,
+    };
+    let reaches = async {
+        while *reached.lock().unwrap() != all {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reaches)
+        .await
+        .unwrap();
 
     // What L1 takes back ends it, loudly.
     ethereum.contradicts.store(1, Ordering::SeqCst);

@@ -12,7 +12,7 @@
 //! memory is ahead of it: the writer answers everybody with the reason and takes nothing more; a
 //! restart begins from what is durable. Called by `service`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 use tokio::sync::{oneshot, watch};
 
+use super::accounts::Accounts;
 use super::machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
 use super::ports::QueueEntry;
 use super::receipt::{self, Receipt};
@@ -90,6 +91,7 @@ pub struct Progress {
 pub struct Writer<M: Machine> {
     commands: SyncSender<Command<M>>,
     progress: watch::Receiver<Progress>,
+    accounts: Arc<Accounts>,
     failed: Arc<OnceLock<String>>,
 }
 
@@ -98,6 +100,7 @@ impl<M: Machine> Clone for Writer<M> {
         Self {
             commands: self.commands.clone(),
             progress: self.progress.clone(),
+            accounts: Arc::clone(&self.accounts),
             failed: Arc::clone(&self.failed),
         }
     }
@@ -125,6 +128,8 @@ impl<M: Machine> Writer<M> {
         options: WriterOptions,
     ) -> Result<(Self, JoinHandle<Result<(), WriterError>>), WriterError> {
         let point = store.sealed()?.unwrap_or_default();
+        store.index(M::names)?;
+        let accounts = Arc::new(Accounts::new(Arc::clone(&store), M::names));
         let mut core = Core {
             next: point.next,
             first: point.next,
@@ -136,15 +141,19 @@ impl<M: Machine> Writer<M> {
             key,
             options,
             oldest: None,
+            fresh: BTreeSet::new(),
+            accounts: Arc::clone(&accounts),
             progress: watch::Sender::new(Progress::default()),
         };
         core.replay()?;
+        core.publish();
         core.tell();
         let (commands, inbox) = sync_channel(options.waiting);
         let failed = Arc::new(OnceLock::new());
         let this = Self {
             commands,
             progress: core.progress.subscribe(),
+            accounts,
             failed: Arc::clone(&failed),
         };
         let thread = std::thread::Builder::new()
@@ -157,6 +166,11 @@ impl<M: Machine> Writer<M> {
     /// Where the writer is, and a way to wait for changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// The accounts as of the last group commit. Reading them does not disturb the writer.
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
     }
 
     /// Why the writer takes nothing more, if so.
@@ -245,6 +259,9 @@ struct Core<M: Machine> {
     root: String,
     /// When the oldest operation of the open batch came.
     oldest: Option<Instant>,
+    /// Accounts that executed operations have changed and readers do not see yet.
+    fresh: BTreeSet<u32>,
+    accounts: Arc<Accounts>,
     progress: watch::Sender<Progress>,
 }
 
@@ -260,6 +277,7 @@ impl<M: Machine> Core<M> {
                 self.seal()?;
             }
             self.machine.execute(&operation, None).map_err(refused)?;
+            self.fresh.extend(self.machine.touches(&operation));
             self.next = sequence + 1;
             self.oldest.get_or_insert_with(Instant::now);
         }
@@ -376,11 +394,14 @@ impl<M: Machine> Core<M> {
             };
             let id = self.machine.id(&operation);
             match executed {
-                Ok(()) => accepted.push(Accepted {
-                    id,
-                    bytes: self.machine.encode(&operation),
-                    answer: Some(answer),
-                }),
+                Ok(()) => {
+                    self.fresh.extend(self.machine.touches(&operation));
+                    accepted.push(Accepted {
+                        id,
+                        bytes: self.machine.encode(&operation),
+                        answer: Some(answer),
+                    });
+                }
                 Err(refusal) => {
                     let _ = answer.send(Err(self.explain(&id, refusal, &accepted)));
                 }
@@ -435,6 +456,7 @@ impl<M: Machine> Core<M> {
             }
             let executed = self.machine.execute(&operation, None);
             executed.map_err(|refusal| fault(refusal.to_string()))?;
+            self.fresh.extend(self.machine.touches(&operation));
             accepted.push(Accepted {
                 id: self.machine.id(&operation),
                 bytes: self.machine.encode(&operation),
@@ -466,6 +488,7 @@ impl<M: Machine> Core<M> {
             }
             return Err(error.into());
         }
+        self.publish();
         let ids: Vec<[u8; 32]> = accepted.iter().map(|operation| operation.id).collect();
         let chain = self.options.chain_id;
         let receipts = receipt::confirm(&self.key, chain, self.next, now(), &ids);
@@ -477,6 +500,15 @@ impl<M: Machine> Core<M> {
             }
         }
         Ok(())
+    }
+
+    /// Shows readers what has become durable.
+    fn publish(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh).into_iter();
+        let accounts: Vec<_> = fresh
+            .map(|index| (index, self.machine.account(index)))
+            .collect();
+        self.accounts.publish(accounts);
     }
 
     /// Seals the open batch, if there is anything in it. Everything in it is durable.
@@ -520,8 +552,12 @@ impl<M: Machine> Core<M> {
             row: &row,
             parts: &parts,
             accounts: &accounts,
+            names: M::names,
             point: &point,
         })?;
+        // Nothing is fresh any more: what was executed is in the sealed state.
+        self.fresh.clear();
+        self.accounts.sealed();
         tracing::info!(batch = number, operations, wall = ?started.elapsed(), "sealed");
         (self.first, self.batch, self.sealed_queue) = (self.next, number, queue);
         self.root = point.root;
@@ -541,7 +577,7 @@ impl<M: Machine> Core<M> {
 }
 
 /// Milliseconds since the Unix epoch.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(elapsed.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

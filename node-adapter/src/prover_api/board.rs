@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::job::millis;
-use super::lease::Acceptance;
+use super::lease::{Acceptance, Terms};
 use super::store::JobStore;
 use super::{
     Entry, Job, JobSource, KeyHash, LeaseBook, LeaseError, LeaseState, LeasedJob, SourceError,
@@ -28,12 +28,18 @@ use super::{
 pub struct BoardOptions {
     /// How long a lease holds without a heartbeat.
     pub lease: Duration,
+    /// How long it can hold with heartbeats. Must be longer than the longest proof takes.
+    pub longest: Duration,
+    /// Leases that one token may hold at the same time.
+    pub per_token: usize,
 }
 
 impl Default for BoardOptions {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(60),
+            longest: Duration::from_secs(3600),
+            per_token: 16,
         }
     }
 }
@@ -142,8 +148,12 @@ impl JobBoard {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lease_ms(&self) -> u64 {
-        millis(self.options.lease)
+    fn terms(&self) -> Terms {
+        Terms {
+            valid: millis(self.options.lease),
+            longest: millis(self.options.longest.max(self.options.lease)),
+            per_token: self.options.per_token.max(1),
+        }
     }
 
     /// Makes a verifying key known.
@@ -185,10 +195,22 @@ impl JobBoard {
     /// Leases the next job to `holder`, if there is one for these keys.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn pick(&self, holder: &str, keys: &[KeyHash]) -> Result<Option<LeasedJob>, StoreError> {
+    /// [`LeaseError::Share`] or [`BoardError::Store`].
+    pub fn pick(&self, holder: &str, keys: &[KeyHash]) -> Result<Option<LeasedJob>, BoardError> {
+        let (now, terms) = (now(), self.terms());
         let mut inner = self.lock();
-        let Some((number, entry)) = inner.book.pick(now(), self.lease_ms(), holder, keys) else {
+        if let Some((job, entry)) = inner.book.next(now, &terms, holder, keys)
+            && let LeaseState::Leased { holder, until, .. } = &entry.state
+        {
+            let late_ms = now.saturating_sub(*until);
+            tracing::warn!(
+                job,
+                holder,
+                late_ms,
+                "a lease ended without a proof; the job is given to another prover"
+            );
+        }
+        let Some((number, entry)) = inner.book.pick(now, &terms, holder, keys)? else {
             return Ok(None);
         };
         let job = inner
@@ -207,10 +229,11 @@ impl JobBoard {
         }))
     }
 
-    /// The job that [`JobBoard::pick`] would lease, without leasing it: number and key.
-    pub fn peek(&self, keys: &[KeyHash]) -> Option<(u64, KeyHash)> {
+    /// The job that [`JobBoard::pick`] would lease to `holder`, without leasing it: number and key.
+    pub fn peek(&self, holder: &str, keys: &[KeyHash]) -> Option<(u64, KeyHash)> {
+        let terms = self.terms();
         let inner = self.lock();
-        let next = inner.book.next(now(), keys);
+        let next = inner.book.next(now(), &terms, holder, keys);
         next.map(|(job, entry)| (job, entry.key))
     }
 
@@ -224,13 +247,14 @@ impl JobBoard {
         job: u64,
         generation: u64,
     ) -> Result<Duration, BoardError> {
+        let terms = self.terms();
         let mut inner = self.lock();
-        let entry = inner
+        let (entry, holds) = inner
             .book
-            .heartbeat(now(), self.lease_ms(), job, generation, holder)?;
+            .heartbeat(now(), &terms, job, generation, holder)?;
         inner.store.put_entry(job, &entry)?;
         inner.book.put(job, entry);
-        Ok(self.options.lease)
+        Ok(Duration::from_millis(holds))
     }
 
     /// Gives a lease back without a proof.
@@ -408,6 +432,7 @@ impl From<BoardError> for SourceError {
         match error {
             BoardError::Lease(LeaseError::Stale { .. }) => SourceError::Stale(text),
             BoardError::Lease(LeaseError::Unknown { .. }) => SourceError::Stale(text),
+            BoardError::Lease(LeaseError::Share { .. }) => SourceError::Unreachable(text),
             BoardError::Proof { .. } => SourceError::Refused(text),
             BoardError::UnknownKey { .. } | BoardError::Differs { .. } => {
                 SourceError::Refused(text)
@@ -421,7 +446,7 @@ impl From<BoardError> for SourceError {
 impl JobSource for LocalSource {
     async fn pick(&self, keys: &[KeyHash]) -> Result<Option<LeasedJob>, SourceError> {
         let keys = keys.to_vec();
-        self.ask(move |board, holder| Ok(board.pick(holder, &keys)?))
+        self.ask(move |board, holder| board.pick(holder, &keys))
             .await
     }
 

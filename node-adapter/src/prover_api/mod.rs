@@ -32,9 +32,9 @@ pub use auth::{TokenError, Tokens};
 pub use board::{BoardError, BoardOptions, JobBoard, JobStatus, LocalSource, Verdict};
 pub use client::{ClientError, ProverClient};
 pub use engine::{EnginePlugin, Prepare};
-pub use http::{ApiOptions, router, serve};
+pub use http::{ApiOptions, Routes, router, serve};
 pub use job::{Job, KeyHash, LANE, LeasedJob, ParseHashError};
-pub use lease::{Entry, LeaseBook, LeaseError, LeaseState};
+pub use lease::{Entry, LeaseBook, LeaseError, LeaseState, Overrun, Terms};
 pub use plugin::{
     JobSource, PluginError, ProverPlugin, SourceError, WorkEvent, WorkOptions, WorkSummary, work,
 };

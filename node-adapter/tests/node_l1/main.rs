@@ -15,7 +15,7 @@ use std::time::Duration;
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
 use carillon_node::crypto::schnorr::SecretKey;
-use carillon_node::node::{Part, RollupOptions, Store};
+use carillon_node::node::{L1Prices, NodePrices, Part, RollupOptions, Store};
 use carillon_node::protocol::Operation;
 use carillon_node::settlement::abi::SharedBridge;
 use carillon_node::settlement::calls::key_proof;
@@ -56,6 +56,8 @@ impl Setup {
             ("--engine", "cpu"),
             ("--confirmations", "0"),
             ("--seal-after-ms", "300"),
+            // What fees do is tested with the service.
+            ("--base-fee", "0"),
         ];
         let shape = SHAPE
             .as_chunks::<2>()
@@ -204,6 +206,15 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     let root = format!("{:#066x}", state_root(&client, chain).await.unwrap());
     let batch = node.result("carillon_getBatch", json!([])).await;
     assert_eq!(batch["new_root"], root, "{batch}");
+    let transaction = batch["transaction"].as_str().unwrap();
+    assert_eq!(operation["transaction"], transaction, "{operation}");
+    assert!(transaction.starts_with("0x") && transaction.len() == 66);
+    let all_final = |chain: &Value| chain["reached"]["final"] == chain["batch"];
+    let chain_now = node.wait("carillon_chain", json!([]), all_final).await;
+    assert_eq!(chain_now["ready"], true, "{chain_now}");
+    let prices = NodePrices::new(url, Duration::from_secs(10)).unwrap();
+    let prices = prices.prices().await.unwrap();
+    assert!(prices.base > 0 && prices.blob > 0, "{prices:?}");
 
     // One more is proved and archived, and Ethereum mines nothing.
     setup.ask("evm_setAutomine", json!([false])).await;

@@ -1,6 +1,7 @@
 //! The configuration file. Options and environment variables win over it.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use alloy::primitives::Address;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use crate::exit::Failure;
 
 /// What the file may set; the keys are those of the options of `demo`.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Engine that proves.
@@ -29,6 +30,9 @@ pub struct Config {
     /// The section of `run`.
     #[serde(default)]
     pub run: RunConfig,
+    /// The section of least fees.
+    #[serde(default)]
+    pub fees: FeeConfig,
     /// The section of `prover`.
     #[serde(default)]
     pub prover: ProverConfig,
@@ -68,6 +72,20 @@ pub struct RunConfig {
     pub seal_after_ms: Option<u64>,
     /// Seconds of a prover's lease.
     pub lease_seconds: Option<u64>,
+    /// Seconds of a lease with heartbeats.
+    pub lease_max_seconds: Option<u64>,
+    /// Leases of one token.
+    pub leases_per_token: Option<usize>,
+    /// Connections of users.
+    pub connections: Option<usize>,
+    /// Connections of one address.
+    pub connections_per_address: Option<usize>,
+    /// Reverse proxies.
+    #[serde(default)]
+    pub proxy: Vec<IpAddr>,
+    /// Origins whose pages may ask.
+    #[serde(default)]
+    pub origin: Vec<String>,
     /// Queue entries for development.
     pub dev_queue: Option<PathBuf>,
     /// Engine that proves in the process.
@@ -88,6 +106,23 @@ pub struct RunConfig {
     pub confirmations: Option<u64>,
     /// The block of the contract's creation.
     pub from_block: Option<u64>,
+}
+
+/// What the section `[fees]` may set.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeeConfig {
+    /// Added to the cost.
+    pub margin_percent: Option<u64>,
+    /// How full batches are expected to be.
+    pub fill_percent: Option<u64>,
+    /// Wei a unit of gas, instead of Ethereum's base fee.
+    pub base_fee: Option<u64>,
+    /// Wei a unit of blob gas, beside `base_fee`.
+    pub blob_base_fee: Option<u64>,
+    /// Units of a token that are worth a wei, by the token's slot.
+    #[serde(default)]
+    pub tokens: BTreeMap<String, f64>,
 }
 
 /// What the section `[prover]` may set; the keys are those of the options of `prover`.

@@ -16,6 +16,10 @@ const DISAGREEMENT: (u8, &str) = (
     8,
     "Ethereum and the node disagree: another operator, circuit, key, chain or state; nothing goes on",
 );
+const STUCK: (u8, &str) = (
+    9,
+    "`status`: something keeps the node from its work; the reasons are printed",
+);
 /// As shells report an interrupt.
 const INTERRUPTED: (u8, &str) = (130, "interrupted");
 
@@ -27,7 +31,7 @@ pub fn help() -> String {
     );
     let codes = EXIT_CODES
         .into_iter()
-        .chain([SETTLEMENT, DISAGREEMENT, INTERRUPTED]);
+        .chain([SETTLEMENT, DISAGREEMENT, STUCK, INTERRUPTED]);
     let lines = [success]
         .into_iter()
         .chain(codes)
@@ -47,6 +51,9 @@ pub enum Failure {
     /// Code 8.
     #[error("{}", redact::text(.0))]
     Disagreement(String),
+    /// Code 9, after the report of `status`.
+    #[error("the node cannot make progress: {0}")]
+    Stuck(String),
     /// Code 130.
     #[error("interrupted")]
     Interrupted,
@@ -58,8 +65,13 @@ impl ExitStatus for Failure {
             Failure::Common(failure) => failure.code(),
             Failure::Settlement(_) => SETTLEMENT.0,
             Failure::Disagreement(_) => DISAGREEMENT.0,
+            Failure::Stuck(_) => STUCK.0,
             Failure::Interrupted => INTERRUPTED.0,
         }
+    }
+
+    fn is_reported(&self) -> bool {
+        matches!(self, Failure::Stuck(_))
     }
 }
 

@@ -18,6 +18,7 @@ mod resync;
 mod run;
 mod secret;
 mod send;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +87,8 @@ enum Command {
     /// Make, check and show the proving keys of chains
     #[command(subcommand)]
     Keys(keys_command::KeysCommand),
+    /// Say how a node is, what it waits for, and whether it can make progress
+    Status(status::StatusArgs),
     /// Facts about the batch circuit
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
@@ -107,7 +110,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = cli::start("carillon-node", cli.common.print);
+    // What serves says what happens; of other commands only what is wrong.
+    let level = match cli.command {
+        Command::Run(_) | Command::Prover(_) => "warn,carillon_node=info,carillon_runtime=info",
+        _ => "warn",
+    };
+    let output = cli::start_with("carillon-node", cli.common.print, level);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -144,6 +152,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             prover::run(output, args.merge(config)?, stop).await
         }
         Command::Send(command) => send::run(output, command).await,
+        Command::Status(args) => status::run(output, args).await,
         Command::Demo(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             demo::run(output, args.merge(config)?).await

@@ -1,6 +1,6 @@
 //! `carillon-node run`: the sequencer as a service.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use alloy::primitives::Address;
 use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::ledger::Budget;
 use carillon_node::node::{
-    DevQueue, DriverError, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions, RollupOptions,
-    RpcOptions, WriterOptions, prepare, shape_of,
+    DevQueue, DriverError, FeeBook, FeeOptions, L1Inbox, Node, NodeError, NodeOptions, Prices,
+    ProvingOptions, RollupOptions, RpcOptions, WriterOptions, prepare, shape_of,
 };
-use carillon_node::prover_api::{BoardOptions, EnginePlugin, ProverPlugin, Tokens};
+use carillon_node::prover_api::{ApiOptions, BoardOptions, EnginePlugin, ProverPlugin, Tokens};
+use carillon_node::serving::Limits;
 use carillon_runtime::cli::Output;
 use carillon_runtime::{EngineKind, engine};
 use clap::Args;
@@ -22,13 +23,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::config::Config;
+use crate::config::{Config, FeeConfig};
 use crate::exit::Failure;
 use crate::keys::{self, ChainKey};
 use crate::l1_start::L1Start;
 use crate::prover::describe;
 use crate::secret;
 use crate::send::address;
+
+/// Schema of the lines that `run` prints.
+const EVENT: &str = "carillon.run.event/1";
 
 /// Arguments of `run`. Those without a value come from the section [run] of the configuration file or
 /// the defaults.
@@ -87,6 +91,28 @@ pub struct RunArgs {
     /// How long a prover's lease holds without a heartbeat [default: 60]
     #[arg(long, value_name = "SECONDS")]
     lease_seconds: Option<u64>,
+    /// How long it can hold with heartbeats: longer than the slowest proof takes [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    lease_max_seconds: Option<u64>,
+    /// Leases that the provers of one token may hold at the same time [default: 16]
+    #[arg(long, value_name = "N")]
+    leases_per_token: Option<usize>,
+    /// Most connections of users; fewer if the limit of open files is low [default: 512]
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// Most connections from one address, 0 for no such limit; this machine's own addresses have none
+    /// [default: 64]
+    #[arg(long, value_name = "N")]
+    connections_per_address: Option<usize>,
+    /// Address of a reverse proxy, which has no limit of its own; repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Vec<IpAddr>,
+    /// Origin whose pages may ask (CORS), * for all, none for none; repeatable [default: *]
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
+    /// Price of gas that least fees are computed from, 0 for none [default: Ethereum's with --l1, else 0]
+    #[arg(long, value_name = "WEI")]
+    base_fee: Option<u128>,
     /// INSECURE, for development: entries of this file are executed as if the L1 queue held them
     #[arg(long, value_name = "FILE")]
     dev_queue: Option<PathBuf>,
@@ -132,7 +158,10 @@ pub struct Plan {
     pub rollup: RollupOptions,
     writer: WriterOptions,
     sequencer_key: PathBuf,
-    lease: Duration,
+    board: BoardOptions,
+    rpc_options: RpcOptions,
+    fees: FeeOptions,
+    api_options: ApiOptions,
     dev_queue: Option<PathBuf>,
     l1: Option<L1Plan>,
 }
@@ -213,6 +242,55 @@ impl RunArgs {
                 "--l1 and --dev-queue exclude each other: a chain has one queue".into(),
             ));
         }
+        let board = board_options(
+            self.lease_seconds.or(file.lease_seconds),
+            self.lease_max_seconds.or(file.lease_max_seconds),
+            self.leases_per_token.or(file.leases_per_token),
+        )?;
+        let mut limits = Limits::default();
+        limits.connections = self
+            .connections
+            .or(file.connections)
+            .unwrap_or(limits.connections);
+        let per_address = self
+            .connections_per_address
+            .or(file.connections_per_address);
+        limits.per_address = per_address.unwrap_or(limits.per_address);
+        limits.proxies = if self.proxy.is_empty() {
+            file.proxy
+        } else {
+            self.proxy
+        };
+        let origins = if self.origin.is_empty() {
+            file.origin
+        } else {
+            self.origin
+        };
+        let api_options = ApiOptions::default();
+        let api_options = ApiOptions {
+            limits: Limits {
+                proxies: limits.proxies.clone(),
+                ..api_options.limits.clone()
+            },
+            ..api_options
+        };
+        let defaults = RpcOptions::default();
+        let rpc_options = RpcOptions {
+            origins: match origins.as_slice() {
+                [] => defaults.origins.clone(),
+                [none] if none == "none" => Vec::new(),
+                _ => origins,
+            },
+            limits,
+            ..defaults
+        };
+        rpc_options
+            .cors()
+            .map_err(|error| Failure::input(error.to_string()))?;
+        let fees = fee_options(self.base_fee, config.fees)?;
+        // Checked here, before anything is opened.
+        FeeBook::new(fees.clone(), rollup.budget, false)
+            .map_err(|error| Failure::input(error.to_string()))?;
         let archive = data_dir.join("archive").display().to_string();
         let chain = self.chain.or(file.chain);
         let operator_key = self.operator_key.or(file.operator_key);
@@ -257,12 +335,62 @@ impl RunArgs {
                 .sequencer_key
                 .or(file.sequencer_key)
                 .unwrap_or_else(|| data_dir.join("sequencer.key")),
-            lease: Duration::from_secs(self.lease_seconds.or(file.lease_seconds).unwrap_or(60)),
+            board,
+            rpc_options,
+            fees,
+            api_options,
             dev_queue,
             l1,
             data_dir,
         })
     }
+}
+
+/// Fees by the section [fees], with another price of gas if one is given.
+fn fee_options(base_fee: Option<u128>, file: FeeConfig) -> Result<FeeOptions, Failure> {
+    let defaults = FeeOptions::default();
+    let base = base_fee.or(file.base_fee.map(u128::from));
+    let tokens = file
+        .tokens
+        .into_iter()
+        .map(|(slot, units)| match slot.parse() {
+            Ok(slot) => Ok((slot, units)),
+            Err(_) => Err(Failure::input(format!(
+                "[fees.tokens]: `{slot}` is not a token's slot, 1 to 63"
+            ))),
+        });
+    Ok(FeeOptions {
+        margin_percent: file.margin_percent.unwrap_or(defaults.margin_percent),
+        fill_percent: file.fill_percent.unwrap_or(defaults.fill_percent),
+        tokens: tokens.collect::<Result<_, _>>()?,
+        fixed: base.map(|base| Prices {
+            base,
+            blob: file.blob_base_fee.unwrap_or(0).into(),
+        }),
+    })
+}
+
+/// How leases are given, with numbers that make sense together.
+fn board_options(
+    lease: Option<u64>,
+    longest: Option<u64>,
+    per_token: Option<usize>,
+) -> Result<BoardOptions, Failure> {
+    let defaults = BoardOptions::default();
+    let lease = lease.map_or(defaults.lease, Duration::from_secs);
+    let longest = longest.map_or(defaults.longest.max(lease), Duration::from_secs);
+    let per_token = per_token.unwrap_or(defaults.per_token);
+    if lease.is_zero() || longest < lease || per_token == 0 {
+        return Err(Failure::input(
+            "a lease holds for a second at least, with heartbeats at least as long as without, and a token may hold one at least"
+                .into(),
+        ));
+    }
+    Ok(BoardOptions {
+        lease,
+        longest,
+        per_token,
+    })
 }
 
 /// Serves until it is told to stop.
@@ -299,25 +427,38 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         }
     };
     let sequencer_key = sequencer_key(&plan.sequencer_key)?;
-    let (inbox, settler) = match l1 {
-        None => (inbox, None),
+    let (inbox, settler, l1, prices) = match l1 {
+        None => (inbox, None, None, None),
         Some(l1) => {
             let ethereum = l1.start(output, &plan, stop).await?;
-            (Some(ethereum.inbox), Some(ethereum.settler))
+            (
+                Some(ethereum.inbox),
+                Some(ethereum.settler),
+                Some(ethereum.status),
+                ethereum.prices,
+            )
         }
     };
 
     let step = output.step("log");
+    let told = output.clone();
     let node = Node::start(NodeOptions {
         data_dir: plan.data_dir.clone(),
         rollup: plan.rollup,
         writer: plan.writer,
         sequencer_key,
         rpc: plan.rpc,
-        rpc_options: RpcOptions::default(),
+        rpc_options: plan.rpc_options,
         proving,
         inbox,
         settler,
+        fees: plan.fees,
+        prices,
+        l1,
+        observe: Arc::new(move |event| {
+            let line = event.to_string();
+            told.event(EVENT, json!(event), &line);
+        }),
     })
     .await
     .map_err(failure)?;
@@ -342,13 +483,9 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         "batch": progress.batch,
         "root": progress.root,
     });
-    output.event("carillon.run.event/1", fields, &line);
+    output.event(EVENT, fields, &line);
     node.run(stop.clone()).await.map_err(failure)?;
-    output.event(
-        "carillon.run.event/1",
-        json!({ "event": "stopped" }),
-        "stopped",
-    );
+    output.event(EVENT, json!({ "event": "stopped" }), "stopped");
     Ok(())
 }
 
@@ -392,7 +529,7 @@ async fn proving_options(
     let api = match &plan.prover_api {
         Some((address, tokens)) => {
             let tokens = Tokens::read(tokens).map_err(|error| Failure::input(error.to_string()))?;
-            Some((*address, tokens))
+            Some((*address, tokens, plan.api_options.clone()))
         }
         None => None,
     };
@@ -410,7 +547,7 @@ async fn proving_options(
     let told = output.clone();
     Ok(ProvingOptions {
         key: key.key.vk.clone(),
-        board: BoardOptions { lease: plan.lease },
+        board: plan.board,
         api,
         plugin,
         progress: Arc::new(()),
@@ -444,9 +581,11 @@ fn failure(error: NodeError) -> Failure {
         NodeError::Driver(DriverError::Contradiction(_)) => {
             Failure::Disagreement(error.to_string())
         }
-        NodeError::Store(_) | NodeError::Jobs(_) | NodeError::Bind { .. } => {
-            Failure::unavailable(error.to_string())
-        }
+        NodeError::Store(_)
+        | NodeError::Jobs(_)
+        | NodeError::Bind { .. }
+        | NodeError::Descriptors(_) => Failure::unavailable(error.to_string()),
+        NodeError::Fees(_) | NodeError::Origin(_) => Failure::input(error.to_string()),
         other => Failure::unexpected(other.to_string()),
     }
 }

@@ -72,9 +72,9 @@ pub struct Common {
     /// Token slot; 0 is ETH
     #[arg(long, default_value_t = 0, value_name = "SLOT")]
     token: u8,
-    /// Fee in the token's units
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    fee: u128,
+    /// Fee in the token's units [default: the least one that the node takes]
+    #[arg(long, value_name = "N")]
+    fee: Option<u128>,
     /// Nonce [default: the account's next one, as the node says]
     #[arg(long, value_name = "N")]
     nonce: Option<u32>,
@@ -103,7 +103,17 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
         )));
     }
     let nonce = common.nonce.unwrap_or(account.nonce);
-    let (from, token, fee) = (common.from, common.token, common.fee.to_string());
+    let (from, token) = (common.from, common.token);
+    let kind = match &command {
+        SendCommand::Transfer { .. } => "transfer",
+        SendCommand::Withdraw { .. } => "withdraw",
+        SendCommand::SetKey { .. } => "set_key",
+    };
+    let fee = match common.fee {
+        Some(fee) => fee.to_string(),
+        None => least_fee(&rpc, kind, token).await?,
+    };
+    let paid = fee.clone();
     let unsigned = [0; 64];
     let json = match &command {
         SendCommand::Transfer { to, amount, .. } => OperationJson::Transfer {
@@ -145,10 +155,11 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
 
     let receipt: Receipt = rpc.ask("carillon_sendOperation", json!([json])).await?;
     confirmed(&chain, &receipt, &operation, chain_id)?;
-    let fields = json!({ "receipt": receipt });
+    let fields = json!({ "receipt": receipt, "fee": paid });
     let rows = [
         ("operation", hex(&receipt.id)),
         ("sequence", receipt.sequence.to_string()),
+        ("fee", paid.clone()),
         (
             "confirmation",
             "soft: accepted and on the sequencer's disk, not settled".to_owned(),
@@ -156,6 +167,20 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
     ];
     output.result("carillon.send/1", fields, &rows);
     Ok(())
+}
+
+/// The least fee that the node takes for an operation of this kind.
+async fn least_fee(rpc: &Rpc, kind: &str, token: u8) -> Result<String, Failure> {
+    let fees: Value = rpc.ask("carillon_fees", json!([])).await?;
+    let fee = &fees["tokens"][token.to_string()][kind];
+    match fee.as_str() {
+        Some(fee) => Ok(fee.to_owned()),
+        // Where nothing is asked for, every token will do.
+        None if fees["asked"] == false => Ok("0".to_owned()),
+        None => Err(Failure::input(format!(
+            "the node names no fee in token {token} for now; name one with --fee, or ask again in a moment"
+        ))),
+    }
 }
 
 /// The receipt is for this operation, and signed by the sequencer that the node named before.
@@ -197,13 +222,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// JSON-RPC over HTTP.
-struct Rpc {
+pub struct Rpc {
     http: reqwest::Client,
     url: String,
 }
 
 impl Rpc {
-    fn new(url: &str) -> Result<Self, Failure> {
+    /// A client of the node at `url`.
+    pub fn new(url: &str) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
@@ -214,7 +240,12 @@ impl Rpc {
         })
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Failure> {
+    /// Asks; an answer that is an error is one here, too.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<T, Failure> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let unreachable = |error: reqwest::Error| {
             Failure::unavailable(format!("the node at {} does not answer: {error}", self.url))

@@ -3,12 +3,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader};
+mod hostile;
+mod watching;
+
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
@@ -106,6 +109,7 @@ struct NodeProcess {
     rpc: String,
     api: Option<String>,
     lines: BufReader<ChildStdout>,
+    log: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Drop for NodeProcess {
@@ -122,12 +126,40 @@ impl NodeProcess {
     }
 
     fn with(arguments: Vec<String>) -> Self {
-        let mut child = binary()
-            .args(arguments)
+        let mut command = binary();
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// With so many descriptors and no way to get more.
+    fn limited(arguments: Vec<String>, descriptors: u32) -> Self {
+        let inner = binary();
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$@\"");
+        command.args(["-c", &script, "sh"]).arg(inner.get_program());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.args(arguments).stdin(Stdio::null());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // Read all the time, so that the node never waits for us.
+        let mut errors = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            let _ = errors.read_to_end(&mut log);
+            String::from_utf8_lossy(&log).into_owned()
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let first = event(&mut lines);
         assert_eq!(first["event"], "serving", "{first}");
@@ -136,7 +168,20 @@ impl NodeProcess {
             api: first["prover_api"].as_str().map(str::to_owned),
             child,
             lines,
+            log: Some(log),
         }
+    }
+
+    /// The next line of its output.
+    fn next_event(&mut self) -> Value {
+        event(&mut self.lines)
+    }
+
+    /// Ends it, and returns what it wrote to standard error.
+    fn terminate_and_log(mut self) -> String {
+        let log = self.log.take().unwrap();
+        assert_eq!(self.terminate(), Some(0));
+        log.join().unwrap()
     }
 
     /// SIGKILL: no handler, no farewell.
@@ -150,8 +195,7 @@ impl NodeProcess {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(sent.success());
-        let last = event(&mut self.lines);
-        assert_eq!(last["event"], "stopped", "{last}");
+        while event(&mut self.lines)["event"] != "stopped" {}
         self.child.wait().unwrap().code()
     }
 
@@ -337,6 +381,22 @@ async fn rpc_answers_over_http_and_websocket_and_refuses_with_reasons() {
     assert_eq!(account["owner"], hex0x(&owner(0)));
     assert_eq!(account["key"], hex0x(&user(0).public().to_bytes()));
 
+    let key = hex0x(&user(1).public().to_bytes());
+    for name in [hex0x(&owner(1)), key] {
+        let found = node.ask("carillon_findAccount", json!([name])).await;
+        assert_eq!(found["accounts"][0]["index"], 2, "{found}");
+        assert_eq!(
+            (found["accounts"].as_array().unwrap().len(), &found["next"]),
+            (1, &Value::Null)
+        );
+        let found = node.ask("carillon_findAccount", json!([name, 3])).await;
+        assert_eq!(found["accounts"], json!([]));
+    }
+    let nobody = node
+        .ask("carillon_findAccount", json!([hex0x(&[0xee; 20])]))
+        .await;
+    assert_eq!(nobody["accounts"], json!([]));
+
     // A transfer: soft confirmation, then sealed.
     let (operation, json) = transfer(0, 2, 300, 0);
     let receipt = node.ask("carillon_sendOperation", json!([json])).await;
@@ -399,6 +459,8 @@ async fn rpc_answers_over_http_and_websocket_and_refuses_with_reasons() {
     for (method, params, number) in [
         ("carillon_getAccount", json!([200]), code::NOT_FOUND),
         ("carillon_getAccount", json!(["one"]), code::PARAMETERS),
+        ("carillon_findAccount", json!(["0x12"]), code::PARAMETERS),
+        ("carillon_findAccount", json!([]), code::PARAMETERS),
         ("carillon_getBatch", json!([99]), code::NOT_FOUND),
         (
             "carillon_getOperation",
@@ -455,7 +517,13 @@ async fn over_websocket(address: &str, request: &str) -> Value {
     let mut frame = vec![0x81, 0x80 | request.len() as u8, 0, 0, 0, 0];
     frame.extend_from_slice(request.as_bytes());
     stream.write_all(&frame).await.unwrap();
-    assert_eq!(stream.read_u8().await.unwrap(), 0x81);
+    let mut opcode = stream.read_u8().await.unwrap();
+    // The node asks whether its client is still there.
+    while opcode == 0x89 {
+        assert_eq!(stream.read_u8().await.unwrap(), 0);
+        opcode = stream.read_u8().await.unwrap();
+    }
+    assert_eq!(opcode, 0x81);
     let length = match stream.read_u8().await.unwrap() {
         126 => u64::from(stream.read_u16().await.unwrap()),
         127 => stream.read_u64().await.unwrap(),
@@ -634,8 +702,55 @@ fn token_file(folder: &Path) -> PathBuf {
     secret_file(&folder.join("tokens"), "rack 0123456789abcdef0123\n")
 }
 
+/// One test at a time makes keys.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// The arguments of a node that serves provers, too, with the smallest batches; their key is made if
+/// it is missing.
+fn api_arguments(folder: &Path) -> Vec<String> {
+    let shape = [
+        "--slots",
+        "2",
+        "--cells",
+        "3",
+        "--records",
+        "2",
+        "--depth",
+        "2",
+    ];
+    {
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = [&["keys", "make"][..], &shape].concat();
+        let make: Vec<String> = make.into_iter().map(str::to_owned).collect();
+        let (exit, key) = run_to_end(&make);
+        assert_eq!(exit, Some(0), "{key}");
+    }
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (data, queue) = (path("data"), path("queue.json"));
+    let tokens = token_file(folder).display().to_string();
+    let fixed = [
+        "run",
+        "--json",
+        "--rpc",
+        "127.0.0.1:0",
+        "--prover-api",
+        "127.0.0.1:0",
+    ];
+    let files = [
+        "--data-dir",
+        &data,
+        "--dev-queue",
+        &queue,
+        "--prover-tokens",
+        &tokens,
+    ];
+    let all = [&fixed[..], &files, &shape].concat();
+    all.into_iter().map(str::to_owned).collect()
+}
+
 /// `run` makes no key and replaces none; it says how one is made, and that makes one.
 fn prepare_key(folder: &Path, arguments: &[String]) {
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let keys = folder.join("own-keys");
     let with_keys = |keys: &Path| {
         let mut all = arguments.to_vec();
