@@ -25,7 +25,11 @@ setup: ## fetch the tools that are missing (Verilator, PeakRDL, anvil, solc, ...
 	@scripts/setup.sh
 
 demo: setup ## prove a batch of signed transfers on the simulated card and settle it on a local Ethereum node
-	cargo run --quiet -p carillon-node --features rtl --bin carillon-node -- demo $(DEMO)
+	@[ -x $${CARGO_TARGET_DIR:-target}/debug/carillon-node ] || printf '%s\n' \
+	  'The first build takes about 15 minutes on two cores. cargo shows how far it is; it stands longest at carillon-sim,' \
+	  'where Verilator translates the gateware to C++ and the compiler builds that. A second `make demo` builds nothing.'
+	cargo build -p carillon-node --features rtl --bin carillon-node
+	@$${CARGO_TARGET_DIR:-target}/debug/carillon-node demo $(DEMO)
 
 test: setup lint generated rust-test e2e vm-test ## everything CI checks
 
@@ -66,7 +70,7 @@ e2e: setup ## the demo as a user runs it, on the Verilated card; the Debian pack
 	@scripts/setup.sh --deb
 	scripts/test-deb.sh
 
-deb: setup ## build the Debian package of the command carillon (release build)
+deb: setup ## build the Debian packages of carillon and carillon-node (release build)
 	@scripts/setup.sh --deb
 	scripts/build-deb.sh
 

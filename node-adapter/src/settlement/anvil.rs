@@ -3,16 +3,24 @@
 //! Called by the demo and the tests. Anvil picks the port itself (port 0) and prints it, so that
 //! two nodes started at once cannot collide. Its funded development keys are read from its output;
 //! they are public knowledge and worth nothing on any other chain.
+//!
+//! The node never outlives this process, however that ends: where there is `setpriv` (util-linux),
+//! Linux is told to end anvil with the thread that started it, and that thread lives as long as the
+//! [`Anvil`]. It is in a process group of its own, so that an interrupt from the terminal reaches
+//! this process alone, which then ends anvil.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use alloy::network::Ethereum;
+use alloy::providers::{Provider, RootProvider};
 use alloy::signers::local::PrivateKeySigner;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
 /// Environment variable that names the anvil program.
@@ -21,6 +29,10 @@ const ANVIL_VARIABLE: &str = "CARILLON_ANVIL";
 const TOOLS_VARIABLE: &str = "CARILLON_TOOLS";
 /// The hard fork in force on Ethereum. The BLS12-381 precompiles came with the one before, prague.
 const HARD_FORK: &str = "osaka";
+/// Seconds between two writes of the state.
+const STATE_INTERVAL: &str = "2";
+/// How long the last write may take.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Why anvil could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +68,12 @@ pub enum AnvilError {
         /// What it printed.
         output: String,
     },
+    /// The program does not take a mining interval.
+    #[error("anvil refused to make blocks at fixed times: {reason}; is it another program?")]
+    Mining {
+        /// Its reason.
+        reason: String,
+    },
     /// The program does not listen.
     #[error("{} was not ready within {}s; is the machine overloaded?", .path.display(), .deadline.as_secs())]
     NotReady {
@@ -73,6 +91,13 @@ pub struct AnvilOptions {
     pub program: Option<PathBuf>,
     /// The rules of the chain, by the name of their hard fork.
     pub hard_fork: String,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Seconds from block to block; `None` makes a block of every transaction at once.
+    pub block_time: Option<u64>,
+    /// Where the chain is kept: read at the start, if it exists, and written every few seconds and at
+    /// the end. `None` forgets it.
+    pub state: Option<PathBuf>,
     /// How long it may take until it listens.
     pub deadline: Duration,
 }
@@ -82,6 +107,9 @@ impl Default for AnvilOptions {
         Self {
             program: None,
             hard_fork: HARD_FORK.into(),
+            port: 0,
+            block_time: None,
+            state: None,
             deadline: Duration::from_secs(20),
         }
     }
@@ -93,6 +121,10 @@ pub struct Anvil {
     child: Child,
     url: String,
     signers: Vec<PrivateKeySigner>,
+    /// How long it may write its state at the end; `None` if it keeps none.
+    farewell: Option<Duration>,
+    /// Ends the thread that started the process.
+    _keeper: Sender<()>,
 }
 
 impl Anvil {
@@ -100,29 +132,20 @@ impl Anvil {
     /// ended, too. Must be called within a tokio runtime with time enabled.
     pub async fn start(options: &AnvilOptions) -> Result<Self, AnvilError> {
         let path = find(options.program.as_deref())?;
-        let mut child = Command::new(&path)
-            .args([
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--hardfork",
-                &options.hard_fork,
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| AnvilError::Start {
-                path: path.clone(),
-                source,
-            })?;
+        let start = |source| AnvilError::Start {
+            path: path.clone(),
+            source,
+        };
+        executable(&path).map_err(start)?;
+        let (mut child, keeper) = spawn(command(&path, options)).map_err(start)?;
         let mut lines = lines_of(&mut child);
         // From here on, an early return must end the process: `Anvil` does so when dropped.
         let mut anvil = Self {
             child,
             url: String::new(),
             signers: Vec::new(),
+            farewell: options.state.is_some().then_some(FAREWELL),
+            _keeper: keeper,
         };
         let deadline = Instant::now() + options.deadline;
         let mut output = String::new();
@@ -157,6 +180,21 @@ impl Anvil {
         &self.signers
     }
 
+    /// From now on, a block every so many seconds, and none in between.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn mine_every(&self, seconds: u64) -> Result<(), AnvilError> {
+        let refused = |reason: String| AnvilError::Mining { reason };
+        let url = self.url.parse();
+        let url = url.map_err(|_| refused(format!("{} is no URL", self.url)))?;
+        let provider: RootProvider<Ethereum> = RootProvider::new_http(url);
+        let answer =
+            provider.raw_request::<_, serde_json::Value>("evm_setIntervalMining".into(), [seconds]);
+        answer.await.map_err(|error| refused(error.to_string()))?;
+        Ok(())
+    }
+
     /// The process id.
     pub fn process_id(&self) -> u32 {
         self.child.id()
@@ -166,15 +204,101 @@ impl Anvil {
 impl Drop for Anvil {
     fn drop(&mut self) {
         // Errors mean that the process has already ended.
+        if let Some(time) = self.farewell {
+            terminate(&self.child);
+            let deadline = std::time::Instant::now() + time;
+            while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
+/// Asks it to write its state and end.
+fn terminate(child: &Child) {
+    #[cfg(unix)]
+    if let Ok(id) = i32::try_from(child.id()) {
+        use nix::sys::signal::{Signal, kill};
+        let _ = kill(nix::unistd::Pid::from_raw(id), Signal::SIGTERM);
+    }
+}
+
+/// The command line. What keeps its state is asked to write it when this process dies; what keeps
+/// nothing is cut off.
+fn command(path: &Path, options: &AnvilOptions) -> Command {
+    let signal = if options.state.is_some() {
+        "TERM"
+    } else {
+        "KILL"
+    };
+    let mut command = match setpriv() {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", signal, "--"]).arg(path);
+            command
+        }
+        None => Command::new(path),
+    };
+    let port = options.port.to_string();
+    command.args(["--host", "127.0.0.1", "--port", &port]);
+    command.args(["--hardfork", &options.hard_fork]);
+    if let Some(seconds) = options.block_time {
+        command.args(["--block-time", &seconds.to_string()]);
+    }
+    if let Some(state) = &options.state {
+        command.arg("--state").arg(state);
+        command.args(["--state-interval", STATE_INTERVAL]);
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+}
+
+/// Starts the process on a thread that lives until the sender is dropped: the system ends the
+/// process with the thread that started it.
+fn spawn(mut command: Command) -> std::io::Result<(Child, Sender<()>)> {
+    let (tell, told) = channel();
+    let (keeper, kept): (Sender<()>, Receiver<()>) = channel();
+    thread::Builder::new().name("anvil".into()).spawn(move || {
+        let _ = tell.send(command.spawn());
+        // Ends with an error once the sender is gone.
+        let _ = kept.recv();
+    })?;
+    let child = told.recv().map_err(std::io::Error::other)??;
+    Ok((child, keeper))
+}
+
+/// `setpriv`, where the system has it.
+fn setpriv() -> Option<&'static Path> {
+    let paths = ["/usr/bin/setpriv", "/bin/setpriv"].map(Path::new);
+    paths
+        .into_iter()
+        .find(|path| cfg!(target_os = "linux") && path.is_file())
+}
+
+/// Refuses what the system would not start.
+fn executable(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(path)?.permissions().mode() & 0o111 == 0 {
+            return Err(std::io::ErrorKind::PermissionDenied.into());
+        }
+    }
+    Ok(())
+}
+
 /// Sends the lines of both outputs. The threads read until the process ends, so that it never
 /// blocks on a full pipe, also after nobody listens any more.
-fn lines_of(child: &mut Child) -> mpsc::UnboundedReceiver<String> {
-    let (sender, lines) = mpsc::unbounded_channel();
+fn lines_of(child: &mut Child) -> UnboundedReceiver<String> {
+    let (sender, lines) = unbounded_channel();
     let outputs: [Option<Box<dyn Read + Send>>; 2] = [
         child.stdout.take().map(|out| Box::new(out) as _),
         child.stderr.take().map(|out| Box::new(out) as _),
@@ -310,6 +434,29 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
             let error = Anvil::start(&options).await.unwrap_err();
             assert!(error.to_string().contains("no chain today"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    #[cfg(unix)]
+    async fn a_chain_is_kept_and_goes_on_where_it_ended() {
+        use crate::settlement::{Deadlines, GasLimit, L1Client};
+        use alloy::primitives::{Address, Bytes, U256};
+        let folder = tempfile::tempdir().unwrap();
+        let options = AnvilOptions {
+            state: Some(folder.path().join("anvil.json")),
+            ..AnvilOptions::default()
+        };
+        let stranger = Address::repeat_byte(7);
+        for wei in 1..3u64 {
+            let anvil = Anvil::start(&options).await.unwrap();
+            let signer = anvil.signers()[0].clone();
+            let client = L1Client::new(anvil.url(), signer, Deadlines::default()).unwrap();
+            let (one, gas) = (U256::from(1), GasLimit::Estimate);
+            let paid = client.pay("pay", Some(stranger), one, Bytes::new(), gas);
+            paid.await.unwrap();
+            let balance = client.balance(stranger).await.unwrap();
+            assert_eq!(balance, U256::from(wei));
         }
     }
 

@@ -140,7 +140,7 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
 
     let step = output.step("contracts");
     let genesis = State::genesis(DEPTH).root();
-    let world = World::new(&anvil, &key.key.vk, &genesis, plan.seed).await?;
+    let world = Arc::new(World::new(&anvil, &key.key.vk, &genesis, plan.seed).await?);
     step.done(&format!(
         "bridge at {}, chain at {}",
         world.l1.bridge, world.l1.chain
@@ -154,18 +154,25 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
     step.done("Alice and Bob deposit an ether each, with their rollup keys");
 
     let step = output.step("batch");
-    let story = Story::play(&world, &entries, plan.transfers, plan.seed)?;
+    let (there, transfers, seed) = (Arc::clone(&world), plan.transfers, plan.seed);
+    let story = blocking(move || Story::play(&there, &entries, transfers, seed)).await??;
+    let story = Arc::new(story);
     step.done(&format!(
         "{} operations executed, sealed and recomputed from their public data",
         plan.operations()
     ));
 
     let step = output.step("witness");
-    let batch = &story.batch;
-    let circuit = circuit_of(plan.shape, &story.before, &batch.header, &batch.operations)
-        .map_err(|error| Failure::unexpected(format!("the witness: {error}")))?;
-    let (published, blob) = settlement::publish(&story, &circuit)?;
-    let circuit = circuit.evaluate_at(published.challenge());
+    let witness = Arc::clone(&story);
+    let witness = blocking(move || {
+        let batch = &witness.batch;
+        let circuit = circuit_of(shape, &witness.before, &batch.header, &batch.operations)
+            .map_err(|error| Failure::unexpected(format!("the witness: {error}")))?;
+        let (published, blob) = settlement::publish(&witness, &circuit)?;
+        let circuit = circuit.evaluate_at(published.challenge());
+        Ok::<_, Failure>((circuit, published, blob))
+    });
+    let (circuit, published, blob) = witness.await??;
     step.done("H for calldata, B for a blob, both evaluated at the challenge");
 
     let (proof, proving) = prove(output, &engine, &key.key, &circuit).await?;

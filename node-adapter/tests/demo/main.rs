@@ -1,7 +1,10 @@
 //! The `carillon-node` binary: the demo from transfer to settlement on real anvil, its JSON, and the
-//! errors and exit codes of wrong inputs. The demo on the Verilated card is `make demo`.
+//! errors and exit codes of wrong inputs. The demo on the Verilated card is `make demo`. `pages` runs
+//! the commands of the pages.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod pages;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -335,6 +338,118 @@ fn an_interrupted_demo_leaves_no_node_running() {
             .unwrap()
     };
     wait_for(|| (!alive().status.success()).then_some(()));
+}
+
+/// A demo on the CPU, as far as its step `witness`; and the anvil that it has started.
+#[cfg(target_os = "linux")]
+fn demo_in_its_witness() -> (Guard, u32, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::CommandExt;
+    let mut demo = command(&["demo", "--engine", "cpu", "--txs", "1", "--seed", "7"]);
+    // A process group of its own, as a shell makes it.
+    let demo = demo
+        .process_group(0)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut demo = Guard(demo.spawn().unwrap());
+    let errors = demo.0.stderr.take().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            let _ = tell.send(line);
+        }
+    });
+    let mut seen = Vec::new();
+    loop {
+        // It may have to make its key first.
+        let line = told.recv_timeout(Duration::from_secs(300));
+        let line = line.unwrap_or_else(|end| panic!("{end:?} after {seen:?}"));
+        if line.starts_with("witness") {
+            break;
+        }
+        seen.push(line);
+    }
+    let parent = demo.0.id();
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let mut children = processes.filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(')')?;
+        let (id, name) = head.split_once(" (")?;
+        let of = tail.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+        (of == parent && name == "anvil").then(|| id.parse().ok())?
+    });
+    let anvil = children.next().expect("the demo runs anvil");
+    (demo, anvil, told)
+}
+
+/// Whether a process runs; one that has ended and was not yet collected does not.
+#[cfg(target_os = "linux")]
+fn runs(id: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{id}/stat"))
+        .ok()
+        .and_then(|stat| Some(stat.rsplit_once(')')?.1.trim().starts_with(['Z', 'X'])))
+        .is_some_and(|ended| !ended)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupt_while_the_witness_is_made_ends_the_demo() {
+    let (mut demo, anvil, lines) = demo_in_its_witness();
+    // As a terminal does it: to the whole group.
+    let group = format!("-{}", demo.0.id());
+    let sent = Command::new("kill").args(["-INT", "--", &group]).status();
+    assert!(sent.unwrap().success());
+    let status = wait_for(|| demo.0.try_wait().unwrap());
+    assert_eq!(status.code(), Some(130));
+    let rest: Vec<String> = lines.iter().collect();
+    assert!(
+        !rest.iter().any(|line| line.starts_with("proof")),
+        "it went on: {rest:?}"
+    );
+    wait_gone(|| !runs(anvil));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_killed_demo_leaves_no_node_running() {
+    let (mut demo, anvil, _lines) = demo_in_its_witness();
+    assert!(runs(anvil));
+    demo.0.kill().unwrap();
+    demo.0.wait().unwrap();
+    wait_gone(|| !runs(anvil));
+}
+
+#[test]
+fn a_first_make_demo_shows_what_it_builds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let recipe = |target: &Path| {
+        let made = Command::new("make")
+            .args(["--dry-run", "--no-print-directory", "demo"])
+            .current_dir(&root)
+            .env("CARGO_TARGET_DIR", target)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        text(&made.stdout)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(folder.path());
+    let build = recipe.lines().find(|line| line.contains("cargo build"));
+    let build = build.unwrap_or_else(|| panic!("no build: {recipe}"));
+    assert!(
+        !build.contains("--quiet") && !build.contains("-q "),
+        "{build}"
+    );
+    assert!(recipe.contains("minutes"), "{recipe}");
+}
+
+/// Waits until something is true, for thirty seconds at most.
+fn wait_gone(mut gone: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !gone() {
+        assert!(started.elapsed() < Duration::from_secs(30), "still there");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Asks again until there is an answer, for ten seconds at most.
