@@ -1,5 +1,5 @@
 //! What the command lines of Carillon have in common: options for printing, exit codes, tables and
-//! JSON, progress, configuration files, completion scripts.
+//! JSON, progress, configuration files, completion scripts, manual pages.
 //!
 //! `carillon` and `carillon-node` are built from it and add their own commands; nothing else of
 //! the library uses it.
@@ -9,6 +9,7 @@ mod failure;
 mod output;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -44,6 +45,32 @@ impl CompletionsArgs {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
         let _ = std::io::stdout().write_all(&script);
+    }
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for the pages; made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+impl ManArgs {
+    /// Writes the manual pages of `command`, one a command, and says where.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] if the folder cannot be written.
+    pub fn write(&self, output: &Output, command: clap::Command) -> Result<(), Failure> {
+        let written = std::fs::create_dir_all(&self.out)
+            .and_then(|()| clap_mangen::generate_to(command, &self.out));
+        written.map_err(|error| {
+            Failure::Input(format!("cannot write {}: {error}", self.out.display()))
+        })?;
+        let rows = [("manual pages", self.out.display().to_string())];
+        let fields = serde_json::json!({ "folder": self.out });
+        output.result("carillon.man/1", fields, &rows);
+        Ok(())
     }
 }
 

@@ -93,6 +93,11 @@ pub struct History {
     pub executed: Vec<Executed>,
     /// Batches that are committed and not executed: the blobs' versioned hashes by number.
     pub open: BTreeMap<u64, B256>,
+    /// Batches that are committed and not executed, from the oldest on. What an execution would say
+    /// (root, messages, queue) is zero.
+    pub pending: Vec<Executed>,
+    /// Whether the chain has ended.
+    pub halted: bool,
     /// The last block read; `None` if the chain is not that deep.
     pub read: Option<BlockRef>,
 }
@@ -126,6 +131,8 @@ impl History {
             queue: Vec::new(),
             executed: Vec::new(),
             open: BTreeMap::new(),
+            pending: Vec::new(),
+            halted: false,
             read,
         };
         let mut committed = BTreeMap::new();
@@ -167,11 +174,27 @@ impl History {
                 ChainEvent::Reverted { last_kept, .. } => {
                     committed.retain(|number, _| number <= last_kept);
                 }
-                ChainEvent::Proved { .. } | ChainEvent::Halted { .. } => {}
+                ChainEvent::Halted { .. } => history.halted = true,
+                ChainEvent::Proved { .. } => {}
             }
         }
-        let open = committed.into_iter();
-        history.open = open.map(|(number, (_, blob, _))| (number, blob)).collect();
+        let pending = committed.into_iter();
+        let pending = pending.map(|(number, (hash, versioned_hash, at))| Executed {
+            number,
+            hash,
+            versioned_hash,
+            new_root: U256::ZERO,
+            message_root: B256::ZERO,
+            queue_start: 0,
+            queue_end: 0,
+            transaction: at.transaction,
+            block: at.block,
+        });
+        history.pending = pending.collect();
+        let open = history.pending.iter();
+        history.open = open
+            .map(|batch| (batch.number, batch.versioned_hash))
+            .collect();
         Ok(history)
     }
 }

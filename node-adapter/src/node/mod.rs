@@ -14,6 +14,7 @@
 //! | `publish` | versioned hash, challenge and public inputs of a batch | none |
 //! | `proving` | the input that a prover gets with a batch | none |
 //! | `batch_circuit` | from that input to circuit, assignment and keys | disk |
+//! | `message_proof` | proofs of withdrawals, exits and bundles, for Ethereum | none |
 //! | `fees` | the least fee by kind and token, following Ethereum's | none |
 //! | `prices` | Ethereum's fees, asked of a node | network |
 //! | `event` | what happens in a node, step by step | none |
@@ -40,6 +41,7 @@ mod event;
 mod fees;
 mod machine;
 mod metrics;
+mod message_proof;
 mod operation;
 mod ports;
 mod prices;
@@ -68,6 +70,7 @@ pub use ethereum::{Ethereum, EthereumError, EthereumOptions};
 pub use event::NodeEvent;
 pub use fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices, Prices};
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
+pub use message_proof::{MessageProofJson, message_proof};
 pub use operation::{OPERATION_BYTES, OperationJson};
 pub use ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
 pub use prices::NodePrices;

@@ -7,6 +7,7 @@
 //! | `carillon_findAccount` | owner or key, index to begin at | accounts |
 //! | `carillon_getOperation` | id | what it does, sequence number and status |
 //! | `carillon_getBatch` | number, or none for the newest | batch, its operations' ids, status and transaction |
+//! | `carillon_getMessageProof` | batch, record | words, path and position of a message |
 //! | `carillon_chain` | | ids, shape, roots, the sequencer's key |
 //! | `carillon_fees` | | least fees by token and kind |
 //! | `carillon_queue` | | entries of the L1 queue executed |
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 use super::fees::FeeBook;
 use super::machine::SubmitError;
+use super::message_proof::message_proof;
 use super::operation::{self, OperationJson};
 use super::rollup::{AccountJson, ChainFacts, Rollup, key_name, owner_name};
 use super::status::NodeStatus;
@@ -107,6 +109,10 @@ pub(super) fn methods(
     module.register_async_method("carillon_getBatch", |params, context, _| async move {
         get_batch(context, &params).await
     })?;
+    module.register_async_method(
+        "carillon_getMessageProof",
+        |params, context, _| async move { get_message_proof(context, &params).await },
+    )?;
     module.register_async_method("carillon_chain", |_, context, _| async move {
         Answer::Ok(chain(&context))
     })?;
@@ -316,6 +322,22 @@ async fn get_batch(context: Arc<Context>, params: &Params<'_>) -> Answer {
     batch["transaction"] = json!(row.transaction());
     batch["operation_ids"] = json!(ids);
     Ok(batch)
+}
+
+async fn get_message_proof(context: Arc<Context>, params: &Params<'_>) -> Answer {
+    let (batch, record): (u64, u64) = params.parse().map_err(|refusal| {
+        wrong_parameters(format!(
+            "expected [batch number, record]: {}",
+            detail(&refusal)
+        ))
+    })?;
+    let found = ask(context, move |store| message_proof(store, batch, record)).await?;
+    let missing = || {
+        not_found(format!(
+            "record {record} of batch {batch} is no message of a sealed batch: messages are withdrawals and exits of an amount, and bundles"
+        ))
+    };
+    found.map(|proof| json!(proof)).ok_or_else(missing)
 }
 
 fn chain(context: &Context) -> Value {

@@ -18,6 +18,7 @@ pub mod abi;
 mod anvil;
 mod blob;
 pub mod calls;
+mod contracts;
 pub mod deploy;
 mod deploy_check;
 mod deploy_journal;
@@ -33,6 +34,7 @@ pub mod watch;
 
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use blob::BatchBlob;
+pub use contracts::Contracts;
 pub use error::SettlementError;
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
 pub use on_l1::{ChainOnL1, verify_on_l1};

@@ -6,10 +6,13 @@
 
 mod abi;
 mod checks;
+mod commands;
 #[path = "../rollup_common/mod.rs"]
 mod common;
 mod drill;
 mod failures;
 mod halted;
 mod signed;
+#[path = "../rollup_common/terminal.rs"]
+mod terminal;
 mod world;

@@ -9,10 +9,13 @@ mod common;
 
 mod bridge;
 mod chain;
+mod commands;
 mod encoding;
 mod gas;
 mod halt;
 mod invariant;
+#[path = "../rollup_common/terminal.rs"]
+mod terminal;
 mod tokens;
 mod verifier;
 

@@ -10,7 +10,7 @@ use super::common::world::{CHAIN_ID, World, name};
 use super::test_contracts::{FalseToken, FeeToken, PlainToken, ReentrantToken, SilentToken};
 
 /// A world with one token in slot 1, of which user 1 has a million and the bridge's approval.
-async fn with_token(world: &World, token: Address) {
+pub async fn with_token(world: &World, token: Address) {
     let set = SharedBridge::setTokenCall {
         chainId: CHAIN_ID,
         slot: U256::from(1),

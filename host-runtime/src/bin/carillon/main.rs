@@ -13,7 +13,6 @@ mod engines;
 mod events;
 mod examine;
 mod list;
-mod man;
 mod operator;
 mod prove;
 mod report;
@@ -29,7 +28,7 @@ use std::process::ExitCode;
 
 use carillon_runtime::EngineKind;
 use carillon_runtime::cli::{
-    self, CompletionsArgs, EXIT_CODES, Failure, OPERATOR_CODES, Output, PrintArgs,
+    self, CompletionsArgs, EXIT_CODES, Failure, ManArgs, OPERATOR_CODES, Output, PrintArgs,
 };
 use carillon_runtime::operate::Host;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -106,7 +105,7 @@ enum Command {
     /// Report what happens to the cards of this machine
     Events(events::EventsArgs),
     /// Write manual pages, one a command
-    Man(man::ManArgs),
+    Man(ManArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -164,7 +163,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Unbind(args) => bind::unbind(&context, &args),
         Command::Doctor(args) => doctor::run(&context, &args),
         Command::Events(args) => events::run(&context, &args).await,
-        Command::Man(args) => man::run(&context, &args),
+        Command::Man(args) => args.write(&context.output, Cli::command()),
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

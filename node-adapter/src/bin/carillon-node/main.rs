@@ -9,6 +9,7 @@ mod circuit;
 mod config;
 mod demo;
 mod deploy;
+mod devnet;
 mod exit;
 mod keys;
 mod keys_command;
@@ -19,11 +20,12 @@ mod run;
 mod secret;
 mod send;
 mod status;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carillon_runtime::cli::{self, CompletionsArgs, Output, PrintArgs};
+use carillon_runtime::cli::{self, CompletionsArgs, ManArgs, Output, PrintArgs};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,12 @@ enum Command {
     /// is acknowledged once it is on disk; a restart goes on where the last run ended, however it
     /// ended. Ends cleanly on SIGINT and SIGTERM.
     Run(Box<run::RunArgs>),
+    /// Run a whole chain on this machine: Ethereum, contracts, node, prover, funded keys
+    ///
+    /// Starts anvil with a block every second, deploys the contracts on a new chain, and runs node and
+    /// prover until Ctrl-C or SIGTERM. With --data-dir the chain goes on where it ended, however it
+    /// ended.
+    Devnet(Box<devnet::DevnetArgs>),
     /// Put the contracts of a chain on an Ethereum node
     ///
     /// Timelock, hub, bridge, interop handler, chain and verifier. Everything is checked before the
@@ -104,6 +112,42 @@ enum Command {
     /// A copy that is older than the chain is no place to go on from (`run` refuses it): then the state
     /// comes from `resync --out`, the keys from the copy.
     Backup(backup::BackupArgs),
+    /// Deposit ETH or tokens from Ethereum into an account of the rollup
+    ///
+    /// Checks the chain, the balance and the allowance, and simulates the transaction before it is
+    /// sent. With --key the account's public key is registered with it.
+    Deposit(user::deposit::DepositArgs),
+    /// Have withdrawals and exits of executed batches paid on Ethereum
+    ///
+    /// Without --batch and --record all open messages of the owner. Needs Ethereum alone.
+    Claim(user::claim::ClaimArgs),
+    /// Messages from the rollup to Ethereum, and their proofs
+    #[command(subcommand)]
+    Message(user::message::MessageCommand),
+    /// Leave: by a request to the operator, or by state proofs from a halted chain
+    #[command(subcommand)]
+    Exit(user::exit::ExitCommand),
+    /// On a halted chain: have deposits paid back that were never executed
+    Recover(user::recover::RecoverArgs),
+    /// Calls on Ethereum that one signature on the rollup pays for and allows
+    #[command(subcommand)]
+    Bundle(user::bundle::BundleCommand),
+    /// Show an account by its index, its owner or its key
+    Account(user::account::AccountArgs),
+    /// End a chain whose operator leaves the queue's oldest entry waiting for too long; for good
+    Halt(user::govern::HaltArgs),
+    /// For the guardian: stop a chain's deposits and batches for a time
+    Pause(user::govern::PauseArgs),
+    /// For the guardian: end a pause
+    Unpause(user::govern::GovernArgs),
+    /// Take back batches that are committed on Ethereum and not executed
+    Revert(user::govern::RevertArgs),
+    /// Make a secret key, in a file that nobody else can read
+    Keygen(user::key::KeygenArgs),
+    /// Print the public key of a secret key
+    Pubkey(user::key::PubkeyArgs),
+    /// Write manual pages, one a command
+    Man(ManArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -125,7 +169,10 @@ fn main() -> ExitCode {
     };
     let stop = CancellationToken::new();
     let result = runtime.block_on(async {
-        let serves = matches!(cli.command, Command::Run(_) | Command::Prover(_));
+        let serves = matches!(
+            cli.command,
+            Command::Run(_) | Command::Prover(_) | Command::Devnet(_)
+        );
         let ended = interrupts(stop.clone(), serves);
         tokio::select! {
             result = run(cli, &output, &stop) => result,
@@ -143,6 +190,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             run::run(output, args.merge(config)?, stop).await
         }
+        Command::Devnet(args) => devnet::run(output, *args, stop).await,
         Command::Deploy(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             deploy::run(output, *args, config).await
@@ -170,6 +218,20 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             backup::run(output, args, config).await
         }
+        Command::Deposit(args) => user::deposit::run(output, args).await,
+        Command::Claim(args) => user::claim::run(output, args).await,
+        Command::Message(command) => user::message::run(output, command).await,
+        Command::Exit(command) => user::exit::run(output, command).await,
+        Command::Recover(args) => user::recover::run(output, args).await,
+        Command::Bundle(command) => user::bundle::run(output, command).await,
+        Command::Account(args) => user::account::run(output, args).await,
+        Command::Halt(args) => user::govern::halt(output, args).await,
+        Command::Pause(args) => user::govern::pause(output, args).await,
+        Command::Unpause(args) => user::govern::unpause(output, args).await,
+        Command::Revert(args) => user::govern::revert(output, args).await,
+        Command::Keygen(args) => user::key::generate(output, &args),
+        Command::Pubkey(args) => user::key::public(output, &args),
+        Command::Man(args) => Ok(args.write(output, Cli::command())?),
         Command::Completions(args) => {
             args.print(Cli::command());
             Ok(())

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use alloy::primitives::Address;
 use carillon_node::crypto::schnorr::PublicKey;
 use carillon_node::node::{AccountJson, OperationJson, Receipt, Refusal};
 use carillon_node::protocol::Operation;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Failure;
 use crate::secret::read_key;
+use crate::user::{BundleFile, amount, wait};
 
 /// What messages call the file of an account's key.
 const KEY_FILE: &str = "the key file";
@@ -27,8 +29,8 @@ pub enum SendCommand {
         /// Account that receives
         #[arg(long, value_name = "INDEX")]
         to: u32,
-        /// Amount in the token's units
-        #[arg(long, value_name = "N")]
+        /// Amount: a number of the token's smallest unit, or of ETH, like 0.5eth
+        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
         amount: u128,
     },
     /// Move an amount to an address on Ethereum
@@ -38,8 +40,8 @@ pub enum SendCommand {
         /// Address that is paid, 0x and 40 hex digits
         #[arg(long, value_name = "ADDRESS")]
         recipient: String,
-        /// Amount in the token's units
-        #[arg(long, value_name = "N")]
+        /// Amount: a number of the token's smallest unit, or of ETH, like 0.5eth
+        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
         amount: u128,
     },
     /// Give the account another key
@@ -50,6 +52,21 @@ pub enum SendCommand {
         #[arg(long, value_name = "FILE")]
         new_key: PathBuf,
     },
+    /// Send a bundle of calls to Ethereum; `bundle encode` makes its file
+    Bundle(BundleArgs),
+}
+
+/// Arguments of a bundle.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The bundle's file, of `bundle encode`. Keep it: without it nobody can run the bundle
+    #[arg(long, value_name = "FILE")]
+    bundle: PathBuf,
+    /// Amount that goes to the alias account
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    amount: u128,
 }
 
 /// Options of every operation.
@@ -78,13 +95,44 @@ pub struct Common {
     /// Nonce [default: the account's next one, as the node says]
     #[arg(long, value_name = "N")]
     nonce: Option<u32>,
+    /// Wait until the operation is so far
+    #[arg(long, value_name = "STATUS")]
+    wait_for: Option<Until>,
+    /// Seconds that --wait-for may take
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    wait_timeout: u64,
+}
+
+/// Where an operation is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Until {
+    /// In a batch
+    Sealed,
+    /// The batch has a proof
+    Proved,
+    /// Executed on Ethereum: its messages can be used
+    Settled,
+    /// Executed on Ethereum, deep enough
+    Final,
+}
+
+impl Until {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Proved => "proved",
+            Self::Settled => "settled",
+            Self::Final => "final",
+        }
+    }
 }
 
 /// Signs and sends.
 pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
     let (SendCommand::Transfer { common, .. }
     | SendCommand::Withdraw { common, .. }
-    | SendCommand::SetKey { common, .. }) = &command;
+    | SendCommand::SetKey { common, .. }
+    | SendCommand::Bundle(BundleArgs { common, .. })) = &command;
     let key = read_key(&common.key, KEY_FILE)?;
     let rpc = Rpc::new(&common.url)?;
     let chain: Value = rpc.ask("carillon_chain", json!([])).await?;
@@ -108,6 +156,7 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
         SendCommand::Transfer { .. } => "transfer",
         SendCommand::Withdraw { .. } => "withdraw",
         SendCommand::SetKey { .. } => "set_key",
+        SendCommand::Bundle(_) => "bundle",
     };
     let fee = match common.fee {
         Some(fee) => fee.to_string(),
@@ -115,6 +164,8 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
     };
     let paid = fee.clone();
     let unsigned = [0; 64];
+    let refused = |refusal: Refusal| Failure::input(refusal.to_string());
+    let owner = account.owner_bytes().map_err(refused)?;
     let json = match &command {
         SendCommand::Transfer { to, amount, .. } => OperationJson::Transfer {
             from,
@@ -144,10 +195,28 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
             key: read_key(new_key, KEY_FILE)?.public().to_bytes(),
             signature: unsigned,
         },
+        SendCommand::Bundle(args) => {
+            let bundle = BundleFile::read(&args.bundle)?.bundle()?;
+            let owner = Address::from(owner);
+            if bundle.owner != owner || bundle.chainId != chain_id {
+                return Err(Failure::input(format!(
+                    "the bundle is for chain {} and the owner {}, account {from} is on chain {chain_id} and of the owner {owner}: it could never run",
+                    bundle.chainId, bundle.owner
+                )));
+            }
+            OperationJson::Bundle {
+                from,
+                token,
+                amount: args.amount.to_string(),
+                fee,
+                nonce,
+                bundle: bundle.hash().to_be_bytes(),
+                owner: owner.into(),
+                signature: unsigned,
+            }
+        }
     };
-    let refused = |refusal: Refusal| Failure::input(refusal.to_string());
     let operation = json.clone().into_operation().map_err(refused)?;
-    let owner = account.owner_bytes().map_err(refused)?;
     let operation = operation
         .sign(&key, chain_id, &owner)
         .map_err(|error| Failure::input(error.to_string()))?;
@@ -155,8 +224,8 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
 
     let receipt: Receipt = rpc.ask("carillon_sendOperation", json!([json])).await?;
     confirmed(&chain, &receipt, &operation, chain_id)?;
-    let fields = json!({ "receipt": receipt, "fee": paid });
-    let rows = [
+    let mut fields = json!({ "receipt": receipt, "fee": paid });
+    let mut rows = vec![
         ("operation", hex(&receipt.id)),
         ("sequence", receipt.sequence.to_string()),
         ("fee", paid.clone()),
@@ -165,6 +234,16 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
             "soft: accepted and on the sequencer's disk, not settled".to_owned(),
         ),
     ];
+    if let Some(until) = common.wait_for {
+        let patience = Duration::from_secs(common.wait_timeout);
+        let id = hex(&receipt.id);
+        let status = wait::operation(output, &rpc, &id, until.name(), patience).await?;
+        let text = |field: &str| status[field].to_string().replace('"', "");
+        rows.pop();
+        rows.push(("status", text("status")));
+        rows.push(("batch", text("batch")));
+        fields["operation"] = status;
+    }
     output.result("carillon.send/1", fields, &rows);
     Ok(())
 }

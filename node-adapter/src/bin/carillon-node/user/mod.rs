@@ -1,0 +1,25 @@
+//! What a user does on Ethereum: deposits, claims, exits, bundles, and the way out of a chain whose
+//! operator is gone.
+//!
+//! One file a command. `chain` finds the contracts and their past, `wallet` holds the key and sends
+//! transactions, `units` reads amounts. None of these commands needs a node of the rollup unless it
+//! says so: Ethereum and the archive are enough.
+
+pub mod account;
+mod alias;
+pub mod bundle;
+mod bundle_file;
+mod chain;
+pub mod claim;
+pub mod deposit;
+pub mod exit;
+pub mod govern;
+pub mod key;
+pub mod message;
+pub mod recover;
+mod units;
+pub mod wait;
+mod wallet;
+
+pub use bundle_file::BundleFile;
+pub use units::amount;
