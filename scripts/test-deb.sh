@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Debian package from the development build, installs it into a scratch root, examines it, purges it.
+# Builds the Debian packages from the development build, installs them into a scratch root, examines them, purges them.
 # Touches nothing outside the scratch folder. What a machine lacks to examine is named and skipped.
 #
 #   scripts/test-deb.sh
@@ -23,15 +23,20 @@ skip() { echo "deb: skip   $1"; }
 
 scripts/build-deb.sh --dev "$work" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 package=$(echo "$work"/carillon_*.deb)
+node_package=$(echo "$work"/carillon-node_*.deb)
 root=$work/root
-mkdir "$root" "$work/control"
+node=$work/node
+mkdir "$root" "$work/control" "$node" "$work/node-control"
 dpkg-deb -x "$package" "$root"
 dpkg-deb -e "$package" "$work/control"
+dpkg-deb -x "$node_package" "$node"
+dpkg-deb -e "$node_package" "$work/node-control"
 
 # ---- files and modes ----
-present() { # MODE PATH...
-  local mode=$1 path
-  shift
+present() { present_in "$root" "$@"; }
+present_in() { # ROOT MODE PATH...
+  local root=$1 mode=$2 path
+  shift 2
   for path in "$@"; do
     [ "$(stat -c %a "$root/$path")" = "$mode" ] || { echo "$path: $(stat -c %a "$root/$path"), not $mode"; return 1; }
     [ -s "$root/$path" ] || { echo "$path is empty"; return 1; }
@@ -43,17 +48,34 @@ check "files" present 644 usr/lib/udev/rules.d/60-carillon.rules usr/lib/systemd
   usr/share/carillon/prover.conf usr/share/man/man1/carillon.1.gz usr/share/doc/carillon/{README.md,CHANGELOG.md,copyright} \
   usr/share/doc/carillon/{LICENSE-MIT,LICENSE-APACHE,changelog.Debian.gz} usr/share/bash-completion/completions/carillon \
   usr/share/zsh/vendor-completions/_carillon usr/share/fish/vendor_completions.d/carillon.fish
-nothing_else() { ! find "$root" -type f \( -perm /022 -o -perm /7000 \) | grep .; }
+check "the node's program" present_in "$node" 755 usr/bin/carillon-node
+check "the node's files" present_in "$node" 644 usr/lib/systemd/system/carillon-node.service usr/lib/sysusers.d/carillon-node.conf \
+  etc/carillon/node.toml usr/share/man/man1/{carillon-node,carillon-node-run,carillon-node-deposit}.1.gz \
+  usr/share/doc/carillon-node/{NODE.md,devnet.md,operator-gone.md,CHANGELOG.md,copyright,changelog.Debian.gz} \
+  usr/share/bash-completion/completions/carillon-node usr/share/zsh/vendor-completions/_carillon-node \
+  usr/share/fish/vendor_completions.d/carillon-node.fish
+nothing_else() { ! find "$root" "$node" -type f \( -perm /022 -o -perm /7000 \) | grep .; }
 check "nothing is writable by others, nothing is set-uid" nothing_else
 check "the maintainer is told what it depends on" grep -q '^Depends:.*libc6' "$work/control/control"
 
 # ---- what the files say ----
 version() { "$root/usr/bin/carillon" --version | grep -qx "carillon $(dpkg-deb -f "$package" Version | sed 's/-.*//')"; }
 check "the packaged program runs" version
+node_version() { "$node/usr/bin/carillon-node" --version | grep -qx "carillon-node $(dpkg-deb -f "$node_package" Version | sed 's/-.*//')"; }
+check "the packaged node runs" node_version
+# The file that is installed is read, and `run` then asks for what it lacks, with the code of wrong input.
+node_config() {
+  local code=0
+  CARILLON_DATA_DIR= env -u CARILLON_DATA_DIR "$node/usr/bin/carillon-node" run --config "$node/etc/carillon/node.toml" 2>"$work/log.node" || code=$?
+  [ "$code" -eq 4 ] && grep -q -- "--data-dir is needed" "$work/log.node"
+}
+check "the node accepts its configuration file" node_config
+check "the node's configuration survives upgrades" grep -qx /etc/carillon/node.toml "$work/node-control/conffiles"
+check "bash accepts the node's completions" bash -n "$node/usr/share/bash-completion/completions/carillon-node"
 check "bash accepts the completions" bash -n "$root/usr/share/bash-completion/completions/carillon"
 manual() { zcat "$root"/usr/share/man/man1/carillon.1.gz | grep -q '^\.TH'; }
 check "the manual page is one" manual
-for script in "$work"/control/{postinst,prerm,postrm} "$root/usr/lib/carillon/udev"; do
+for script in "$work"/{control,node-control}/{postinst,prerm,postrm} "$root/usr/lib/carillon/udev"; do
   check "sh accepts ${script##*/}" sh -n "$script"
   if command -v shellcheck >/dev/null; then
     # debhelper's own lines are not ours to judge.
@@ -66,12 +88,15 @@ check "the service's command exists" events
 if command -v systemd-analyze >/dev/null; then
   # Of the unit alone: the scratch root has no other units.
   unit=$root/usr/lib/systemd/system/carillon-events.service
-  verifies() { # UNIT
-    sed "s|^ExecStart=/usr|ExecStart=$root/usr|" "$1" >"$work/carillon-events.service"
-    systemd-analyze verify --man=no "$work/carillon-events.service" 2>&1 | tee "$work/verify"
-    ! grep "carillon-events" "$work/verify"
+  verifies() { # ROOT NAME
+    sed "s|^ExecStart=/usr|ExecStart=$1/usr|" "$1/usr/lib/systemd/system/$2.service" >"$work/$2.service"
+    systemd-analyze verify --man=no "$work/$2.service" 2>&1 | tee "$work/verify"
+    ! grep "$2" "$work/verify"
   }
-  check "systemd accepts the unit" verifies "$unit"
+  check "systemd accepts the unit" verifies "$root" carillon-events
+  check "systemd accepts the node's unit" verifies "$node" carillon-node
+  node_exposure() { systemd-analyze security --offline=yes --threshold=30 "$node/usr/lib/systemd/system/carillon-node.service"; }
+  check "the node's exposure is at most 3.0 of 10" node_exposure
   drop_in() {
     mkdir -p "$work/units/prover.service.d"
     printf '[Service]\nExecStart=/bin/true\nDevicePolicy=closed\n' >"$work/units/prover.service"
@@ -157,6 +182,10 @@ if [ "$(id -u)" -eq 0 ]; then
   check "it is removed" own_dpkg -r carillon
   check "nothing of it can run" test ! -e "$scratch/usr/bin/carillon"
   check "it is purged" own_dpkg -P carillon
+  check "the node installs" own_dpkg -i "$node_package"
+  check "the node makes its user" grep -q '^carillon-node:' "$scratch/etc/passwd"
+  check "the node upgrades to itself" own_dpkg -i "$node_package"
+  check "the node is removed and purged" own_dpkg -P carillon-node
   leaves_nothing() {
     # What the tools that make and remove users keep of their own.
     local rest
