@@ -127,8 +127,12 @@ fn assert_settled(report: &Value, engine: &str, transfers: u64) {
     assert_eq!(errors, expected);
 }
 
+/// One test damages the key that others read, for a moment.
+static KEY: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[test]
 fn operations_are_settled_through_the_cpu_and_the_model_card() {
+    let _alone = KEY.lock();
     let cpu = json(&["demo", "--engine", "cpu", "--txs", "1", "--seed", "7"]);
     assert_settled(&cpu, "cpu", 1);
     assert_eq!(cpu["proof"]["card"], Value::Null);
@@ -394,6 +398,7 @@ fn runs(id: u32) -> bool {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_interrupt_while_the_witness_is_made_ends_the_demo() {
+    let _alone = KEY.lock();
     let (mut demo, anvil, lines) = demo_in_its_witness();
     // As a terminal does it: to the whole group.
     let group = format!("-{}", demo.0.id());
@@ -412,6 +417,7 @@ fn an_interrupt_while_the_witness_is_made_ends_the_demo() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_demo_leaves_no_node_running() {
+    let _alone = KEY.lock();
     let (mut demo, anvil, _lines) = demo_in_its_witness();
     assert!(runs(anvil));
     demo.0.kill().unwrap();
