@@ -180,13 +180,15 @@ fn node(args: &DevnetArgs, home: &Home, started: &Ethereum) -> Result<run::Plan,
     line.run.merge(Config::default())
 }
 
-/// Waits until the node answers.
+/// Waits until the node answers and can say what an operation costs, so that the next command works.
 async fn answers(rpc: &str) -> Result<(), Failure> {
     let client = Rpc::new(rpc)?;
     loop {
-        match client.ask::<Value>("carillon_chain", json!([])).await {
-            Ok(_) => return Ok(()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        let fees = client.ask::<Value>("carillon_fees", json!([])).await;
+        let named = |fees: &Value| fees["tokens"]["0"]["transfer"].is_string();
+        if fees.is_ok_and(|fees| named(&fees)) {
+            return Ok(());
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
