@@ -211,7 +211,7 @@ pub async fn chain_of(source: &NodeSource) -> Result<ChainId, SettlementError> {
         ..Default::default()
     };
     let answer = source
-        .ask("chainId", source.provider().call(request))
+        .ask("chainId", source.provider().call(request).latest())
         .await?;
     let chain = RollupChain::chainIdCall::abi_decode_returns(&answer).map_err(|error| {
         SettlementError::NotOurContract {

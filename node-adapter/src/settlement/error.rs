@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, TxHash};
 
-use super::{AnvilError, MAX_TRANSACTION_GAS, Refusal};
+use super::{AnvilError, MAX_TRANSACTION_GAS, Meaning, Refusal, RpcFailure, Trouble};
 use crate::redact;
 
 /// Why a settlement did not happen.
@@ -66,21 +66,16 @@ pub enum SettlementError {
         /// sent.
         transaction: Option<TxHash>,
     },
-    /// The node answered a request with an error.
+    /// The node answered a request with an error, or not at all.
+    #[error("the Ethereum node refused {0}; {next}", next = .0.meaning.next_step())]
+    Node(Box<RpcFailure>),
+    /// The node's answer is not what it must be.
     #[error("the Ethereum node refused {request}: {}", redact::text(.reason))]
     Rpc {
         /// The JSON-RPC method or step.
         request: &'static str,
         /// The node's reason; URLs in it are shown without what may be secret.
         reason: String,
-    },
-    /// The node did not answer in time.
-    #[error("the Ethereum node did not answer {request} within {}s; is it alive and reachable?", .deadline.as_secs_f32())]
-    NoAnswer {
-        /// The JSON-RPC method or step.
-        request: &'static str,
-        /// The deadline.
-        deadline: Duration,
     },
     /// The transaction was sent and not mined in time. It may still be mined.
     #[error(
@@ -135,6 +130,48 @@ pub enum SettlementError {
         /// What is missing.
         reason: String,
     },
+}
+
+impl From<RpcFailure> for SettlementError {
+    fn from(failure: RpcFailure) -> Self {
+        Self::Node(Box::new(failure))
+    }
+}
+
+impl SettlementError {
+    /// What the node's error means, if it is one.
+    pub fn meaning(&self) -> Option<Meaning> {
+        self.failure().map(|failure| failure.meaning)
+    }
+
+    /// The request that failed, if the node's answer to one is the error.
+    pub fn request(&self) -> Option<&'static str> {
+        self.failure().map(|failure| failure.request)
+    }
+
+    /// How long the node asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.failure()?.retry_after
+    }
+
+    /// As it is reported in status, RPC and metrics.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Node(failure) => failure.trouble(),
+            other => Trouble {
+                kind: "settlement",
+                reason: other.to_string(),
+                next_step: "see the reason; it is tried again".into(),
+            },
+        }
+    }
+
+    fn failure(&self) -> Option<&RpcFailure> {
+        match self {
+            Self::Node(failure) => Some(failure),
+            _ => None,
+        }
+    }
 }
 
 fn in_transaction(transaction: &Option<TxHash>) -> String {

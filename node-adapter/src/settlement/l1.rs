@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::{BlockId, BlockNumberOrTag, Encodable2718};
-use alloy::network::Ethereum;
 use alloy::primitives::{Address, B256, Bytes, TxHash, TxKind, U256};
-use alloy::providers::{Provider, RootProvider};
+use alloy::providers::Provider;
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::transports::{RpcError, TransportErrorKind};
 
-use super::{Refusal, SettlementError};
+use super::{EthNode, Refusal, SettlementError};
 
 /// The most gas that one Ethereum transaction may ask for (EIP-7825).
 pub const MAX_TRANSACTION_GAS: u64 = 1 << 24;
@@ -66,7 +65,7 @@ pub struct Mined {
 /// A node's URL, a key, and deadlines.
 #[derive(Clone)]
 pub struct L1Client {
-    provider: RootProvider<Ethereum>,
+    node: EthNode,
     signer: PrivateKeySigner,
     deadlines: Deadlines,
 }
@@ -87,12 +86,8 @@ impl L1Client {
         signer: PrivateKeySigner,
         deadlines: Deadlines,
     ) -> Result<Self, SettlementError> {
-        let parsed = url.parse().map_err(|error| SettlementError::Url {
-            url: url.into(),
-            reason: format!("{error}"),
-        })?;
         Ok(Self {
-            provider: RootProvider::new_http(parsed),
+            node: EthNode::new(url, deadlines.answer)?,
             signer,
             deadlines,
         })
@@ -149,9 +144,12 @@ impl L1Client {
             GasLimit::Fixed(gas) => gas,
             GasLimit::Estimate => {
                 let request = self.request(to, input.clone()).value(value);
-                self.ask("eth_estimateGas", self.provider.estimate_gas(request))
-                    .await
-                    .map_err(|error| error.of(action, None))?
+                self.ask(
+                    "eth_estimateGas",
+                    self.node.provider().estimate_gas(request).latest(),
+                )
+                .await
+                .map_err(|error| error.of(action, None))?
             }
         };
         if gas_limit > MAX_TRANSACTION_GAS {
@@ -161,12 +159,15 @@ impl L1Client {
             });
         }
         let fees = self
-            .ask("eth_feeHistory", self.provider.estimate_eip1559_fees())
+            .ask(
+                "eth_feeHistory",
+                self.node.provider().estimate_eip1559_fees(),
+            )
             .await?;
-        let nonce = self.provider.get_transaction_count(self.address());
+        let nonce = self.node.provider().get_transaction_count(self.address());
         let transaction = TxEip1559 {
             chain_id: self
-                .ask("eth_chainId", self.provider.get_chain_id())
+                .ask("eth_chainId", self.node.provider().get_chain_id())
                 .await?,
             nonce: self.ask("eth_getTransactionCount", nonce.pending()).await?,
             gas_limit,
@@ -196,7 +197,7 @@ impl L1Client {
     ) -> Result<Mined, SettlementError> {
         let raw = signed.encoded_2718();
         let started = Instant::now();
-        let sent = self.provider.send_raw_transaction(&raw);
+        let sent = self.node.provider().send_raw_transaction(&raw);
         let transaction = *self.ask("eth_sendRawTransaction", sent).await?.tx_hash();
         let receipt = self.receipt(action, transaction, started).await?;
         if receipt.status() {
@@ -216,7 +217,7 @@ impl L1Client {
         signed: &TxEnvelope,
     ) -> Result<Mined, SettlementError> {
         let hash = *signed.tx_hash();
-        let look = self.provider.get_transaction_by_hash(hash).into_future();
+        let look = self.node.provider().get_transaction_by_hash(hash).into_future();
         if self.ask("eth_getTransactionByHash", look).await?.is_none() {
             return self.send_signed(action, signed).await;
         }
@@ -239,7 +240,10 @@ impl L1Client {
         input: Bytes,
     ) -> Result<u64, SettlementError> {
         let request = self.request(to, input);
-        self.ask("eth_estimateGas", self.provider.estimate_gas(request))
+        self.ask(
+            "eth_estimateGas",
+            self.node.provider().estimate_gas(request).latest(),
+        )
             .await
             .map_err(|error| error.of(action, None))
     }
@@ -247,20 +251,20 @@ impl L1Client {
     /// The most that a unit of gas would cost in a transaction that is signed now, in wei.
     pub async fn gas_price(&self) -> Result<u128, SettlementError> {
         let fees = self
-            .ask("eth_feeHistory", self.provider.estimate_eip1559_fees())
+            .ask("eth_feeHistory", self.node.provider().estimate_eip1559_fees())
             .await?;
         Ok(fees.max_fee_per_gas)
     }
 
     /// A contract's code; empty if there is none.
     pub async fn code(&self, address: Address) -> Result<Bytes, SettlementError> {
-        let answer = self.provider.get_code_at(address);
+        let answer = self.node.provider().get_code_at(address);
         Ok(self.ask("eth_getCode", answer).await?)
     }
 
     /// Transactions of the signing address that were mined.
     pub async fn nonce(&self) -> Result<u64, SettlementError> {
-        let answer = self.provider.get_transaction_count(self.address());
+        let answer = self.node.provider().get_transaction_count(self.address());
         Ok(self.ask("eth_getTransactionCount", answer).await?)
     }
 
@@ -268,7 +272,8 @@ impl L1Client {
     pub async fn genesis(&self) -> Result<B256, SettlementError> {
         let request = "eth_getBlockByNumber";
         let first = self
-            .provider
+            .node
+            .provider()
             .get_block_by_number(BlockNumberOrTag::Number(0));
         let first = self.ask(request, first.into_future()).await?;
         first
@@ -279,7 +284,7 @@ impl L1Client {
             })
     }
 
-    /// Calls a contract without sending a transaction, as the signing address.
+    /// Calls a contract on the newest block without sending a transaction, as the signing address.
     pub async fn call(
         &self,
         action: &'static str,
@@ -287,20 +292,20 @@ impl L1Client {
         input: Bytes,
     ) -> Result<Bytes, SettlementError> {
         let request = self.request(Some(to), input);
-        self.ask("eth_call", self.provider.call(request))
+        self.ask("eth_call", self.node.provider().call(request).latest())
             .await
             .map_err(|error| error.of(action, None))
     }
 
     /// An account's wei.
     pub async fn balance(&self, address: Address) -> Result<U256, SettlementError> {
-        let answer = self.provider.get_balance(address);
+        let answer = self.node.provider().get_balance(address);
         Ok(self.ask("eth_getBalance", answer).await?)
     }
 
     /// The node's EIP-155 chain id.
     pub async fn chain_id(&self) -> Result<u64, SettlementError> {
-        let answer = self.provider.get_chain_id();
+        let answer = self.node.provider().get_chain_id();
         Ok(self.ask("eth_chainId", answer).await?)
     }
 
@@ -309,7 +314,7 @@ impl L1Client {
         &self,
         transaction: TxHash,
     ) -> Result<Option<TransactionReceipt>, SettlementError> {
-        let look = self.provider.get_transaction_receipt(transaction);
+        let look = self.node.provider().get_transaction_receipt(transaction);
         Ok(self.ask("eth_getTransactionReceipt", look).await?)
     }
 
@@ -320,7 +325,7 @@ impl L1Client {
         started: Instant,
     ) -> Result<TransactionReceipt, SettlementError> {
         loop {
-            let look = self.provider.get_transaction_receipt(transaction);
+            let look = self.node.provider().get_transaction_receipt(transaction);
             if let Some(receipt) = self.ask("eth_getTransactionReceipt", look).await? {
                 return Ok(receipt);
             }
@@ -349,7 +354,7 @@ impl L1Client {
             .value(signed.value())
             .gas_limit(signed.gas_limit());
         let block = BlockId::number(receipt.block_number.unwrap_or_default());
-        let call = self.provider.call(request).block(block);
+        let call = self.node.provider().call(request).block(block);
         match self.ask("eth_call", call).await {
             Ok(_) => SettlementError::Refused {
                 action,
@@ -374,14 +379,11 @@ impl L1Client {
         request: &'static str,
         answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
     ) -> Result<T, AskError> {
-        match tokio::time::timeout(self.deadlines.answer, answer.into_future()).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(AskError::from_rpc(request, &error)),
-            Err(_) => Err(AskError::Other(SettlementError::NoAnswer {
-                request,
-                deadline: self.deadlines.answer,
-            })),
-        }
+        let answer = self.node.ask(request, answer).await;
+        answer.map_err(|failure| match failure.refusal {
+            Some(reason) => AskError::Revert { request, reason },
+            None => AskError::Other(failure.into()),
+        })
     }
 }
 
@@ -395,29 +397,6 @@ enum AskError {
 }
 
 impl AskError {
-    fn from_rpc(request: &'static str, error: &RpcError<TransportErrorKind>) -> Self {
-        let Some(payload) = error.as_error_resp() else {
-            return Self::Other(SettlementError::Rpc {
-                request,
-                reason: error.to_string(),
-            });
-        };
-        match payload.as_revert_data() {
-            Some(data) => Self::Revert {
-                request,
-                reason: Refusal::decode(&data),
-            },
-            None if payload.message.contains("revert") => Self::Revert {
-                request,
-                reason: Refusal::Silent,
-            },
-            None => Self::Other(SettlementError::Rpc {
-                request,
-                reason: payload.to_string(),
-            }),
-        }
-    }
-
     /// Names the action that reverted.
     fn of(self, action: &'static str, transaction: Option<TxHash>) -> SettlementError {
         match self {

@@ -8,6 +8,9 @@
 //!    sees that on L1.
 //! 4. `watch` reads the queue and the executed batches back, through reorgs.
 //!
+//! Every request goes through one [`EthNode`]; `answer` says what an error means, whichever client gave
+//! it. [`L1Reporter`] holds what stands between the node and Ethereum, for RPC, `status` and metrics.
+//!
 //! [`L1Client`] is for everything else: one key, one transaction, one receipt. `deploy` puts the
 //! contracts up; [`Anvil`] is the Ethereum node of the demo and the tests.
 //!
@@ -15,9 +18,11 @@
 //! Solidity sources and their compiled artifacts are in `node-adapter/contracts`.
 
 pub mod abi;
+pub mod answer;
 mod anvil;
 mod blob;
 pub mod calls;
+mod client;
 mod contracts;
 pub mod deploy;
 mod deploy_check;
@@ -30,10 +35,13 @@ mod retry;
 pub mod sender;
 mod settle;
 mod status;
+mod transport;
 pub mod watch;
 
+pub use answer::{Meaning, RpcFailure};
 pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use blob::BatchBlob;
+pub use client::EthNode;
 pub use contracts::Contracts;
 pub use error::SettlementError;
 pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};

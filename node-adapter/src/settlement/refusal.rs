@@ -46,6 +46,26 @@ impl Refusal {
             Refusal::Silent => "Silent",
         }
     }
+
+    /// What an operator can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self.name() {
+            "NotOperator" => "run with the key of the chain's operator",
+            "ChainHalted" => {
+                "the chain is halted for good: users leave with their proofs, see the page on halted chains"
+            }
+            "ChainPaused" => "wait until the pause ends",
+            "BatchesPending" => "execute or revert the batches that are committed, then it goes on",
+            "ProofInvalid" | "UnknownShape" => {
+                "the contract's verifying key is not that of this node's proofs: compare keys and shape"
+            }
+            "StateRootMismatch" | "BatchAlreadyCommitted" | "BatchOutOfOrder" => {
+                "another node may have settled: compare with `carillon-node resync`"
+            }
+            "Silent" => "out of gas, or no contract of this project at the address",
+            _ => "compare the node's configuration with the contract's",
+        }
+    }
 }
 
 /// The error of the first of these contracts that knows the selector. Errors of equal names have

@@ -151,7 +151,7 @@ pub fn failure(error: SettlementError) -> Failure {
         SettlementError::Url { .. } | SettlementError::NotOurContract { .. } => {
             Failure::input(error.to_string())
         }
-        SettlementError::Rpc { .. } | SettlementError::NoAnswer { .. } => {
+        SettlementError::Rpc { .. } | SettlementError::Node(_) => {
             Failure::unavailable(error.to_string())
         }
         other => Failure::Settlement(other.to_string()),
