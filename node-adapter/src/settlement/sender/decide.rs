@@ -38,6 +38,23 @@ pub struct Facts {
     pub gap: bool,
 }
 
+/// What the node's pool said to the newest transaction of an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pool {
+    /// Nothing yet in this life.
+    #[default]
+    Unasked,
+    /// It has it.
+    Holds,
+    /// It has another transaction with the nonce, which offers more.
+    Contested,
+    /// It does not take it. `raise`: because of its fees, which must be higher than the market's.
+    Refuses {
+        /// Whether higher fees help.
+        raise: bool,
+    },
+}
+
 /// What the running sender remembers of an entry; a restart begins anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
@@ -49,6 +66,8 @@ pub struct Watch {
     pub doubts: u32,
     /// Not before this time: a refusal, a fee cap or a missing answer was in the way.
     pub not_before: Duration,
+    /// What the pool said to the newest variant.
+    pub pool: Pool,
 }
 
 /// The next thing to do.
@@ -60,10 +79,19 @@ pub enum Action {
     Plan,
     /// Hand the newest variant to the node.
     Send,
-    /// Sign the same nonce again with higher fees; `blank` gives the call up.
+    /// Sign the same nonce again with higher fees, because a pool holds a transaction with it; `blank`
+    /// gives the call up.
     Replace {
         /// Use the nonce up without the call.
         blank: bool,
+    },
+    /// No pool holds the newest variant: hand it over again, or sign the same nonce anew at the market's
+    /// price if that has moved.
+    Renew {
+        /// Use the nonce up without the call.
+        blank: bool,
+        /// Offer more than the last time.
+        raise: bool,
     },
     /// The nonce looks lost: look again before believing it.
     Doubt,
@@ -143,7 +171,7 @@ pub fn decide(
                 Action::Plan
             }
         }
-        (Place::Sent { broadcast, .. }, None) => {
+        (Place::Sent { .. }, None) => {
             let Some((attempt, newest)) = entry.current().zip(entry.newest()) else {
                 return Action::Plan;
             };
@@ -153,22 +181,35 @@ pub fn decide(
             if facts.gap {
                 return doubt(Freed::Gap, watch, policy);
             }
-            let replace_at = (watch.signed + policy.bump_after).max(watch.not_before);
-            let send_at = watch.sent.map(|sent| sent + policy.resend_after);
-            if !broadcast && send_at.is_none() {
-                Action::Send
-            } else if entry.abandoned() && !newest.blank && now >= watch.not_before {
-                Action::Replace { blank: true }
-            } else if now >= replace_at {
-                Action::Replace {
-                    blank: newest.blank,
-                }
-            } else if send_at.is_none_or(|at| now >= at) {
-                Action::Send
-            } else {
-                Action::Wait(send_at.unwrap_or(later).min(replace_at).min(later))
-            }
+            let give_up = entry.abandoned() && !newest.blank;
+            sent(newest.blank, give_up, watch, policy, now)
         }
+    }
+}
+
+/// A transaction may be on its way. Only what a pool holds is replaced by dearer bytes.
+fn sent(blank: bool, give_up: bool, watch: &Watch, policy: &Policy, now: Duration) -> Action {
+    let later = now + policy.poll;
+    let replace_at = (watch.signed + policy.bump_after).max(watch.not_before);
+    let send_at = watch.sent.map(|sent| sent + policy.resend_after);
+    let pooled = matches!(watch.pool, Pool::Holds | Pool::Contested);
+    if let Pool::Refuses { raise } = watch.pool {
+        return if now < watch.not_before {
+            Action::Wait(watch.not_before)
+        } else {
+            let blank = blank || give_up;
+            Action::Renew { blank, raise }
+        };
+    }
+    if give_up && now >= watch.not_before {
+        Action::Replace { blank: true }
+    } else if pooled && now >= replace_at {
+        Action::Replace { blank }
+    } else if send_at.is_none_or(|at| now >= at) {
+        Action::Send
+    } else {
+        let replace_at = if pooled { replace_at } else { later };
+        Action::Wait(send_at.unwrap_or(later).min(replace_at).min(later))
     }
 }
 

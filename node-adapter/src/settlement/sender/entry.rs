@@ -3,6 +3,8 @@
 //! Pure: no I/O, no clock. [`Entry::apply`] refuses every record that cannot follow the ones before
 //! it, so that a damaged journal is noticed when it is read. Called by `journal`, `decide` and `run`.
 
+use std::collections::BTreeSet;
+
 use alloy::primitives::{Address, B256, Bytes, TxHash, U256};
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +143,8 @@ pub enum Place {
 pub struct Entry {
     intent: Intent,
     attempts: Vec<Attempt>,
+    /// Transactions that a pool took.
+    taken: BTreeSet<TxHash>,
     place: Place,
     abandoned: bool,
 }
@@ -159,6 +163,7 @@ impl Entry {
         Self {
             intent,
             attempts: Vec::new(),
+            taken: BTreeSet::new(),
             place: Place::Waiting,
             abandoned: false,
         }
@@ -230,10 +235,25 @@ impl Entry {
 
     /// The highest fees signed for `nonce`.
     pub fn fees_at(&self, nonce: u64) -> Option<Fees> {
+        self.highest(nonce, |_| true)
+    }
+
+    /// The highest fees for `nonce` of a transaction that a pool took: a replacement must offer more.
+    pub fn pooled_at(&self, nonce: u64) -> Option<Fees> {
+        self.highest(nonce, |variant| self.pooled(&variant.hash))
+    }
+
+    /// Whether a pool took the transaction once.
+    pub fn pooled(&self, transaction: &TxHash) -> bool {
+        self.taken.contains(transaction)
+    }
+
+    fn highest(&self, nonce: u64, counts: impl Fn(&Variant) -> bool) -> Option<Fees> {
         self.attempts
             .iter()
             .filter(|attempt| attempt.nonce == nonce)
             .flat_map(|attempt| &attempt.variants)
+            .filter(|variant| counts(variant))
             .map(|variant| variant.fees)
             .reduce(Fees::max)
     }
@@ -266,6 +286,7 @@ impl Entry {
             (Record::Broadcast(hash), Place::Sent { attempt, .. })
                 if self.newest().is_some_and(|v| v.hash == *hash) =>
             {
+                self.taken.insert(*hash);
                 Place::Sent {
                     attempt,
                     broadcast: true,

@@ -1,10 +1,12 @@
 //! Errors of the L1 sender.
 
+use std::time::Duration;
+
 use alloy::primitives::Address;
 
 use super::journal::JournalError;
 use super::{PortError, SignError};
-use crate::settlement::SettlementError;
+use crate::settlement::{SettlementError, Trouble};
 
 /// Why the sender stopped, or could not take a step.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,28 @@ impl SenderError {
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Port(_))
+    }
+}
+
+impl SenderError {
+    /// How long the node asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Port(PortError::Node(error)) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// As it is reported.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Port(PortError::Node(error)) => error.trouble(),
+            other => Trouble {
+                kind: "sender",
+                reason: other.to_string(),
+                next_step: "see the reason, then restart the node".into(),
+            },
+        }
     }
 }
 

@@ -4,7 +4,11 @@
 //! transactions, twice as much in all three fees for blob transactions (go-ethereum's `legacypool` and
 //! `blobpool`, which other clients follow). Called by `run`.
 
+use alloy::primitives::U256;
 use serde::{Deserialize, Serialize};
+
+/// Blob gas of a blob (EIP-4844).
+const BLOB_GAS: u64 = 131_072;
 
 /// Fees in wei per unit of gas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,26 @@ impl Fees {
             tip: bump(self.tip),
             blob: if blobs { bump(self.blob) } else { 0 },
         }
+    }
+
+    /// Whether these fees still serve where `offer` would be signed now at `market`: the next block can
+    /// take them, they pay about the same tip, and bind no more than twice as much of the balance.
+    pub fn serves(self, offer: Self, market: Market, blobs: bool) -> bool {
+        let near = |old: u128, new: u128| old.abs_diff(new) <= new / 10;
+        let fits = |old: u128, least: u128, new: u128| old >= least && old <= new.saturating_mul(2);
+        near(self.tip, offer.tip)
+            && fits(
+                self.max,
+                market.base.saturating_add(offer.tip).min(offer.max),
+                offer.max,
+            )
+            && (!blobs || fits(self.blob, market.blob, offer.blob))
+    }
+
+    /// What a transaction may cost at most, in wei.
+    pub fn cost(self, gas: u64, blobs: usize) -> U256 {
+        let blob_gas = U256::from(BLOB_GAS) * U256::from(blobs);
+        U256::from(gas) * U256::from(self.max) + blob_gas * U256::from(self.blob)
     }
 
     fn within(self, cap: Self, blobs: bool) -> bool {
@@ -192,6 +216,30 @@ mod tests {
                 prop_assert!(new > old && new >= 2 * old);
             }
         }
+    }
+
+    #[test]
+    fn fees_serve_as_long_as_the_market_stays_near() {
+        let fees = |max, tip, blob| Fees { max, tip, blob };
+        let market = |base, blob| Market {
+            base,
+            tip: 10,
+            blob,
+        };
+        let offer = fees(210, 10, 20);
+        assert!(fees(210, 10, 20).serves(offer, market(100, 10), true));
+        assert!(fees(150, 11, 11).serves(offer, market(100, 10), true));
+        // Left behind by the market, tip or blob fee; or dearer than needed.
+        assert!(!fees(105, 10, 20).serves(offer, market(100, 10), true));
+        assert!(!fees(210, 8, 20).serves(offer, market(100, 10), true));
+        assert!(!fees(210, 10, 9).serves(offer, market(100, 10), true));
+        assert!(fees(210, 10, 0).serves(fees(210, 10, 0), market(100, 10), false));
+        assert!(!fees(1680, 80, 160).serves(offer, market(100, 10), true));
+        assert!(!fees(210, 20, 20).serves(offer, market(100, 10), true));
+        // At the cap, the offer is below twice the base fee.
+        assert!(fees(105, 10, 20).serves(fees(105, 10, 20), market(100, 10), true));
+        let cost = fees(7, 1, 3).cost(100, 2);
+        assert_eq!(cost, U256::from(7 * 100 + 3 * 2 * 131_072));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! any redb tool. Called by `run`.
 
 use std::path::Path;
+use std::sync::{Arc, Weak};
 
 use alloy::primitives::{Address, B256, TxHash, keccak256};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -76,7 +77,19 @@ pub struct Done {
 /// The journal of one sender.
 #[derive(Debug)]
 pub struct Journal {
-    database: Database,
+    database: Arc<Database>,
+}
+
+/// Reads closed intents as long as the journal is open elsewhere.
+#[derive(Clone, Debug)]
+pub(super) struct JournalReader(Weak<Database>);
+
+impl JournalReader {
+    /// [`Journal::done`]; none of it once the journal is closed.
+    pub fn done(&self, id: &str) -> Option<Result<Option<Done>, JournalError>> {
+        let database = self.0.upgrade()?;
+        Some(Journal { database }.done(id))
+    }
 }
 
 /// An entry as read back.
@@ -122,7 +135,13 @@ impl Journal {
             }
         }
         write.commit().map_err(storage)?;
+        let database = Arc::new(database);
         Ok(Self { database })
+    }
+
+    /// For those who ask while the sender works.
+    pub(super) fn reader(&self) -> JournalReader {
+        JournalReader(Arc::downgrade(&self.database))
     }
 
     /// The owner; a new journal takes `owner`.

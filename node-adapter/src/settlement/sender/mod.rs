@@ -11,7 +11,10 @@
 //! | `node` | the port over JSON-RPC | network |
 //! | `event` | settings, and what the sender tells | none |
 //! | `fault` | named points at which a drill ends the sender | – |
-//! | `run` | [`Sender`]: reads facts, decides, writes the record, acts | all of it |
+//! | `look` | the facts of one look, with few requests | network |
+//! | `plan` | counters, nonce, market and simulation before a signature | network |
+//! | `funds` | what a call needs, and whether the account can pay | network |
+//! | `run` | [`Sender`]: decides, writes the record, acts | all of it |
 //! | `task` | the sender as a task, and its [`Handle`] | all of it |
 //!
 //! What makes it safe:
@@ -33,22 +36,25 @@ mod error;
 mod event;
 mod fault;
 mod fees;
+mod funds;
 mod journal;
+mod look;
 mod node;
+mod plan;
 mod port;
 mod run;
 mod sign;
 mod task;
 
-pub use decide::{Action, Facts, FreeNonces, Receipt, Watch, decide};
+pub use decide::{Action, Facts, FreeNonces, Pool, Receipt, Watch, decide};
 pub use entry::{Attempt, BlockRef, Entry, Freed, IllegalRecord, Intent, Place, Record, Variant};
 pub use error::SenderError;
-pub use event::{Enqueued, Event, News, Policy, Status};
+pub use event::{Enqueued, Event, News, Policy, Shortage, Status};
 pub use fault::{CrashPoint, Faults, NoFaults, Step};
 pub use fees::{FeeError, FeePolicy, Fees, Market};
 pub use journal::{Done, Journal, JournalError};
 pub use node::NodePort;
-pub use port::{Head, Outcome, Port, PortError, SendAnswer};
+pub use port::{Outcome, Port, PortError, SendAnswer};
 pub use run::Sender;
 pub use sign::{BLOB_BYTES, SignError};
 pub use task::Handle;

@@ -3,20 +3,11 @@
 //! Traits, so that the whole sender runs in tests against a model chain. [`super::NodePort`] is the
 //! node over JSON-RPC. Called by `run`.
 
-use alloy::primitives::{Address, B256, TxHash};
+use alloy::primitives::{Address, B256, TxHash, U256};
 use async_trait::async_trait;
 
-use super::{BlockRef, Intent, Market, Receipt};
-use crate::settlement::{Refusal, SettlementError};
-
-/// The newest block and what the next one asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The newest block.
-    pub block: BlockRef,
-    /// Fees of the next block.
-    pub market: Market,
-}
+use super::{BlockRef, Fees, Intent, Market, Receipt};
+use crate::settlement::{Meaning, Refusal, RpcFailure, SettlementError};
 
 /// What a node says to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +18,8 @@ pub enum SendAnswer {
     NonceUsed,
     /// Another transaction with its nonce is in the pool and pays more than this one offers.
     Underpriced,
-    /// Anything else, in the node's words.
-    Refused(String),
+    /// It is not in the pool, for this reason.
+    Refused(RpcFailure),
 }
 
 /// Why the port gave no answer.
@@ -42,26 +33,48 @@ pub enum PortError {
     Node(#[from] SettlementError),
 }
 
+impl PortError {
+    /// What the node's error means, if it is one.
+    pub fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Node(error) => error.meaning(),
+        }
+    }
+}
+
+impl From<RpcFailure> for PortError {
+    fn from(failure: RpcFailure) -> Self {
+        Self::Node(failure.into())
+    }
+}
+
 /// An Ethereum node.
 #[async_trait]
 pub trait Port: Send + Sync {
     /// Its chain id.
     async fn chain_id(&self) -> Result<u64, PortError>;
-    /// The newest block and the fees of the next.
-    async fn head(&self) -> Result<Head, PortError>;
+    /// The newest block.
+    async fn head(&self) -> Result<BlockRef, PortError>;
+    /// Fees of the next block.
+    async fn market(&self) -> Result<Market, PortError>;
     /// Transactions mined from `address`, as of the newest block.
     async fn nonce(&self, address: Address) -> Result<u64, PortError>;
+    /// Wei of `address`, as of the newest block.
+    async fn balance(&self, address: Address) -> Result<U256, PortError>;
     /// The hash of a block of the chain that the node follows.
     async fn block_hash(&self, number: u64) -> Result<Option<B256>, PortError>;
     /// A transaction's receipt, if it is mined.
     async fn receipt(&self, transaction: TxHash) -> Result<Option<Receipt>, PortError>;
-    /// Runs the call on the newest state and returns the gas that it needs. `hashes` are the
+    /// Runs the call on the newest state, offering `fees` as the transaction will, and returns the gas
+    /// that it needs. Without fees, it does not matter whether the account can pay. `hashes` are the
     /// versioned hashes of the intent's blobs.
     async fn simulate(
         &self,
         from: Address,
         intent: &Intent,
         hashes: &[B256],
+        fees: Option<Fees>,
     ) -> Result<u64, PortError>;
     /// Hands signed bytes to the node.
     async fn send(&self, raw: &[u8]) -> Result<SendAnswer, PortError>;

@@ -4,20 +4,22 @@
 //! `task`, which calls it at the right times, and by tests, which call it at times of their own.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;
 
+use super::decide::Pool;
 use super::event::{Enqueued, Event, News, Policy, Status};
 use super::journal::{Owner, digest};
-use super::sign::{Sidecar, Terms, sign};
+use super::look::Look;
+use super::sign::Sidecar;
 use super::{
-    Action, CrashPoint, Entry, Facts, Faults, Fees, FreeNonces, Head, Intent, Journal, NoFaults,
-    Outcome, Place, Port, PortError, Record, SendAnswer, SenderError, SignError, Step, Watch,
-    decide,
+    Action, BlockRef, CrashPoint, Entry, Faults, Intent, Journal, NoFaults, Outcome, Place, Port,
+    Record, SendAnswer, SenderError, SignError, Step, Watch, decide,
 };
-use crate::settlement::MAX_TRANSACTION_GAS;
+use crate::settlement::{L1Part, L1Reporter, Meaning, Refusal};
 
 /// Steps of one entry in one tick; the rest waits for the next.
 const STEPS: usize = 8;
@@ -25,29 +27,75 @@ const STEPS: usize = 8;
 /// Sends intents with one key, in their order.
 #[derive(Debug)]
 pub struct Sender<P, O, F = NoFaults> {
-    port: P,
-    outcome: O,
+    pub(super) port: P,
+    pub(super) outcome: O,
     faults: F,
-    signer: PrivateKeySigner,
-    journal: Journal,
-    policy: Policy,
-    chain_id: u64,
-    entries: BTreeMap<u64, Tracked>,
+    pub(super) signer: PrivateKeySigner,
+    pub(super) journal: Journal,
+    pub(super) policy: Policy,
+    pub(super) chain_id: u64,
+    pub(super) entries: BTreeMap<u64, Tracked>,
     next_number: u64,
     events: Vec<Event>,
+    /// The newest block of the last look that went through.
+    pub(super) seen: Option<BlockRef>,
+    /// Transactions mined from our address, as last read.
+    pub(super) nonce: Option<u64>,
+    /// Where open intents stand, for whoever asks while the sender works.
+    pub(super) board: Board,
+    pub(super) reporter: L1Reporter,
 }
+
+/// Where open intents stand.
+pub(super) type Board = Arc<RwLock<BTreeMap<String, Status>>>;
 
 /// An open entry and what is not in the journal.
 #[derive(Debug)]
-struct Tracked {
-    entry: Entry,
+pub(super) struct Tracked {
+    pub entry: Entry,
     next_step: u32,
-    watch: Watch,
-    sidecar: Option<Sidecar>,
+    pub watch: Watch,
+    pub sidecar: Option<Sidecar>,
+    /// Why the contract refuses the call, and how often in a row.
+    pub refusal: Option<(Refusal, u32)>,
+    /// Whether the call cannot succeed as things are.
+    pub doomed: bool,
+}
+
+impl Tracked {
+    fn new(entry: Entry, next_step: u32) -> Self {
+        Self {
+            entry,
+            next_step,
+            watch: Watch::default(),
+            sidecar: None,
+            refusal: None,
+            doomed: false,
+        }
+    }
+
+    fn status(&self) -> Status {
+        let entry = &self.entry;
+        match entry.place() {
+            Place::Mined { hash, block } => Status::InEffect(Some(hash), block),
+            Place::Taken(block) => Status::InEffect(None, block),
+            _ => match (entry.current().zip(entry.newest()), &self.refusal) {
+                (Some((attempt, newest)), _) => Status::Sent {
+                    nonce: attempt.nonce,
+                    transaction: newest.hash,
+                },
+                (None, Some((reason, times))) => Status::Refused {
+                    reason: reason.clone(),
+                    times: *times,
+                },
+                (None, None) => Status::Waiting,
+            },
+        }
+    }
 }
 
 /// What a step leaves to do for an entry.
-enum Then {
+pub(super) enum Then {
     Again,
     Wait(Duration),
 }
@@ -93,17 +141,19 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         let mut entries = BTreeMap::new();
         for stored in journal.load()? {
             next_number = next_number.max(stored.number.saturating_add(1));
-            entries.insert(
-                stored.number,
-                Tracked {
-                    entry: stored.entry,
-                    next_step: stored.next_step,
-                    watch: Watch::default(),
-                    sidecar: None,
-                },
-            );
+            let tracked = Tracked::new(stored.entry, stored.next_step);
+            entries.insert(stored.number, tracked);
         }
+        let board = entries.values().map(|tracked| {
+            let id = tracked.entry.intent().id.clone();
+            (id, tracked.status())
+        });
+        let board = Arc::new(RwLock::new(board.collect()));
         Ok(Self {
+            seen: None,
+            nonce: None,
+            board,
+            reporter: L1Reporter::default(),
             port,
             outcome,
             faults,
@@ -115,6 +165,13 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
             next_number,
             events: Vec::new(),
         })
+    }
+
+    /// Tells `reporter` what is in the way of its intents.
+    #[must_use]
+    pub fn reporting(mut self, reporter: L1Reporter) -> Self {
+        self.reporter = reporter;
+        self
     }
 
     /// The address that signs.
@@ -163,13 +220,9 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         let record = Record::Intent(intent.clone());
         self.journal.append(number, 0, &record)?;
         self.next_number += 1;
-        let tracked = Tracked {
-            entry: Entry::new(intent),
-            next_step: 1,
-            watch: Watch::default(),
-            sidecar: None,
-        };
-        self.entries.insert(number, tracked);
+        self.entries
+            .insert(number, Tracked::new(Entry::new(intent), 1));
+        self.publish(number);
         self.pass(CrashPoint::After(Step::Intent))?;
         Ok(Enqueued::New)
     }
@@ -187,20 +240,11 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
 
     /// Where an intent stands; `None` if it was never handed in.
     pub fn status(&self, id: &str) -> Result<Option<Status>, SenderError> {
-        let Some(entry) = self.open_intents().find(|e| e.intent().id == id) else {
-            return Ok(self.journal.done(id)?.map(Status::Closed));
-        };
-        Ok(Some(match entry.place() {
-            Place::Mined { hash, block } => Status::InEffect(Some(hash), block),
-            Place::Taken(block) => Status::InEffect(None, block),
-            _ => match entry.current().zip(entry.newest()) {
-                Some((attempt, newest)) => Status::Sent {
-                    nonce: attempt.nonce,
-                    transaction: newest.hash,
-                },
-                None => Status::Waiting,
-            },
-        }))
+        let mut open = self.entries.values();
+        match open.find(|tracked| tracked.entry.intent().id == id) {
+            Some(tracked) => Ok(Some(tracked.status())),
+            None => Ok(self.journal.done(id)?.map(Status::Closed)),
+        }
     }
 
     /// What happened since the last call.
@@ -216,12 +260,11 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         if self.entries.is_empty() {
             return Ok(wake);
         }
-        let head = self.port.head().await?;
-        let nonce = self.port.nonce(self.address()).await?;
+        let mut look = self.look().await?;
         let numbers: Vec<u64> = self.entries.keys().copied().collect();
         for number in numbers {
             for _ in 0..STEPS {
-                match self.step(number, head, nonce, now).await? {
+                match self.step(number, &mut look, now).await? {
                     Then::Again => {}
                     Then::Wait(until) => {
                         wake = wake.min(until);
@@ -230,18 +273,18 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
                 }
             }
         }
+        self.seen = Some(look.head);
         Ok(wake.max(now))
     }
 
     async fn step(
         &mut self,
         number: u64,
-        head: Head,
-        nonce: u64,
+        look: &mut Look,
         now: Duration,
     ) -> Result<Then, SenderError> {
         let later = Then::Wait(now + self.policy.poll);
-        let Some(facts) = self.facts(number, head, nonce).await? else {
+        let Some(facts) = self.facts(number, look).await? else {
             return Ok(later);
         };
         let Some(tracked) = self.entries.get_mut(&number) else {
@@ -260,180 +303,17 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
                 tracked.watch.doubts += 1;
                 Ok(later)
             }
-            Action::Plan => self.plan(number, head, now).await,
-            Action::Replace { blank } => self.replace(number, head, &facts, blank, now).await,
+            Action::Plan => self.plan(number, now).await,
+            Action::Replace { blank } => self.replace(number, &facts, blank, now).await,
+            Action::Renew { blank, raise } => self.renew(number, &facts, (blank, raise), now).await,
             Action::Send => self.send(number, now).await,
             Action::Wait(until) => Ok(Then::Wait(until)),
             Action::Done => Ok(later),
         }
     }
 
-    /// What L1 says of an entry; receipts are asked for only where there can be one.
-    async fn facts(
-        &self,
-        number: u64,
-        head: Head,
-        nonce: u64,
-    ) -> Result<Option<Facts>, SenderError> {
-        let Some(Tracked { entry, .. }) = self.entries.get(&number) else {
-            return Ok(None);
-        };
-        let canonical = match entry.place() {
-            Place::Mined { block, .. } | Place::Taken(block) => {
-                self.port.block_hash(block.number).await? == Some(block.hash)
-            }
-            _ => false,
-        };
-        let mut receipts = Vec::new();
-        let used = entry.attempts().iter().filter(|a| a.nonce < nonce);
-        for variant in used.flat_map(|attempt| &attempt.variants) {
-            if canonical {
-                break;
-            }
-            receipts.extend(self.port.receipt(variant.hash).await?);
-        }
-        let nonces = FreeNonces::new(nonce, self.open_intents());
-        Ok(Some(Facts {
-            head: head.block.number,
-            nonce,
-            receipts,
-            canonical,
-            first: self.entries.range(..number).all(|(_, t)| t.entry.settled()),
-            gap: entry.current().is_some_and(|a| nonces.gap(a.nonce)),
-        }))
-    }
-
-    /// Reads the counters, simulates and signs with a free nonce.
-    async fn plan(&mut self, number: u64, head: Head, now: Duration) -> Result<Then, SenderError> {
-        let Some(Tracked { entry, .. }) = self.entries.get(&number) else {
-            return Ok(Then::Again);
-        };
-        if self.outcome.taken(entry.intent()).await? {
-            // Read after the counters: the effect is in this block or before it.
-            let seen = self.port.head().await?;
-            self.write(number, &Record::Taken(seen.block))?;
-            return Ok(Then::Again);
-        }
-        let Some(gas) = self.simulate(number, now).await? else {
-            return Ok(Then::Again);
-        };
-        let mined = self.port.nonce(self.address()).await?;
-        let nonce = FreeNonces::new(mined, self.open_intents()).next();
-        let floor = self.fees_at(nonce);
-        self.sign(number, head, nonce, gas, floor, false, now)
-    }
-
-    /// Signs the present nonce again. The first in line is checked as if it were new: what the
-    /// contract would refuse by now gives way to a blank. Those behind it cannot be simulated yet.
-    async fn replace(
-        &mut self,
-        number: u64,
-        head: Head,
-        facts: &Facts,
-        blank: bool,
-        now: Duration,
-    ) -> Result<Then, SenderError> {
-        let Some(Tracked { entry, .. }) = self.entries.get(&number) else {
-            return Ok(Then::Again);
-        };
-        let Some((nonce, mut gas)) = entry
-            .current()
-            .zip(entry.newest())
-            .map(|(a, v)| (a.nonce, v.gas))
-        else {
-            return Ok(Then::Again);
-        };
-        let mut blank = blank;
-        if !blank && facts.first {
-            if self.outcome.taken(entry.intent()).await? {
-                blank = true;
-            } else {
-                match self.simulate(number, now).await? {
-                    Some(needed) => gas = needed,
-                    None => blank = true,
-                }
-            }
-        }
-        let floor = self.fees_at(nonce);
-        self.sign(number, head, nonce, gas, floor, blank, now)
-    }
-
-    /// The highest fees of any of our transactions with this nonce.
-    fn fees_at(&self, nonce: u64) -> Option<Fees> {
-        self.open_intents()
-            .filter_map(|entry| entry.fees_at(nonce))
-            .reduce(Fees::max)
-    }
-
-    /// Simulates the call. `None`, with an event and a time to try again, if it must not be sent.
-    async fn simulate(&mut self, number: u64, now: Duration) -> Result<Option<u64>, SenderError> {
-        let hashes = self.sidecar(number)?.hashes().to_vec();
-        let Some(Tracked { entry, .. }) = self.entries.get(&number) else {
-            return Ok(None);
-        };
-        let simulated = self
-            .port
-            .simulate(self.address(), entry.intent(), &hashes)
-            .await;
-        let news = match simulated {
-            Ok(gas) if gas > MAX_TRANSACTION_GAS => News::TooMuchGas(gas),
-            Ok(gas) => {
-                let margin = gas.saturating_mul(self.policy.gas_margin) / 100;
-                return Ok(Some(gas.saturating_add(margin).min(MAX_TRANSACTION_GAS)));
-            }
-            Err(PortError::Refused(reason)) => News::Refused(reason),
-            Err(error) => return Err(error.into()),
-        };
-        self.later(number, now);
-        self.tell(number, news);
-        Ok(None)
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn sign(
-        &mut self,
-        number: u64,
-        head: Head,
-        nonce: u64,
-        gas: u64,
-        replaced: Option<Fees>,
-        blank: bool,
-        now: Duration,
-    ) -> Result<Then, SenderError> {
-        let sidecar = self.sidecar(number)?;
-        let blobs = !sidecar.hashes().is_empty();
-        let floor = replaced.map(|fees| fees.bumped(blobs));
-        let fees = match self.policy.fees.offer(head.market, floor, blobs) {
-            Ok(fees) => fees,
-            Err(error) => {
-                self.later(number, now);
-                self.tell(number, News::FeeCap(error));
-                return Ok(Then::Again);
-            }
-        };
-        let Some(Tracked { entry, .. }) = self.entries.get(&number) else {
-            return Ok(Then::Again);
-        };
-        let terms = Terms {
-            chain_id: self.chain_id,
-            nonce,
-            gas,
-            fees,
-            blank,
-        };
-        let variant = sign(&self.signer, entry.intent(), &sidecar, terms)?;
-        self.write(number, &Record::Signed { nonce, variant })?;
-        if let Some(tracked) = self.entries.get_mut(&number) {
-            tracked.watch = Watch {
-                signed: now,
-                ..Watch::default()
-            };
-        }
-        Ok(Then::Again)
-    }
-
-    /// Hands the newest variant to the node.
-    async fn send(&mut self, number: u64, now: Duration) -> Result<Then, SenderError> {
+    /// Hands the newest variant to the node, and keeps what its pool says.
+    pub(super) async fn send(&mut self, number: u64, now: Duration) -> Result<Then, SenderError> {
         let Some(variant) = (self.entries.get(&number)).and_then(|t| t.entry.newest().cloned())
         else {
             return Ok(Then::Again);
@@ -452,32 +332,53 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
                 ..
             }
         );
+        let (value, blobs) = {
+            let intent = tracked.entry.intent();
+            (intent.value, intent.blobs.len())
+        };
         match answer {
-            SendAnswer::Taken if !known => {
-                self.write(number, &Record::Broadcast(variant.hash))?;
+            SendAnswer::Taken => {
+                tracked.watch.pool = Pool::Holds;
+                if known {
+                    self.reporter.worked(L1Part::Settlement);
+                } else {
+                    self.write(number, &Record::Broadcast(variant.hash))?;
+                }
             }
             // The receipts and the nonce tell whose transaction it was.
-            SendAnswer::Taken | SendAnswer::NonceUsed => {}
-            SendAnswer::Underpriced => self.tell(number, News::Contested),
-            SendAnswer::Refused(reason) => self.tell(number, News::NotTaken(reason)),
+            SendAnswer::NonceUsed => {}
+            SendAnswer::Underpriced => {
+                tracked.watch.pool = Pool::Contested;
+                self.tell(number, News::Contested, self.policy.bump_after);
+            }
+            SendAnswer::Refused(failure) => {
+                let raise = failure.meaning == Meaning::FeeTooLow;
+                // What a pool took it may still hold, though it would not take it again at these fees.
+                let kept = raise && tracked.entry.pooled(&variant.hash);
+                tracked.watch.pool = if kept {
+                    Pool::Holds
+                } else {
+                    Pool::Refuses { raise }
+                };
+                if failure.meaning == Meaning::Funds {
+                    let value = if variant.blank {
+                        Default::default()
+                    } else {
+                        value
+                    };
+                    let own = variant.fees.cost(variant.gas, blobs).saturating_add(value);
+                    let need = self.pending_cost(number).saturating_add(own);
+                    self.shortage(number, need, true, &failure, now).await?;
+                } else {
+                    self.later(number, now, News::NotTaken(failure));
+                }
+            }
         }
         Ok(Then::Wait(now + self.policy.poll))
     }
 
-    fn sidecar(&mut self, number: u64) -> Result<Sidecar, SenderError> {
-        let Some(tracked) = self.entries.get_mut(&number) else {
-            return Ok(Sidecar::default());
-        };
-        if let Some(sidecar) = &tracked.sidecar {
-            return Ok(sidecar.clone());
-        }
-        let sidecar = Sidecar::new(tracked.entry.intent())?;
-        tracked.sidecar = Some(sidecar.clone());
-        Ok(sidecar)
-    }
-
     /// Writes a record: on disk first, in memory after it.
-    fn write(&mut self, number: u64, record: &Record) -> Result<(), SenderError> {
+    pub(super) fn write(&mut self, number: u64, record: &Record) -> Result<(), SenderError> {
         let (step, news) = describe(record);
         self.pass(CrashPoint::Before(step))?;
         let Some(tracked) = self.entries.get_mut(&number) else {
@@ -494,28 +395,51 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         tracked.next_step += 1;
         tracked.entry = next;
         if matches!(record, Record::Reorged | Record::Freed(_)) {
-            tracked.watch.sent = None;
+            (tracked.watch.sent, tracked.watch.pool) = (None, Pool::Unasked);
+        }
+        if tracked.entry.settled() {
+            (tracked.refusal, tracked.doomed) = (None, false);
         }
         if let Some(news) = news {
-            self.tell(number, news);
+            self.tell(number, news, self.policy.poll);
         }
+        self.publish(number);
         if self.entries.get(&number).is_some_and(|t| t.entry.closed()) {
             self.entries.remove(&number);
         }
         self.pass(CrashPoint::After(step))
     }
 
-    fn later(&mut self, number: u64, now: Duration) {
-        if let Some(tracked) = self.entries.get_mut(&number) {
-            tracked.watch.not_before = now + self.policy.retry_after;
+    /// Tells what happened; what is in the way of the intent, and is tried again after `retry`, goes
+    /// into the status, too.
+    pub(super) fn tell(&mut self, number: u64, news: News, retry: Duration) {
+        let Some(tracked) = self.entries.get(&number) else {
+            return;
+        };
+        let id = tracked.entry.intent().id.clone();
+        match (news.trouble(&id), &news) {
+            (Some(trouble), _) => self.reporter.failed(L1Part::Settlement, trouble, retry),
+            (None, News::Broadcast(_) | News::Mined(..) | News::Taken(_) | News::Closed(_)) => {
+                self.reporter.worked(L1Part::Settlement);
+            }
+            _ => {}
         }
+        tracing::info!(intent = %id, ?news, "L1 sender");
+        self.events.push(Event { id, news });
+        self.publish(number);
     }
 
-    fn tell(&mut self, number: u64, news: News) {
-        if let Some(tracked) = self.entries.get(&number) {
-            let id = tracked.entry.intent().id.clone();
-            tracing::info!(intent = %id, ?news, "L1 sender");
-            self.events.push(Event { id, news });
+    /// Puts where an entry stands on the board; closed ones are in the journal.
+    fn publish(&self, number: u64) {
+        let Some(tracked) = self.entries.get(&number) else {
+            return;
+        };
+        let id = &tracked.entry.intent().id;
+        let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+        if tracked.entry.closed() {
+            board.remove(id);
+        } else {
+            board.insert(id.clone(), tracked.status());
         }
     }
 

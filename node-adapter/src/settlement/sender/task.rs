@@ -2,23 +2,28 @@
 //!
 //! Called by the service. A node that is down is no reason to stop: it is asked again.
 
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Enqueued, Event, Status};
+use super::journal::JournalReader;
+use super::run::Board;
 use super::{Faults, Intent, Outcome, Port, Sender, SenderError};
+use crate::settlement::{Backoff, L1Part};
 
 /// Events that a slow listener may fall behind.
 const EVENTS: usize = 1024;
+/// Between two looks, whatever the timers say.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 /// Commands that may wait.
 const COMMANDS: usize = 64;
 
 enum Command {
     Enqueue(Intent, oneshot::Sender<Result<Enqueued, SenderError>>),
     Withdraw(String, oneshot::Sender<Result<(), SenderError>>),
-    Status(String, oneshot::Sender<Result<Option<Status>, SenderError>>),
 }
 
 /// Speaks to a running sender.
@@ -26,6 +31,8 @@ enum Command {
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
+    board: Board,
+    closed: JournalReader,
 }
 
 impl Handle {
@@ -40,9 +47,23 @@ impl Handle {
             .await
     }
 
-    /// [`Sender::status`].
-    pub async fn status(&self, id: &str) -> Result<Option<Status>, SenderError> {
-        self.ask(|answer| Command::Status(id.into(), answer)).await
+    /// [`Sender::status`], from memory and the journal: nothing is asked of L1, and no look is waited
+    /// for.
+    pub fn status(&self, id: &str) -> Result<Option<Status>, SenderError> {
+        if self.commands.is_closed() {
+            return Err(SenderError::Stopped);
+        }
+        // An intent is in the journal as closed before it leaves the board.
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let open = board.get(id).cloned();
+        drop(board);
+        match open {
+            Some(status) => Ok(Some(status)),
+            None => match self.closed.done(id) {
+                Some(done) => Ok(done?.map(Status::Closed)),
+                None => Err(SenderError::Stopped),
+            },
+        }
     }
 
     /// Events from now on.
@@ -73,6 +94,8 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         let handle = Handle {
             commands,
             events: events.clone(),
+            board: Arc::clone(&self.board),
+            closed: self.journal.reader(),
         };
         (handle, self.work(inbox, events, stop))
     }
@@ -84,32 +107,58 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         stop: CancellationToken,
     ) -> Result<(), SenderError> {
         let start = Instant::now();
+        let mut backoff = Backoff::new(self.policy().retry_after);
         let mut handles = true;
+        // One look a timer: commands are answered in between, and only a new one brings the next look
+        // forward, never while the node wants to be left alone.
+        let mut wake = Duration::ZERO;
+        let mut failing = false;
         loop {
-            let now = start.elapsed();
-            let wake = match self.tick(now).await {
-                Ok(wake) => wake,
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "L1 sender: tried again later");
-                    now + self.policy().retry_after
-                }
-                Err(error) => return Err(error),
-            };
-            for event in self.take_events() {
-                // An error means that nobody listens.
-                let _ = events.send(event);
-            }
-            if !handles && self.open_intents().next().is_none() {
-                return Ok(());
-            }
             let pause = wake.saturating_sub(start.elapsed());
-            let pause = pause.max(Duration::from_millis(1));
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause) => {
+                    let now = start.elapsed();
+                    let result = self.tick(now).await;
+                    for event in self.take_events() {
+                        // An error means that nobody listens.
+                        let _ = events.send(event);
+                    }
+                    match result {
+                        Ok(next) => {
+                            if failing {
+                                self.reporter.worked(L1Part::Settlement);
+                            }
+                            failing = false;
+                            backoff.reset();
+                            wake = next.max(start.elapsed() + LEAST_PAUSE);
+                        }
+                        Err(error) if error.is_transient() => {
+                            failing = true;
+                            let pause = backoff.next(error.retry_after());
+                            wake = start.elapsed() + pause;
+                            self.reporter.failed(L1Part::Settlement, error.trouble(), pause);
+                        }
+                        Err(error) => return Err(error),
+                    }
+                    if !handles && self.open_intents().next().is_none() {
+                        return Ok(());
+                    }
+                }
                 command = inbox.recv(), if handles => match command {
-                    Some(command) => self.obey(command)?,
-                    None => handles = false,
+                    Some(command) => {
+                        self.obey(command)?;
+                        if !failing {
+                            wake = wake.min(start.elapsed());
+                        }
+                    }
+                    None => {
+                        handles = false;
+                        if self.open_intents().next().is_none() {
+                            return Ok(());
+                        }
+                    }
                 },
             }
         }
@@ -120,7 +169,6 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         match command {
             Command::Enqueue(intent, answer) => reply(answer, self.enqueue(intent)),
             Command::Withdraw(id, answer) => reply(answer, self.withdraw(&id)),
-            Command::Status(id, answer) => reply(answer, self.status(&id)),
         }
     }
 }

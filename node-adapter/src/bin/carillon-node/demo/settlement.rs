@@ -313,8 +313,9 @@ async fn refuse(
     expected: &'static str,
     (intent, blob): (&Intent, &BatchBlob),
 ) -> Result<Refused, Failure> {
+    let fees = FeePolicy::default().cap;
     match port
-        .simulate(operator, intent, &[blob.versioned_hash()])
+        .simulate(operator, intent, &[blob.versioned_hash()], Some(fees))
         .await
     {
         Err(PortError::Refused(reason)) if reason.name() == expected => {
