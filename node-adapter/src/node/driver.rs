@@ -37,6 +37,9 @@ pub enum DriverError {
         "Ethereum contradicts this node: {0}; nothing more is executed or settled, compare with `carillon-node resync`"
     )]
     Contradiction(String),
+    /// L1 refuses a batch for a reason that does not pass.
+    #[error("Ethereum refuses a batch of this node: {0}")]
+    Refused(String),
     /// The writer stopped.
     #[error(transparent)]
     Writer(#[from] SubmitError),
@@ -141,6 +144,8 @@ impl<M: Machine> Driver<M> {
                 tracing::warn!(reason, "the L1 queue is not known; it is asked again");
                 Ok(())
             }
+            Err(PortError::Later) => Ok(()),
+            Err(PortError::Refused(reason)) => Err(DriverError::Refused(reason)),
             Err(PortError::Contradiction(reason)) => Err(DriverError::Contradiction(reason)),
         }
     }
@@ -271,17 +276,15 @@ impl<M: Machine> Driver<M> {
             return Ok(row);
         }
         let number = row.number;
-        let batch = self
-            .on_store(move |store| {
-                Ok(ProvedBatch {
-                    number,
-                    header: words(&part(store, number, Part::Header)?),
-                    blob: words(&part(store, number, Part::Blob)?),
-                    proof: part(store, number, Part::Proof)?,
-                })
-            })
-            .await?;
-        match settler.settle(&batch).await {
+        let answer = match settler.known(number).await {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => {
+                let batch = self.proved(number).await?;
+                settler.settle(&batch).await
+            }
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(status) if status != row.status => {
                 row.status = status.clone();
                 self.on_store(move |store| store.set_status(number, &status, None))
@@ -291,11 +294,28 @@ impl<M: Machine> Driver<M> {
             Err(PortError::Unreachable(reason)) => {
                 tracing::warn!(batch = number, reason, "not settled; it is tried again");
             }
+            Err(PortError::Later) => {}
+            Err(PortError::Refused(reason)) => {
+                return Err(DriverError::Refused(format!("batch {number}: {reason}")));
+            }
             Err(PortError::Contradiction(reason)) => {
                 return Err(DriverError::Contradiction(reason));
             }
         }
         Ok(row)
+    }
+
+    /// A proved batch with its data.
+    async fn proved(&self, number: u64) -> Result<ProvedBatch, DriverError> {
+        self.on_store(move |store| {
+            Ok(ProvedBatch {
+                number,
+                header: words(&part(store, number, Part::Header)?),
+                blob: words(&part(store, number, Part::Blob)?),
+                proof: part(store, number, Part::Proof)?,
+            })
+        })
+        .await
     }
 
     async fn on_store<T: Send + 'static>(

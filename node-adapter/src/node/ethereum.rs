@@ -3,9 +3,10 @@
 //!
 //! Called by `carillon-node run --l1` and the tests. Uses `settlement` and `archive`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256};
 use alloy::signers::local::PrivateKeySigner;
@@ -30,7 +31,8 @@ use crate::settlement::sender::{
 };
 use crate::settlement::watch::{NodeSource, Queue, QueueError, WatchError, WatchOptions, Watcher};
 use crate::settlement::{
-    BatchBlob, Deadlines, Executed, L1Client, L1Reporter, SettlementError, progress, settle_intent,
+    Backoff, BatchBlob, Deadlines, Executed, L1Client, L1Part, L1Reporter, Refusal,
+    SettlementError, Trouble, jittered, progress, settle_intent,
 };
 
 /// Files in the node's folder.
@@ -140,11 +142,18 @@ impl Ethereum {
                 reason: error.to_string(),
             })?;
         let database = Arc::new(database);
+        let status = L1Reporter::default();
         let inbox = Inbox {
-            reader: Mutex::new((
-                Watcher::new(source, Arc::clone(&database), options.watch)?,
-                Queue::new(database)?,
-            )),
+            reader: Mutex::new(Reader {
+                watcher: Watcher::new(source, Arc::clone(&database), options.watch)?,
+                queue: Queue::new(database)?,
+                next: Instant::now(),
+                backoff: Backoff::new(options.policy.retry_after),
+                unverified: false,
+            }),
+            poll: options.policy.poll,
+            confirmations: options.watch.confirmations,
+            status: status.clone(),
         };
 
         let deadlines = Deadlines {
@@ -157,8 +166,9 @@ impl Ethereum {
         let outcome = Executed {
             client: client.clone(),
         };
+        let retry = options.policy.retry_after;
         let sender = Sender::open(port, outcome, options.operator, journal, options.policy).await?;
-        let (handle, work) = sender.start(stop);
+        let (handle, work) = sender.reporting(status.clone()).start(stop);
         let settler = EthereumSettler {
             client,
             chain,
@@ -166,6 +176,22 @@ impl Ethereum {
             budget: options.budget,
             archive: Archive::create(&options.archive, chain).await?,
             sender: handle,
+            status: status.clone(),
+            retry: Mutex::new(Retry {
+                backoff: Backoff::new(retry),
+                until: None,
+            }),
+            checked: Mutex::new(BTreeSet::new()),
+        };
+        let failed = status.clone();
+        let work = async move {
+            let ended = work.await;
+            if let Err(error) = &ended {
+                // Nobody tries again: the settler's next call ends the node.
+                failed.failed(L1Part::Settlement, error.trouble(), Duration::ZERO);
+                tracing::error!(%error, "the L1 sender stopped");
+            }
+            ended
         };
         Ok(Self {
             inbox: Arc::new(inbox),
@@ -173,30 +199,79 @@ impl Ethereum {
             prices: NodePrices::new(&options.url, ANSWER)
                 .map(|prices| Arc::new(prices) as Arc<dyn L1Prices>),
             sender: tokio::spawn(work),
-            status: L1Reporter::default(),
+            status,
         })
     }
 }
 
-/// The queue, read when it is asked for.
+/// The queue. L1 is read when its time has come; in between, what is on disk is handed out.
 struct Inbox {
-    reader: Mutex<(Watcher<NodeSource>, Queue)>,
+    reader: Mutex<Reader>,
+    poll: Duration,
+    confirmations: u64,
+    status: L1Reporter,
+}
+
+struct Reader {
+    watcher: Watcher<NodeSource>,
+    queue: Queue,
+    /// The next look at L1.
+    next: Instant,
+    backoff: Backoff,
+    /// Whether it was told that events are not compared with the contract.
+    unverified: bool,
+}
+
+impl Inbox {
+    /// Reads what is new on L1.
+    async fn read(&self, reader: &mut Reader) -> Result<(), PortError> {
+        let mut sink = reader.queue.clone();
+        let progress = match reader.watcher.sync(&mut sink, |_| {}).await {
+            Ok(progress) => progress,
+            Err(error) => {
+                let pause = reader.backoff.next(error.retry_after());
+                reader.next = Instant::now() + pause;
+                self.status.failed(L1Part::Queue, error.trouble(), pause);
+                return Err(PortError::Later);
+            }
+        };
+        reader.backoff.reset();
+        reader.next = Instant::now() + jittered(self.poll, 10);
+        self.status.worked(L1Part::Queue);
+        let read = progress.read.map(|block| block.number);
+        self.status.reads(progress.head, read, self.confirmations);
+        let open = progress.head > read.unwrap_or(0);
+        self.status.waits(L1Part::Queue, open.then(|| {
+            let (head, wanted) = (progress.head, self.confirmations);
+            let read = read.map_or("none yet".into(), |read| format!("up to {read}"));
+            format!("{wanted} blocks on top of a deposit's: blocks are read {read}, the newest is {head}")
+        }));
+        if progress.unverified && !reader.unverified {
+            tracing::warn!(
+                "the Ethereum node does not keep states: events are not compared with the contract's counters"
+            );
+        }
+        reader.unverified = progress.unverified;
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl L1Inbox for Inbox {
     async fn entries(&self, from: u64, most: usize) -> Result<Vec<QueueEntry>, PortError> {
         let mut reader = self.reader.lock().await;
-        let (watcher, queue) = &mut *reader;
-        let mut sink = queue.clone();
-        watcher
-            .sync(&mut sink, |_| {})
-            .await
-            .map_err(|error| PortError::Unreachable(error.to_string()))?;
-        let entries = queue.entries(from, most).map_err(|error| match error {
-            QueueError::Exchanged { .. } => PortError::Contradiction(error.to_string()),
-            other => PortError::Unreachable(other.to_string()),
-        })?;
+        if Instant::now() >= reader.next {
+            self.read(&mut reader).await?;
+        }
+        let entries = match reader.queue.entries(from, most) {
+            Ok(entries) => entries,
+            Err(error @ QueueError::Exchanged { .. }) => return Err(contradiction(&error)),
+            // Rolled back: told when it happened, read again when the time has come.
+            Err(_) if self.status.status().queue.failing_since.is_some() => {
+                return Err(PortError::Later);
+            }
+            Err(other) => return Err(PortError::Unreachable(other.to_string())),
+        };
         Ok(entries
             .into_iter()
             .map(|entry| QueueEntry {
@@ -207,6 +282,10 @@ impl L1Inbox for Inbox {
     }
 }
 
+/// Simulations in a row, ever farther apart, that the contract may refuse before the node ends: three
+/// minutes with the default settings.
+const REFUSALS: u32 = 5;
+
 /// Archives a batch, then settles it through the sender.
 struct EthereumSettler {
     client: L1Client,
@@ -215,6 +294,16 @@ struct EthereumSettler {
     budget: Budget,
     archive: Archive,
     sender: Handle,
+    status: L1Reporter,
+    retry: Mutex<Retry>,
+    /// Batches that others settled, and that were found to be this node's.
+    checked: Mutex<BTreeSet<u64>>,
+}
+
+/// When the archive or L1 is asked again after a failure.
+struct Retry {
+    backoff: Backoff,
+    until: Option<Instant>,
 }
 
 impl EthereumSettler {
@@ -259,56 +348,155 @@ impl EthereumSettler {
             .map_err(|error| contradiction(&error))
     }
 
-    /// L1 counts the batch as executed: it must be this one and no other.
-    async fn check(&self, batch: &ProvedBatch) -> Result<(), PortError> {
-        let unreachable = |error: SettlementError| PortError::Unreachable(error.to_string());
+    /// L1 counts the batch as executed by somebody else's transaction: it must be this one and no
+    /// other. What our own transaction settled is ours.
+    async fn check(&self, batch: &ProvedBatch) -> Result<(), Failed> {
         let contract = self.chain.contract;
-        let executed = progress(&self.client, contract)
-            .await
-            .map_err(unreachable)?;
-        let root = crate::settlement::state_root(&self.client, contract)
-            .await
-            .map_err(unreachable)?;
+        let executed = progress(&self.client, contract).await?;
+        let root = crate::settlement::state_root(&self.client, contract).await?;
         let ours = batch.header.get(2).copied().unwrap_or_default();
         if executed.executed == batch.number && B256::from(root) != B256::from(ours) {
-            return Err(PortError::Contradiction(format!(
+            return Err(Failed::For(PortError::Contradiction(format!(
                 "batch {} was executed on L1 with another root than this node's",
                 batch.number
-            )));
+            ))));
         }
+        self.checked.lock().await.insert(batch.number);
         Ok(())
+    }
+
+    fn id(&self, number: u64) -> String {
+        format!("settle/{}/{number}", self.chain.chain)
+    }
+
+    fn stand(&self, number: u64) -> Result<Option<Status>, PortError> {
+        self.sender.status(&self.id(number)).map_err(stopped)
+    }
+
+    /// What a status says, as far as it needs no look at L1.
+    async fn told(&self, number: u64) -> Result<Option<BatchStatus>, PortError> {
+        let told = match self.stand(number)? {
+            None => None,
+            Some(Status::Waiting | Status::Sent { .. }) => Some(BatchStatus::Proved),
+            Some(Status::Refused { reason, times }) => {
+                if times >= REFUSALS && lasts(&reason) {
+                    return Err(PortError::Refused(format!(
+                        "{reason} ({times} times in a row); {}",
+                        reason.advice()
+                    )));
+                }
+                Some(BatchStatus::Proved)
+            }
+            Some(Status::InEffect(transaction, _)) => {
+                let checked = transaction.is_some() || self.checked.lock().await.contains(&number);
+                checked.then(|| BatchStatus::Settled {
+                    transaction: transaction.map(|hash| hash.to_string()),
+                })
+            }
+            Some(Status::Closed(done)) => {
+                let checked =
+                    done.transaction.is_some() || self.checked.lock().await.contains(&number);
+                checked.then(|| BatchStatus::Final {
+                    transaction: done.transaction.map(|hash| hash.to_string()),
+                })
+            }
+        };
+        Ok(told)
+    }
+
+    async fn try_settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, Failed> {
+        match self.stand(batch.number)? {
+            None => {
+                let intent = self.intent(batch).await?;
+                self.sender.enqueue(intent).await.map_err(stopped)?;
+                Ok(BatchStatus::Proved)
+            }
+            Some(_) => {
+                self.check(batch).await?;
+                Ok(self
+                    .told(batch.number)
+                    .await?
+                    .unwrap_or(BatchStatus::Proved))
+            }
+        }
+    }
+}
+
+/// Why a batch does not go on now.
+enum Failed {
+    /// L1 or the archive did not answer.
+    Now(Trouble, Option<Duration>),
+    /// For the driver.
+    For(PortError),
+}
+
+impl From<SettlementError> for Failed {
+    fn from(error: SettlementError) -> Self {
+        Self::Now(error.trouble(), error.retry_after())
+    }
+}
+
+impl From<PortError> for Failed {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::Unreachable(reason) => {
+                let next_step = "check the archive's store; it is tried again".into();
+                let kind = "archive";
+                Self::Now(
+                    Trouble {
+                        kind,
+                        reason,
+                        next_step,
+                    },
+                    None,
+                )
+            }
+            other => Self::For(other),
+        }
+    }
+}
+
+/// Whether waiting cannot help. What is not known counts as lasting: it ends the node with its reason,
+/// instead of being tried for ever.
+fn lasts(reason: &Refusal) -> bool {
+    !matches!(reason.name(), "ChainPaused" | "BatchesPending")
+}
+
+fn stopped(error: SenderError) -> PortError {
+    match error {
+        SenderError::Stopped => {
+            PortError::Contradiction("the L1 sender stopped, see the log".into())
+        }
+        other => PortError::Contradiction(other.to_string()),
     }
 }
 
 #[async_trait]
 impl Settler for EthereumSettler {
+    async fn known(&self, number: u64) -> Result<Option<BatchStatus>, PortError> {
+        self.told(number).await
+    }
+
     async fn settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, PortError> {
-        let failed = |error: SenderError| match error {
-            SenderError::Stopped => PortError::Contradiction("the L1 sender stopped".into()),
-            other => PortError::Unreachable(other.to_string()),
-        };
-        let id = format!("settle/{}/{}", self.chain.chain, batch.number);
-        let status = self.sender.status(&id).await.map_err(failed)?;
-        let shown = |transaction: Option<B256>| transaction.map(|hash| hash.to_string());
-        match status {
-            None => {
-                let intent = self.intent(batch).await?;
-                self.sender.enqueue(intent).await.map_err(failed)?;
-                Ok(BatchStatus::Proved)
+        let mut retry = self.retry.lock().await;
+        if retry.until.is_some_and(|until| Instant::now() < until) {
+            return Err(PortError::Later);
+        }
+        match self.try_settle(batch).await {
+            Ok(status) => {
+                if retry.until.take().is_some() {
+                    self.status.worked(L1Part::Settlement);
+                }
+                retry.backoff.reset();
+                Ok(status)
             }
-            Some(Status::Waiting | Status::Sent { .. }) => Ok(BatchStatus::Proved),
-            Some(Status::InEffect(transaction, _)) => {
-                self.check(batch).await?;
-                Ok(BatchStatus::Settled {
-                    transaction: shown(transaction),
-                })
+            Err(Failed::Now(trouble, asked)) => {
+                let pause = retry.backoff.next(asked);
+                retry.until = Some(Instant::now() + pause);
+                self.status.failed(L1Part::Settlement, trouble, pause);
+                Err(PortError::Later)
             }
-            Some(Status::Closed(done)) => {
-                self.check(batch).await?;
-                Ok(BatchStatus::Final {
-                    transaction: shown(done.transaction),
-                })
-            }
+            Err(Failed::For(error)) => Err(error),
         }
     }
 }

@@ -20,6 +20,12 @@ pub enum PortError {
     /// It may work later.
     #[error("Ethereum does not answer: {0}; it is asked again")]
     Unreachable(String),
+    /// It failed a moment ago and is not tried again yet; the failure was told.
+    #[error("Ethereum is asked again later")]
+    Later,
+    /// L1 refuses a batch again and again, for a reason that does not pass.
+    #[error("{0}")]
+    Refused(String),
     /// L1 contradicts what this node has executed. Nothing may go on.
     #[error("{0}")]
     Contradiction(String),
@@ -51,6 +57,14 @@ pub struct ProvedBatch {
 /// Brings proved batches to Ethereum.
 #[async_trait]
 pub trait Settler: Send + Sync + 'static {
+    /// How far a batch is, if that is known without its data and without asking L1.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn known(&self, _number: u64) -> Result<Option<BatchStatus>, PortError> {
+        Ok(None)
+    }
+
     /// Settles a batch, or says how far it is. It is called again and again for every batch that is
     /// not final, in order; it must not settle twice.
     ///

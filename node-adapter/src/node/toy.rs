@@ -516,6 +516,47 @@ impl Settler for Ethereum {
     }
 }
 
+/// L1 refuses every batch.
+struct Refusing;
+
+#[async_trait]
+impl Settler for Refusing {
+    async fn settle(&self, _: &ProvedBatch) -> Result<BatchStatus, PortError> {
+        Err(PortError::Refused("NotOperator".into()))
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_l1_refuses_for_good_ends_the_driver_with_its_reason() {
+    let (writer, store) = start(&Disk::new(Vec::new()), 2, options());
+    writer
+        .queue(vec![QueueEntry {
+            index: 0,
+            words: [[1; 32]; 5],
+        }])
+        .await
+        .unwrap();
+    assert_eq!(writer.seal().await.unwrap(), Some(1));
+    store
+        .set_status(1, &BatchStatus::Proved, Some(&[1]))
+        .unwrap();
+    let driver = Driver {
+        writer,
+        store: Arc::clone(&store),
+        board: None,
+        inbox: None,
+        settler: Some(Arc::new(Refusing)),
+        poll: Duration::from_millis(5),
+    };
+    let ended = driver.run(tokio_util::sync::CancellationToken::new()).await;
+    let error = ended.unwrap_err().to_string();
+    assert!(
+        error.contains("refuses") && error.contains("batch 1: NotOperator"),
+        "{error}"
+    );
+    assert_eq!(store.batch(1).unwrap().unwrap().status, BatchStatus::Proved);
+}
+
 fn proving_key() -> groth16::ProvingKey {
     let mut rng = rand_chacha::ChaCha12Rng::seed_from_u64(1);
     groth16::setup(SquareChain::blank(4), &mut rng).unwrap()

@@ -106,6 +106,8 @@ pub struct RunConfig {
     pub confirmations: Option<u64>,
     /// The block of the contract's creation.
     pub from_block: Option<u64>,
+    /// Milliseconds between two looks at Ethereum.
+    pub l1_poll_ms: Option<u64>,
 }
 
 /// What the section `[fees]` may set.

@@ -111,6 +111,8 @@ impl<'a> L1Start<'a> {
             },
             policy: Policy {
                 confirmations: self.plan.confirmations,
+                poll: self.plan.poll,
+                retry_after: self.plan.poll * 3,
                 ..Policy::default()
             },
         };

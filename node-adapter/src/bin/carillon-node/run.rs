@@ -145,6 +145,10 @@ pub struct RunArgs {
     /// The block that created the contract, or one before it: events are read from there [default: 0]
     #[arg(long, value_name = "BLOCK")]
     from_block: Option<u64>,
+    /// Milliseconds between two looks at Ethereum; after an error at least three times as long
+    /// [default: 4000]
+    #[arg(long, env = "CARILLON_L1_POLL_MS", value_name = "MS")]
+    l1_poll_ms: Option<u64>,
 }
 
 /// What a node does, with every choice made.
@@ -183,6 +187,8 @@ pub struct L1Plan {
     pub confirmations: u64,
     /// Where events begin.
     pub from_block: u64,
+    /// Between two looks.
+    pub poll: Duration,
 }
 
 impl RunArgs {
@@ -303,6 +309,12 @@ impl RunArgs {
                 archive: self.archive.or(file.archive).unwrap_or(archive),
                 confirmations: self.confirmations.or(file.confirmations).unwrap_or(32),
                 from_block: self.from_block.or(file.from_block).unwrap_or(0),
+                poll: Duration::from_millis(
+                    self.l1_poll_ms
+                        .or(file.l1_poll_ms)
+                        .unwrap_or(4_000)
+                        .max(50),
+                ),
             }),
             (Some(_), chain, _) => {
                 let missing = match chain {
@@ -586,6 +598,7 @@ fn failure(error: NodeError) -> Failure {
         | NodeError::Bind { .. }
         | NodeError::Descriptors(_) => Failure::unavailable(error.to_string()),
         NodeError::Fees(_) | NodeError::Origin(_) => Failure::input(error.to_string()),
+        NodeError::Driver(DriverError::Refused(_)) => Failure::Settlement(error.to_string()),
         other => Failure::unexpected(other.to_string()),
     }
 }

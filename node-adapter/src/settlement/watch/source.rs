@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use super::{ChainEvent, Cursor, Located};
 use crate::settlement::abi::RollupChain;
 use crate::settlement::sender::BlockRef;
-use crate::settlement::{Refusal, SettlementError};
+use crate::settlement::{EthNode, Meaning, Refusal, SettlementError};
 
 /// A node that tells blocks and one chain's events.
 #[async_trait]
@@ -40,22 +40,16 @@ pub trait Source: Send + Sync {
 /// A contract on an Ethereum node behind a URL.
 #[derive(Clone, Debug)]
 pub struct NodeSource {
-    provider: RootProvider<Ethereum>,
+    node: EthNode,
     contract: Address,
-    deadline: Duration,
 }
 
 impl NodeSource {
     /// The `RollupChain` at `contract`; each answer may take `deadline`. Does not connect yet.
     pub fn new(url: &str, contract: Address, deadline: Duration) -> Result<Self, SettlementError> {
-        let parsed = url.parse().map_err(|error| SettlementError::Url {
-            url: url.into(),
-            reason: format!("{error}"),
-        })?;
         Ok(Self {
-            provider: RootProvider::new_http(parsed),
+            node: EthNode::new(url, deadline)?,
             contract,
-            deadline,
         })
     }
 
@@ -70,14 +64,7 @@ impl NodeSource {
         request: &'static str,
         answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
     ) -> Result<T, SettlementError> {
-        let deadline = self.deadline;
-        tokio::time::timeout(deadline, answer.into_future())
-            .await
-            .map_err(|_| SettlementError::NoAnswer { request, deadline })?
-            .map_err(|error| SettlementError::Rpc {
-                request,
-                reason: error.to_string(),
-            })
+        Ok(self.node.ask(request, answer).await?)
     }
 
     /// As [`NodeSource::ask`]; a contract's refusal is the inner error.
@@ -86,32 +73,21 @@ impl NodeSource {
         request: &'static str,
         answer: impl IntoFuture<IntoFuture: Future<Output = Result<T, RpcError<TransportErrorKind>>>>,
     ) -> Result<Result<T, Refusal>, SettlementError> {
-        let deadline = self.deadline;
-        let answer = tokio::time::timeout(deadline, answer.into_future())
-            .await
-            .map_err(|_| SettlementError::NoAnswer { request, deadline })?;
-        let error = match answer {
-            Ok(value) => return Ok(Ok(value)),
-            Err(error) => error,
-        };
-        let data = error
-            .as_error_resp()
-            .and_then(|error| error.as_revert_data());
-        match data {
-            Some(data) => Ok(Err(Refusal::decode(&data))),
-            None => Err(SettlementError::Rpc {
-                request,
-                reason: error.to_string(),
-            }),
+        match self.node.ask(request, answer).await {
+            Ok(value) => Ok(Ok(value)),
+            Err(mut failure) => match failure.refusal.take() {
+                Some(refusal) => Ok(Err(refusal)),
+                None => Err(failure.into()),
+            },
         }
     }
 
     pub(crate) fn provider(&self) -> &RootProvider<Ethereum> {
-        &self.provider
+        self.node.provider()
     }
 
-    /// Reads the contract after a block; `None` if the node refuses, as it does for states that it
-    /// has pruned.
+    /// Reads the contract after a block; `None` if the node does not have the state of that block, or
+    /// not the block. Every other refusal is an error: it says nothing about the contract.
     async fn view<C: SolCall>(
         &self,
         call: C,
@@ -122,7 +98,7 @@ impl NodeSource {
             input: Bytes::from(call.abi_encode()).into(),
             ..Default::default()
         };
-        let answer = self.provider.call(request).block(BlockId::hash(block));
+        let answer = self.provider().call(request).block(BlockId::hash(block));
         match self.ask("eth_call", answer).await {
             Ok(answer) => C::abi_decode_returns(&answer).map(Some).map_err(|error| {
                 SettlementError::NotOurContract {
@@ -131,8 +107,10 @@ impl NodeSource {
                     reason: error.to_string(),
                 }
             }),
-            Err(SettlementError::Rpc { .. }) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => match error.meaning() {
+                Some(Meaning::StateMissing | Meaning::Behind | Meaning::Unsupported) => Ok(None),
+                _ => Err(error),
+            },
         }
     }
 }
@@ -140,13 +118,13 @@ impl NodeSource {
 #[async_trait]
 impl Source for NodeSource {
     async fn head(&self) -> Result<u64, SettlementError> {
-        self.ask("eth_blockNumber", self.provider.get_block_number())
+        self.ask("eth_blockNumber", self.provider().get_block_number())
             .await
     }
 
     async fn block(&self, number: u64) -> Result<Option<BlockRef>, SettlementError> {
         let look = self
-            .provider
+            .provider()
             .get_block_by_number(BlockNumberOrTag::Number(number))
             .into_future();
         let block = self.ask("eth_getBlockByNumber", look).await?;
@@ -163,7 +141,7 @@ impl Source for NodeSource {
             .from_block(from)
             .to_block(to);
         let request = "eth_getLogs";
-        let logs = self.ask(request, self.provider.get_logs(&filter)).await?;
+        let logs = self.ask(request, self.provider().get_logs(&filter)).await?;
         let wrong = |reason: String| SettlementError::Rpc { request, reason };
         let mut events = Vec::with_capacity(logs.len());
         for log in logs {

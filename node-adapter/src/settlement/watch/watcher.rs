@@ -3,15 +3,17 @@
 //! Called by the service in a loop, and by `resync` once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use alloy::primitives::B256;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{Cursor, CursorError, Located, Source};
-use crate::settlement::SettlementError;
+use crate::settlement::answer::LOGS;
 use crate::settlement::sender::BlockRef;
+use crate::settlement::{Meaning, SettlementError, Trouble};
 
 /// Block number -> [`Checkpoint`] as JSON.
 const CHECKPOINTS: TableDefinition<u64, &[u8]> = TableDefinition::new("watch_checkpoints");
@@ -64,6 +66,8 @@ impl Default for WatchOptions {
 /// What one call of [`Watcher::sync`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
+    /// The newest block that the node knows.
+    pub head: u64,
     /// The last block read, if any.
     pub read: Option<BlockRef>,
     /// If the chain had turned: the first block that was taken back.
@@ -72,6 +76,9 @@ pub struct Progress {
     pub events: usize,
     /// Counters of the chain after it.
     pub cursor: Cursor,
+    /// Whether the events of this call could not be compared with the contract's counters, because the
+    /// node does not have the state.
+    pub unverified: bool,
 }
 
 /// Why the watcher could not go on.
@@ -117,6 +124,39 @@ impl WatchError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Node(_) | Self::Turned)
     }
+
+    /// How long the node asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Node(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// As it is reported.
+    pub fn trouble(&self) -> Trouble {
+        let (kind, next_step) = match self {
+            Self::Node(error) => return error.trouble(),
+            Self::Turned => (
+                "turned",
+                "wait: the chain was reorganised while it was read",
+            ),
+            Self::Events { .. } | Self::Counters(_) => (
+                "events_missing",
+                "use another Ethereum node: this one leaves events out",
+            ),
+            Self::Storage(_) => (
+                "storage",
+                "free disk space or restore the file, then restart",
+            ),
+            Self::Sink { .. } => ("queue", "see the reason; it is tried again"),
+        };
+        Trouble {
+            kind,
+            reason: self.to_string(),
+            next_step: next_step.into(),
+        }
+    }
 }
 
 /// Counters that differ.
@@ -142,6 +182,45 @@ pub struct Watcher<S> {
     source: S,
     database: Arc<Database>,
     options: WatchOptions,
+    range: Mutex<Range>,
+}
+
+/// Blocks asked for at a time, as learned from the node.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    now: u64,
+    most: u64,
+    /// Ranges of this size that were answered.
+    answered: u32,
+}
+
+/// Answered ranges after which a larger one is tried.
+const GROW_AFTER: u32 = 64;
+
+impl Range {
+    fn new(most: u64) -> Self {
+        let most = most.max(1);
+        Self {
+            now: most,
+            most,
+            answered: 0,
+        }
+    }
+
+    /// A smaller one; false if there is none.
+    fn shrink(&mut self) -> bool {
+        let smaller = self.now.div_ceil(4);
+        let shrunk = smaller < self.now;
+        (self.now, self.answered) = (smaller, 0);
+        shrunk
+    }
+
+    fn answered(&mut self) {
+        self.answered += 1;
+        if self.answered >= GROW_AFTER {
+            (self.now, self.answered) = (self.now.saturating_mul(2).min(self.most), 0);
+        }
+    }
 }
 
 impl<S: Source> Watcher<S> {
@@ -155,10 +234,17 @@ impl<S: Source> Watcher<S> {
         write.open_table(CHECKPOINTS).map_err(storage)?;
         write.commit().map_err(storage)?;
         Ok(Self {
+            range: Mutex::new(Range::new(options.range)),
             source,
             database,
             options,
         })
+    }
+
+    /// Changes what was learned about ranges.
+    fn learn<T>(&self, change: impl FnOnce(&mut Range) -> T) -> T {
+        let mut range = self.range.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut range)
     }
 
     /// The node.
@@ -206,21 +292,30 @@ impl<S: Source> Watcher<S> {
         let rolled_back = self.turn_back(head, sink).await?;
         let (mut read, mut cursor) = self.position()?;
         let mut events = 0;
-        let mut range = self.options.range.max(1);
+        let mut unverified = false;
         let target = head.checked_sub(self.options.confirmations);
         loop {
             let from = read.map_or(self.options.start, |block| block.number + 1);
             let Some(target) = target.filter(|target| *target >= from) else {
                 break;
             };
+            let range = self.learn(|range| range.now);
             let to = target.min(from.saturating_add(range - 1));
             let (block, found) = match self.range(read, from, to).await {
-                // Nodes limit the size of an answer, each in other words: smaller ranges help.
-                Err(WatchError::Node(SettlementError::Rpc { .. })) if range > 1 => {
-                    range = range.div_ceil(4);
-                    continue;
+                Ok(found) => {
+                    self.learn(Range::answered);
+                    found
                 }
-                other => other?,
+                // Nodes limit the size of an answer, each in other words: smaller ranges help. Where it
+                // cannot be told from a node that wants to be left alone, the next call asks for less.
+                Err(WatchError::Node(error)) if error.request() == Some(LOGS) => {
+                    let shrunk = self.learn(Range::shrink);
+                    match error.meaning() {
+                        Some(Meaning::TooLarge | Meaning::Unknown) if shrunk => continue,
+                        _ => return Err(error.into()),
+                    }
+                }
+                Err(other) => return Err(other),
             };
             for event in &found {
                 cursor
@@ -228,7 +323,7 @@ impl<S: Source> Watcher<S> {
                     .map_err(|reason| WatchError::Events { block: to, reason })?;
             }
             if to == target {
-                self.compare(block, cursor).await?;
+                unverified = !self.compare(block, cursor).await?;
             }
             self.commit(sink, block, &found, cursor)?;
             events += found.len();
@@ -236,14 +331,17 @@ impl<S: Source> Watcher<S> {
             seen(to);
         }
         Ok(Progress {
+            head,
             read,
             rolled_back,
             events,
             cursor,
+            unverified,
         })
     }
 
-    async fn compare(&self, block: BlockRef, events: Cursor) -> Result<(), WatchError> {
+    /// Whether the comparison was possible; an error if it failed.
+    async fn compare(&self, block: BlockRef, events: Cursor) -> Result<bool, WatchError> {
         let contract = self.source.counters(block, events.queue_length).await?;
         match contract {
             Some(contract) if contract != events => {
@@ -258,7 +356,7 @@ impl<S: Source> Watcher<S> {
                     events,
                 })))
             }
-            _ => Ok(()),
+            found => Ok(found.is_some()),
         }
     }
 
