@@ -20,12 +20,16 @@ use carillon_node::settlement::watch::{
     WatchOptions, Watcher, next_queue_hash,
 };
 use carillon_node::settlement::{
-    Anvil, AnvilOptions, Deadlines, GasLimit, L1Client, SettlementError,
+    Anvil, AnvilOptions, Deadlines, GasLimit, L1Client, Meaning, RpcFailure, SettlementError,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 use serde_json::json;
+
+#[path = "l1_common/mod.rs"]
+mod l1_common;
+use l1_common::proxy::{Answer, Modes, Proxy};
 
 #[derive(Clone, Debug)]
 struct Block {
@@ -158,10 +162,9 @@ impl Source for Node {
     async fn events(&self, from: u64, to: u64) -> Result<Vec<Located>, SettlementError> {
         let mut model = self.ask();
         if to - from >= model.limit {
-            return Err(SettlementError::Rpc {
-                request: "eth_getLogs",
-                reason: "query exceeds max block range".into(),
-            });
+            let error = json!({ "code": -32602, "message": "query exceeds max block range 3" });
+            let error = serde_json::from_value(error).unwrap();
+            return Err(RpcFailure::answered("eth_getLogs", &error).into());
         }
         let mut located = Vec::new();
         for number in from..=to {
@@ -473,4 +476,81 @@ async fn the_queue_follows_the_contract_through_reorganisations() {
     let progress = world.sync().await;
     assert_eq!(world.accounts(), [1, 11]);
     assert_eq!(progress.cursor.queue_hash, world.queue_hash(2).await);
+}
+
+/// Ranges are limited and states are pruned, each client in its own words: the queue is read all the
+/// same, and what was learned about ranges is not asked again.
+#[tokio::test]
+async fn the_queue_is_read_from_clients_that_limit_ranges_and_keep_no_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(folder.path()).await;
+    for account in [1, 2, 3] {
+        world.request_exit(account).await;
+    }
+    world.rpc("anvil_mine", json!([200])).await;
+    let proxy = Proxy::start(world.anvil.url()).await;
+    let limits = [
+        Answer::Rpc(
+            -32602,
+            "query exceeds max results 20000, retry with the range 1-10",
+        ),
+        Answer::Rpc(-32602, "no"),
+        Answer::Rpc(-31999, "words that nobody knows"),
+        Answer::Http(413, "<html>too large</html>"),
+        Answer::Http(400, ""),
+        Answer::Limited(0),
+    ];
+    for limit in limits {
+        let limited = matches!(limit, Answer::Limited(_));
+        let name = format!("{limit:?}");
+        proxy.set(Modes {
+            logs: Some((10, limit)),
+            answers: vec![(
+                "eth_call",
+                Answer::Rpc(-32000, "missing trie node 5c (path )"),
+            )],
+            ..Modes::default()
+        });
+        let database = database();
+        let mut queue = Queue::new(database.clone()).unwrap();
+        let source = NodeSource::new(proxy.url(), world.chain, Duration::from_secs(10)).unwrap();
+        let options = WatchOptions {
+            range: 2_000,
+            ..world.options
+        };
+        let watcher = Watcher::new(source, database, options).unwrap();
+        let mut progress = watcher.sync(&mut queue, |_| {}).await;
+        let mut waits = 0;
+        while let Err(error) = progress {
+            // Whether the node wants smaller ranges or fewer requests cannot be told: both are done.
+            let WatchError::Node(node) = &error else {
+                panic!("{name}: {error}")
+            };
+            assert!(
+                limited && node.meaning() == Some(Meaning::RateLimited),
+                "{error}"
+            );
+            waits += 1;
+            assert!(waits < 8, "{name}");
+            progress = watcher.sync(&mut queue, |_| {}).await;
+        }
+        let progress = progress.unwrap();
+        assert!(progress.unverified, "{name}");
+        assert_eq!(progress.cursor.queue_length, 3, "{name}");
+        let refused = proxy.count("eth_getLogs");
+        world.rpc("anvil_mine", json!([7])).await;
+        watcher.sync(&mut queue, |_| {}).await.unwrap();
+        assert_eq!(proxy.count("eth_getLogs"), refused + 1, "{name}");
+    }
+    // A node that gives no answer at all is no node without states: nothing is taken for compared.
+    proxy.answering("eth_call", Answer::Rpc(-31999, "words that nobody knows"));
+    let database = database();
+    let mut queue = Queue::new(database.clone()).unwrap();
+    let source = NodeSource::new(proxy.url(), world.chain, Duration::from_secs(10)).unwrap();
+    let watcher = Watcher::new(source, database, world.options).unwrap();
+    let error = watcher.sync(&mut queue, |_| {}).await.unwrap_err();
+    assert!(
+        error.is_transient() && error.trouble().kind == "unknown",
+        "{error}"
+    );
 }

@@ -217,7 +217,11 @@ impl L1Client {
         signed: &TxEnvelope,
     ) -> Result<Mined, SettlementError> {
         let hash = *signed.tx_hash();
-        let look = self.node.provider().get_transaction_by_hash(hash).into_future();
+        let look = self
+            .node
+            .provider()
+            .get_transaction_by_hash(hash)
+            .into_future();
         if self.ask("eth_getTransactionByHash", look).await?.is_none() {
             return self.send_signed(action, signed).await;
         }
@@ -244,14 +248,17 @@ impl L1Client {
             "eth_estimateGas",
             self.node.provider().estimate_gas(request).latest(),
         )
-            .await
-            .map_err(|error| error.of(action, None))
+        .await
+        .map_err(|error| error.of(action, None))
     }
 
     /// The most that a unit of gas would cost in a transaction that is signed now, in wei.
     pub async fn gas_price(&self) -> Result<u128, SettlementError> {
         let fees = self
-            .ask("eth_feeHistory", self.node.provider().estimate_eip1559_fees())
+            .ask(
+                "eth_feeHistory",
+                self.node.provider().estimate_eip1559_fees(),
+            )
             .await?;
         Ok(fees.max_fee_per_gas)
     }

@@ -23,13 +23,14 @@ use carillon_node::settlement::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::l1_common::proxy::Proxy;
 use crate::model::Fuse;
 
 sol!(Ledger, "contracts/artifacts/test/Ledger.json");
 
 const GWEI: u128 = 1_000_000_000;
 
-fn policy() -> Policy {
+pub fn policy() -> Policy {
     let second = Duration::from_secs;
     Policy {
         confirmations: 4,
@@ -43,7 +44,7 @@ fn policy() -> Policy {
 
 /// The target's counter.
 #[derive(Clone)]
-struct Counter(L1Client, Address);
+pub struct Counter(pub L1Client, pub Address);
 
 impl Counter {
     async fn settled(&self) -> Result<u64, SettlementError> {
@@ -62,24 +63,26 @@ impl Outcome for Counter {
 }
 
 /// A node with the target.
-struct World {
-    anvil: Anvil,
-    provider: RootProvider<Ethereum>,
-    counter: Counter,
+pub struct World {
+    pub anvil: Anvil,
+    pub proxy: Proxy,
+    pub provider: RootProvider<Ethereum>,
+    pub counter: Counter,
     folder: TempDir,
-    now: Duration,
-    policy: Policy,
-    deadline: Duration,
-    events: Vec<Event>,
+    pub now: Duration,
+    pub policy: Policy,
+    pub deadline: Duration,
+    pub events: Vec<Event>,
 }
 
-type Running<F = NoFaults> = Sender<NodePort, Counter, F>;
+pub type Running<F = NoFaults> = Sender<NodePort, Counter, F>;
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let anvil = Anvil::start(&AnvilOptions::default()).await.unwrap();
         let deployer = anvil.signers()[9].clone();
-        let client = L1Client::new(anvil.url(), deployer, Deadlines::default()).unwrap();
+        let proxy = Proxy::start(anvil.url()).await;
+        let client = L1Client::new(proxy.url(), deployer, Deadlines::default()).unwrap();
         let code = Ledger::BYTECODE.clone();
         let mined = client
             .transact("deploy", None, code, GasLimit::Estimate)
@@ -89,6 +92,7 @@ impl World {
         Self {
             provider: RootProvider::new_http(anvil.url().parse().unwrap()),
             anvil,
+            proxy,
             counter: Counter(client, address),
             folder: tempfile::tempdir().unwrap(),
             now: Duration::ZERO,
@@ -98,7 +102,7 @@ impl World {
         }
     }
 
-    fn key(&self) -> PrivateKeySigner {
+    pub fn key(&self) -> PrivateKeySigner {
         self.anvil.signers()[0].clone()
     }
 
@@ -106,17 +110,17 @@ impl World {
         Journal::open(&self.folder.path().join(name)).unwrap()
     }
 
-    async fn sender(&self) -> Running {
+    pub async fn sender(&self) -> Running {
         self.sender_with("journal", self.key(), NoFaults).await
     }
 
-    async fn sender_with<F: Faults>(
+    pub async fn sender_with<F: Faults>(
         &self,
         journal: &str,
         key: PrivateKeySigner,
         faults: F,
     ) -> Running<F> {
-        let port = NodePort::new(self.anvil.url(), self.deadline).unwrap();
+        let port = NodePort::new(self.proxy.url(), self.deadline).unwrap();
         let journal = self.journal(journal);
         Sender::open_with(
             port,
@@ -130,13 +134,13 @@ impl World {
         .unwrap()
     }
 
-    fn batch(&self, number: u64) -> Intent {
+    pub fn batch(&self, number: u64) -> Intent {
         let data = Bytes::from(vec![number as u8; 100]);
         let call = Ledger::settleCall { number, _1: data };
         self.intent(number, call.abi_encode())
     }
 
-    fn blob_batch(&self, number: u64) -> Intent {
+    pub fn blob_batch(&self, number: u64) -> Intent {
         let mut blob = vec![0; 131_072];
         blob[31] = number as u8;
         let call = Ledger::settleBlobCall { number };
@@ -157,16 +161,16 @@ impl World {
         }
     }
 
-    async fn rpc(&self, method: &'static str, params: Value) -> Value {
+    pub async fn rpc(&self, method: &'static str, params: Value) -> Value {
         let request = self.provider.raw_request(method.into(), params);
         request.await.unwrap_or_else(|e| panic!("{method}: {e}"))
     }
 
-    async fn automine(&self, on: bool) {
+    pub async fn automine(&self, on: bool) {
         self.rpc("evm_setAutomine", json!([on])).await;
     }
 
-    async fn mine(&self, blocks: u64) {
+    pub async fn mine(&self, blocks: u64) {
         self.rpc("anvil_mine", json!([blocks])).await;
     }
 
@@ -180,21 +184,21 @@ impl World {
     }
 
     /// One look of the sender, a second after the last.
-    async fn tick<F: Faults>(&mut self, sender: &mut Running<F>) -> Result<(), SenderError> {
+    pub async fn tick<F: Faults>(&mut self, sender: &mut Running<F>) -> Result<(), SenderError> {
         self.now += Duration::from_secs(1);
         let result = sender.tick(self.now).await;
         self.events.extend(sender.take_events());
         result.map(|_| ())
     }
 
-    async fn ticks<F: Faults>(&mut self, sender: &mut Running<F>, times: usize) {
+    pub async fn ticks<F: Faults>(&mut self, sender: &mut Running<F>, times: usize) {
         for _ in 0..times {
             self.tick(sender).await.unwrap();
         }
     }
 
     /// Looks and mines until nothing is open.
-    async fn finish<F: Faults>(&mut self, sender: &mut Running<F>) {
+    pub async fn finish<F: Faults>(&mut self, sender: &mut Running<F>) {
         for _ in 0..60 {
             self.tick(sender).await.unwrap();
             if sender.open_intents().next().is_none() {
@@ -210,7 +214,7 @@ impl World {
     }
 
     /// The target's events in the order of the chain: number, who, blob hash.
-    async fn settled(&self) -> Vec<(u64, Address, B256)> {
+    pub async fn settled(&self) -> Vec<(u64, Address, B256)> {
         let filter = Filter::new().address(self.counter.1).from_block(0);
         let logs = self.provider.get_logs(&filter).await.unwrap();
         logs.iter()
@@ -219,12 +223,12 @@ impl World {
             .collect()
     }
 
-    async fn numbers(&self) -> Vec<u64> {
+    pub async fn numbers(&self) -> Vec<u64> {
         let settled = self.settled().await;
         settled.into_iter().map(|(number, ..)| number).collect()
     }
 
-    fn saw(&self, news: impl Fn(&News) -> bool) -> bool {
+    pub fn saw(&self, news: impl Fn(&News) -> bool) -> bool {
         self.events.iter().any(|event| news(&event.news))
     }
 
@@ -562,7 +566,11 @@ async fn refusals_come_back_and_nothing_is_sent() {
     sender.enqueue(world.batch(1)).unwrap();
     world.ticks(&mut sender, 2).await;
     assert!(world.saw(|news| matches!(news, News::Refused(_))));
-    assert_eq!(sender.status("settle/1").unwrap(), Some(Status::Waiting));
+    let status = sender.status("settle/1").unwrap();
+    assert!(
+        matches!(status, Some(Status::Refused { times: 1, .. })),
+        "{status:?}"
+    );
     client
         .transact("open", Some(target), close(false), gas)
         .await
@@ -636,13 +644,13 @@ async fn a_node_that_is_down_is_asked_again() {
         assert!(tokio::time::Instant::now() < deadline, "{closed} closed");
     }
     assert!(matches!(
-        handle.status("settle/3").await.unwrap(),
+        handle.status("settle/3").unwrap(),
         Some(Status::Closed(_))
     ));
     stop.cancel();
     task.await.unwrap().unwrap();
     assert!(matches!(
-        handle.status("settle/3").await,
+        handle.status("settle/3"),
         Err(SenderError::Stopped)
     ));
     assert_eq!(world.numbers().await, [1, 2, 3]);

@@ -1,9 +1,12 @@
 //! The L1 sender: its pure rules and the whole of it on a model chain (`model`, random histories),
-//! and drills on a real anvil (`drills`).
+//! drills on a real anvil (`drills`), and the same anvil answering as other clients do (`clients`).
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod clients;
 mod drills;
+#[path = "../l1_common/mod.rs"]
+mod l1_common;
 mod model;
 mod random;
 mod rules;

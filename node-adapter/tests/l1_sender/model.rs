@@ -9,7 +9,7 @@ use alloy::eips::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use async_trait::async_trait;
 use carillon_node::settlement::sender::{
-    BlockRef, CrashPoint, Faults, Head, Intent, Market, Outcome, Port, PortError, Receipt,
+    BlockRef, CrashPoint, Faults, Fees, Intent, Market, Outcome, Port, PortError, Receipt,
     SendAnswer,
 };
 use carillon_node::settlement::{Refusal, SettlementError};
@@ -187,19 +187,26 @@ impl Port for Node {
         Ok(31337)
     }
 
-    async fn head(&self) -> Result<Head, PortError> {
+    async fn head(&self) -> Result<BlockRef, PortError> {
         let chain = self.up()?;
-        Ok(Head {
-            block: BlockRef {
-                number: chain.blocks.len() as u64 - 1,
-                hash: chain.blocks.last().unwrap().hash,
-            },
-            market: Market {
-                base: chain.base,
-                tip: 1,
-                blob: 1,
-            },
+        Ok(BlockRef {
+            number: chain.blocks.len() as u64 - 1,
+            hash: chain.blocks.last().unwrap().hash,
         })
+    }
+
+    async fn market(&self) -> Result<Market, PortError> {
+        let base = self.up()?.base;
+        Ok(Market {
+            base,
+            tip: 1,
+            blob: 1,
+        })
+    }
+
+    async fn balance(&self, _: Address) -> Result<U256, PortError> {
+        drop(self.up()?);
+        Ok(U256::MAX)
     }
 
     async fn nonce(&self, _: Address) -> Result<u64, PortError> {
@@ -227,7 +234,13 @@ impl Port for Node {
         }))
     }
 
-    async fn simulate(&self, _: Address, intent: &Intent, _: &[B256]) -> Result<u64, PortError> {
+    async fn simulate(
+        &self,
+        _: Address,
+        intent: &Intent,
+        _: &[B256],
+        _: Option<Fees>,
+    ) -> Result<u64, PortError> {
         let chain = self.up()?;
         let expected = chain.effects().len() as u64 + 1;
         if chain.guarded && number_of(&intent.input) != Some(expected) {

@@ -23,6 +23,7 @@ fn policy() -> Policy {
         resend_after: second(3),
         bump_after: second(6),
         retry_after: second(2),
+        jitter: 0,
         doubts: 2,
         gas_margin: 20,
         fees: FeePolicy {

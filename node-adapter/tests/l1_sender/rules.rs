@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::{Bytes, TxHash};
 use alloy::signers::local::PrivateKeySigner;
+use carillon_node::settlement::Refusal;
 use carillon_node::settlement::sender::{
     Attempt, BlockRef, Enqueued, Entry, Fees, FreeNonces, Journal, JournalError, News, Place,
     Policy, Record, Sender, SenderError, Status, Variant,
@@ -187,7 +188,29 @@ async fn a_refused_intent_is_reported_and_nothing_is_sent() {
         matches!(&events[..], [event] if matches!(event.news, News::Refused(_))),
         "{events:?}"
     );
-    assert_eq!(sender.status("batch/2").unwrap(), Some(Status::Waiting));
+    let status = sender.status("batch/2").unwrap();
+    let reason = Refusal::Silent;
+    assert_eq!(status, Some(Status::Refused { reason, times: 1 }));
+    // It is simulated again, each time after a longer pause.
+    let mut now = Duration::ZERO;
+    let mut looks = Vec::new();
+    while looks.len() < 4 {
+        now += Duration::from_secs(1);
+        sender.tick(now).await.unwrap();
+        if !sender.take_events().is_empty() {
+            looks.push(now);
+        }
+    }
+    let pauses: Vec<Duration> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(
+        pauses.windows(2).all(|pair| pair[1] > pair[0] * 3 / 2),
+        "{pauses:?}"
+    );
+    let status = sender.status("batch/2").unwrap();
+    assert!(
+        matches!(status, Some(Status::Refused { times: 5, .. })),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]

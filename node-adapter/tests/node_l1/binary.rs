@@ -118,6 +118,18 @@ impl Node {
         }
     }
 
+    /// Waits until the node ends by itself; its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(started.elapsed() < PATIENCE, "the node goes on");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub async fn ask(&self, method: &str, params: Value) -> Value {
         answer(&self.rpc, method, params).await
     }

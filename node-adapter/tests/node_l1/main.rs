@@ -9,20 +9,24 @@
 mod binary;
 mod deployment;
 mod disagreements;
+#[path = "../l1_common/mod.rs"]
+mod l1_common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use alloy::sol_types::SolCall;
 use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::node::{L1Prices, NodePrices, Part, RollupOptions, Store};
 use carillon_node::protocol::Operation;
-use carillon_node::settlement::abi::SharedBridge;
+use carillon_node::settlement::abi::{RollupChain, SharedBridge};
 use carillon_node::settlement::calls::key_proof;
 use carillon_node::settlement::{
     Anvil, AnvilOptions, Deadlines, GasLimit, L1Client, progress, state_root,
 };
 use serde_json::{Value, json};
+
+use l1_common::proxy::{Answer, Modes, Proxy};
 
 use binary::{Node, SHAPE, chain_key, ended, json_of, rpc, secret_file, until};
 
@@ -56,6 +60,7 @@ impl Setup {
             ("--engine", "cpu"),
             ("--confirmations", "0"),
             ("--seal-after-ms", "300"),
+            ("--l1-poll-ms", "300"),
             // What fees do is tested with the service.
             ("--base-fee", "0"),
         ];
@@ -165,8 +170,26 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
             .unwrap();
     }
 
-    let arguments = setup.run(&[]);
+    // The node's Ethereum answers as a client with geth's balance rule that limits ranges and, once the
+    // node serves, keeps no states.
+    let proxy = Proxy::start(url).await;
+    let geth = Modes {
+        geth_balance: true,
+        logs: Some((10, Answer::Rpc(-32602, "query exceeds max block range 10"))),
+        ..Modes::default()
+    };
+    let pruned = Modes {
+        answers: vec![(
+            "eth_call",
+            Answer::Rpc(-32000, "missing trie node 5c (path )"),
+        )],
+        ..geth.clone()
+    };
+    proxy.set(geth.clone());
+    let arguments = setup.run(&[("--l1", proxy.url())]);
+    let asked = (Instant::now(), proxy.requests());
     let node = Node::start(&arguments);
+    proxy.set(pruned.clone());
     let funded = |answer: &Value| answer["balances"]["0"] == "1000000";
     let second = node.wait("carillon_getAccount", json!([2]), funded).await;
     assert_eq!(
@@ -188,7 +211,9 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     // Killed at whatever point the batches are; the next life finishes them.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     drop(node);
+    proxy.set(geth);
     let node = Node::start(&arguments);
+    proxy.set(pruned);
     let settled = |answer: &Value| answer["status"] == "final";
     let operation = node
         .wait("carillon_getOperation", json!([id]), settled)
@@ -199,6 +224,19 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     );
     let account = node.result("carillon_getAccount", json!([2])).await;
     assert_eq!(account["balances"]["0"], "1002500");
+    // A budget of requests: for each look of the sender and of the queue's reader, for each batch, for
+    // each comparison at a start, and for the fees that are followed.
+    let looks = (asked.0.elapsed().as_millis() / 300) as usize + 2;
+    let (requests, budget) = (
+        proxy.requests() - asked.1,
+        12 * looks + 20 * batches as usize + 80,
+    );
+    assert!(
+        requests <= budget,
+        "{requests} of {budget}: {:?}",
+        proxy.counts()
+    );
+    proxy.set(Modes::default());
 
     // Each batch is on L1 once, with the node's root.
     let on_chain = progress(&client, chain).await.unwrap();
@@ -303,6 +341,33 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
         .await;
     let account = node.result("carillon_getAccount", json!([2])).await;
     assert_eq!(account["balances"]["0"], "1004000");
+
+    // The governor names another operator while the node runs: Ethereum refuses the next batch, again
+    // and again, and the node ends with the reason instead of trying for ever.
+    let governor = RollupChain::governorCall {}.abi_encode();
+    let governor = client
+        .call("governor", chain, governor.into())
+        .await
+        .unwrap();
+    let governor = Address::from_word(B256::from_slice(&governor));
+    let call = RollupChain::setOperatorCall {
+        operator_: signers[5].address(),
+        operatorAccount_: 0,
+    };
+    setup
+        .ask("anvil_impersonateAccount", json!([governor]))
+        .await;
+    setup
+        .ask("anvil_setBalance", json!([governor, "0xde0b6b3a7640000"]))
+        .await;
+    let data = format!("0x{}", hex::encode(call.abi_encode()));
+    let change = json!([{ "from": governor, "to": chain, "data": data }]);
+    setup.ask("eth_sendTransaction", change).await;
+    let fourth = transfer(secret, signer.address(), 500, 3);
+    let receipt = node.ask("carillon_sendOperation", fourth).await;
+    assert!(receipt["result"]["id"].is_string(), "{receipt}");
+    let mut node = node;
+    assert_eq!(node.ended().await, Some(7));
     drop(node);
     let on_chain = progress(&client, chain).await.unwrap();
     assert_eq!(on_chain.executed, batches + 2);

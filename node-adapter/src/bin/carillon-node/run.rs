@@ -310,10 +310,7 @@ impl RunArgs {
                 confirmations: self.confirmations.or(file.confirmations).unwrap_or(32),
                 from_block: self.from_block.or(file.from_block).unwrap_or(0),
                 poll: Duration::from_millis(
-                    self.l1_poll_ms
-                        .or(file.l1_poll_ms)
-                        .unwrap_or(4_000)
-                        .max(50),
+                    self.l1_poll_ms.or(file.l1_poll_ms).unwrap_or(4_000).max(50),
                 ),
             }),
             (Some(_), chain, _) => {

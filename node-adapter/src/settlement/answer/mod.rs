@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::transport::HttpFailure;
 use super::{Refusal, Trouble};
+use crate::redact;
 
 pub use words::{WORDS, Words};
 
@@ -155,7 +156,7 @@ impl std::fmt::Display for RpcFailure {
         if let Some(refusal) = &self.refusal {
             return write!(f, "{}: {refusal}", self.request);
         }
-        write!(f, "{}: {}", self.request, self.message)?;
+        write!(f, "{}: {}", self.request, redact::text(&self.message))?;
         match self.code {
             Some(code) => write!(f, " (code {code})"),
             None => Ok(()),
