@@ -83,7 +83,7 @@ impl NodeSource {
             input: Bytes::from(call.abi_encode()).into(),
             ..Default::default()
         };
-        let answer = self.provider().call(request);
+        let answer = self.provider().call(request).latest();
         let answer = self.ask("eth_call", answer).await?;
         C::abi_decode_returns(&answer).map_err(|error| SettlementError::NotOurContract {
             address: to,

@@ -174,6 +174,8 @@ fn node(args: &DevnetArgs, home: &Home, started: &Ethereum) -> Result<run::Plan,
         home.archive().display().to_string(),
         "--confirmations".into(),
         args.confirmations.to_string(),
+        "--l1-poll-ms".into(),
+        "500".into(),
     ];
     let line = Line::try_parse_from(words)
         .map_err(|error| Failure::unexpected(format!("the node's options: {error}")))?;
