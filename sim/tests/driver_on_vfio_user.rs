@@ -13,8 +13,8 @@ use carillon_driver::transport::Transport;
 use carillon_driver::{Card, CardError};
 use carillon_sim::faults::{CardFault, SimCard};
 use carillon_sim::model::{ModelCard, ModelOptions};
-use carillon_sim::vfio_user::side_channel::Window;
-use carillon_sim::vfio_user::{ClientCard, ClientError, Server};
+use carillon_sim::vfio_user::side_channel::{Command, Window};
+use carillon_sim::vfio_user::{ClientCard, ClientError, ServeError, Server};
 
 use suite::{Rig, bench, config};
 
@@ -117,6 +117,57 @@ async fn a_server_that_ends_is_a_card_that_has_left() {
     assert_eq!(client.read32(0), u32::MAX);
     let opened = Card::open(client, config::<OverSocket>()).await;
     assert!(matches!(opened, Err(CardError::Gone { .. })));
+}
+
+/// The event of a removal that the client asked for is heard late; the card may be back by then,
+/// and the connection must stand all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_was_away_for_a_moment_is_there_again() {
+    let OverSocket {
+        card,
+        client,
+        server,
+    } = OverSocket::new();
+    for round in 0..2000 {
+        let there = client
+            .command(Command::Unplug)
+            .and_then(|_| client.command(Command::Replug));
+        assert!(matches!(there, Ok(true)), "round {round}: {there:?}");
+    }
+    let open = Card::open(Arc::clone(&client) as _, config::<OverSocket>());
+    open.await.unwrap().close().await;
+    // One that leaves on its own ends the connection, also after all these.
+    let mut events = client.events();
+    SimCard::unplug(&*card);
+    let event = tokio::time::timeout(Duration::from_secs(60), events.recv()).await;
+    assert!(event.is_ok(), "the client is told");
+    drop(server);
+}
+
+/// Only a socket that nobody answers at is replaced, and only the server's own is removed.
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    let serve = |path: &std::path::Path| {
+        let card = Arc::new(ModelCard::new(ModelOptions::default()).unwrap());
+        Server::start(path, card as Arc<dyn SimCard>)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let [file, link, path] = ["file", "link", "socket"].map(|name| folder.path().join(name));
+    std::fs::write(&file, "precious").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for taken in [&file, &link, &folder.path().to_owned()] {
+        let error = serve(taken).unwrap_err();
+        assert!(matches!(error, ServeError::NotASocket { .. }), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string(&link).unwrap(), "precious");
+    // A dead server's socket.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let server = serve(&path).unwrap();
+    assert!(matches!(serve(&path), Err(ServeError::InUse { .. })));
+    // Somebody puts a file in its place.
+    std::fs::rename(&file, &path).unwrap();
+    drop(server);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
 #[test]

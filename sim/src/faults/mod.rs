@@ -50,8 +50,9 @@ pub trait SimCard: Transport {
     fn heal(&self);
 
     /// Takes the card off the bus: registers read all ones, no access reaches
-    /// memory any more.
-    fn unplug(&self);
+    /// memory any more. Returns whether it was there; only then is it told as
+    /// [`TransportEvent::Removed`](carillon_driver::transport::TransportEvent).
+    fn unplug(&self) -> bool;
 
     /// Plugs it in again, as after power-on. Returns whether it is there.
     fn replug(&self) -> bool;

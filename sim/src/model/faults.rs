@@ -52,8 +52,8 @@ impl SimCard for ModelCard {
         core.changed.notify_all();
     }
 
-    fn unplug(&self) {
-        Self::unplug(self);
+    fn unplug(&self) -> bool {
+        Self::unplug(self)
     }
 
     fn replug(&self) -> bool {

@@ -187,15 +187,18 @@ impl ModelCard {
     }
 
     /// Takes the card off the bus: registers read all ones, no access reaches
-    /// memory any more.
-    pub fn unplug(&self) {
-        self.core.gone.store(true, Ordering::Release);
+    /// memory any more. Returns whether it was there.
+    pub fn unplug(&self) -> bool {
+        if self.core.gone.swap(true, Ordering::AcqRel) {
+            return false;
+        }
         self.core
             .lock()
             .disable(self.core.options.max_log2_depth.into());
         self.core.changed.notify_all();
         // Nobody listening is fine.
         drop(self.events.send(TransportEvent::Removed));
+        true
     }
 
     fn present(&self) -> Result<(), TransportError> {

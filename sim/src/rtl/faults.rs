@@ -46,8 +46,8 @@ impl SimCard for RtlCard {
         self.fault_memory(None);
     }
 
-    fn unplug(&self) {
-        Self::unplug(self);
+    fn unplug(&self) -> bool {
+        Self::unplug(self)
     }
 
     fn replug(&self) -> bool {

@@ -216,13 +216,16 @@ impl RtlCard {
     }
 
     /// Takes the card off the bus, as if it had been unplugged: registers read
-    /// all ones, nothing it began reaches memory any more.
-    pub fn unplug(&self) {
-        if !self.shared.gone.swap(true, Ordering::AcqRel) {
+    /// all ones, nothing it began reaches memory any more. Returns whether it
+    /// was there.
+    pub fn unplug(&self) -> bool {
+        let was_there = !self.shared.gone.swap(true, Ordering::AcqRel);
+        if was_there {
             self.stop();
             // Nobody listening is fine.
             drop(self.events.send(TransportEvent::Removed));
         }
+        was_there
     }
 
     /// Sends a request and waits for the answer; none from a card that is gone.

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carillon_driver::transport::TransportEvent;
 use carillon_driver::vfio::signals::Signals;
@@ -22,7 +22,7 @@ use super::wire::{
     self, Header, IrqInfo, Opcode, Reader, RegionAccess, SetIrqs, VersionBody, irq, region,
 };
 
-/// Longest wait for an answer. A reset of a simulated card takes the longest.
+/// Longest wait for a whole answer. A reset of a simulated card takes the longest.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The command register, and its bits for memory space and bus mastering.
 const COMMAND: (u64, u16) = (4, 0b110);
@@ -94,8 +94,6 @@ impl Connection {
             cause,
         };
         let socket = UnixStream::connect(path).map_err(failed)?;
-        socket.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        socket.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
         let watched = socket.try_clone().map_err(failed)?;
         let connection = Self {
             path: path.into(),
@@ -162,9 +160,10 @@ impl Connection {
         fds: &[BorrowedFd<'_>],
     ) -> io::Result<(Option<u32>, Vec<u8>)> {
         let header = self.header(link, opcode, false);
-        send(&link.socket, header, body, fds)?;
-        let reply =
-            receive(&link.socket)?.ok_or_else(|| io::Error::other("the connection was closed"))?;
+        let until = Some(Instant::now() + PATIENCE);
+        send(&link.socket, header, body, fds, until)?;
+        let reply = receive(&link.socket, until)?
+            .ok_or_else(|| io::Error::other("the connection was closed"))?;
         let got = reply.header;
         if !got.reply || (got.id, got.command) != (header.id, header.command) {
             return Err(io::Error::other("the answer belongs to another question"));
@@ -280,7 +279,8 @@ impl Connection {
         }
         let mut link = self.link();
         let header = self.header(&mut link, Opcode::RegionWrite, true);
-        send(&link.socket, header, &body, &[]).map_err(|cause| {
+        let until = Some(Instant::now() + PATIENCE);
+        send(&link.socket, header, &body, &[], until).map_err(|cause| {
             self.lose(&link.socket);
             ClientError::Broken {
                 what: "a write",

@@ -5,12 +5,13 @@
 //! reason, the card is reset and forgets the client's memory.
 
 use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -19,8 +20,9 @@ use super::socket;
 use super::wire::Header;
 use crate::faults::SimCard;
 
-/// How long a refused client is waited for.
-const REFUSAL: Duration = Duration::from_secs(5);
+/// How long a refused client is waited for, whatever it sends; nobody else is
+/// taken meanwhile.
+const REFUSAL: Duration = Duration::from_secs(2);
 
 /// Why a card cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,12 @@ pub enum ServeError {
         /// The system's reason.
         cause: io::Error,
     },
+    /// Something that is no socket is there.
+    #[error("{path} is there already and is no socket: choose another path (it was not touched)")]
+    NotASocket {
+        /// What is there.
+        path: PathBuf,
+    },
     /// Another server answers there.
     #[error("another server answers at {path}: end it, or choose another path")]
     InUse {
@@ -47,13 +55,17 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
+    /// Device and inode of the socket that it made.
+    made: Option<(u64, u64)>,
+    /// To wake the thread that accepts.
+    listener: UnixListener,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// Serves `card` at `path`; a socket that a dead server left there is
-    /// replaced.
+    /// replaced, anything else is left alone.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -65,11 +77,17 @@ impl Server {
         if UnixStream::connect(path).is_ok() {
             return Err(ServeError::InUse { path: path.into() });
         }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
-            _ => {}
+        match std::fs::symlink_metadata(path) {
+            Ok(there) if there.file_type().is_socket() => {
+                std::fs::remove_file(path).map_err(refused)?;
+            }
+            Ok(_) => return Err(ServeError::NotASocket { path: path.into() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused(error)),
         }
         let listener = UnixListener::bind(path).map_err(refused)?;
+        let made = identity(path);
+        let ours = listener.try_clone().map_err(refused)?;
         let stop = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -78,6 +96,8 @@ impl Server {
             .map_err(refused)?;
         Ok(Self {
             path: path.into(),
+            made,
+            listener: ours,
             stop,
             thread: Some(thread),
         })
@@ -92,16 +112,27 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
-        drop(UnixStream::connect(&self.path));
+        // Wakes the thread that accepts, whatever is at the path by now.
+        if let Err(error) = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both) {
+            tracing::error!(%error, "the server's thread is not woken");
+            drop(UnixStream::connect(&self.path));
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the server's thread panicked");
         }
-        // Somebody else may have removed it.
-        let _ = std::fs::remove_file(&self.path);
+        // Somebody may have put something else there.
+        if self.made.is_some() && identity(&self.path) == self.made {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Device and inode of what is at `path`.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let there = std::fs::symlink_metadata(path).ok()?;
+    Some((there.dev(), there.ino()))
 }
 
 fn accept(listener: &UnixListener, card: &Arc<dyn SimCard>, stop: &AtomicBool) {
@@ -150,8 +181,8 @@ fn accept(listener: &UnixListener, card: &Arc<dyn SimCard>, stop: &AtomicBool) {
 
 /// Answers the first message of a second client.
 fn refuse(client: &UnixStream) {
-    let timed = client.set_read_timeout(Some(REFUSAL));
-    let Ok(Some(message)) = timed.and_then(|()| socket::receive(client)) else {
+    let until = Some(Instant::now() + REFUSAL);
+    let Ok(Some(message)) = socket::receive(client, until) else {
         return;
     };
     let answer = Header {
@@ -161,5 +192,5 @@ fn refuse(client: &UnixStream) {
         ..message.header
     };
     // It learns so from the end of the connection, too.
-    let _ = socket::send(client, answer, &[], &[]);
+    let _ = socket::send(client, answer, &[], &[], until);
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use carillon_driver::memory::HostMemory;
 use carillon_driver::transport::{Direction, InterruptLine, TransportEvent};
 use rustix::io::Errno;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::config_space::{self, ConfigSpace};
 use super::side_channel::{self, SideChannel};
@@ -79,15 +80,24 @@ impl Session {
         served
     }
 
-    /// Closes the connection when the card leaves the bus.
+    /// Closes the connection when the card leaves the bus, unless this client
+    /// asked for that through its window.
     fn watch_removal(&self, runtime: &tokio::runtime::Runtime) -> io::Result<()> {
         let mut events = self.card.events();
         let socket = self.socket.try_clone()?;
         let side = Arc::clone(&self.side);
         runtime.spawn(async move {
-            while let Ok(event) = events.recv().await {
-                let side = side.lock().unwrap_or_else(PoisonError::into_inner);
-                if event == TransportEvent::Removed && !side.quiet {
+            loop {
+                let removals = match events.recv().await {
+                    Ok(TransportEvent::Removed) => 1,
+                    Ok(TransportEvent::Reset) => 0,
+                    // Simulated cards tell of nothing but removals.
+                    Err(RecvError::Lagged(missed)) => missed,
+                    Err(RecvError::Closed) => return,
+                };
+                // Under the lock, so that a removal is counted before it is heard.
+                let mut side = side.lock().unwrap_or_else(PoisonError::into_inner);
+                if side.left_on_its_own(removals) {
                     // Fails only when the client has left already.
                     let _ = socket.shutdown(std::net::Shutdown::Both);
                 }
@@ -97,7 +107,7 @@ impl Session {
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        while let Some(message) = socket::receive(&self.socket)? {
+        while let Some(message) = socket::receive(&self.socket, None)? {
             let header = message.header;
             if header.reply {
                 continue;
@@ -115,7 +125,7 @@ impl Session {
                 error: reply.as_ref().err().map(|e| e.raw_os_error() as u32),
                 ..header
             };
-            socket::send(&self.socket, answer, &reply.unwrap_or_default(), &[])?;
+            socket::send(&self.socket, answer, &reply.unwrap_or_default(), &[], None)?;
         }
         Ok(())
     }

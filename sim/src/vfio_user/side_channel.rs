@@ -133,12 +133,21 @@ impl Window for VfioCard {
 pub struct SideChannel {
     fault: [u64; WORDS],
     answer: Answer,
-    /// Unplugged from here: the connection is kept, so that the other side can
-    /// plug the card in again.
-    pub quiet: bool,
+    /// Removals that were asked for here and whose event has not been heard yet:
+    /// the connection is kept, so that the other side can plug the card in again.
+    /// A count, because events are heard late: by then the card may be back.
+    removals: u64,
 }
 
 impl SideChannel {
+    /// Hears of `events` events of a removal. Returns whether one of them was
+    /// not asked for here: the card has left on its own.
+    pub fn left_on_its_own(&mut self, events: u64) -> bool {
+        let asked = self.removals.min(events);
+        self.removals -= asked;
+        asked < events
+    }
+
     /// Reads 4 or 8 bytes at `offset`; zeros where there is nothing.
     pub fn read(&self, offset: u64, out: &mut [u8], card: &dyn SimCard) {
         let value = match offset & !7 {
@@ -189,14 +198,10 @@ impl SideChannel {
                 Answer::Done
             }
             c if c == Command::Unplug as u64 => {
-                self.quiet = true;
-                card.unplug();
+                self.removals += u64::from(card.unplug());
                 Answer::Done
             }
-            c if c == Command::Replug as u64 => {
-                self.quiet = false;
-                done(card.replug())
-            }
+            c if c == Command::Replug as u64 => done(card.replug()),
             _ => Answer::Unknown,
         }
     }
