@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use carillon_driver::pci::PciAddress;
 use carillon_driver::transport::Transport;
-use carillon_driver::vfio::{VfioCard, VfioError};
+use carillon_driver::vfio::VfioCard;
 use carillon_sim::faults::CardFault;
 use carillon_sim::vfio_user::side_channel::{Command, Window};
 
@@ -27,6 +27,19 @@ fn addresses() -> Vec<PciAddress> {
     given.split(',').map(|a| a.parse().unwrap()).collect()
 }
 
+/// The card, if it is sound. One may be this test's other card, or held by the test before, which
+/// is just letting go; and one that another test has lost does not spoil this test.
+fn taken(address: PciAddress) -> Result<VfioCard, String> {
+    let card = VfioCard::open(address).map_err(|error| error.to_string())?;
+    for command in [Command::Replug, Command::Heal] {
+        let done = card.command(command).map_err(|error| error.to_string())?;
+        if !done {
+            return Err(format!("{address} refused {command:?}"));
+        }
+    }
+    Ok(card)
+}
+
 impl Rig for Vfio {
     const NAME: &str = "vfio";
     const LONG: usize = 8 << 20;
@@ -38,22 +51,18 @@ impl Rig for Vfio {
     const RESET_IS_CHECKED: bool = false;
 
     fn new() -> Self {
-        let end = Instant::now() + Duration::from_secs(20);
-        let card = addresses().into_iter().cycle().find_map(|address| {
-            match VfioCard::open(address) {
-                Ok(card) => Some(card),
-                // The test's other card, or the test before is just letting go.
-                Err(VfioError::Busy { .. }) if Instant::now() < end => {
-                    std::thread::sleep(Duration::from_millis(10));
-                    None
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut why = Vec::new();
+            for address in addresses() {
+                match taken(address) {
+                    Ok(card) => return Self(Arc::new(card)),
+                    Err(error) => why.push(error),
                 }
-                Err(error) => panic!("{error}"),
             }
-        });
-        let card = card.expect("CARILLON_TEST_VFIO names a card");
-        card.command(Command::Replug).unwrap();
-        card.command(Command::Heal).unwrap();
-        Self(Arc::new(card))
+            assert!(Instant::now() < end, "no card: {why:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
     fn transport(&self) -> Arc<dyn Transport> {
         Arc::clone(&self.0) as Arc<dyn Transport>
