@@ -199,6 +199,11 @@ impl Bar {
         }
     }
 
+    /// Whether the card has left the bus: the identity register reads all ones.
+    pub fn has_left(&self) -> bool {
+        self.transport.read32(reg::magic::OFFSET) == u32::MAX
+    }
+
     /// The error for a card that does not answer.
     pub fn gone(&self) -> CardError {
         CardError::Gone {

@@ -360,7 +360,10 @@ impl Card {
 
     fn ended(&self) -> CardError {
         match &*self.shared.health.borrow() {
-            Health::Offline(why) => CardError::Offline { why: why.clone() },
+            Health::Offline(why) => CardError::Offline {
+                why: why.clone(),
+                gone: self.shared.bar.has_left(),
+            },
             _ => CardError::Closed,
         }
     }

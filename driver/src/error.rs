@@ -104,6 +104,8 @@ pub enum JobError {
     Offline {
         /// Why.
         why: String,
+        /// It does not answer: it has left the bus.
+        gone: bool,
     },
     /// The card was closed, or the tokio runtime that served it has ended.
     #[error("the card was closed before the command ended; open it again on a running runtime")]
@@ -271,6 +273,8 @@ pub enum CardError {
     Offline {
         /// Why.
         why: String,
+        /// It does not answer: it has left the bus.
+        gone: bool,
     },
     /// It was closed.
     #[error("the card was closed; open it again")]

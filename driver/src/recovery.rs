@@ -195,6 +195,7 @@ impl Worker {
         if level != ResetLevel::Function {
             return Err(CardError::Offline {
                 why: format!("{why}; only a function-level reset can put it back in service"),
+                gone: self.shared.bar.has_left(),
             });
         }
         // Somebody else may have opened the card since.
@@ -211,6 +212,7 @@ impl Worker {
                 self.shared.offline(why.clone());
                 Err(CardError::Offline {
                     why: format!("{why}; the function-level reset failed: {e}"),
+                    gone: self.shared.bar.has_left(),
                 })
             }
         }
@@ -346,7 +348,11 @@ impl Shared {
     /// have theirs back; where that fails, quarantines it.
     fn offline(&self, why: String) {
         tracing::error!(%why, "card is out of service");
-        let reason = JobError::Offline { why: why.clone() };
+        let gone = self.bar.has_left();
+        let reason = JobError::Offline {
+            why: why.clone(),
+            gone,
+        };
         for queue in &self.queues {
             queue.end(reason.clone());
         }

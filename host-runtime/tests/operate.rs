@@ -247,6 +247,53 @@ fn a_kernel_that_does_not_follow_is_noticed_and_undone() {
     assert_eq!(left.trim(), "");
 }
 
+/// Wherever it ends: the kernel's choice of a driver is what it was.
+#[test]
+fn a_change_that_is_refused_leaves_the_override_as_it_was() {
+    const OVERRIDE: &str = "sys/bus/pci/devices/0000:03:00.0/driver_override";
+    const UNBIND: &str = "sys/bus/pci/drivers/vfio-pci/unbind";
+    let bound = || {
+        let machine = Machine::with_card();
+        machine.driver("stubborn");
+        machine.write(OVERRIDE, "vfio-pci\n");
+        machine
+    };
+    let unbind = |machine: &Machine, driver| {
+        let plan = plan_unbind(&machine.host(), &found(machine), driver).unwrap();
+        apply(&machine.host(), &plan).unwrap_err()
+    };
+    // Each waits for a kernel that does nothing.
+    std::thread::scope(|scope| {
+        for driver in [Some("stubborn"), None] {
+            scope.spawn(move || {
+                let machine = bound();
+                let error = unbind(&machine, driver);
+                assert!(matches!(error, OperateError::NotTaken { .. }), "{error}");
+                assert_eq!(machine.read(OVERRIDE).trim(), "vfio-pci");
+            });
+        }
+        // A card that loses its driver on the way is offered to the kernel again.
+        scope.spawn(|| {
+            let machine = Machine::with_card();
+            machine.bind(CARD, "xdma");
+            let plan = plan_bind(&machine.host(), &found(&machine), None).unwrap();
+            machine.unbind(CARD);
+            let error = apply(&machine.host(), &plan).unwrap_err();
+            assert!(matches!(error, OperateError::NotTaken { .. }), "{error}");
+            assert_eq!(machine.read(OVERRIDE).trim(), "");
+            assert_eq!(machine.read("sys/bus/pci/drivers_probe"), CARD);
+        });
+        // The write after that of `driver_override` is refused.
+        let machine = bound();
+        std::fs::remove_file(machine.path(UNBIND)).unwrap();
+        let error = unbind(&machine, Some("stubborn"));
+        assert!(matches!(error, OperateError::Pci(_)), "{error}");
+        assert_eq!(machine.read(OVERRIDE).trim(), "vfio-pci");
+        let probe = machine.read("sys/bus/pci/drivers_probe");
+        assert_eq!(probe, "", "it has its driver");
+    });
+}
+
 #[test]
 fn changes_between_two_looks() {
     let machine = Machine::with_card();

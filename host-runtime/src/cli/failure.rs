@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use carillon_driver::CardError;
+use carillon_driver::dma::DmaError;
 use carillon_driver::pci::PciError;
 use carillon_driver::transport::TransportError;
 use carillon_driver::vfio::VfioError;
+use carillon_driver::{CardError, JobError};
 use carillon_sim::vfio_user::ClientError;
 
 use crate::engine::EngineError;
@@ -76,6 +77,9 @@ pub enum Failure {
     /// Code 9.
     #[error("{0}")]
     Permission(String),
+    /// Code 8, after the report of a validation that the card has left.
+    #[error("{0}")]
+    Left(String),
     /// Code 5, after the report of a validation.
     #[error("{0}")]
     CheckFailed(String),
@@ -93,21 +97,28 @@ impl ExitStatus for Failure {
             Failure::WrongResult(_) | Failure::CheckFailed(_) => 5,
             Failure::Engine(_) => 6,
             Failure::Busy(_) => 7,
-            Failure::Absent(_) => 8,
+            Failure::Absent(_) | Failure::Left(_) => 8,
             Failure::Permission(_) => 9,
             Failure::Unfit(_) => 10,
         }
     }
 
     fn is_reported(&self) -> bool {
-        matches!(self, Failure::CheckFailed(_) | Failure::Unfit(_))
+        matches!(
+            self,
+            Failure::CheckFailed(_) | Failure::Left(_) | Failure::Unfit(_)
+        )
     }
 }
 
 impl Failure {
-    /// An engine that could not be opened.
+    /// An engine that could not be opened: a card that is held, absent or not permitted has a code
+    /// of its own, all else is not available.
     pub fn opening(error: EngineError) -> Self {
-        Failure::Unavailable(error.to_string())
+        match Self::card(error) {
+            Failure::Engine(text) => Failure::Unavailable(text),
+            failure => failure,
+        }
     }
 
     /// A card that an operator's command could not reach or use.
@@ -115,9 +126,8 @@ impl Failure {
         let text = error.to_string();
         match &error {
             EngineError::Card { source, .. } => match &**source {
-                CardError::Gone { .. }
-                | CardError::NotACard { .. }
-                | CardError::Transport(TransportError::Gone { .. }) => Failure::Absent(text),
+                CardError::NotACard { .. } => Failure::Absent(text),
+                error if has_left(error) => Failure::Absent(text),
                 CardError::Transport(TransportError::Busy { .. }) => Failure::Busy(text),
                 CardError::UnknownContract { .. } => Failure::Unavailable(text),
                 _ => Failure::Engine(text),
@@ -163,6 +173,18 @@ impl From<OperateError> for Failure {
     }
 }
 
+/// Whether the card has left the bus.
+fn has_left(error: &CardError) -> bool {
+    matches!(
+        error,
+        CardError::Gone { .. }
+            | CardError::Transport(TransportError::Gone { .. })
+            | CardError::Dma(DmaError::Transport(TransportError::Gone { .. }))
+            | CardError::Offline { gone: true, .. }
+            | CardError::Job(JobError::Offline { gone: true, .. })
+    )
+}
+
 impl From<PciError> for Failure {
     fn from(error: PciError) -> Self {
         let text = error.to_string();
@@ -187,6 +209,7 @@ impl From<EngineError> for Failure {
             | EngineError::Trace { .. }
             | EngineError::Vfio { .. }
             | EngineError::VfioUser { .. } => Failure::Unavailable(text),
+            EngineError::Card { source, .. } if has_left(&source) => Failure::Absent(text),
             EngineError::Card { .. }
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),

@@ -58,6 +58,8 @@ pub struct Plan {
     pub before: Option<String>,
     /// The driver that shall have it: a name, or whichever the kernel chooses.
     pub wanted: Option<String>,
+    /// The driver that the kernel was told to take, before the steps.
+    pub override_before: Option<String>,
     /// The steps; none if all is as it should be.
     pub steps: Vec<Step>,
 }
@@ -102,6 +104,7 @@ pub fn plan_bind(host: &Host, found: &Found, user: Option<&str>) -> Result<Plan,
         address,
         before: device.driver.clone(),
         wanted: Some(VFIO_DRIVER.to_owned()),
+        override_before: device.driver_override.clone(),
         steps,
     })
 }
@@ -117,6 +120,7 @@ pub fn plan_unbind(host: &Host, found: &Found, driver: Option<&str>) -> Result<P
         address: device.address,
         before: device.driver.clone(),
         wanted: driver.map(str::to_owned),
+        override_before: device.driver_override.clone(),
         steps: Vec::new(),
     };
     let is_there = match driver {
@@ -182,39 +186,71 @@ fn change(host: &Host, found: &Found, driver: Option<&str>) -> Vec<Step> {
     steps
 }
 
-/// Makes the plan's changes and looks whether the kernel followed. If it did not take a card to
-/// the driver wanted, the card goes back to the driver that the kernel chooses.
+/// Makes the plan's changes and looks whether the kernel followed. If a change is refused, or the
+/// kernel did not follow, `driver_override` is again what it was, and a card without a driver is
+/// offered to the kernel's drivers again.
 ///
 /// # Errors
 /// [`OperateError::Pci`], [`OperateError::NotTaken`], [`OperateError::File`].
 pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, OperateError> {
     for step in &plan.steps {
         match step {
-            Step::Write { path, value } => host.sysfs.write(path, value)?,
+            Step::Write { path, value } => host
+                .sysfs
+                .write(path, value)
+                .inspect_err(|_| undo(host, plan))?,
             Step::Give { path, uid } => give(path, *uid)?,
         }
     }
-    let driver = settled(host, plan)?;
-    match &plan.wanted {
-        Some(wanted) if driver.as_ref() != Some(wanted) => {
-            let found = Found::one(host, plan.address)?;
-            for step in change(host, &found, None) {
-                if let Step::Write { path, value } = step {
-                    host.sysfs.write(&path, &value)?;
-                }
-            }
-            Err(OperateError::NotTaken {
-                address: plan.address,
-                wanted: wanted.clone(),
-                found: driver.unwrap_or_else(|| "no driver".to_owned()),
-            })
-        }
-        None if driver.as_deref() == Some(VFIO_DRIVER) => Err(OperateError::NotTaken {
+    let driver = settled(host, plan).inspect_err(|_| undo(host, plan))?;
+    let not_taken = |wanted: &str, found: Option<&str>| {
+        undo(host, plan);
+        OperateError::NotTaken {
             address: plan.address,
-            wanted: "another driver".to_owned(),
-            found: VFIO_DRIVER.to_owned(),
-        }),
+            wanted: wanted.to_owned(),
+            found: found.unwrap_or("no driver").to_owned(),
+        }
+    };
+    match (&plan.wanted, driver.as_deref()) {
+        (Some(wanted), found) if found != Some(wanted) => Err(not_taken(wanted, found)),
+        (None, Some(VFIO_DRIVER)) => Err(not_taken("another driver", Some(VFIO_DRIVER))),
         _ => Ok(Applied { driver }),
+    }
+}
+
+/// After a failure: the kernel's choice of a driver is again what it was before the plan.
+fn undo(host: &Host, plan: &Plan) {
+    if !plan
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::Write { .. }))
+    {
+        return;
+    }
+    let write = |path: PathBuf, value: &str| {
+        if let Err(error) = host.sysfs.write(&path, value) {
+            tracing::warn!(
+                %error,
+                "{} is left as it is: set it with `echo {} > {}`",
+                path.display(),
+                value.trim(),
+                path.display()
+            );
+        }
+    };
+    let before = plan.override_before.as_deref().unwrap_or("\n");
+    let device = host.sysfs.device_path(plan.address);
+    write(device.join("driver_override"), before);
+    // A driver that took the card in spite of it keeps the card: `found` names it.
+    let driverless = host
+        .sysfs
+        .device(plan.address)
+        .is_ok_and(|d| d.driver.is_none());
+    if driverless {
+        write(
+            host.sysfs.path("bus/pci/drivers_probe"),
+            &plan.address.to_string(),
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use carillon_runtime::card::{self, CardAddress};
 use carillon_runtime::cli::Failure;
-use carillon_sim::vfio_user::Server;
+use carillon_sim::vfio_user::{ServeError, Server};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +50,10 @@ pub async fn run(context: &Context, args: &SimulateArgs) -> Result<(), Failure> 
     let mut end = signal(SignalKind::terminate()).map_err(|e| unavailable(&e))?;
     let address = args.card.address();
     let card = card::simulated(&address).map_err(Failure::opening)?;
-    let server = Server::start(&args.socket, card).map_err(|e| unavailable(&e))?;
+    let server = Server::start(&args.socket, card).map_err(|error| match error {
+        ServeError::NotASocket { .. } => Failure::Input(error.to_string()),
+        _ => unavailable(&error),
+    })?;
     let fields = json!({ "card": address.to_string(), "socket": args.socket });
     let rows = [
         ("card", address.to_string()),

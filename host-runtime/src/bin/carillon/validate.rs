@@ -97,11 +97,17 @@ pub async fn run(context: &Context, args: &ValidateArgs) -> Result<(), Failure> 
         "card": address.to_string(),
         "level": args.level,
         "passed": failed.is_empty(),
+        "gone": outcomes.iter().any(|outcome| outcome.gone),
         "checks": checks,
     });
     let rows: [(&str, String); 0] = [];
     context.output.result("carillon.validate/1", fields, &rows);
     match &*failed {
+        [.., last] if last.gone => Err(Failure::Left(format!(
+            "{address} has left the bus during `{}`: that says nothing of the card; check slot and power \
+             (`carillon doctor`), or the simulation, and validate it again",
+            last.name
+        ))),
         [] => {
             let count = outcomes.len();
             context

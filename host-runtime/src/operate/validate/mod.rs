@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carillon_driver::transport::Transport;
-use carillon_driver::{Card, CardError, DriverCounters, JobError};
+use carillon_driver::{Card, CardError, DriverCounters, JobError, registers};
 
 use crate::card::{CardAddress, CardEngine, open_on};
 use crate::cpu::CpuEngine;
@@ -146,6 +146,8 @@ pub struct Outcome {
     pub result: Result<String, String>,
     /// How long it took.
     pub wall: Duration,
+    /// It failed because the card has left the bus, so it says nothing of the card.
+    pub gone: bool,
 }
 
 /// Sees checks begin and end.
@@ -157,7 +159,8 @@ pub trait Observer {
 }
 
 /// Opens the card and runs the checks of the options' level. Stops after the first that fails,
-/// unless the options say otherwise; the last outcome then is the failed one.
+/// unless the options say otherwise; the last outcome then is the failed one. Nothing is checked
+/// after the card has left the bus.
 ///
 /// # Errors
 /// [`EngineError`] when the card cannot be reached, or is not one that this program knows. A card
@@ -181,8 +184,18 @@ pub async fn run(
         name: OPEN,
         result,
         wall: started.elapsed(),
+        gone: false,
     };
     let card = match opened {
+        Err(_) if has_left(&*transport) => {
+            return Err(EngineError::Card {
+                engine: address.to_string(),
+                operation: "open",
+                source: Box::new(CardError::Gone {
+                    transport: transport.describe(),
+                }),
+            });
+        }
         Err(error) if !concerns_check(&error) => return Err(error),
         opened => {
             observer.ended(&outcome);
@@ -207,17 +220,23 @@ pub async fn run(
         let outcome = Outcome {
             level: check.level,
             name: check.name,
+            gone: result.is_err() && has_left(&*subject.transport),
             result: result.map_err(|wrong| wrong.to_string()),
             wall: started.elapsed(),
         };
         observer.ended(&outcome);
-        let failed = outcome.result.is_err();
+        let (failed, gone) = (outcome.result.is_err(), outcome.gone);
         outcomes.push(outcome);
-        if failed && !options.keep_going {
+        if gone || failed && !options.keep_going {
             break;
         }
     }
     Ok(outcomes)
+}
+
+/// Whether the card has left the bus: all its registers read all ones, the identity register, too.
+fn has_left(transport: &dyn Transport) -> bool {
+    transport.read32(registers::magic::OFFSET) == u32::MAX
 }
 
 /// Whether a card that did not open is defective, rather than absent, busy or another one.
