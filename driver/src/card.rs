@@ -12,10 +12,11 @@ use tokio::task::JoinHandle;
 
 use crate::audit::Audit;
 use crate::bar::{Bar, Counters, Gone};
-use crate::command::{Command, IDENTITY_BYTES};
+use crate::command::Command;
 use crate::deadline::Deadlines;
 use crate::dma::{DmaPool, HostBuf, MemoryUse};
 use crate::error::CardError;
+use crate::identity::{IDENTITY_BYTES, IdentityPage, SIGNATURE};
 use crate::io::IoQueue;
 use crate::quarantine::Quarantine;
 use crate::queue_pair::QueuePair;
@@ -161,6 +162,7 @@ impl Card {
             counters: AtomicCounters::default(),
             health: watch::Sender::new(Health::Ready),
             claim: Mutex::new(Some(claim)),
+            wiped: Mutex::new(false),
         });
         // From here on the worker's drop stops the card.
         let service = Worker::new(Arc::clone(&shared), requests, wake)?;
@@ -199,34 +201,46 @@ impl Card {
             .submit(life, &command, page, None, Vec::new())
             .await;
         let (_, page) = ticket.await.ok()?;
+        // A copy: what is checked is what is used, whatever the card still writes.
+        let page = page.snapshot();
         let differs = |what| CardError::Identity { what };
-        let word = |at: usize, len: usize| {
-            page.iter()
-                .skip(at)
-                .take(len)
-                .rev()
-                .fold(0u64, |v, &b| v << 8 | u64::from(b))
-        };
         let info = &self.info;
-        if page.get(..8) != Some(b"CARILLON".as_slice()) {
+        let page = IdentityPage::from_bytes(&page).ok_or(differs("size"))?;
+        if page.signature != SIGNATURE {
             return Err(differs("signature"));
         }
-        let items: [(&str, u64, u64); 11] = [
-            ("contract version", word(8, 4), info.version.into()),
-            ("configuration", word(12, 4), info.configuration.into()),
-            ("register map", word(16, 8), info.rdl_hash),
-            ("card memory", word(24, 8), info.memory_bytes),
-            ("I/O queues", word(32, 1), info.io_queues.into()),
-            ("queue depth", word(33, 1), info.max_log2_depth.into()),
-            ("MSM window", word(34, 1), info.msm_max_window_bits.into()),
-            ("MSM windows", word(35, 1), info.msm_windows.into()),
-            ("MSM adders", word(36, 1), info.msm_adders.into()),
-            ("NTT length", word(37, 1), info.ntt_max_log2n.into()),
-            ("NTT butterflies", word(38, 1), info.ntt_butterflies.into()),
+        let byte = |page: u8, register: u8| (u64::from(page), u64::from(register));
+        let items: [(&str, (u64, u64)); 11] = [
+            (
+                "contract version",
+                (page.version.into(), info.version.into()),
+            ),
+            (
+                "configuration",
+                (page.configuration.into(), info.configuration.into()),
+            ),
+            ("register map", (page.rdl_hash, info.rdl_hash)),
+            ("card memory", (page.memory_bytes, info.memory_bytes)),
+            ("I/O queues", byte(page.io_queues, info.io_queues)),
+            (
+                "queue depth",
+                byte(page.max_log2_depth, info.max_log2_depth),
+            ),
+            (
+                "MSM window",
+                byte(page.msm_max_window_bits, info.msm_max_window_bits),
+            ),
+            ("MSM windows", byte(page.msm_windows, info.msm_windows)),
+            ("MSM adders", byte(page.msm_adders, info.msm_adders)),
+            ("NTT length", byte(page.ntt_max_log2n, info.ntt_max_log2n)),
+            (
+                "NTT butterflies",
+                byte(page.ntt_butterflies, info.ntt_butterflies),
+            ),
         ];
-        if let Some((what, ..)) = items
+        if let Some((what, _)) = items
             .into_iter()
-            .find(|(_, page, register)| page != register)
+            .find(|(_, (page, register))| page != register)
         {
             return Err(differs(what));
         }
@@ -276,12 +290,53 @@ impl Card {
         Ok(self.shared.from_card.allocate(bytes)?)
     }
 
-    /// Card memory of at least `bytes` bytes, rounded up to 64.
+    /// [`Card::buffer_with`] that waits while the pool is exhausted, and maps off
+    /// this thread. Whoever waits should hold no other buffer of the card.
+    ///
+    /// # Errors
+    /// [`CardError::Dma`]; at once for more than a quarter of the pool's limit.
+    pub async fn buffer_with_in_turn(&self, data: &[u8]) -> Result<HostBuf, CardError> {
+        let mut buffer = self.shared.to_card.allocate_in_turn(data.len()).await?;
+        buffer.copy_from_slice(data);
+        Ok(buffer)
+    }
+
+    /// [`Card::buffer_from_card`] that waits as [`Card::buffer_with_in_turn`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn buffer_from_card_in_turn(&self, bytes: usize) -> Result<HostBuf, CardError> {
+        Ok(self.shared.from_card.allocate_in_turn(bytes).await?)
+    }
+
+    /// DMA memory per direction, in bytes: [`CardConfig::host_memory_limit`].
+    pub fn host_memory_limit(&self) -> u64 {
+        self.shared.to_card.limit()
+    }
+
+    /// Card memory of at least `bytes` bytes, rounded up to 64. What commands
+    /// leave there is overwritten when the card is closed, if not before
+    /// ([`IoQueue::clear`]).
     ///
     /// # Errors
     /// [`CardError::CardMemory`] when there is no such hole.
     pub fn allocate(&self, bytes: u64) -> Result<CardRegion, CardError> {
-        self.shared.memory.allocate(bytes)
+        self.shared.memory.allocate(bytes, false)
+    }
+
+    /// The same for what everybody may know (points of a proving key): it is not
+    /// overwritten when the card is closed.
+    ///
+    /// # Errors
+    /// As [`Card::allocate`].
+    pub fn allocate_public(&self, bytes: u64) -> Result<CardRegion, CardError> {
+        self.shared.memory.allocate(bytes, true)
+    }
+
+    /// Bytes of card memory that commands have touched and nobody has
+    /// overwritten since, without public ones.
+    pub fn touched_memory(&self) -> u64 {
+        self.shared.memory.touched().bytes()
     }
 
     /// Free card memory: bytes in all, and of the largest hole.
@@ -347,7 +402,8 @@ impl Card {
         answer.await.map_err(|_| self.ended())?
     }
 
-    /// Stops the card and waits until it has; commands under way end with
+    /// Overwrites what commands have left in card memory, stops the card, and
+    /// waits until it has; commands under way end with
     /// [`JobError::Closed`](crate::error::JobError::Closed).
     pub async fn close(mut self) {
         let service = self.service.take();

@@ -3,8 +3,10 @@
 //! [`RawCommand`] is the layout and takes any value in any field, as a card
 //! must; [`Command`] is what the driver builds. Pure, no I/O.
 
+use bytemuck::{Pod, Zeroable};
+
 /// Bytes of a submission entry.
-pub const COMMAND_BYTES: usize = 64;
+pub const COMMAND_BYTES: usize = size_of::<RawCommand>();
 /// Granule of every address and transfer, in bytes: one beat of the card's bus.
 pub const BEAT: u64 = 64;
 /// Bytes of a G1 affine point in memory (x, y; Fp Montgomery images).
@@ -14,9 +16,7 @@ pub const FR_BYTES: u64 = 32;
 /// Bytes that `MSM_G1` writes: X, Y, Z of 48 bytes, then zeros.
 pub const MSM_RESULT_BYTES: u64 = 192;
 /// Bytes of an entry of a scatter/gather list.
-pub const SGL_ENTRY_BYTES: usize = 16;
-/// Bytes of the identity page.
-pub const IDENTITY_BYTES: usize = 4096;
+pub const SGL_ENTRY_BYTES: usize = size_of::<SglEntry>();
 
 /// Flag: op0 is the address of a scatter/gather list.
 pub const FLAG_SGL: u8 = 0x01;
@@ -81,7 +81,8 @@ impl Opcode {
 }
 
 /// A command as it lies in the ring; every bit pattern is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Pod, Zeroable)]
+#[repr(C)]
 pub struct RawCommand {
     /// Bits 7:0 of word 0.
     pub opcode: u8,
@@ -102,51 +103,33 @@ pub struct RawCommand {
 impl RawCommand {
     /// The eight words, as the ring holds them.
     pub fn to_words(&self) -> [u64; 8] {
-        let mut words = [0; 8];
-        words[0] = u64::from(self.opcode)
-            | u64::from(self.flags) << 8
-            | u64::from(self.cid) << 16
-            | u64::from(self.log2n) << 32
-            | u64::from(self.window_bits) << 40
-            | u64::from(self.reserved) << 48;
-        words[1..].copy_from_slice(&self.op);
-        words
+        bytemuck::cast(*self)
     }
 
     /// The inverse of [`RawCommand::to_words`].
     pub fn from_words(words: [u64; 8]) -> Self {
-        let [w, op @ ..] = words;
-        let [opcode, flags, cid0, cid1, log2n, window_bits, r0, r1] = w.to_le_bytes();
-        Self {
-            opcode,
-            flags,
-            cid: u16::from_le_bytes([cid0, cid1]),
-            log2n,
-            window_bits,
-            reserved: u16::from_le_bytes([r0, r1]),
-            op,
-        }
+        bytemuck::cast(words)
     }
 
     /// The 64 bytes, little-endian.
     pub fn to_bytes(&self) -> [u8; COMMAND_BYTES] {
-        let mut bytes = [0; COMMAND_BYTES];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.to_words()) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+        bytemuck::cast(*self)
     }
 
     /// The inverse of [`RawCommand::to_bytes`].
     pub fn from_bytes(bytes: &[u8; COMMAND_BYTES]) -> Self {
-        let mut words = [0; 8];
-        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-            let mut b = [0; 8];
-            b.copy_from_slice(chunk);
-            *word = u64::from_le_bytes(b);
-        }
-        Self::from_words(words)
+        bytemuck::pod_read_unaligned(bytes)
     }
+}
+
+/// An entry of a scatter/gather list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct SglEntry {
+    /// Host address, a multiple of 64.
+    pub address: u64,
+    /// Bytes, a multiple of 64, not zero.
+    pub bytes: u64,
 }
 
 /// Which transform an `NTT` command computes.
@@ -176,7 +159,7 @@ pub enum MsmMode {
 pub enum Command {
     /// Identity page to host memory.
     Identify {
-        /// Host address of [`IDENTITY_BYTES`] bytes.
+        /// Host address of an [`IdentityPage`](crate::identity::IdentityPage).
         page: u64,
     },
     /// Ends a command of another queue.

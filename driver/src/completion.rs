@@ -3,10 +3,12 @@
 //! Pure codec. The driver reads the last word first and the rest only when its
 //! phase is right (ring rule 2), so the codec works on the four words.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::status::Status;
 
 /// Bytes of a completion entry.
-pub const COMPLETION_BYTES: usize = 32;
+pub const COMPLETION_BYTES: usize = size_of::<RawCompletion>();
 /// Offset of the word that holds the phase bit.
 pub const PHASE_WORD: usize = 24;
 /// The phase bit in that word (bit 0 of the status).
@@ -49,36 +51,42 @@ impl Completion {
         (self.cycles != 0 && total > 0.0).then(|| f64::from(self.ops) / total)
     }
 
+    /// The entry with the given phase.
+    fn to_raw(self, phase: bool) -> RawCompletion {
+        RawCompletion {
+            cycles: self.cycles,
+            ops: self.ops,
+            bubble_hazard: self.bubble_hazard,
+            bubble_memory: self.bubble_memory,
+            bubble_other: self.bubble_other,
+            detail: self.detail,
+            sq_head: self.sq_head,
+            queue: self.queue,
+            cid: self.cid,
+            status: self.status.encode(phase),
+        }
+    }
+
     /// The four words, with the given phase.
     pub fn to_words(&self, phase: bool) -> [u64; 4] {
-        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        [
-            pair(self.cycles, self.ops),
-            pair(self.bubble_hazard, self.bubble_memory),
-            pair(self.bubble_other, self.detail),
-            u64::from(self.sq_head)
-                | u64::from(self.queue) << 16
-                | u64::from(self.cid) << 32
-                | u64::from(self.status.encode(phase)) << 48,
-        ]
+        bytemuck::cast(self.to_raw(phase))
     }
 
     /// Completion and phase of four words; `None` when reserved status bits
     /// are set.
     pub fn from_words(words: [u64; 4]) -> Option<(Self, bool)> {
-        let low = |w: u64| w as u32;
-        let high = |w: u64| (w >> 32) as u32;
-        let (status, phase) = Status::decode((words[3] >> 48) as u16)?;
+        let raw: RawCompletion = bytemuck::cast(words);
+        let (status, phase) = Status::decode(raw.status)?;
         let completion = Self {
-            cycles: low(words[0]),
-            ops: high(words[0]),
-            bubble_hazard: low(words[1]),
-            bubble_memory: high(words[1]),
-            bubble_other: low(words[2]),
-            detail: high(words[2]),
-            sq_head: words[3] as u16,
-            queue: (words[3] >> 16) as u16,
-            cid: (words[3] >> 32) as u16,
+            cycles: raw.cycles,
+            ops: raw.ops,
+            bubble_hazard: raw.bubble_hazard,
+            bubble_memory: raw.bubble_memory,
+            bubble_other: raw.bubble_other,
+            detail: raw.detail,
+            sq_head: raw.sq_head,
+            queue: raw.queue,
+            cid: raw.cid,
             status,
         };
         Some((completion, phase))
@@ -86,12 +94,24 @@ impl Completion {
 
     /// The 32 bytes, with the given phase.
     pub fn to_bytes(&self, phase: bool) -> [u8; COMPLETION_BYTES] {
-        let mut bytes = [0; COMPLETION_BYTES];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.to_words(phase)) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+        bytemuck::cast(self.to_raw(phase))
     }
+}
+
+/// A completion as it lies in the ring; every bit pattern is one.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(8))]
+struct RawCompletion {
+    cycles: u32,
+    ops: u32,
+    bubble_hazard: u32,
+    bubble_memory: u32,
+    bubble_other: u32,
+    detail: u32,
+    sq_head: u16,
+    queue: u16,
+    cid: u16,
+    status: u16,
 }
 
 #[cfg(test)]

@@ -6,26 +6,34 @@
 //! [`Ticket`](crate::ticket::Ticket). It is dropped, and its bytes reused, only
 //! when the card can no longer reach them: after the matching completion, a
 //! proven queue stop, a reset, or an unmap. Where none of these can be proven
-//! the bytes are *quarantined* ([`crate::quarantine`]) until one is.
+//! the bytes are *quarantined* ([`crate::quarantine`]) until one is. Dropped
+//! bytes are overwritten with zeros: they may have held a witness.
 //!
 //! A pool serves one [`Direction`]; it maps a few large chunks, each once, with
 //! that direction's rights, so a card that writes to its operands meets a bus
-//! error. While a card is out of service its pools are detached: nothing is
+//! error. It grows up to its limit; beyond that, whoever can wait waits for
+//! others' buffers ([`DmaPool::allocate_in_turn`]). Chunks that nobody uses are
+//! kept up to [`KEPT`] bytes, the rest goes back to the system. Maps and unmaps
+//! take time, so they are made without the pool's lock and off async threads
+//! (`growth.rs`). While a card is out of service its pools are detached: nothing is
 //! mapped, buffers are plain memory. Put back in service, the chunks are mapped
 //! anew, and the same buffers have new addresses.
-#![allow(unsafe_code)]
 
+mod buffer;
 mod chunk;
+mod growth;
 
-use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
+pub use self::buffer::HostBuf;
 use self::chunk::Chunk;
+use self::growth::Growth;
 use crate::claim::Leftovers;
 use crate::granules::round_up;
 use crate::ledger::Owner;
-use crate::memory::{HostMemory, MemoryError};
+use crate::memory::MemoryError;
 use crate::transport::{Direction, Transport, TransportError};
 
 /// Why a buffer could not be had.
@@ -51,6 +59,9 @@ pub enum DmaError {
         /// The pool's limit.
         limit: u64,
     },
+    /// The tokio runtime ended while a chunk was being mapped.
+    #[error("the runtime ended while DMA memory was mapped; open the card on one that runs")]
+    Ended,
     /// The system refused memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -61,6 +72,9 @@ pub enum DmaError {
 
 /// Bytes of a chunk unless a buffer needs more.
 const CHUNK: usize = 8 << 20;
+/// Bytes of unused chunks that a pool keeps: what a stream of pieces has under
+/// way on a queue of usual depth, so that it does not map them again and again.
+const KEPT: u64 = 256 << 20;
 
 /// Host memory of a card, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +102,27 @@ impl std::ops::Add for MemoryUse {
 #[derive(Debug)]
 struct Chunks {
     list: Vec<Arc<Chunk>>,
+    /// Bytes of the list, and of chunks that are being made or given back.
+    bytes: u64,
     attached: bool,
+}
+
+impl Chunks {
+    /// Takes unused chunks out of the list until `enough` says so of their bytes
+    /// so far.
+    fn unused(&mut self, mut enough: impl FnMut(u64) -> bool) -> Vec<Arc<Chunk>> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        self.list.retain(|chunk| {
+            let take = !enough(bytes) && chunk.is_unused();
+            if take {
+                bytes += chunk.bytes();
+                taken.push(Arc::clone(chunk));
+            }
+            !take
+        });
+        taken
+    }
 }
 
 #[derive(Debug)]
@@ -98,12 +132,22 @@ struct PoolInner {
     limit: u64,
     chunks: Mutex<Chunks>,
     leftovers: Leftovers,
+    /// Told of every buffer that comes back.
+    freed: Notify,
 }
 
 impl PoolInner {
     fn chunks(&self) -> MutexGuard<'_, Chunks> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What it takes to get a buffer.
+enum Cut {
+    /// Nothing: here it is.
+    Buffer(HostBuf),
+    /// A chunk has to be mapped first.
+    Growth(Growth),
 }
 
 /// A growing set of mapped chunks of one direction. Cheap to clone.
@@ -127,6 +171,7 @@ impl DmaPool {
     ) -> Self {
         let chunks = Chunks {
             list: Vec::new(),
+            bytes: 0,
             attached: true,
         };
         let inner = PoolInner {
@@ -135,6 +180,7 @@ impl DmaPool {
             limit,
             chunks: Mutex::new(chunks),
             leftovers,
+            freed: Notify::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -144,6 +190,11 @@ impl DmaPool {
     /// What the card may do with buffers of this pool.
     pub fn direction(&self) -> Direction {
         self.inner.direction
+    }
+
+    /// Bytes that it maps at most.
+    pub fn limit(&self) -> u64 {
+        self.inner.limit
     }
 
     /// Bytes lent, quarantined and mapped at present.
@@ -175,17 +226,15 @@ impl DmaPool {
     }
 
     /// A zeroed buffer of `bytes` bytes; its capacity is the next multiple
-    /// of 64.
+    /// of 64. Blocks while a chunk is mapped, if one must be.
     ///
     /// # Errors
     /// [`DmaError`].
     pub fn allocate(&self, bytes: usize) -> Result<HostBuf, DmaError> {
-        let (mut buffer, fresh) = self.cut(bytes)?;
-        // Neither another job's data nor its padding may travel to the card;
-        // what was never given out holds zeros already.
-        let used = buffer.capacity.min(fresh);
-        buffer.whole_mut()[..used].fill(0);
-        Ok(buffer)
+        match self.cut(bytes)? {
+            Cut::Buffer(buffer) => Ok(buffer),
+            Cut::Growth(growth) => growth.finish(bytes),
+        }
     }
 
     /// A buffer that holds `data`, padded with zeros.
@@ -193,43 +242,103 @@ impl DmaPool {
     /// # Errors
     /// [`DmaError`].
     pub fn allocate_filled(&self, data: &[u8]) -> Result<HostBuf, DmaError> {
-        let (mut buffer, _) = self.cut(data.len())?;
-        let (body, padding) = buffer.whole_mut().split_at_mut(data.len());
-        body.copy_from_slice(data);
-        padding.fill(0);
+        let mut buffer = self.allocate(data.len())?;
+        buffer.copy_from_slice(data);
         Ok(buffer)
     }
 
-    /// A buffer with whatever it last held, and how many of its first bytes
-    /// were ever given out before.
-    fn cut(&self, bytes: usize) -> Result<(HostBuf, usize), DmaError> {
+    /// As [`DmaPool::allocate`]; while the pool is exhausted it waits for
+    /// others' buffers to come back. Whoever waits should hold none of this pool
+    /// itself, so that nobody waits for one who waits.
+    ///
+    /// # Errors
+    /// [`DmaError`]; [`DmaError::Exhausted`] at once if more than a quarter of
+    /// the limit is asked for, since that might never come together.
+    pub async fn allocate_in_turn(&self, bytes: usize) -> Result<HostBuf, DmaError> {
+        loop {
+            // Heard from before the pool is looked at, so that no return is missed.
+            let mut freed = std::pin::pin!(self.inner.freed.notified());
+            freed.as_mut().enable();
+            match self.cut(bytes) {
+                Ok(Cut::Buffer(buffer)) => return Ok(buffer),
+                Ok(Cut::Growth(growth)) => {
+                    let growing = tokio::task::spawn_blocking(move || growth.finish(bytes));
+                    return growing.await.unwrap_or(Err(DmaError::Ended));
+                }
+                Err(DmaError::Exhausted { .. }) if bytes as u64 <= self.inner.limit / 4 => {
+                    freed.await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A zeroed buffer from the chunks that there are, else what must be done
+    /// for one.
+    fn cut(&self, bytes: usize) -> Result<Cut, DmaError> {
         let capacity = round_up(bytes as u64)
             .filter(|&c| c > 0 && c <= isize::MAX as u64)
             .ok_or(DmaError::Size { bytes })?;
-        let inner = &self.inner;
-        let mut chunks = inner.chunks();
+        let limit = self.inner.limit;
+        let mut chunks = self.inner.chunks();
         for chunk in &chunks.list {
-            if let Some(cut) = HostBuf::cut(self, chunk, bytes, capacity) {
-                return Ok(cut);
+            if let Some(buffer) = HostBuf::cut(self, chunk, bytes, capacity) {
+                return Ok(Cut::Buffer(buffer));
             }
         }
-        let in_use: u64 = chunks.list.iter().map(|c| c.memory.len() as u64).sum();
-        let room = inner.limit.saturating_sub(in_use);
-        if capacity > room {
+        let room = limit.saturating_sub(chunks.bytes);
+        // Unused chunks that are too small make room.
+        let unused: u64 = chunks
+            .list
+            .iter()
+            .filter(|chunk| chunk.is_unused())
+            .map(|chunk| chunk.bytes())
+            .sum();
+        if capacity > room.saturating_add(unused) {
             return Err(DmaError::Exhausted {
                 bytes,
-                in_use,
-                limit: inner.limit,
+                in_use: chunks.bytes,
+                limit,
             });
         }
-        let size = (capacity as usize).max(CHUNK.min(room as usize));
-        let chunk = Arc::new(Chunk::new(HostMemory::allocate(size)?));
-        if chunks.attached {
-            chunk.map(&*inner.transport, inner.direction)?;
+        let given = chunks.unused(|bytes| capacity <= room.saturating_add(bytes));
+        let freed: u64 = given.iter().map(|chunk| chunk.bytes()).sum();
+        let room = usize::try_from(room + freed).unwrap_or(usize::MAX);
+        let size = (capacity as usize).max(CHUNK.min(room));
+        chunks.bytes += size as u64;
+        drop(chunks);
+        Ok(Cut::Growth(Growth::new(self.clone(), given, Some(size))))
+    }
+
+    /// A buffer came back, and perhaps the last one of its chunk.
+    fn returned(&self, unused: bool) {
+        if unused {
+            self.trim();
         }
-        let cut = HostBuf::cut(self, &chunk, bytes, capacity).ok_or(DmaError::Size { bytes })?;
-        chunks.list.push(chunk);
-        Ok(cut)
+        self.inner.freed.notify_waiters();
+    }
+
+    /// Gives unused chunks beyond [`KEPT`] back to the system.
+    fn trim(&self) {
+        let given = {
+            let mut chunks = self.inner.chunks();
+            let unused: u64 = chunks
+                .list
+                .iter()
+                .filter(|chunk| chunk.is_unused())
+                .map(|chunk| chunk.bytes())
+                .sum();
+            chunks.unused(|taken| unused - taken <= KEPT)
+        };
+        if given.is_empty() {
+            return;
+        }
+        let growth = Growth::new(self.clone(), given, None);
+        // Its drop does the work.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(growth))),
+            Err(_) => drop(growth),
+        }
     }
 
     /// Unmaps every chunk, so that the card reaches nothing of this pool any
@@ -239,6 +348,7 @@ impl DmaPool {
     pub(crate) fn detach(&self) -> bool {
         let mut chunks = self.inner.chunks();
         chunks.attached = false;
+        let before: u64 = chunks.list.iter().map(|chunk| chunk.bytes()).sum();
         let transport = &*self.inner.transport;
         // All of them, even if the first fails.
         let all = chunks
@@ -250,7 +360,8 @@ impl DmaPool {
         // Memory that no buffer uses goes back to the system.
         chunks
             .list
-            .retain(|chunk| chunk.is_mapped() || Arc::strong_count(chunk) > 1);
+            .retain(|chunk| chunk.is_mapped() || !chunk.is_unused());
+        chunks.bytes -= before - chunks.list.iter().map(|chunk| chunk.bytes()).sum::<u64>();
         all
     }
 
@@ -283,133 +394,6 @@ impl Drop for PoolInner {
                 self.leftovers.leave(chunk.iova());
             }
         }
-    }
-}
-
-/// A range of DMA memory that the CPU owns: `Deref`s to its bytes. See the
-/// module page for when it is the card's.
-pub struct HostBuf {
-    pool: DmaPool,
-    chunk: Arc<Chunk>,
-    offset: usize,
-    len: usize,
-    capacity: usize,
-}
-
-impl HostBuf {
-    fn cut(pool: &DmaPool, chunk: &Arc<Chunk>, len: usize, capacity: u64) -> Option<(Self, usize)> {
-        let mut books = chunk.books();
-        let offset = books.space.take(capacity)?;
-        let used = books.fresh.saturating_sub(offset);
-        books.fresh = books.fresh.max(offset + capacity);
-        drop(books);
-        let buffer = Self {
-            pool: pool.clone(),
-            chunk: Arc::clone(chunk),
-            offset: offset as usize,
-            len,
-            capacity: capacity as usize,
-        };
-        Some((buffer, used as usize))
-    }
-
-    /// I/O address of the first byte, a multiple of 64. It changes, and means
-    /// nothing in between, when the card goes out of service and comes back.
-    pub fn iova(&self) -> u64 {
-        self.chunk.iova() + self.offset as u64
-    }
-
-    /// Bytes that travel: the length rounded up to 64. Those beyond the length
-    /// are zero unless the card wrote them.
-    pub fn padded_len(&self) -> usize {
-        self.capacity
-    }
-
-    /// What the card may do with it once submitted.
-    pub fn direction(&self) -> Direction {
-        self.pool.direction()
-    }
-
-    /// Whether it was cut from `pool`. Its address means something else to any
-    /// other card.
-    pub(crate) fn belongs_to(&self, pool: &DmaPool) -> bool {
-        Arc::ptr_eq(&self.pool.inner, &pool.inner)
-    }
-
-    /// Whether a mapping reaches it.
-    pub(crate) fn is_mapped(&self) -> bool {
-        self.chunk.is_mapped()
-    }
-
-    /// The mapping behind it, and the offset of its first byte there: for rings,
-    /// which both sides touch at once and which therefore must not be accessed
-    /// as slices.
-    pub(crate) fn shared(&self) -> (&Arc<HostMemory>, usize) {
-        (&self.chunk.memory, self.offset)
-    }
-
-    fn whole_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `offset + capacity` lies within the mapping (cut by the
-        // chunk's allocator), which `chunk` keeps alive. The allocator gave
-        // the range to this value alone, and it is not lent to the card while
-        // somebody can call this: submitting moves it.
-        unsafe {
-            std::slice::from_raw_parts_mut(
-                self.chunk.memory.base().as_ptr().add(self.offset),
-                self.capacity,
-            )
-        }
-    }
-
-    /// Notes in the ledger who has it from now on. A range that is not mapped
-    /// is the CPU's whatever is asked.
-    pub(crate) fn set_owner(&self, owner: Owner) {
-        let mut books = self.chunk.books();
-        let owner = if self.chunk.is_mapped() {
-            owner
-        } else {
-            Owner::Cpu
-        };
-        books
-            .ledger
-            .set(self.offset as u64, self.capacity as u64, owner);
-    }
-}
-
-impl Deref for HostBuf {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: as in `whole_mut`; `len <= capacity`.
-        unsafe {
-            std::slice::from_raw_parts(self.chunk.memory.base().as_ptr().add(self.offset), self.len)
-        }
-    }
-}
-
-impl DerefMut for HostBuf {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        let len = self.len;
-        &mut self.whole_mut()[..len]
-    }
-}
-
-impl fmt::Debug for HostBuf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostBuf")
-            .field("iova", &format_args!("{:#x}", self.iova()))
-            .field("len", &self.len)
-            .field("direction", &self.direction())
-            .finish()
-    }
-}
-
-impl Drop for HostBuf {
-    fn drop(&mut self) {
-        let mut books = self.chunk.books();
-        let (start, bytes) = (self.offset as u64, self.capacity as u64);
-        books.ledger.set(start, bytes, Owner::Cpu);
-        books.space.give(start, bytes);
     }
 }
 

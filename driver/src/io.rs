@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use crate::command::{
     BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, MsmMode, NttKind, RawCommand,
-    SGL_ENTRY_BYTES,
+    SGL_ENTRY_BYTES, SglEntry,
 };
 use crate::completion::Completion;
 use crate::dma::HostBuf;
 use crate::error::JobError;
 use crate::region::CardRegion;
 use crate::ticket::{Finished, JobMemory, Ticket};
+use crate::wipe::Zeros;
 use crate::worker::Shared;
 
 /// One I/O queue of an open card. Cheap to clone; outlives the card's handle,
@@ -181,6 +182,49 @@ impl IoQueue {
         self.send(life, command, from, None, vec![to.clone()]).await
     }
 
+    /// The same for a buffer that is not wanted back: it returns to its pool when
+    /// the command has ended, not only when somebody takes the ticket's answer. So
+    /// a transfer of many pieces needs no more memory than those under way.
+    pub async fn submit_write_away(&self, from: HostBuf, to: &CardRegion) -> Ticket<()> {
+        let life = self.life();
+        let checked = self.transfer(std::slice::from_ref(&from), to, true);
+        let (host, card) = (from.iova(), to.address());
+        let command = checked.map(|bytes| Command::Write {
+            host,
+            card,
+            bytes,
+            list: false,
+        });
+        self.send(life, command, (), Some(from), vec![to.clone()])
+            .await
+    }
+
+    /// Overwrites a region with zeros: what was there is not found by whoever
+    /// uses the card next. Nothing else may use the region meanwhile. Waits for
+    /// host memory as [`Card::buffer_with_in_turn`](crate::card::Card::buffer_with_in_turn).
+    ///
+    /// # Errors
+    /// [`JobError`]; the region counts as touched then.
+    pub async fn clear(&self, region: &CardRegion) -> Result<Completion, JobError> {
+        let life = self.life();
+        self.current(&[region])?;
+        let pool = &self.shared.to_card;
+        let range = region.address()..region.address() + region.len();
+        let no_memory = |e: crate::dma::DmaError| JobError::HostMemory {
+            cause: e.to_string(),
+        };
+        let plan = Zeros::of(range.clone(), pool.limit());
+        // Zeros and list in one buffer, so that nobody waits who holds one.
+        let buffer = pool.allocate_in_turn(plan.bytes()).await;
+        let (command, buffer) = plan.command(buffer.map_err(no_memory)?);
+        let ticket = self
+            .send(life, Ok(command), (), Some(buffer), vec![region.clone()])
+            .await;
+        let completion = ticket.await.result?;
+        self.shared.memory.cleared(range);
+        Ok(completion)
+    }
+
     /// [`IoQueue::submit_write`] and its end.
     pub async fn write(&self, from: HostBuf, to: &CardRegion) -> Finished<HostBuf> {
         self.submit_write(from, to).await.await
@@ -220,9 +264,10 @@ impl IoQueue {
                 cause: e.to_string(),
             })?;
         for (entry, b) in list.chunks_exact_mut(SGL_ENTRY_BYTES).zip(buffers) {
-            let (address, bytes) = entry.split_at_mut(8);
-            address.copy_from_slice(&b.iova().to_le_bytes());
-            bytes.copy_from_slice(&(b.padded_len() as u64).to_le_bytes());
+            entry.copy_from_slice(bytemuck::bytes_of(&SglEntry {
+                address: b.iova(),
+                bytes: b.padded_len() as u64,
+            }));
         }
         Ok(list)
     }

@@ -14,6 +14,9 @@
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
 
+#[cfg(target_endian = "big")]
+compile_error!("the card's structures are little-endian, and are used as they lie in memory");
+
 pub mod audit;
 pub mod bar;
 pub mod card;
@@ -25,12 +28,14 @@ pub mod dma;
 pub mod error;
 pub mod granules;
 mod handoff;
+pub mod identity;
 pub mod io;
 pub mod ledger;
 pub mod memory;
 pub mod pci;
 mod quarantine;
 mod queue_pair;
+mod ranges;
 mod recovery;
 pub mod region;
 pub mod registers;
@@ -40,6 +45,7 @@ pub mod ticket;
 pub mod transport;
 pub mod vfio;
 pub mod windows;
+mod wipe;
 mod worker;
 
 pub use audit::Audit;

@@ -298,6 +298,29 @@ impl HostMemory {
         Ok(())
     }
 
+    /// Overwrites bytes with zeros, in a way that no compiler leaves out.
+    ///
+    /// # Errors
+    /// [`MemoryError::Range`] beyond the end.
+    pub fn clear(&self, offset: usize, bytes: usize) -> Result<(), MemoryError> {
+        self.check(offset, bytes)?;
+        let bulk = bulk::bytes_of(bytes);
+        // SAFETY: in range; the memory is valid as long as `self`.
+        unsafe { bulk::clear(self.base.as_ptr().add(offset), bulk) };
+        let (mut at, end) = (offset + bulk, offset + bytes);
+        while at < end {
+            if at.is_multiple_of(8) && end - at >= 8 {
+                self.word(at)?.store(0, Ordering::Relaxed);
+                at += 8;
+            } else {
+                self.byte(at)?.store(0, Ordering::Relaxed);
+                at += 1;
+            }
+        }
+        fence(Ordering::Release);
+        Ok(())
+    }
+
     /// Copies bytes in, ascending; the last word (of an aligned write) becomes
     /// visible last, as the contract demands of the word with the phase bit.
     ///

@@ -44,6 +44,12 @@ pub(crate) struct Entry {
     cost: u64,
     /// Set when the driver gave up on it: an `ABORTED` is then its own doing.
     overdue: Option<Duration>,
+    /// Nobody wants it any more.
+    unwanted: bool,
+    /// Ended because the card is being closed.
+    closing: bool,
+    /// `ABORT` was sent when it was its turn.
+    asked: bool,
     _room: OwnedSemaphorePermit,
 }
 
@@ -51,6 +57,7 @@ impl Entry {
     fn finish(self, completion: Completion) {
         let result = match (completion.status.code, self.overdue) {
             (StatusCode::Success, _) => Ok(completion),
+            (StatusCode::Aborted, _) if self.closing => Err(JobError::Closed),
             (StatusCode::Aborted, Some(waited)) => Err(JobError::TimedOut {
                 waited,
                 by: "ABORT",
@@ -60,6 +67,18 @@ impl Entry {
             }),
         };
         self.job.finish(result);
+    }
+
+    fn new(job: Box<dyn Job>, cost: u64, room: OwnedSemaphorePermit) -> Self {
+        Self {
+            job,
+            cost,
+            overdue: None,
+            unwanted: false,
+            closing: false,
+            asked: false,
+            _room: room,
+        }
     }
 
     /// Ends it with an error; the card is proven to be done with its memory.
@@ -193,6 +212,7 @@ impl QueuePair {
             }
             let (reply, receiver) = oneshot::channel();
             let idle = ring.outstanding() == 0;
+            regions.iter().for_each(|region| self.space.touch(region));
             let job = Box::new(Pending {
                 memory,
                 list,
@@ -200,12 +220,7 @@ impl QueuePair {
                 reply,
             });
             job.set_owner(Owner::Card);
-            let placed = match ring.place(Entry {
-                job,
-                cost,
-                overdue: None,
-                _room: room,
-            }) {
+            let placed = match ring.place(Entry::new(job, cost, room)) {
                 Ok(placed) => placed,
                 // The permit stands for the place; without it the ring's own
                 // bookkeeping is broken.
@@ -229,30 +244,90 @@ impl QueuePair {
     /// Submits without waiting and without anybody listening: for `ABORT`.
     /// Returns whether there was room.
     pub fn try_submit(&self, command: &Command) -> bool {
-        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
-            return false;
-        };
+        let running = || matches!(&*self.mode.borrow(), Mode::Running);
+        self.place_now(command, (), running).is_some()
+    }
+
+    /// Whether [`QueuePair::submit_last`] would have a place. Those who still wait
+    /// for one are refused as soon as they run.
+    pub fn has_room(&self) -> bool {
+        self.room.available_permits() > 0
+    }
+
+    /// The same for the worker itself while the card is being closed: others are
+    /// refused already.
+    pub fn submit_last<M: JobMemory>(
+        &self,
+        command: &Command,
+        memory: M,
+    ) -> Option<oneshot::Receiver<Finished<M>>> {
+        self.place_now(command, memory, || true)
+    }
+
+    fn place_now<M: JobMemory>(
+        &self,
+        command: &Command,
+        memory: M,
+        may: impl FnOnce() -> bool,
+    ) -> Option<oneshot::Receiver<Finished<M>>> {
+        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
         let mut ring = self.ring();
-        if !matches!(&*self.mode.borrow(), Mode::Running) {
-            return false;
+        // The mode changes under this lock only.
+        if !may() {
+            return None;
         }
-        let (reply, _) = oneshot::channel::<Finished<()>>();
+        let (reply, receiver) = oneshot::channel();
         let job = Box::new(Pending {
-            memory: (),
+            memory,
             list: None,
             regions: Vec::new(),
             reply,
         });
-        let cost = estimate_cycles(command);
-        let Ok(placed) = ring.place(Entry {
-            job,
-            cost,
-            overdue: None,
-            _room: room,
-        }) else {
-            return false;
+        job.set_owner(Owner::Card);
+        let entry = Entry::new(job, estimate_cycles(command), room);
+        let placed = match ring.place(entry) {
+            Ok(placed) => placed,
+            // As in `submit_raw`: the permit stands for the place.
+            Err(entry) => {
+                entry.fail(JobError::Closed);
+                return None;
+            }
         };
-        self.hand_over(placed, &command.encode(placed.cid)).is_ok()
+        self.hand_over(placed, &command.encode(placed.cid)).ok()?;
+        Some(receiver)
+    }
+
+    /// Notes that nobody wants a command any more; it is ended when it is its
+    /// turn ([`QueuePair::take_unwanted`]).
+    pub fn unwant(&self, cid: u16) {
+        if let Some(entry) = self.ring().get_mut(cid) {
+            entry.unwanted = true;
+        }
+    }
+
+    /// Ends all commands because the card is being closed.
+    pub fn unwant_all(&self) {
+        self.ring().for_each(|entry| {
+            entry.unwanted = true;
+            entry.closing = true;
+        });
+    }
+
+    /// `ABORT` could not be sent: it is tried again at the next look.
+    pub fn was_not_asked(&self, cid: u16) {
+        if let Some(entry) = self.ring().get_mut(cid) {
+            entry.asked = false;
+        }
+    }
+
+    /// The oldest command, if nobody wants it and `ABORT` was not sent for it
+    /// yet. `ABORT` finds a command only while it runs or is the next to run.
+    pub fn take_unwanted(&self) -> Option<u16> {
+        let mut ring = self.ring();
+        let (cid, entry) = ring.oldest()?;
+        let ask = entry.unwanted && !entry.asked;
+        entry.asked |= ask;
+        ask.then_some(cid)
     }
 
     /// Writes a command into its place and rings the doorbell.

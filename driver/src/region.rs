@@ -6,14 +6,18 @@
 //! work on it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::CardError;
 use crate::granules::{GRANULE, Granules, round_up};
+use crate::ranges::Ranges;
 
 #[derive(Debug)]
 struct Space {
     granules: Mutex<Granules>,
+    /// What commands have touched since it was last overwritten, without what
+    /// everybody may know.
+    dirty: Mutex<Ranges>,
     /// Counts the losses of the memory's content.
     epoch: AtomicU64,
 }
@@ -28,6 +32,7 @@ impl CardSpace {
     pub fn new(bytes: u64) -> Self {
         let space = Space {
             granules: Mutex::new(Granules::new(bytes)),
+            dirty: Mutex::default(),
             epoch: AtomicU64::new(0),
         };
         Self {
@@ -35,7 +40,8 @@ impl CardSpace {
         }
     }
 
-    pub fn allocate(&self, bytes: u64) -> Result<CardRegion, CardError> {
+    /// A region; `public` if everybody may know what will be in it.
+    pub fn allocate(&self, bytes: u64, public: bool) -> Result<CardRegion, CardError> {
         let mut granules = self
             .space
             .granules
@@ -55,12 +61,37 @@ impl CardSpace {
             epoch: self.space.epoch.load(Ordering::Acquire),
             start,
             len,
+            public,
         };
         Ok(CardRegion {
             held: Arc::new(held),
             start,
             len,
         })
+    }
+
+    fn dirty(&self) -> MutexGuard<'_, Ranges> {
+        self.space
+            .dirty
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a command touches the region.
+    pub fn touch(&self, region: &CardRegion) {
+        if !region.held.public && Arc::ptr_eq(&self.space, &region.held.space) {
+            self.dirty().insert(region.start..region.start + region.len);
+        }
+    }
+
+    /// Notes that `range` has been overwritten with zeros.
+    pub fn cleared(&self, range: std::ops::Range<u64>) {
+        self.dirty().remove(range);
+    }
+
+    /// What was touched and not overwritten since.
+    pub fn touched(&self) -> Ranges {
+        self.dirty().clone()
     }
 
     /// Bytes free and bytes of the largest hole.
@@ -97,6 +128,7 @@ struct Held {
     epoch: u64,
     start: u64,
     len: u64,
+    public: bool,
 }
 
 impl Drop for Held {
@@ -168,30 +200,48 @@ mod tests {
     #[test]
     fn a_region_is_free_when_its_last_part_is() {
         let space = CardSpace::new(256);
-        let region = space.allocate(200).unwrap();
+        let region = space.allocate(200, false).unwrap();
         assert_eq!((region.address(), region.len()), (0, 256));
         let part = region.part(64, 100).unwrap();
         assert_eq!((part.address(), part.len()), (64, 128));
         drop(region);
         assert!(matches!(
-            space.allocate(1),
+            space.allocate(1, false),
             Err(CardError::CardMemory { free: 0, .. })
         ));
         assert!(part.part(64, 65).is_err() && part.part(1, 8).is_err() && part.part(0, 0).is_err());
         assert!(part.part(u64::MAX - 63, 64).is_err());
         drop(part);
         assert_eq!(space.free(), (256, 256));
-        assert!(space.allocate(0).is_err() && space.allocate(u64::MAX).is_err());
+        assert!(space.allocate(0, false).is_err() && space.allocate(u64::MAX, false).is_err());
     }
 
     #[test]
     fn lost_content_makes_regions_stale() {
         let space = CardSpace::new(256);
         let other = CardSpace::new(256);
-        let region = space.allocate(64).unwrap();
+        let region = space.allocate(64, false).unwrap();
         assert!(space.is_current(&region) && !other.is_current(&region));
         space.lose_content();
         assert!(!space.is_current(&region));
-        assert!(space.is_current(&space.allocate(64).unwrap()));
+        assert!(space.is_current(&space.allocate(64, false).unwrap()));
+    }
+
+    #[test]
+    fn what_commands_touch_is_known_until_it_is_overwritten() {
+        let space = CardSpace::new(4096);
+        let secret = space.allocate(256, false).unwrap();
+        let public = space.allocate(256, true).unwrap();
+        assert_eq!(space.touched().bytes(), 0, "given out is not touched");
+        space.touch(&secret.part(64, 128).unwrap());
+        space.touch(&public);
+        let ends = |range: std::ops::Range<u64>| (range.start, range.end);
+        let touched = || space.touched().iter().map(ends).collect::<Vec<_>>();
+        assert_eq!(touched(), [(64, 192)]);
+        // Free again, but not forgotten.
+        drop(secret);
+        assert_eq!(space.touched().bytes(), 128);
+        space.cleared(0..128);
+        assert_eq!(touched(), [(128, 192)]);
     }
 }

@@ -255,6 +255,19 @@ impl<T> Ring<T> {
         Some((cid, job))
     }
 
+    /// The value of an outstanding command.
+    pub fn get_mut(&mut self, cid: u16) -> Option<&mut T> {
+        let number = self.slot_of(cid)?;
+        let (_, job) = self.slots.get_mut(usize::from(number))?.job.as_mut()?;
+        Some(job)
+    }
+
+    /// Does something with every outstanding command's value, in any order.
+    pub fn for_each(&mut self, mut act: impl FnMut(&mut T)) {
+        let jobs = self.slots.iter_mut().filter_map(|slot| slot.job.as_mut());
+        jobs.for_each(|(_, job)| act(job));
+    }
+
     /// All outstanding commands' values, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.order.iter().filter_map(|&cid| {

@@ -4,14 +4,11 @@
 //! since completions do not repeat it. Pure.
 
 use crate::command::MsmMode;
+use crate::identity::IdentityPage;
 
 /// Sizes told apart: floor(log2 n) for every n that a command can hold.
 pub const WINDOW_SIZES: usize = 32;
 
-/// First byte of the table for split scalars in the identity page.
-const SPLIT_AT: usize = 64;
-/// First byte of the table for whole scalars.
-const FULL_AT: usize = SPLIT_AT + WINDOW_SIZES;
 /// Bit of an entry: scalars are taken whole. Always set in the table for whole ones.
 const WHOLE: u8 = 0x80;
 
@@ -41,11 +38,8 @@ impl WindowChoice {
     /// # Errors
     /// [`ImpossibleWindows`] if they cannot be those of a card with windows of at
     /// most `max_bits` bits.
-    pub fn from_page(page: &[u8], max_bits: u8) -> Result<Option<Self>, ImpossibleWindows> {
-        let table = |at: usize| page.get(at..at + WINDOW_SIZES)?.try_into().ok();
-        let (split, full): ([u8; WINDOW_SIZES], [u8; WINDOW_SIZES]) = table(SPLIT_AT)
-            .zip(table(FULL_AT))
-            .ok_or(ImpossibleWindows)?;
+    pub fn from_page(page: &IdentityPage, max_bits: u8) -> Result<Option<Self>, ImpossibleWindows> {
+        let (split, full) = (page.split_windows, page.full_windows);
         if split.iter().chain(&full).all(|entry| *entry == 0) {
             return Ok(None);
         }
@@ -78,15 +72,17 @@ impl WindowChoice {
 
 #[cfg(test)]
 mod tests {
+    use bytemuck::Zeroable as _;
+
     use super::*;
 
-    fn page() -> [u8; 128] {
-        let mut page = [0; 128];
+    fn page() -> IdentityPage {
+        let mut page = IdentityPage::zeroed();
         for size in 0..WINDOW_SIZES {
-            page[64 + size] = 4 + size as u8 / 4;
-            page[96 + size] = 0x80 | (5 + size as u8 / 4);
+            page.split_windows[size] = 4 + size as u8 / 4;
+            page.full_windows[size] = 0x80 | (5 + size as u8 / 4);
         }
-        page[64] = 0x80 | 7;
+        page.split_windows[0] = 0x80 | 7;
         page
     }
 
@@ -108,13 +104,18 @@ mod tests {
     #[test]
     fn impossible_entries_are_refused() {
         let refused =
-            |page: &[u8], max| WindowChoice::from_page(page, max) == Err(ImpossibleWindows);
+            |page: &IdentityPage, max| WindowChoice::from_page(page, max) == Err(ImpossibleWindows);
         assert!(refused(&page(), 11));
-        assert!(refused(&page()[..127], 13));
-        assert_eq!(WindowChoice::from_page(&[0; 4096], 13), Ok(None));
-        for (at, entry) in [(70, 0), (70, 0x80), (100, 0), (100, 0x05), (127, 0x80 | 14)] {
+        let none = WindowChoice::from_page(&IdentityPage::zeroed(), 13);
+        assert_eq!(none, Ok(None));
+        for entry in [0, 0x80] {
             let mut wrong = page();
-            wrong[at] = entry;
+            wrong.split_windows[6] = entry;
+            assert!(refused(&wrong, 13), "{entry}");
+        }
+        for (at, entry) in [(4, 0), (4, 0x05), (31, 0x80 | 14)] {
+            let mut wrong = page();
+            wrong.full_windows[at] = entry;
             assert!(refused(&wrong, 13), "{at}");
         }
     }

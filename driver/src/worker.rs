@@ -124,6 +124,8 @@ pub(crate) struct Shared {
     pub health: watch::Sender<Health>,
     /// Held while this handle may touch the card.
     pub claim: Mutex<Option<Claim>>,
+    /// Whether wiping card memory has been tried; held meanwhile.
+    pub wiped: Mutex<bool>,
 }
 
 impl Shared {
@@ -193,6 +195,10 @@ impl Worker {
     /// Runs until the card is closed.
     pub async fn run(mut self) {
         while self.serve().await && self.wait_for_revival().await {}
+        // It takes time; an error means that the runtime ends, and then the drop
+        // does it.
+        let shared = Arc::clone(&self.shared);
+        let _ = tokio::task::spawn_blocking(move || shared.wipe()).await;
     }
 
     /// Serves the card while it is in service; returns whether it went out of
@@ -205,7 +211,10 @@ impl Worker {
                 Turn::Look => self.look(false).await,
                 Turn::Tick => self.look(true).await && self.watch().await,
                 Turn::Asked(Some(Request::Abort { queue, cid })) => {
-                    self.abort(queue, cid);
+                    if let Some(queue) = self.shared.queues.get(usize::from(queue)) {
+                        queue.unwant(cid);
+                    }
+                    self.abort_unwanted();
                     true
                 }
                 Turn::Asked(Some(Request::Reset { level, done })) => {
@@ -298,6 +307,7 @@ impl Worker {
                 }
             }
         }
+        self.abort_unwanted();
         let asynchronous = self.lines.last().map_or(0, |l| l.count());
         let last = self.seen.len() - 1;
         if tick || asynchronous != self.seen[last] {
@@ -398,6 +408,19 @@ impl Worker {
         sent
     }
 
+    /// Ends what nobody wants any more. A card finds a command only when it is
+    /// its turn, so each of a chain is aborted when the one before has ended:
+    /// called after every look at the completions.
+    fn abort_unwanted(&self) {
+        for queue in self.shared.queues.iter().skip(1) {
+            if let Some(cid) = queue.take_unwanted()
+                && !self.abort(queue.number(), cid)
+            {
+                queue.was_not_asked(cid);
+            }
+        }
+    }
+
     /// Interrupts and completions, while recovery waits for something to end.
     pub(crate) fn wake(&self) -> &Notify {
         &self.wake
@@ -406,6 +429,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.shared.wipe();
         self.shared.close_blocking(JobError::Closed);
         self.shared.health.send_if_modified(|h| {
             let closed = !matches!(h, Health::Offline(_));

@@ -12,27 +12,34 @@ use carillon_driver::{Card, CardConfig, ResetLevel};
 use carillon_runtime::card::CardEngine;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{Assignment, ProvingKey, setup, synthesize};
+use carillon_runtime::progress::Phase;
 use carillon_runtime::workload::{self, Distribution, SquareChain};
-use carillon_runtime::{Engine, EngineError};
+use carillon_runtime::{Engine, EngineError, ProgressEvent};
 use carillon_sim::memory::MemoryFault;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use common::rng;
 
 async fn engine(memory_bytes: u64) -> (Arc<ModelCard>, CardEngine) {
+    engine_with(memory_bytes, CardConfig::default()).await
+}
+
+async fn engine_with(memory_bytes: u64, config: CardConfig) -> (Arc<ModelCard>, CardEngine) {
     let options = ModelOptions {
         memory_bytes,
         ..ModelOptions::default()
     };
     let model = Arc::new(ModelCard::new(options).unwrap());
-    let card = Card::open(Arc::clone(&model) as _, CardConfig::default())
-        .await
-        .unwrap();
+    let card = Card::open(Arc::clone(&model) as _, config).await.unwrap();
     (model, CardEngine::new("faulty", card))
 }
 
 fn job(seed: u64) -> (Arc<ProvingKey>, Arc<Assignment>) {
-    let key = setup(SquareChain::blank(6), &mut rng(seed)).unwrap();
-    let assignment = synthesize(SquareChain::with_witness(6, seed)).unwrap();
+    job_of(6, seed)
+}
+
+fn job_of(log2: u32, seed: u64) -> (Arc<ProvingKey>, Arc<Assignment>) {
+    let key = setup(SquareChain::blank(log2), &mut rng(seed)).unwrap();
+    let assignment = synthesize(SquareChain::with_witness(log2, seed)).unwrap();
     (Arc::new(key), Arc::new(assignment))
 }
 
@@ -128,4 +135,65 @@ async fn a_card_that_leaves_ends_its_jobs() {
     let scalars = workload::scalars(8, Distribution::Uniform, 1);
     let error = engine.msm_g1(&bases, &scalars).await.unwrap_err();
     assert!(matches!(error, EngineError::Card { .. }), "{error}");
+}
+
+/// Operands and keys larger than the DMA memory stream through it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_smaller_than_the_job_is_enough() {
+    let config = CardConfig {
+        host_memory_limit: 256 << 10,
+        ..CardConfig::default()
+    };
+    let (_model, engine) = engine_with(64 << 20, config).await;
+    // A key of 1.5 MiB, and transforms of 1 MiB each way.
+    proves(&engine, &job_of(12, 1)).await;
+    let scalars = workload::scalars(1 << 15, Distribution::Uniform, 1);
+    let (mut found, mut expected) = (scalars.clone(), scalars);
+    let kind = carillon_runtime::engine::NttKind::Forward;
+    engine.ntt(&mut found, kind).await.unwrap();
+    CpuEngine::new().ntt(&mut expected, kind).await.unwrap();
+    assert_eq!(found, expected);
+    assert!(engine.card().memory_use().mapped <= 2 * (256 << 10));
+}
+
+/// After a proof card memory holds nothing of it, while the card is still open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_leaves_nothing_in_card_memory() {
+    let (_model, engine) = engine(1 << 20).await;
+    let job = job(1);
+    proves(&engine, &job).await;
+    assert_eq!(engine.card().touched_memory(), 0);
+    // Single operations are overwritten when the card is closed.
+    let mut scalars = workload::scalars(64, Distribution::Uniform, 1);
+    let kind = carillon_runtime::engine::NttKind::Forward;
+    engine.ntt(&mut scalars, kind).await.unwrap();
+    assert!(engine.card().touched_memory() >= 3 * 64 * 32);
+}
+
+/// A proof whose future is dropped gives the card to the next at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_proof_frees_the_card() {
+    let (_model, engine) = engine(64 << 20).await;
+    let engine = Arc::new(engine);
+    let (key, assignment) = job_of(14, 1);
+    engine.load_key(&key).await.unwrap();
+    let before = engine.card().counters().unwrap().butterflies;
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let task = {
+        let (engine, key) = (Arc::clone(&engine), Arc::clone(&key));
+        tokio::spawn(async move { engine.groth16(&key, &assignment, &sender).await.map(drop) })
+    };
+    let transforming = |event: &ProgressEvent| matches!(event, ProgressEvent::Started { phase, .. } if *phase == Phase::Ntt);
+    while !transforming(&events.recv().await.unwrap()) {}
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while engine.card().queue(0).outstanding() > 0 {
+        assert!(std::time::Instant::now() < end, "the card is kept");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let done = engine.card().counters().unwrap().butterflies - before;
+    let each = 14 << 13;
+    assert!(done <= 3 * each, "{done} butterflies, {each} a transform");
+    proves(&engine, &job(2)).await;
 }

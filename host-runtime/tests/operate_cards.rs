@@ -355,6 +355,24 @@ fn engines_can_be_cards_behind_sockets() {
     assert_eq!(code, 8, "{error}");
 }
 
+/// A transform of 4 MiB through 1 MiB of DMA memory, set by option, environment or file.
+#[test]
+fn the_dma_memory_of_a_card_can_be_set() {
+    let ntt = ["bench", "ntt", "--log2", "17", "--engine", "sim:model"];
+    let object = success(&[&ntt[..], &["--dma-memory", "1"]].concat());
+    assert_eq!(object["checked"], true);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, "engine = \"sim:model\"\ndma_memory = 0\n").unwrap();
+    let small = ["bench", "ntt", "--log2", "2", "--config"];
+    let (error, code) = run(&[&small[..], &[file.to_str().unwrap()]].concat());
+    assert_eq!(code, 4, "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("MiB"), "{message}");
+    let output = carillon(&[&ntt[..], &["--dma-memory", "1G"]].concat());
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
 #[test]
 fn levels_and_sizes_have_limits() {
     for args in [

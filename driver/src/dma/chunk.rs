@@ -16,12 +16,9 @@ const UNMAPPED: u64 = 1 << 63;
 pub(super) struct Books {
     pub space: Granules,
     pub ledger: Ledger,
-    /// Nothing from here on was ever given out, so it still holds the zeros it
-    /// was born with.
-    pub fresh: u64,
 }
 
-/// One mapping, and who owns its parts.
+/// One mapping, and who owns its parts. What is free holds zeros.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub memory: Arc<HostMemory>,
@@ -35,7 +32,6 @@ impl Chunk {
         let books = Books {
             space: Granules::new(memory.len() as u64),
             ledger: Ledger::default(),
-            fresh: 0,
         };
         Self {
             memory: Arc::new(memory),
@@ -46,6 +42,16 @@ impl Chunk {
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its size.
+    pub(super) fn bytes(&self) -> u64 {
+        self.memory.len() as u64
+    }
+
+    /// Whether no buffer is cut from it.
+    pub(super) fn is_unused(&self) -> bool {
+        self.books().space.free_bytes() == self.bytes()
     }
 
     pub(super) fn iova(&self) -> u64 {

@@ -6,6 +6,7 @@ use tokio::sync::broadcast;
 
 use super::*;
 use crate::claim::{Claim, ClaimSlot};
+use crate::memory::HostMemory;
 use crate::transport::{InterruptLine, TransportEvent};
 
 /// Maps, and nothing else.
@@ -169,4 +170,86 @@ fn what_cannot_be_unmapped_is_left_to_the_next_holder() {
     assert_eq!(pool.usage().quarantined, 64);
     drop((pool, buffer));
     assert_eq!(claim.leftovers().take(), [at]);
+}
+
+#[test]
+fn what_is_dropped_is_overwritten() {
+    let (_, pool) = pool(1 << 30);
+    for bytes in [1, 100, 4096, 1 << 20] {
+        let mut buffer = pool.allocate(bytes).unwrap();
+        buffer.fill(0xee);
+        let (memory, at) = buffer.shared();
+        let memory = Arc::clone(memory);
+        drop(buffer);
+        let mut left = vec![1; bytes];
+        memory.read(at, &mut left).unwrap();
+        assert!(left.iter().all(|&b| b == 0), "{bytes}");
+    }
+}
+
+#[test]
+fn unused_chunks_make_room_and_go_back_to_the_system() {
+    let (maps, small) = pool(2 * CHUNK as u64);
+    let both = [
+        small.allocate(CHUNK).unwrap(),
+        small.allocate(CHUNK).unwrap(),
+    ];
+    assert!(small.allocate(64).is_err());
+    drop(both);
+    let whole = small.allocate(2 * CHUNK).unwrap();
+    assert_eq!(
+        maps.mapped.load(Ordering::Relaxed),
+        1,
+        "two made room for one"
+    );
+    drop((whole, small));
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);
+
+    let (maps, large) = pool(1 << 30);
+    let many: Vec<_> = (0..KEPT as usize / CHUNK + 3)
+        .map(|_| large.allocate(CHUNK).unwrap())
+        .collect();
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), many.len());
+    drop(many);
+    assert!(large.usage().mapped <= KEPT);
+    assert_eq!(maps.mapped.load(Ordering::Relaxed), KEPT as usize / CHUNK);
+    // A chunk that cannot be unmapped stays in the pool.
+    maps.stuck.store(true, Ordering::Relaxed);
+    let many: Vec<_> = (0..KEPT as usize / CHUNK + 1)
+        .map(|_| large.allocate(CHUNK).unwrap())
+        .collect();
+    drop(many);
+    assert!(large.usage().mapped > KEPT);
+    maps.stuck.store(false, Ordering::Relaxed);
+}
+
+#[tokio::test]
+async fn who_waits_gets_what_comes_back() {
+    use std::time::Duration;
+    let (_, pool) = pool(CHUNK as u64);
+    let held = pool.allocate(CHUNK).unwrap();
+    let asked = CHUNK / 4;
+    let waiters: Vec<_> = (0..4)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.allocate_in_turn(asked).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(waiters.iter().all(|waiter| !waiter.is_finished()));
+    drop(held);
+    for waiter in waiters {
+        let buffer = tokio::time::timeout(Duration::from_secs(60), waiter).await;
+        assert_eq!(buffer.unwrap().unwrap().unwrap().len(), asked);
+    }
+    let held = pool.allocate(CHUNK).unwrap();
+    // More than might ever come together is refused at once.
+    let refused = pool.allocate_in_turn(asked + 1).await;
+    assert!(matches!(refused, Err(DmaError::Exhausted { .. })));
+    // Somebody who has given up costs nothing.
+    let waiting = pool.allocate_in_turn(asked);
+    let given_up = tokio::time::timeout(Duration::from_millis(5), waiting).await;
+    assert!(given_up.is_err());
+    drop(held);
+    assert!(pool.allocate(CHUNK).is_ok());
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use blstrs::{G1Affine, G2Affine};
@@ -18,12 +19,12 @@ use carillon_driver::completion::Completion;
 use carillon_driver::{Card, CardError, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
 use tokio::task::JoinHandle;
 
-use super::jobs::{allocate, driver_kind};
+use super::jobs::{allocate, allocate_public, driver_kind};
 use super::keys::ResidentKeys;
 use super::tally::{self, Command};
 use super::transfer::Writes;
 use super::{CardResult, Fault, done};
-use crate::cpu::{coset_vanishing_inverse, msm_g2};
+use crate::cpu::{coset_vanishing_inverse, msm_g2_until};
 use crate::engine::{EngineError, Groth16Stats, NttKind};
 use crate::groth16::{Assignment, ProvingKey};
 use crate::image::{self, SCALAR_BYTES};
@@ -41,10 +42,20 @@ pub struct G1Points {
     pub b1: G1Affine,
 }
 
-/// The sum in G2, under way on the CPU.
+/// The sum in G2, under way on the CPU; dropped, it stops after its present step.
 pub struct G2Task {
-    handle: JoinHandle<(G2Affine, JobStats)>,
+    handle: JoinHandle<Option<(G2Affine, JobStats)>>,
+    stop: StopOnDrop,
     operation: &'static str,
+}
+
+/// Tells a thread that nobody wants its result any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Starts the sum in G2.
@@ -54,12 +65,18 @@ pub fn spawn_g2(
     operation: &'static str,
 ) -> G2Task {
     let (key, assignment) = (Arc::clone(key), Arc::clone(assignment));
+    let stop = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&stop);
     let handle = tokio::task::spawn_blocking(move || {
         let started = Instant::now();
-        let sum = msm_g2(&key.b2, assignment.witness());
-        (sum, JobStats::cpu(started.elapsed()))
+        let sum = msm_g2_until(&key.b2, assignment.witness(), &theirs)?;
+        Some((sum, JobStats::cpu(started.elapsed())))
     });
-    G2Task { handle, operation }
+    G2Task {
+        handle,
+        stop: StopOnDrop(stop),
+        operation,
+    }
 }
 
 impl G2Task {
@@ -72,10 +89,15 @@ impl G2Task {
             phase: Phase::B2,
             steps: 1,
         });
-        let (sum, cost) = self.handle.await.map_err(|error| EngineError::Worker {
-            operation: self.operation,
-            reason: error.to_string(),
-        })?;
+        let Self {
+            handle,
+            stop,
+            operation,
+        } = self;
+        let ended = |reason| EngineError::Worker { operation, reason };
+        let sum = handle.await.map_err(|error| ended(error.to_string()))?;
+        drop(stop);
+        let (sum, cost) = sum.ok_or_else(|| ended("it was told to stop".to_owned()))?;
         progress.event(ProgressEvent::Finished {
             phase: Phase::B2,
             wall: cost.wall,
@@ -145,10 +167,8 @@ impl Workspace {
         let polynomial = (key.shape.domain() * SCALAR_BYTES) as u64;
         let witness = (key.shape.variables() * SCALAR_BYTES) as u64;
         let [a, b, c, coefficients, scratch] = allocate(card, [polynomial; 5])?;
-        let [witness, z, results] = allocate(
-            card,
-            [witness, SCALAR_BYTES as u64, SUMS as u64 * MSM_RESULT_BYTES],
-        )?;
+        let [z] = allocate_public(card, [SCALAR_BYTES as u64])?;
+        let [witness, results] = allocate(card, [witness, SUMS as u64 * MSM_RESULT_BYTES])?;
         Ok(Self {
             polynomials: [a, b, c],
             coefficients,
@@ -157,6 +177,24 @@ impl Workspace {
             z,
             results,
         })
+    }
+
+    /// Overwrites all of it: it holds the witness and what was computed from it. The sum in G2
+    /// runs on meanwhile. What is left by a failure is overwritten when the card is closed.
+    async fn clear(&self, card: &Card) {
+        let [a, b, c] = &self.polynomials;
+        let rest = [
+            &self.coefficients,
+            &self.scratch,
+            &self.witness,
+            &self.results,
+        ];
+        for region in [a, b, c].into_iter().chain(rest) {
+            if let Err(error) = card.queue(0).clear(region).await {
+                tracing::warn!(%error, "card memory is not overwritten before the card is closed");
+                return;
+            }
+        }
     }
 
     fn ntt(&self, source: &CardRegion, destination: &CardRegion, log2: u32, kind: NttKind) -> Ntt {
@@ -252,7 +290,9 @@ pub async fn run(
         };
         tickets.push((phase, queue.submit_msm_g1(&msm).await));
     }
-    let buffer = card.buffer_from_card(SUMS * MSM_RESULT_BYTES as usize)?;
+    let buffer = card
+        .buffer_from_card_in_turn(SUMS * MSM_RESULT_BYTES as usize)
+        .await?;
     let results = queue.submit_read(&memory.results, buffer).await;
 
     // From here on the card works through the list; phases end in its order.
@@ -276,6 +316,7 @@ pub async fn run(
     }
     let (points, cost) = read_points(results).await?;
     stats.load += &cost;
+    memory.clear(card).await;
     Ok((points, stats))
 }
 
@@ -289,7 +330,9 @@ async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats
         Command::Read(buffer.padded_len() as u64),
         &completion,
     );
-    let mut points = buffer
+    // A copy: what is checked is what is used, whatever the card still writes.
+    let raw = buffer.snapshot();
+    let mut points = raw
         .chunks_exact(MSM_RESULT_BYTES as usize)
         .map(|raw| image::g1_from_homogeneous(raw).map_err(Fault::implausible));
     let mut next = || {

@@ -11,15 +11,16 @@ use carillon_sim::faults::SimCard;
 use carillon_sim::vfio_user::ClientCard;
 
 use super::{CardAddress, CardEngine};
-use crate::engine::{EngineError, EngineKind};
+use crate::engine::{EngineError, EngineKind, EngineOptions};
 
 /// Opens the card engine of this name. Must be called within a tokio runtime.
-pub async fn open(kind: EngineKind) -> Result<CardEngine, EngineError> {
+pub async fn open(kind: EngineKind, options: EngineOptions) -> Result<CardEngine, EngineError> {
     let name = kind.name();
     let Some(address) = kind.card() else {
         return Err(EngineError::NotACard { engine: name });
     };
-    let card = open_card(&address).await?;
+    let transport = transport(&address)?;
+    let card = open_with(&address, transport, options).await?;
     Ok(CardEngine::new(name, card))
 }
 
@@ -29,12 +30,24 @@ pub async fn open_card(address: &CardAddress) -> Result<Card, EngineError> {
     open_on(address, transport(address)?).await
 }
 
-/// Opens the card that `transport` reaches.
+/// Opens the card that `transport` reaches, as [`open_card`].
 pub async fn open_on(
     address: &CardAddress,
     transport: Arc<dyn Transport>,
 ) -> Result<Card, EngineError> {
-    Card::open(crate::trace::tap(transport)?, CardConfig::default())
+    open_with(address, transport, EngineOptions::default()).await
+}
+
+async fn open_with(
+    address: &CardAddress,
+    transport: Arc<dyn Transport>,
+    options: EngineOptions,
+) -> Result<Card, EngineError> {
+    let mut config = CardConfig::default();
+    if let Some(memory) = options.dma_memory {
+        config.host_memory_limit = memory.bytes();
+    }
+    Card::open(crate::trace::tap(transport)?, config)
         .await
         .map_err(|source| EngineError::Card {
             engine: address.to_string(),

@@ -2,7 +2,7 @@
 
 use blstrs::{G1Affine, Scalar};
 use carillon_driver::command::{self, MSM_RESULT_BYTES};
-use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
+use carillon_driver::{Card, CardError, CardRegion, Msm, Ntt, Quotient};
 
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
@@ -38,9 +38,24 @@ pub fn quotient_memory(count: usize) -> [u64; 4] {
 
 /// Allocates one region per size.
 pub fn allocate<const N: usize>(card: &Card, sizes: [u64; N]) -> CardResult<[CardRegion; N]> {
+    allocate_by(sizes, |bytes| card.allocate(bytes))
+}
+
+/// The same for what everybody may know; it is not overwritten afterwards.
+pub fn allocate_public<const N: usize>(
+    card: &Card,
+    sizes: [u64; N],
+) -> CardResult<[CardRegion; N]> {
+    allocate_by(sizes, |bytes| card.allocate_public(bytes))
+}
+
+fn allocate_by<const N: usize>(
+    sizes: [u64; N],
+    one: impl Fn(u64) -> Result<CardRegion, CardError>,
+) -> CardResult<[CardRegion; N]> {
     let regions = sizes
         .iter()
-        .map(|bytes| Ok(card.allocate(*bytes)?))
+        .map(|bytes| Ok(one(*bytes)?))
         .collect::<CardResult<Vec<_>>>()?;
     regions
         .try_into()
@@ -61,10 +76,13 @@ pub async fn read_point(
     result: &CardRegion,
     stats: &mut CardStats,
 ) -> CardResult<G1Affine> {
-    let buffer = card.buffer_from_card(MSM_RESULT_BYTES as usize)?;
+    let buffer = card
+        .buffer_from_card_in_turn(MSM_RESULT_BYTES as usize)
+        .await?;
     let (completion, buffer) = card.queue(0).read(result, buffer).await.ok()?;
     tally::add(stats, Command::Read(MSM_RESULT_BYTES), &completion);
-    image::g1_from_homogeneous(&buffer).map_err(Fault::implausible)
+    // A copy: what is checked is what is used, whatever the card still writes.
+    image::g1_from_homogeneous(&buffer.snapshot()).map_err(Fault::implausible)
 }
 
 /// The sum of `scalars[i] * bases[i]`; 0 window bits let the card choose.
@@ -75,7 +93,9 @@ pub async fn msm_g1(
     window_bits: u8,
 ) -> CardResult<(G1Affine, CardStats)> {
     let mut stats = CardStats::default();
-    let [base_region, scalar_region, result] = allocate(card, msm_memory(scalars.len()))?;
+    let [of_bases, of_scalars, of_result] = msm_memory(scalars.len());
+    let base_region = card.allocate_public(of_bases)?;
+    let [scalar_region, result] = allocate(card, [of_scalars, of_result])?;
     let mut writes = Writes::default();
     writes.send(card, bases.points(), &base_region).await?;
     writes.send(card, scalars, &scalar_region).await?;

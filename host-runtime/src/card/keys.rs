@@ -9,7 +9,7 @@ use carillon_driver::command::MsmMode;
 use carillon_driver::{Card, CardError, CardRegion};
 use tokio::sync::Mutex;
 
-use super::jobs::allocate;
+use super::jobs::allocate_public;
 use super::transfer::Writes;
 use super::{CardResult, Fault};
 use crate::cpu::blocking;
@@ -56,14 +56,14 @@ impl ResidentKeys {
         let queries = [&key.a, &key.b1, &key.l, &key.h];
         let queries = blocking(|| queries.map(|points| points.bases()));
         let sizes = queries.map(|bases| image::bytes(bases.points()).len() as u64);
-        let regions = match allocate(card, sizes) {
+        let regions = match allocate_public(card, sizes) {
             Err(Fault::Card(CardError::CardMemory { .. })) if !keys.is_empty() => {
                 tracing::info!(
                     keys = keys.len(),
                     "card memory is short: other keys make room"
                 );
                 keys.clear();
-                allocate(card, sizes)?
+                allocate_public(card, sizes)?
             }
             other => other?,
         };

@@ -1,21 +1,28 @@
 //! Moving slices between host and card memory. Large ones travel in pieces, so that host memory
-//! for DMA stays small; pieces are queued without waiting for one another.
+//! for DMA stays small; pieces are queued without waiting for one another. A piece's memory is free
+//! again when its command has ended, and where the pool has no more, the next piece waits for that.
 
-use carillon_driver::{Card, CardRegion, HostBuf, Ticket};
+use carillon_driver::{Card, CardError, CardRegion, Ticket};
 
 use super::tally::{self, Command};
 use super::{CardResult, done};
 use crate::image::{self, Image};
 use crate::stats::CardStats;
 
-/// Bytes of a piece, a multiple of 64.
-const PIECE: usize = 4 << 20;
+/// Bytes of a piece at most, a multiple of 64.
+const PIECE: u64 = 4 << 20;
+
+/// Bytes of a piece: several fit into the card's DMA memory.
+fn piece_bytes(card: &Card) -> usize {
+    let piece = PIECE.min(card.host_memory_limit() / 4) & !63;
+    piece.max(64) as usize
+}
 
 /// Writes that are under way. Await them with [`Writes::finish`]; a queue runs in order, so
 /// commands queued after them may rely on them without waiting.
 #[derive(Default)]
 pub struct Writes {
-    pieces: Vec<(u64, Ticket<HostBuf>)>,
+    pieces: Vec<(u64, Ticket<()>)>,
 }
 
 impl Writes {
@@ -27,11 +34,11 @@ impl Writes {
         region: &CardRegion,
     ) -> CardResult<()> {
         let mut offset = 0;
-        for piece in image::bytes(values).chunks(PIECE) {
-            let buffer = card.buffer_with(piece)?;
+        for piece in image::bytes(values).chunks(piece_bytes(card)) {
+            let buffer = card.buffer_with_in_turn(piece).await?;
             let bytes = buffer.padded_len() as u64;
             let part = region.part(offset, bytes)?;
-            let ticket = card.queue(0).submit_write(buffer, &part).await;
+            let ticket = card.queue(0).submit_write_away(buffer, &part).await;
             self.pieces.push((bytes, ticket));
             offset += bytes;
         }
@@ -56,13 +63,13 @@ pub async fn read<T: Image>(
     stats: &mut CardStats,
 ) -> CardResult<()> {
     let mut offset = 0;
-    for piece in image::bytes_mut(into).chunks_mut(PIECE) {
-        let buffer = card.buffer_from_card(piece.len())?;
+    for piece in image::bytes_mut(into).chunks_mut(piece_bytes(card)) {
+        let buffer = card.buffer_from_card_in_turn(piece.len()).await?;
         let bytes = buffer.padded_len() as u64;
         let part = region.part(offset, bytes)?;
         let (completion, buffer) = card.queue(0).read(&part, buffer).await.ok()?;
         tally::add(stats, Command::Read(bytes), &completion);
-        piece.copy_from_slice(&buffer);
+        buffer.read(0, piece).map_err(CardError::from)?;
         offset += bytes;
     }
     Ok(())

@@ -214,6 +214,7 @@ impl From<EngineError> for Failure {
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),
             EngineError::Unknown { .. }
+            | EngineError::DmaMemory { .. }
             | EngineError::LengthMismatch { .. }
             | EngineError::Empty { .. }
             | EngineError::NotPowerOfTwo { .. }

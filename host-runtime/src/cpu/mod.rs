@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
 use ff::Field;
 use rayon::prelude::*;
+use tokio::task::yield_now;
 
-pub(crate) use msm::{msm_g1, msm_g2};
+pub(crate) use msm::{msm_g1, msm_g2, msm_g2_until};
 pub(crate) use ntt::{Domains, root_of_unity};
 
 use crate::engine::{
@@ -164,6 +165,8 @@ impl Engine for CpuEngine {
         assignment: &Arc<Assignment>,
         progress: &dyn ProgressSink,
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
+        // Between phases a proof that nobody wants any more ends: a future is dropped only
+        // where it waits.
         check_job(key, assignment)?;
         let log2 = key.shape.domain_log2();
         check::ntt(
@@ -182,21 +185,27 @@ impl Engine for CpuEngine {
             }
             domain
         });
+        yield_now().await;
         phase(Phase::Quotient, &mut stats.quotient, progress, || {
             quotient_in_place(&mut a, &b, &c, &coset_vanishing_inverse(log2));
         });
         let (_, last) = timed(|| domain.transform(&mut a, NttKind::CosetInverse));
         stats.ntt += &last;
         let witness = assignment.witness();
+        yield_now().await;
         let h = phase(Phase::H, &mut stats.h, progress, || {
             msm_g1(&key.h, &a[..key.h.len()])
         });
         drop((a, b, c));
+        yield_now().await;
         let l = phase(Phase::L, &mut stats.l, progress, || msm_g1(&key.l, witness));
+        yield_now().await;
         let a = phase(Phase::A, &mut stats.a, progress, || msm_g1(&key.a, witness));
+        yield_now().await;
         let b1 = phase(Phase::B1, &mut stats.b1, progress, || {
             msm_g1(&key.b1, witness)
         });
+        yield_now().await;
         let b2 = phase(Phase::B2, &mut stats.b2, progress, || {
             msm_g2(&key.b2, witness)
         });

@@ -3,11 +3,13 @@
 //! Infinity bases and zero scalars are dropped first: they add nothing, proving keys hold many of
 //! them, and blst asks for non-empty input.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use blst::MultiPoint;
-use blstrs::{G1Affine, G2Affine, Scalar};
+use blstrs::{G1Affine, G2Affine, G2Projective, Scalar};
 use ff::Field;
-use group::Curve;
 use group::prime::PrimeCurveAffine;
+use group::{Curve, Group};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -71,12 +73,26 @@ pub fn msm_g2(bases: &[G2Affine], scalars: &[Scalar]) -> G2Affine {
     image::from_blst_g2(image::blst_g2(&bases).mult(&scalars, bits)).to_affine()
 }
 
+/// Pairs between two looks at whether the sum is still wanted.
+const STEP: usize = 1 << 16;
+
+/// [`msm_g2`] that ends without a result soon after `stop` is set.
+pub fn msm_g2_until(bases: &[G2Affine], scalars: &[Scalar], stop: &AtomicBool) -> Option<G2Affine> {
+    let mut sum = G2Projective::identity();
+    for (bases, scalars) in bases.chunks(STEP).zip(scalars.chunks(STEP)) {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        sum += msm_g2(bases, scalars);
+    }
+    Some(sum.to_affine())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blstrs::{G1Projective, G2Projective};
+    use blstrs::G1Projective;
     use carillon_sim::vectors::{self, ScalarPattern};
-    use group::Group;
     use rand::{Rng, SeedableRng};
 
     /// Sums with double-and-add, whatever the points and scalars.
@@ -90,6 +106,24 @@ mod tests {
             .map(|(base, scalar)| base.to_curve() * scalar)
             .sum();
         sum.to_affine()
+    }
+
+    #[test]
+    fn steps_add_up_and_end_when_told() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let size = 2 * STEP + 3;
+        let g2 = G2Projective::random(&mut rng).to_affine();
+        let bases = vec![g2; size];
+        // Mostly zeros, so that it is quick.
+        let mut scalars = vec![Scalar::ZERO; size];
+        for at in [0, STEP - 1, STEP, 2 * STEP, size - 1] {
+            scalars[at] = Scalar::random(&mut rng);
+        }
+        let stop = AtomicBool::new(false);
+        let expected = (g2 * scalars.iter().sum::<Scalar>()).to_affine();
+        assert_eq!(msm_g2_until(&bases, &scalars, &stop), Some(expected));
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(msm_g2_until(&bases, &scalars, &stop), None);
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub enum EngineError {
         /// The Cargo feature that adds it.
         feature: &'static str,
     },
+    /// A size of DMA memory that cannot be.
+    #[error("`{given}` is no size of DMA memory: give it in MiB, from 1 to 1048576")]
+    DmaMemory {
+        /// What was given.
+        given: String,
+    },
     /// The engine computes without a card, but a card was asked for.
     #[error("engine {engine} has no card; use a sim: engine or the address of a card")]
     NotACard {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use carillon_driver::pci::PciAddress;
 use serde::{Deserialize, Deserializer};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, EngineOptions};
 use crate::card::CardAddress;
 
 /// An engine by name, as users write it after `--engine`.
@@ -108,12 +108,20 @@ impl<'de> Deserialize<'de> for EngineKind {
     }
 }
 
-/// Opens an engine. A card engine takes hold of its card until it is dropped; must be called
-/// within a tokio runtime with time enabled.
+/// Opens an engine with the usual options. A card engine takes hold of its card until it is dropped;
+/// must be called within a tokio runtime with time enabled.
 pub async fn open(kind: EngineKind) -> Result<Arc<dyn Engine>, EngineError> {
+    open_with(kind, EngineOptions::default()).await
+}
+
+/// [`open`] with options.
+pub async fn open_with(
+    kind: EngineKind,
+    options: EngineOptions,
+) -> Result<Arc<dyn Engine>, EngineError> {
     match kind.card() {
         None => Ok(Arc::new(crate::cpu::CpuEngine::new())),
-        Some(_) => Ok(Arc::new(crate::card::open(kind).await?)),
+        Some(_) => Ok(Arc::new(crate::card::open(kind, options).await?)),
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod bases;
 pub(crate) mod check;
 mod error;
 mod kind;
+mod options;
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use serde::Serialize;
 
 pub use bases::Bases;
 pub use error::EngineError;
-pub use kind::{EngineKind, open};
+pub use kind::{EngineKind, open, open_with};
+pub use options::{DMA_MEMORY, DmaMemory, EngineOptions};
 
 use crate::groth16::{Assignment, ProvingKey};
 use crate::progress::ProgressSink;

@@ -8,10 +8,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blst::blst_fr;
+use bytemuck::Zeroable as _;
 use carillon_driver::command::{
-    BEAT, Command, FR_BYTES, G1_BYTES, IDENTITY_BYTES, MsmMode, NttKind, RawCommand,
-    SGL_ENTRY_BYTES,
+    BEAT, Command, FR_BYTES, G1_BYTES, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
 };
+use carillon_driver::identity::{IdentityPage, SIGNATURE};
 use carillon_driver::registers as reg;
 use carillon_driver::status::StatusCode;
 
@@ -51,9 +52,6 @@ fn success(ops: u64) -> Outcome {
 /// Bytes moved, and terms summed, between two looks at the abort flag.
 const MOVE_PIECE: u64 = 1 << 16;
 const MSM_PIECE: usize = 1 << 15;
-
-/// Where the identity page states window sizes.
-const WINDOWS_AT: usize = 64;
 
 /// One command on one queue.
 pub(super) struct Job<'a> {
@@ -217,23 +215,25 @@ impl Job<'_> {
 
     fn identify(&self, page: u64) -> Result<Outcome, StatusCode> {
         let o = &self.core.options;
-        let mut data = Vec::with_capacity(IDENTITY_BYTES);
-        data.extend_from_slice(b"CARILLON");
-        data.extend_from_slice(&reg::version::RESET.to_le_bytes());
-        data.extend_from_slice(&o.configuration.to_le_bytes());
-        data.extend_from_slice(&o.rdl_hash.to_le_bytes());
-        data.extend_from_slice(&o.memory_bytes.to_le_bytes());
-        data.extend_from_slice(&[IO_QUEUES, o.max_log2_depth, o.msm_max_window_bits]);
-        data.extend_from_slice(&[
-            o.msm_windows,
-            o.msm_adders,
-            o.ntt_max_log2n,
-            o.ntt_butterflies,
-        ]);
-        data.resize(WINDOWS_AT, 0);
-        data.extend(windows::choices(o.msm_max_window_bits));
-        data.resize(IDENTITY_BYTES, 0);
-        self.host_write(page, &data)?;
+        let [split_windows, full_windows] = windows::choices(o.msm_max_window_bits);
+        let identity = IdentityPage {
+            signature: SIGNATURE,
+            version: reg::version::RESET,
+            configuration: o.configuration,
+            rdl_hash: o.rdl_hash,
+            memory_bytes: o.memory_bytes,
+            io_queues: IO_QUEUES,
+            max_log2_depth: o.max_log2_depth,
+            msm_max_window_bits: o.msm_max_window_bits,
+            msm_windows: o.msm_windows,
+            msm_adders: o.msm_adders,
+            ntt_max_log2n: o.ntt_max_log2n,
+            ntt_butterflies: o.ntt_butterflies,
+            split_windows,
+            full_windows,
+            ..IdentityPage::zeroed()
+        };
+        self.host_write(page, identity.as_bytes())?;
         Ok(success(0))
     }
 
@@ -266,12 +266,13 @@ impl Job<'_> {
             if within == 0 {
                 self.host_read(entry_at, &mut beat)?;
             }
-            let word = |at: usize| {
-                let mut b = [0; 8];
-                b.copy_from_slice(&beat[at..at + 8]);
-                u64::from_le_bytes(b)
-            };
-            let (address, length) = (word(within), word(within + 8));
+            let entry = beat
+                .get(within..within + SGL_ENTRY_BYTES)
+                .unwrap_or(&[0; SGL_ENTRY_BYTES]);
+            let SglEntry {
+                address,
+                bytes: length,
+            } = bytemuck::pod_read_unaligned(entry);
             if length == 0 || length % BEAT != 0 || length > left {
                 return Err(StatusCode::InvalidLength);
             }

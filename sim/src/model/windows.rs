@@ -19,35 +19,38 @@ fn additions(size: usize, window: Window) -> u64 {
     u64::from(digits.windows()) * (parts * (3 << size) / 2 + 2 * digits.buckets())
 }
 
-/// The two tables of the page, one after the other.
-pub(super) fn choices(max_bits: u8) -> Vec<u8> {
-    [MsmMode::Split, MsmMode::Full]
-        .into_iter()
-        .flat_map(|mode| {
-            (0..WINDOW_SIZES).map(move |size| {
-                let best =
-                    (2..=max_bits).min_by_key(|bits| additions(size, Window { bits: *bits, mode }));
-                let whole = if mode == MsmMode::Full { 0x80 } else { 0 };
-                best.unwrap_or(max_bits) | whole
-            })
+/// The two tables of the page: for split scalars, for whole ones.
+pub(super) fn choices(max_bits: u8) -> [[u8; WINDOW_SIZES]; 2] {
+    [MsmMode::Split, MsmMode::Full].map(|mode| {
+        std::array::from_fn(|size| {
+            let best =
+                (2..=max_bits).min_by_key(|bits| additions(size, Window { bits: *bits, mode }));
+            let whole = if mode == MsmMode::Full { 0x80 } else { 0 };
+            best.unwrap_or(max_bits) | whole
         })
-        .collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytemuck::Zeroable as _;
+    use carillon_driver::identity::IdentityPage;
     use carillon_driver::windows::WindowChoice;
 
     #[test]
     fn windows_grow_with_the_size_up_to_the_limit() {
         let tables = choices(13);
-        for (table, whole) in tables.chunks(WINDOW_SIZES).zip([0, 0x80]) {
+        for (table, whole) in tables.iter().zip([0, 0x80]) {
             assert!(table.is_sorted());
             assert_eq!((table[0], table[31]), (whole | 2, whole | 13));
         }
-        let mut page = vec![0; 64];
-        page.extend(tables);
+        let [split_windows, full_windows] = tables;
+        let page = IdentityPage {
+            split_windows,
+            full_windows,
+            ..IdentityPage::zeroed()
+        };
         assert!(matches!(WindowChoice::from_page(&page, 13), Ok(Some(_))));
     }
 }

@@ -11,6 +11,8 @@
 
 use std::io::{self, Read, Write};
 
+use bytemuck::{Pod, Zeroable};
+
 use super::record::{Entry, Record};
 
 /// Version of the format that this code writes and reads.
@@ -21,8 +23,35 @@ pub const MAX_BODY: u32 = 4 << 20;
 pub const MAX_DATA: usize = 1 << 20;
 
 const MAGIC: [u8; 8] = *b"CARTRACE";
-const HEADER: usize = 16;
-const FRAME: usize = 8;
+const HEADER: usize = size_of::<FileHeader>();
+const FRAME: usize = size_of::<FrameHeader>();
+
+/// The first bytes of a file.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct FileHeader {
+    magic: [u8; 8],
+    version: u32,
+    crc: u32,
+}
+
+impl FileHeader {
+    /// Of all before it.
+    fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.magic);
+        hasher.update(&self.version.to_le_bytes());
+        hasher.finalize()
+    }
+}
+
+/// The first bytes of a record.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct FrameHeader {
+    length: u32,
+    crc: u32,
+}
 
 /// Why a trace cannot be read from here on.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +115,13 @@ impl FormatError {
 
 /// The header of a file.
 pub(super) fn header() -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-    let crc = crc32fast::hash(&header[..12]);
-    header[12..].copy_from_slice(&crc.to_le_bytes());
-    header
+    let mut header = FileHeader {
+        magic: MAGIC,
+        version: FORMAT_VERSION,
+        crc: 0,
+    };
+    header.crc = header.checksum();
+    bytemuck::cast(header)
 }
 
 /// A record as it lies in a file.
@@ -105,9 +135,8 @@ pub(super) fn frame(entry: &Entry) -> io::Result<Vec<u8>> {
         .ok()
         .filter(|&l| l <= MAX_BODY)
         .ok_or_else(|| io::Error::other("a record is too long for the trace's format"))?;
-    frame[..4].copy_from_slice(&length.to_le_bytes());
     let crc = checksum(length, &frame[FRAME..]);
-    frame[4..FRAME].copy_from_slice(&crc.to_le_bytes());
+    frame[..FRAME].copy_from_slice(bytemuck::bytes_of(&FrameHeader { length, crc }));
     Ok(frame)
 }
 
@@ -152,15 +181,15 @@ impl<R: Read> Reader<R> {
     /// [`FormatError::NotATrace`], [`FormatError::Version`], [`FormatError::Io`].
     pub fn new(mut input: R) -> Result<Self, FormatError> {
         let mut found = [0; HEADER];
-        if fill(&mut input, &mut found, 0)? != HEADER || found[..8] != MAGIC {
+        let got = fill(&mut input, &mut found, 0)?;
+        let header: FileHeader = bytemuck::pod_read_unaligned(&found);
+        if got != HEADER || header.magic != MAGIC || header.crc != header.checksum() {
             return Err(FormatError::NotATrace);
         }
-        let version = word(&found[8..]);
-        if word(&found[12..]) != crc32fast::hash(&found[..12]) {
-            return Err(FormatError::NotATrace);
-        }
-        if version != FORMAT_VERSION {
-            return Err(FormatError::Version { found: version });
+        if header.version != FORMAT_VERSION {
+            return Err(FormatError::Version {
+                found: header.version,
+            });
         }
         Ok(Self {
             input,
@@ -188,7 +217,7 @@ impl<R: Read> Reader<R> {
             (FRAME, false) => {}
             _ => return Err(FormatError::Truncated { offset }),
         }
-        let (length, crc) = (word(&start), word(&start[4..]));
+        let FrameHeader { length, crc } = bytemuck::pod_read_unaligned(&start);
         if length > MAX_BODY {
             return Err(damaged("its length is impossible"));
         }
@@ -248,12 +277,6 @@ fn fill<R: Read>(input: &mut R, out: &mut [u8], offset: u64) -> Result<usize, Fo
         }
     }
     Ok(got)
-}
-
-fn word(bytes: &[u8]) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[..4]);
-    u32::from_le_bytes(word)
 }
 
 #[cfg(test)]

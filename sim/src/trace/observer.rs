@@ -253,13 +253,15 @@ impl Observer {
         if queue == 0 || !matches!(opcode, Some(Opcode::Write | Opcode::Read)) {
             return;
         }
-        let parts = self.reach.parts(raw);
+        let mut parts = self.reach.parts(raw);
         if raw.flags & FLAG_SGL != 0 {
             // The card reads the list in beats.
             let bytes = (parts.len().max(1) * SGL_ENTRY_BYTES) as u64;
             self.memory(raw.op[0], bytes.next_multiple_of(BEAT));
         }
         if opcode == Some(Opcode::Write) {
+            // Memory that is named again and again (zeros) is kept once.
+            parts.dedup_by(|next, kept| next.0 == kept.0 && next.1 <= kept.1);
             for (address, bytes) in parts {
                 self.memory(address, bytes);
             }

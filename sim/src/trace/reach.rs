@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use carillon_driver::command::{FLAG_SGL, RawCommand, SGL_ENTRY_BYTES};
+use carillon_driver::command::{FLAG_SGL, RawCommand, SGL_ENTRY_BYTES, SglEntry};
 use carillon_driver::completion::{PHASE_BIT, PHASE_WORD};
 use carillon_driver::memory::HostMemory;
 
@@ -63,9 +63,10 @@ impl Reach {
         let (mut parts, mut left, mut at) = (Vec::new(), bytes, host);
         let mut entry = [0; SGL_ENTRY_BYTES];
         while left > 0 && self.read(at, &mut entry) {
-            let bytes = entry.map(u64::from);
-            let word = |i: usize| (0..8).fold(0, |w, b| w | bytes[i + b] << (8 * b));
-            let (address, length) = (word(0), word(8));
+            let SglEntry {
+                address,
+                bytes: length,
+            } = bytemuck::cast(entry);
             parts.push((address, length.min(left)));
             if length == 0 || length > left {
                 break;

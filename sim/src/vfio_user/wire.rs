@@ -5,8 +5,10 @@
 //! Only what a simulated card and its client need; anything else is answered
 //! with an error by the server.
 
+use bytemuck::{Pod, Zeroable};
+
 /// Bytes of a header.
-pub const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = size_of::<RawHeader>();
 /// Largest message taken, in bytes: one access of [`MAX_DATA`] with its fields.
 pub const MAX_MESSAGE: usize = MAX_DATA + 4096;
 /// Most bytes read or written by one message.
@@ -78,64 +80,60 @@ pub struct Header {
     pub error: Option<u32>,
 }
 
+/// A header as it travels; every bit pattern is one.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct RawHeader {
+    id: u16,
+    command: u16,
+    bytes: u32,
+    flags: u32,
+    error: u32,
+}
+
 impl Header {
     /// As bytes.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let bit = |on, bit| if on { bit } else { 0 };
-        let flags = bit(self.reply, flag::REPLY)
-            | bit(self.no_reply, flag::NO_REPLY)
-            | bit(self.error.is_some(), flag::ERROR);
-        let mut out = [0; HEADER_BYTES];
-        out[0..2].copy_from_slice(&self.id.to_le_bytes());
-        out[2..4].copy_from_slice(&self.command.to_le_bytes());
-        out[4..8].copy_from_slice(&self.bytes.to_le_bytes());
-        out[8..12].copy_from_slice(&flags.to_le_bytes());
-        out[12..16].copy_from_slice(&self.error.unwrap_or(0).to_le_bytes());
-        out
+        bytemuck::cast(RawHeader {
+            id: self.id,
+            command: self.command,
+            bytes: self.bytes,
+            flags: bit(self.reply, flag::REPLY)
+                | bit(self.no_reply, flag::NO_REPLY)
+                | bit(self.error.is_some(), flag::ERROR),
+            error: self.error.unwrap_or(0),
+        })
     }
 
     /// From bytes; `None` for a length that no message has, or a type that
     /// there is not.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
-        let mut reader = Reader(bytes);
-        let (id, command) = (reader.u16()?, reader.u16()?);
-        let (length, flags, error) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        let in_range = (HEADER_BYTES..=MAX_MESSAGE).contains(&(length as usize));
-        if !in_range || flags & flag::TYPE > flag::REPLY {
+        let raw: RawHeader = bytemuck::pod_read_unaligned(bytes);
+        let in_range = (HEADER_BYTES..=MAX_MESSAGE).contains(&(raw.bytes as usize));
+        if !in_range || raw.flags & flag::TYPE > flag::REPLY {
             return None;
         }
         Some(Self {
-            id,
-            command,
-            bytes: length,
-            reply: flags & flag::TYPE == flag::REPLY,
-            no_reply: flags & flag::NO_REPLY != 0,
-            error: (flags & flag::ERROR != 0).then_some(error),
+            id: raw.id,
+            command: raw.command,
+            bytes: raw.bytes,
+            reply: raw.flags & flag::TYPE == flag::REPLY,
+            no_reply: raw.flags & flag::NO_REPLY != 0,
+            error: (raw.flags & flag::ERROR != 0).then_some(raw.error),
         })
     }
 }
 
-/// Takes integers off the front of a body.
+/// Takes structures off the front of a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
+    fn take<T: Pod>(&mut self) -> Option<T> {
+        let (head, rest) = self.0.split_at_checked(size_of::<T>())?;
         self.0 = rest;
-        Some(*head)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
+        bytemuck::try_pod_read_unaligned(head).ok()
     }
 
     /// What has not been taken.
@@ -144,27 +142,26 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A structure that travels as its fields, one after the other.
+/// A structure that travels as it lies in memory.
 macro_rules! body {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+        #[repr(C)]
         pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
 
         impl $name {
             /// Bytes.
-            pub const BYTES: usize = $(size_of::<$kind>() +)* 0;
+            pub const BYTES: usize = size_of::<Self>();
 
             /// As bytes.
             pub fn encode(&self) -> Vec<u8> {
-                let mut out = Vec::with_capacity(Self::BYTES);
-                $(out.extend(self.$field.to_le_bytes());)*
-                out
+                bytemuck::bytes_of(self).to_vec()
             }
 
             /// Off the front of a body; `None` if that is too short.
             pub fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-                Some(Self { $($field: reader.$kind()?,)* })
+                reader.take()
             }
         }
     };

@@ -4,10 +4,10 @@ use carillon_driver::command::Command;
 use carillon_driver::dma::DmaError;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::TransportError;
-use carillon_driver::{CardError, RecoveryAction};
+use carillon_driver::{CardConfig, CardError, RecoveryAction};
 use carillon_sim::faults::CardFault;
 
-use super::{Closed, Rig, bench, config, record};
+use super::{Closed, Rig, bench, bench_with, config, patience, record, within};
 
 /// No mapping is at this I/O address on any transport: beyond 48 bits.
 const NOWHERE: u64 = 0xff00_0000_0000_0000;
@@ -182,4 +182,39 @@ pub async fn a_rogue_card_reaches_nothing<R: Rig>() {
         assert!(up.iter().all(|&b| b == 0xa5));
     }
     bench.works().await;
+}
+
+/// Pieces are sent without anybody taking the answers before the last; the pool holds a few.
+pub async fn a_transfer_larger_than_the_pool_waits_for_its_own_pieces<R: Rig>() {
+    const POOL: u64 = 64 << 10;
+    let config = CardConfig {
+        host_memory_limit: POOL,
+        ..config::<R>()
+    };
+    let bench = bench_with::<R>(config).await;
+    let bytes = 2 * POOL as usize;
+    let data: Vec<u8> = (0..bytes).map(|i| (i / 64 * 7 + i) as u8).collect();
+    let region = bench.card.allocate(bytes as u64).unwrap();
+    let all = async {
+        let mut tickets = Vec::new();
+        for (number, piece) in data.chunks(POOL as usize / 4).enumerate() {
+            let part = region.part(number as u64 * POOL / 4, POOL / 4).unwrap();
+            let buffer = bench.card.buffer_with_in_turn(piece).await.unwrap();
+            let queue = bench.card.queue(0);
+            tickets.push(queue.submit_write_away(buffer, &part).await);
+        }
+        for ticket in tickets {
+            ticket.await.result.unwrap();
+        }
+    };
+    within(patience(&bench.config, 6), all).await;
+    let quarter = POOL as usize / 4;
+    for (number, piece) in data.chunks(quarter).enumerate() {
+        let part = region.part((number * quarter) as u64, quarter as u64);
+        assert_eq!(bench.get(&part.unwrap(), quarter).await, piece);
+    }
+    // What can never come together is not waited for.
+    let whole = vec![0; POOL as usize];
+    let error = bench.card.buffer_with_in_turn(&whole).await;
+    assert!(matches!(error, Err(CardError::Dma(_))));
 }

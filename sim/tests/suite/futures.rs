@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use carillon_driver::command::NttKind;
 use carillon_driver::registers as reg;
-use carillon_driver::{CardConfig, HostBuf};
+use carillon_driver::{CardConfig, HostBuf, Ntt};
 
 use super::{Bench, Rig, bench_with, config, patience, record, within};
 
@@ -111,4 +112,50 @@ pub async fn futures_dropped_in_every_state<R: Rig>() {
     closed.unmapped().await;
     closed.bench().await.works().await;
     record::unnoticed("future dropped after the card was closed");
+}
+
+/// A proof that nobody wants any more: a chain of transforms whose futures are dropped ends with
+/// the one that runs, instead of keeping the card for all of them.
+pub async fn a_dropped_chain_ends_at_its_first_command<R: Rig>() {
+    const LOG2: u8 = 14;
+    const CHAIN: usize = 6;
+    let bench = bench_with::<R>(config::<R>()).await;
+    let each = u64::from(LOG2) << (LOG2 - 1);
+    let bytes = 32u64 << LOG2;
+    // Zeros are scalars, too.
+    let regions: Vec<_> = (0..3)
+        .map(|_| bench.card.allocate(bytes).unwrap())
+        .collect();
+    within(
+        patience(&bench.config, 9),
+        bench.card.queue(0).clear(&regions[0]),
+    )
+    .await
+    .unwrap();
+    let ntt = Ntt {
+        source: regions[0].clone(),
+        destination: regions[1].clone(),
+        scratch: regions[2].clone(),
+        log2n: LOG2,
+        kind: NttKind::default(),
+    };
+    let before = bench.card.counters().unwrap();
+    let mut tickets = Vec::new();
+    for _ in 0..CHAIN {
+        tickets.push(bench.card.queue(0).submit_ntt(&ntt).await);
+    }
+    drop(tickets);
+    let idle = async {
+        while bench.card.queue(0).outstanding() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(patience(&bench.config, 9), idle).await;
+    let after = bench.card.counters().unwrap();
+    let done = after.butterflies - before.butterflies;
+    // The first may have ended before its ABORT came.
+    assert!(done <= 2 * each, "{done} butterflies, {each} a transform");
+    assert_eq!(bench.card.driver_counters().queue_restarts, 0);
+    drop((ntt, regions));
+    bench.works().await;
 }

@@ -21,6 +21,7 @@ pub mod operations;
 pub mod posted;
 pub mod record;
 pub mod registers;
+pub mod residue;
 pub mod unplug;
 pub mod validation;
 pub mod values;
@@ -405,9 +406,15 @@ macro_rules! whole_suite {
                 locked_memory_that_runs_out_is_reported,
                 addresses_outside_and_wrong_directions_are_bus_errors,
                 a_rogue_card_reaches_nothing,
+                a_transfer_larger_than_the_pool_waits_for_its_own_pieces,
+            }
+            residue::{
+                the_next_opener_reads_nothing,
+                one_region_is_cleared_and_no_more,
             }
             futures::{
                 futures_dropped_in_every_state,
+                a_dropped_chain_ends_at_its_first_command,
             }
             hang::{
                 escalation_goes_as_deep_as_it_must,

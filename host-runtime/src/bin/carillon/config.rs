@@ -4,6 +4,7 @@ use std::path::Path;
 
 use carillon_runtime::EngineKind;
 use carillon_runtime::cli::{self, Failure};
+use carillon_runtime::engine::DmaMemory;
 use serde::Deserialize;
 
 /// What the file may set.
@@ -13,6 +14,9 @@ pub struct Config {
     /// The default engine.
     #[serde(default)]
     pub engine: Option<EngineKind>,
+    /// DMA memory of a card each way, in MiB.
+    #[serde(default)]
+    pub dma_memory: Option<DmaMemory>,
 }
 
 impl Config {

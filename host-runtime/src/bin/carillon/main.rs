@@ -30,6 +30,7 @@ use carillon_runtime::EngineKind;
 use carillon_runtime::cli::{
     self, CompletionsArgs, EXIT_CODES, Failure, ManArgs, OPERATOR_CODES, Output, PrintArgs,
 };
+use carillon_runtime::engine::{DMA_MEMORY, DmaMemory, EngineOptions};
 use carillon_runtime::operate::Host;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -68,6 +69,9 @@ struct EngineArg {
     /// cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or a card's PCI address [default: the configuration file's, else cpu]
     #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
     engine: Option<EngineKind>,
+    /// Host memory that a card may use for DMA each way, in MiB; larger operands stream through it [default: the configuration file's, else 4096]
+    #[arg(long, env = DMA_MEMORY, value_name = "MIB")]
+    dma_memory: Option<DmaMemory>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +126,13 @@ impl Context {
     fn engine(&self, arg: &EngineArg) -> EngineKind {
         let chosen = arg.engine.as_ref().or(self.config.engine.as_ref());
         chosen.cloned().unwrap_or(EngineKind::Cpu)
+    }
+
+    /// How it is opened.
+    fn options(&self, arg: &EngineArg) -> EngineOptions {
+        EngineOptions {
+            dma_memory: arg.dma_memory.or(self.config.dma_memory),
+        }
     }
 }
 

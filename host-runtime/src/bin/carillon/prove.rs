@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     let input = circuit
         .end()
         .ok_or_else(|| Failure::Unexpected("the benchmark circuit has no witness".to_owned()))?;
-    let engine = engine::open(context.engine(&args.engine))
+    let engine = engine::open_with(context.engine(&args.engine), context.options(&args.engine))
         .await
         .map_err(Failure::opening)?;
     let progress = context.output.phases();

@@ -20,7 +20,7 @@ const PIECE: u64 = 4 << 20;
 pub async fn sample(subject: &Subject) -> Checked {
     let (_, largest) = subject.card().free_memory();
     let place = PLACE.min(largest / PLACES / 64 * 64).max(64);
-    let region = subject.card().allocate(largest)?;
+    let region = subject.card().allocate_public(largest)?;
     // The first and the last place are the ends.
     let step = (largest - place) / (PLACES - 1) / 64 * 64;
     let mut parts = (0..PLACES - 1)
@@ -38,7 +38,7 @@ pub async fn sample(subject: &Subject) -> Checked {
 /// All that is free, piece by piece.
 pub async fn all(subject: &Subject) -> Checked {
     let (_, largest) = subject.card().free_memory();
-    let region = subject.card().allocate(largest)?;
+    let region = subject.card().allocate_public(largest)?;
     let pieces = (0..largest.div_ceil(PIECE))
         .map(|i| region.part(i * PIECE, PIECE.min(largest - i * PIECE)))
         .collect::<Result<Vec<_>, _>>()?;

@@ -9,6 +9,7 @@ use carillon_node::prover_api::{
     EnginePlugin, ProverClient, ProverPlugin, SourceError, Tokens, WorkEvent, WorkOptions, work,
 };
 use carillon_runtime::cli::{Output, duration};
+use carillon_runtime::engine::EngineOptions;
 use carillon_runtime::progress::ProgressSink;
 use carillon_runtime::{EngineKind, engine};
 use clap::Args;
@@ -93,7 +94,9 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         .map_err(|error| Failure::input(error.to_string()))?;
 
     let step = output.step("engine");
-    let engine = engine::open(plan.engine).await.map_err(Failure::opening)?;
+    let options = EngineOptions::from_env().map_err(Failure::opening)?;
+    let opened = engine::open_with(plan.engine, options);
+    let engine = opened.await.map_err(Failure::opening)?;
     step.done(&engine.info().description);
 
     let step = output.step("keys");

@@ -30,7 +30,10 @@ pub struct Groth16Args {
 pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let bench = &args.bench;
     let kind = context.engine(&bench.engine);
-    let engine = engine::open(kind).await.map_err(Failure::opening)?;
+    let options = context.options(&bench.engine);
+    let engine = engine::open_with(kind, options)
+        .await
+        .map_err(Failure::opening)?;
     let started = Instant::now();
     let step = context.output.step("making an INSECURE development key");
     let mut rng = ChaCha12Rng::seed_from_u64(bench.seed);

@@ -87,7 +87,8 @@ struct Measured {
 pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
     let (bench, vector) = (&args.bench, &args.vector);
     let kind = context.engine(&bench.engine);
-    let engine = engine::open(kind.clone()).await.map_err(Failure::opening)?;
+    let opened = engine::open_with(kind.clone(), context.options(&bench.engine));
+    let engine = opened.await.map_err(Failure::opening)?;
     let info = engine.info();
     let digits = args.window(&info).map(Digits::new);
     let options = MsmOptions {

@@ -42,7 +42,8 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         Kind::CosetForward => (NttKind::CosetForward, "coset-forward"),
         Kind::CosetInverse => (NttKind::CosetInverse, "coset-inverse"),
     };
-    let engine = engine::open(kind.clone()).await.map_err(Failure::opening)?;
+    let opened = engine::open_with(kind.clone(), context.options(&bench.engine));
+    let engine = opened.await.map_err(Failure::opening)?;
     let step = context.output.step("number-theoretic transform");
     let input = workload::scalars(1 << vector.log2, vector.dist, bench.seed);
     let mut output = input.clone();
