@@ -392,8 +392,16 @@ impl World {
             token: U256::ZERO,
         };
         let input = Bytes::from(call.abi_encode());
+        // Ten times the fee of a short queue: the rest comes back.
+        let value = U256::from(2_000_000_000_000_000u64);
         self.client
-            .transact("an exit", Some(self.chain), input, GasLimit::Estimate)
+            .pay(
+                "an exit",
+                Some(self.chain),
+                value,
+                input,
+                GasLimit::Estimate,
+            )
             .await
             .unwrap();
     }

@@ -112,15 +112,62 @@ impl InteropContract {
             message: message.clone().into(),
             bundle: bundle.clone(),
         };
+        self.send("cancel a bundle", &call).await
+    }
+
+    /// Announces, as the owner, that the amount of a bundle is wanted back that nobody can show.
+    ///
+    /// # Errors
+    ///
+    /// As [`InteropContract::execute`].
+    pub async fn announce_cancel(&self, message: &Message) -> Result<TxHash, SettlementError> {
+        let call = InteropHandler::announceCancelCall {
+            message: message.clone().into(),
+        };
+        self.send("announce a cancellation", &call).await
+    }
+
+    /// Takes that amount back, `CANCEL_DELAY` after the announcement, without the bundle.
+    ///
+    /// # Errors
+    ///
+    /// As [`InteropContract::execute`].
+    pub async fn cancel_unopened(&self, message: &Message) -> Result<TxHash, SettlementError> {
+        let call = InteropHandler::cancelUnopenedCall {
+            message: message.clone().into(),
+        };
+        self.send("cancel a bundle without it", &call).await
+    }
+
+    /// Makes calls from the alias account of the client's own address when the bridge accepts this
+    /// handler no more.
+    ///
+    /// # Errors
+    ///
+    /// As [`InteropContract::execute`].
+    pub async fn run_retired(
+        &self,
+        chain_id: u64,
+        calls: Vec<Call>,
+    ) -> Result<TxHash, SettlementError> {
+        let call = InteropHandler::runRetiredCall {
+            chainId: chain_id,
+            calls,
+        };
+        self.send("use an alias account of a removed handler", &call)
+            .await
+    }
+
+    async fn send(
+        &self,
+        action: &'static str,
+        call: &impl SolCall,
+    ) -> Result<TxHash, SettlementError> {
         let input = call.abi_encode().into();
+        let handler = Some(self.handler);
         let mined = self
             .client
-            .transact(
-                "cancel a bundle",
-                Some(self.handler),
-                input,
-                GasLimit::Estimate,
-            )
+            .transact(action, handler, input, GasLimit::Estimate)
             .await?;
         Ok(mined.receipt.transaction_hash)
     }

@@ -82,6 +82,12 @@ impl Ledger {
         number: u64,
     ) -> Self {
         let mut ledger = Self::new(chain_id, state.depth(), operator, operator_owner);
+        // After a change of operators the account may be another owner's, and stays it.
+        let mut owner = state.account(operator).map(|account| account.owner);
+        owner = owner.filter(|owner| *owner != [0; 20] && *owner != operator_owner);
+        if owner.is_some() {
+            ledger.owners.remove(&operator_owner);
+        }
         for (index, account) in state.accounts() {
             if account.owner != [0; 20] {
                 ledger.owners.entry(account.owner).or_insert(index);
@@ -401,6 +407,20 @@ mod tests {
         let operations = replay(&mut checker, &closed.header, &closed.blob).unwrap();
         assert_eq!(operations.len(), closed.operations.len());
         assert_eq!(checker.root(), ledger.state().root());
+    }
+
+    #[test]
+    fn a_new_operator_s_deposits_do_not_meet_the_old_one_s_account() {
+        let mut ledger = funded();
+        ledger.close();
+        // The same account takes the fees, of another owner; who has no account, or account 2.
+        for (user, expected) in [(7, 3), (2, 2)] {
+            let state = ledger.state().clone();
+            let mut ledger = Ledger::resume(CHAIN, 0, owner(user), state, 2);
+            assert_eq!(enter(&mut ledger, &deposit(user, 0, 5)), Ok(expected));
+            assert_eq!(enter(&mut ledger, &deposit(user, 0, 5)), Ok(expected));
+            assert_eq!(enter(&mut ledger, &deposit(0, 0, 5)), Ok(0));
+        }
     }
 
     #[test]

@@ -155,14 +155,6 @@ pub enum WriterError {
     /// A batch could not be sealed.
     #[error("the open batch cannot be sealed: {0}")]
     Seal(Refusal),
-    /// L1 has an entry that cannot be executed, or out of order.
-    #[error("entry {index} of the L1 queue cannot be executed: {reason}")]
-    Queue {
-        /// Its index.
-        index: u64,
-        /// Why.
-        reason: String,
-    },
     /// No thread.
     #[error("the sequencer's thread cannot be started: {0}")]
     Thread(std::io::Error),

@@ -125,6 +125,7 @@ pub(super) fn methods(
         Answer::Ok(json!({
             "executed": progress.queue.to_string(),
             "sealed": progress.sealed_queue.to_string(),
+            "stuck": progress.stuck,
             "waits_for": context.status.queue_wait(),
             "l1_block": l1.as_ref().and_then(|l1| l1.head),
             "read_block": l1.as_ref().and_then(|l1| l1.read),

@@ -216,6 +216,9 @@ impl Machine for Toy {
     }
 
     fn from_queue(&self, entry: &QueueEntry) -> Result<Op, Refusal> {
+        if entry.words[0] == [0xff; 32] {
+            return Err(Refusal::new("queue", "no state can take this"));
+        }
         Ok((FROM_L1, entry.index, u64::from(entry.words[1][31])))
     }
 
@@ -330,6 +333,17 @@ async fn operations_are_confirmed_refused_and_sealed() {
     assert_eq!(writer.queue(vec![entry(1), entry(2)]).await.unwrap(), 3);
     assert_eq!(writer.seal().await.unwrap(), Some(3));
     assert_eq!(writer.seal().await.unwrap(), None);
+    // Entries that cannot be executed, or are not next, end nothing and are shown.
+    let bad = QueueEntry {
+        index: 3,
+        words: [[0xff; 32]; 5],
+    };
+    let stuck = || writer.progress().borrow().stuck.clone().unwrap_or_default();
+    assert_eq!(writer.queue(vec![bad, entry(4)]).await.unwrap(), 3);
+    assert!(stuck().contains("entry 3"), "{}", stuck());
+    assert_eq!(writer.queue(vec![entry(5)]).await.unwrap(), 3);
+    assert!(stuck().contains("entry 3 is the next one"), "{}", stuck());
+    assert_eq!(writer.failure(), None);
     let rows = store.batches(1).unwrap();
     let spans: Vec<_> = rows
         .iter()

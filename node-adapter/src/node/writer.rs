@@ -85,6 +85,9 @@ pub struct Progress {
     pub sealed_queue: u64,
     /// Operations in the open batch.
     pub open: u64,
+    /// Why the next entry of the L1 queue is not executed, if it cannot be. Nothing behind it is
+    /// executed either; operations of users go on.
+    pub stuck: Option<String>,
 }
 
 /// Speaks to the writer.
@@ -143,6 +146,7 @@ impl<M: Machine> Writer<M> {
             oldest: None,
             fresh: BTreeSet::new(),
             accounts: Arc::clone(&accounts),
+            stuck: None,
             progress: watch::Sender::new(Progress::default()),
         };
         core.replay()?;
@@ -262,6 +266,8 @@ struct Core<M: Machine> {
     /// Accounts that executed operations have changed and readers do not see yet.
     fresh: BTreeSet<u32>,
     accounts: Arc<Accounts>,
+    /// Why the next entry of the L1 queue is not executed.
+    stuck: Option<String>,
     progress: watch::Sender<Progress>,
 }
 
@@ -429,41 +435,69 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    /// Executes entries of the L1 queue.
+    /// Executes entries of the L1 queue. L1 takes in what can be executed alone; an entry that cannot
+    /// be all the same stays the next one, is tried again whenever entries are handed in, and is
+    /// shown. It ends nothing: users, and batches that need no queue, go on.
     fn take_queue(&mut self, entries: Vec<QueueEntry>) -> Result<(), WriterError> {
         let mut accepted = Vec::new();
+        let mut stuck = None;
         for entry in entries {
-            let expected = self.machine.queue();
-            if entry.index < expected {
+            if entry.index < self.machine.queue() {
                 continue;
             }
-            let fault = |reason: String| WriterError::Queue {
-                index: entry.index,
-                reason,
-            };
-            if entry.index > expected {
-                return Err(fault(format!("entry {expected} is the next one")));
+            let executed = self.execute_entry(&entry, &mut accepted)?;
+            if let Err(reason) = executed {
+                stuck = Some(format!("entry {} of the L1 queue: {reason}", entry.index));
+                break;
             }
-            let make = |machine: &M| {
-                let made = machine.from_queue(&entry);
-                made.map_err(|refusal| fault(refusal.to_string()))
-            };
-            let mut operation = make(&self.machine)?;
-            if !self.machine.fits(&operation) {
-                self.commit(&mut accepted)?;
-                self.seal()?;
-                operation = make(&self.machine)?;
-            }
-            let executed = self.machine.execute(&operation, None);
-            executed.map_err(|refusal| fault(refusal.to_string()))?;
-            self.fresh.extend(self.machine.touches(&operation));
-            accepted.push(Accepted {
-                id: self.machine.id(&operation),
-                bytes: self.machine.encode(&operation),
-                answer: None,
-            });
         }
-        self.commit(&mut accepted)
+        self.commit(&mut accepted)?;
+        match &stuck {
+            Some(reason) if self.stuck != stuck => tracing::error!(
+                reason,
+                "the L1 queue is stuck: nothing behind this entry is executed, and once it is overdue anyone may halt the chain; compare the shape, the operator's account and the contract with the deployment, then restart"
+            ),
+            None if self.stuck.is_some() => tracing::info!("the L1 queue goes on"),
+            _ => {}
+        }
+        self.stuck = stuck;
+        Ok(())
+    }
+
+    /// Executes one entry, after what is in `accepted`; the inner error says why it cannot be.
+    fn execute_entry(
+        &mut self,
+        entry: &QueueEntry,
+        accepted: &mut Vec<Accepted>,
+    ) -> Result<Result<(), String>, WriterError> {
+        let expected = self.machine.queue();
+        if entry.index > expected {
+            return Ok(Err(format!("entry {expected} is the next one")));
+        }
+        let mut made = self.machine.from_queue(entry);
+        if let Ok(operation) = &made
+            && !self.machine.fits(operation)
+        {
+            self.commit(accepted)?;
+            self.seal()?;
+            made = self.machine.from_queue(entry);
+        }
+        let executed = made.and_then(|operation| {
+            self.machine.execute(&operation, None)?;
+            Ok(operation)
+        });
+        Ok(match executed {
+            Ok(operation) => {
+                self.fresh.extend(self.machine.touches(&operation));
+                accepted.push(Accepted {
+                    id: self.machine.id(&operation),
+                    bytes: self.machine.encode(&operation),
+                    answer: None,
+                });
+                Ok(())
+            }
+            Err(refusal) => Err(refusal.to_string()),
+        })
     }
 
     /// The group commit: durable first, acknowledged then.
@@ -572,6 +606,7 @@ impl<M: Machine> Core<M> {
             queue: self.machine.queue(),
             sealed_queue: self.sealed_queue,
             open: self.machine.open(),
+            stuck: self.stuck.clone(),
         });
     }
 }

@@ -4,7 +4,7 @@
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
-use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::primitives::{Address, B256, Bytes, U256, Uint, keccak256};
 use alloy::sol_types::{SolCall, SolConstructor};
 use blstrs::Scalar;
 use carillon_runtime::groth16::{VerifyingKey, eip2537};
@@ -31,6 +31,14 @@ pub fn factory_address(handler: Address) -> Address {
 }
 
 const DAY: u64 = 24 * 60 * 60;
+const GWEI: u128 = 1_000_000_000;
+/// Units that the bridge moves in and back when a token is listed (`TokenProbe.PROBE`).
+pub(super) const PROBE: u64 = 1_000_000;
+
+alloy::sol! {
+    /// The one function of a token that a deployment calls.
+    function approve(address spender, uint256 amount);
+}
 
 /// What a chain begins with. Times are in seconds.
 #[derive(Clone, Debug)]
@@ -41,7 +49,8 @@ pub struct DeployOptions {
     pub genesis_root: Scalar,
     /// One verifying key for each circuit shape, by shape number.
     pub verifiers: Vec<(u32, VerifyingKey)>,
-    /// Tokens by slot (1 to 63).
+    /// Tokens by slot (1 to 63). The deploying key holds 1,000,000 units of each: the bridge tries
+    /// the token out with them.
     pub tokens: Vec<(u8, Address)>,
     /// Who commits batches; `None` is the deploying key.
     pub operator: Option<Address>,
@@ -61,6 +70,14 @@ pub struct DeployOptions {
     pub max_pause: u64,
     /// From the end of a pause to the next one.
     pub pause_cooldown: u64,
+    /// Seconds in which the operator executes one queue entry, at least, while any waits.
+    pub entry_interval: u64,
+    /// Wei of a request for an exit while the queue is short.
+    pub entry_fee: u128,
+    /// Leaves of the account tree: the owners of deposits are one less at most.
+    pub accounts: u32,
+    /// Deposits below these units of a slot's token are refused; slots that are not named have none.
+    pub least_deposits: Vec<(u8, u128)>,
     /// Delay of the timelock; longer than `queue_delay + exit_window`.
     pub governance_delay: u64,
     /// Whether the timelock governs at the end. Off only for tests that change the set-up.
@@ -84,6 +101,10 @@ impl DeployOptions {
             revert_delay: DAY,
             max_pause: 2 * DAY,
             pause_cooldown: 7 * DAY,
+            entry_interval: 30,
+            entry_fee: 200_000 * GWEI,
+            accounts: 1 << 24,
+            least_deposits: vec![(0, 100_000 * GWEI)],
             governance_delay: 15 * DAY,
             hand_over: true,
         }
@@ -354,6 +375,9 @@ impl<'a> Deployer<'a> {
             revertDelay: options.revert_delay,
             maxPause: options.max_pause,
             pauseCooldown: options.pause_cooldown,
+            entryInterval: options.entry_interval,
+            entryFee: Uint::saturating_from(options.entry_fee),
+            accounts: options.accounts,
         };
         self.proxy(logic, RollupChain::initializeCall { setup })
             .await
@@ -410,15 +434,47 @@ impl<'a> Deployer<'a> {
             self.call("setVerifier", chain, set).await?;
             verifiers.push((*shape, verifier));
         }
+        let least = |slot: u8| {
+            let named = options.least_deposits.iter().find(|(of, _)| *of == slot);
+            U256::from(named.map_or(0, |(_, least)| *least))
+        };
         for (slot, token) in &options.tokens {
-            let set = SharedBridge::setTokenCall {
+            self.list(bridge, options.chain_id, *slot, *token, least(*slot))
+                .await?;
+        }
+        if !least(0).is_zero() {
+            let set = SharedBridge::setLeastDepositCall {
                 chainId: options.chain_id,
-                slot: U256::from(*slot),
-                token: *token,
+                slot: U256::ZERO,
+                least: least(0),
             };
-            self.call("setToken", bridge, set).await?;
+            self.call("setLeastDeposit", bridge, set).await?;
         }
         Ok((chain, verifiers))
+    }
+
+    /// Lists a token. The bridge tries it out with units of the deploying key.
+    async fn list(
+        &mut self,
+        bridge: Address,
+        chain_id: u64,
+        slot: u8,
+        token: Address,
+        least: U256,
+    ) -> Result<(), SettlementError> {
+        let approve = approveCall {
+            spender: bridge,
+            amount: U256::from(PROBE),
+        };
+        self.call("the approval of a token's trial", token, approve)
+            .await?;
+        let set = SharedBridge::setTokenCall {
+            chainId: chain_id,
+            slot: U256::from(slot),
+            token,
+            least,
+        };
+        self.call("setToken", bridge, set).await
     }
 
     async fn verifier(&mut self, key: &VerifyingKey) -> Result<Address, SettlementError> {

@@ -9,7 +9,7 @@ use super::abi::state::StateVerifier;
 use super::abi::{
     ChainHub, ChainTimelock, Groth16Verifier, RollupChain, SharedBridge, UpgradeableProxy,
 };
-use super::deploy::{DeployOptions, verifying_key_bytes};
+use super::deploy::{DeployOptions, PROBE, verifying_key_bytes};
 use super::{L1Client, SettlementError};
 
 /// A year: no time of the contracts is longer.
@@ -45,6 +45,7 @@ impl DeployOptions {
     pub fn with_queue_delay(mut self, delay: u64) -> Self {
         self.queue_delay = delay;
         self.max_pause = self.max_pause.min(delay / 2);
+        self.entry_interval = self.entry_interval.min((delay / 2).max(1));
         self.pause_cooldown = self.pause_cooldown.max(delay);
         let least = delay.saturating_add(self.exit_window).saturating_add(1);
         self.governance_delay = self.governance_delay.max(least);
@@ -76,6 +77,15 @@ impl DeployOptions {
                     self.max_pause, self.queue_delay
                 )
             }),
+            (self.entry_interval == 0 || self.entry_interval > self.queue_delay / 2).then(|| {
+                format!(
+                    "the time of a queue entry, {} s, is 0 or more than half of the queue delay, {} s",
+                    self.entry_interval, self.queue_delay
+                )
+            }),
+            (!(2..=1 << 24).contains(&self.accounts)).then(|| {
+                format!("a tree of {} accounts: give 2 to 2^24", self.accounts)
+            }),
             (self.pause_cooldown < self.queue_delay).then(|| {
                 format!(
                     "the cooldown of pauses, {} s, is shorter than the queue delay, {} s",
@@ -92,8 +102,11 @@ impl DeployOptions {
                     self.governance_delay
                 )
             }),
-            (self.operator_account >= 1 << 24).then(|| {
-                format!("the operator's account {} does not exist; give one below 2^24", self.operator_account)
+            (self.operator_account >= self.accounts).then(|| {
+                format!(
+                    "the operator's account {} does not exist; give one below {}",
+                    self.operator_account, self.accounts
+                )
             }),
             zero.then(|| "guardian and proposers cannot be the zero address".to_owned()),
             (self.operator == Some(Address::ZERO))
@@ -125,9 +138,9 @@ impl DeployOptions {
                 )));
             }
             let holder = client.address();
-            let balance = Bytes::from(erc20::balanceOfCall { holder }.abi_encode());
+            let held = Bytes::from(erc20::balanceOfCall { holder }.abi_encode());
             let supply = Bytes::from(erc20::totalSupplyCall {}.abi_encode());
-            for (name, call) in [("balanceOf", balance), ("totalSupply", supply)] {
+            for (name, call) in [("balanceOf", held), ("totalSupply", supply)] {
                 let answer = client.call(name, *token, call).await;
                 let refused = matches!(answer, Err(SettlementError::Refused { .. }));
                 if refused || answer.as_ref().is_ok_and(|bytes| bytes.len() != 32) {
@@ -135,7 +148,12 @@ impl DeployOptions {
                         "{token}, the token of slot {slot}, does not answer {name} as an ERC-20 token does"
                     )));
                 }
-                answer?;
+                let units = U256::from_be_slice(&answer?);
+                if name == "balanceOf" && units < U256::from(PROBE) {
+                    return Err(setup(format!(
+                        "{holder} has {units} units of {token}, the token of slot {slot}, and the bridge tries it out with {PROBE}; pay it so many, they come back"
+                    )));
+                }
             }
         }
         let gas = self.gas();
@@ -182,7 +200,7 @@ impl DeployOptions {
         // A verifier is there before its key is known. Registration, handler, hand-over; a verifier
         // and a token are set with a call each.
         let verifiers = self.verifiers.len().max(1);
-        let calls = 5 + verifiers + self.tokens.len();
+        let calls = 6 + verifiers + 2 * self.tokens.len();
         let bytes: usize = fixed.iter().map(|code| code.len()).sum();
         let bytes = bytes + verifiers * Groth16Verifier::BYTECODE.len();
         bytes as u64 * GAS_PER_BYTE + (fixed.len() + verifiers + calls) as u64 * GAS_PER_STEP
@@ -203,7 +221,9 @@ mod tests {
             options().with_queue_delay(delay).check().unwrap();
         }
         type Change = fn(&mut DeployOptions);
-        let cases: [(Change, &str); 11] = [
+        let cases: [(Change, &str); 13] = [
+            (|o| o.entry_interval = 4 * 86_400, "time of a queue entry"),
+            (|o| o.accounts = 1, "tree of 1 accounts"),
             (|o| o.chain_id = 0, "id is 0"),
             (|o| o.queue_delay = 0, "queue delay is 0"),
             (|o| o.max_pause = 6 * 86_400, "more than half"),

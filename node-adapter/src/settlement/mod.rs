@@ -29,6 +29,7 @@ mod deploy_check;
 mod deploy_journal;
 mod error;
 mod l1;
+pub mod limits;
 mod on_l1;
 mod refusal;
 mod retry;

@@ -9,4 +9,11 @@ sol!(
     BundleAttacker,
     "contracts/artifacts/test/BundleAttacker.json"
 );
+sol!(SilentToken, "contracts/artifacts/test/SilentToken.json");
+sol!(SwitchedToken, "contracts/artifacts/test/SwitchedToken.json");
+sol!(RebasingToken, "contracts/artifacts/test/RebasingToken.json");
+sol!(
+    ReentrantToken,
+    "contracts/artifacts/test/ReentrantToken.json"
+);
 sol!(PlainToken, "contracts/artifacts/test/PlainToken.json");

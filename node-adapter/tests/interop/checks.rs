@@ -1,9 +1,9 @@
 //! Every check of the handler and of the alias account: the honest case first, then the attack.
 
 use alloy::primitives::{Address, U256};
-use alloy::sol_types::SolCall;
+use alloy::sol_types::{SolCall, SolConstructor};
 use carillon_node::interop::contracts::{AliasAccount, AliasFactory, InteropHandler};
-use carillon_node::interop::{Call, Outcome, Ran, alias_address, factory_address};
+use carillon_node::interop::{Call, InteropContract, Outcome, Ran, alias_address, factory_address};
 use carillon_node::settlement::GasLimit;
 use carillon_node::settlement::abi::ISharedBridge::Message;
 use carillon_node::settlement::abi::SharedBridge;
@@ -261,6 +261,132 @@ async fn being_first_at_an_alias_address_wins_nothing() {
             sent_back: U256::from(507)
         }
     );
+}
+
+#[tokio::test]
+async fn a_bundle_that_nobody_can_show_goes_back_to_its_owner_alone() {
+    let mut world = World::new().await;
+    let owners = world.handler_as(3);
+    let lost = world.bundle(vec![]).await;
+    let mut kept = world.bundle(vec![]).await;
+    kept.deadline += 30 * 24 * 3_600;
+    let message = world.message(&lost, ETH, 70).await;
+    let found = world.message(&kept, PLAIN, 80).await;
+
+    let early = reason(owners.cancel_unopened(&message).await);
+    assert_eq!(early, "NotAnnounced");
+    let stranger = reason(world.handler_as(6).announce_cancel(&message).await);
+    assert!(stranger.contains("NotOwner {"), "{stranger}");
+    let mut forged = message.clone();
+    forged.words[3] = U256::from_be_slice(world.user(6).as_slice());
+    let refused = reason(world.handler_as(6).announce_cancel(&forged).await);
+    assert!(refused.contains("MessageNotInBatch {"), "{refused}");
+    for message in [&message, &found] {
+        owners.announce_cancel(message).await.unwrap();
+        let again = reason(owners.announce_cancel(message).await);
+        assert!(again.contains("AlreadyAnnounced {"), "{again}");
+    }
+    world.warp(7 * 24 * 3_600 - 60).await;
+    let early = reason(owners.cancel_unopened(&message).await);
+    assert!(early.contains("CancelTooEarly {"), "{early}");
+    // The announcement takes nothing from a bundle that is found after all.
+    let ran = world.handler.execute(&found, &kept).await.unwrap();
+    assert!(matches!(ran, Ran::Executed { .. }), "{ran:?}");
+    world.warp(120).await;
+    let late = reason(owners.cancel_unopened(&found).await);
+    assert_eq!(late, "AlreadyHandled { outcome: 1 }");
+
+    let stranger = reason(world.handler_as(6).cancel_unopened(&message).await);
+    assert!(stranger.contains("NotOwner {"), "{stranger}");
+    let queued = world.queue(0).await.len() as u64;
+    owners.cancel_unopened(&message).await.unwrap();
+    assert_eq!(world.outcome(&message).await, Outcome::Cancelled);
+    assert_eq!(world.queue(queued).await, [world.import(ETH, 70)]);
+    for again in [
+        reason(owners.cancel_unopened(&message).await),
+        reason(owners.announce_cancel(&message).await),
+        reason(world.handler.execute(&message, &lost).await),
+        reason(world.handler.cancel(&message, &lost).await),
+    ] {
+        assert_eq!(again, "AlreadyHandled { outcome: 3 }");
+    }
+    assert_eq!(world.queue(queued).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_handler_strands_nothing_of_the_old_one() {
+    let mut world = World::new().await;
+    let old = world.handler.clone();
+    let account = world.account();
+    let friend = Address::repeat_byte(0x77);
+    let pay = |wei: u64| vec![Call::pay(friend, U256::from(wei))];
+    let mut bundle = world.bundle(vec![]).await;
+    bundle.deadline += 3_600;
+    let first = world.message(&bundle, ETH, 500).await;
+    old.execute(&first, &bundle).await.unwrap();
+
+    let arguments = InteropHandler::constructorCall {
+        hub_: world.l1.hub,
+        bridge_: world.l1.bridge,
+        stateVerifier_: world.l1.state_verifier,
+    };
+    let code = [InteropHandler::BYTECODE.as_ref(), &arguments.abi_encode()].concat();
+    let newest = world.create(&code.into()).await;
+    let new = InteropContract::at(world.client.clone(), newest);
+    let set = SharedBridge::setHandlerCall { handler_: newest };
+    world.send(world.l1.bridge, &set).await.unwrap();
+    let handler = world.read(world.l1.bridge, SharedBridge::handlerCall {});
+    assert_eq!(handler.await, newest);
+
+    // What was signed for the old one is the old one's: it runs there, and the new one can neither
+    // run it nor give it back before its time.
+    let [second, third, fourth] = [
+        world.message(&bundle, ETH, 10).await,
+        world.message(&bundle, ETH, 20).await,
+        world.message(&bundle, ETH, 30).await,
+    ];
+    let refused = reason(new.execute(&second, &bundle).await);
+    assert!(refused.contains("WrongHandler {"), "{refused}");
+    let refused = reason(new.cancel(&second, &bundle).await);
+    assert!(refused.contains("DeadlineNotPassed {"), "{refused}");
+    old.execute(&second, &bundle).await.unwrap();
+    assert_eq!(world.balance(Address::ZERO, account).await, U256::from(510));
+    let mut newer = bundle.clone();
+    newer.handler = newest;
+    let message = world.message(&newer, ETH, 40).await;
+    new.execute(&message, &newer).await.unwrap();
+    // No message has an outcome at both.
+    world.warp(3 * 3_600).await;
+    let refused = reason(new.cancel(&second, &bundle).await);
+    assert!(refused.contains("MessageUsed {"), "{refused}");
+    new.cancel(&third, &bundle).await.unwrap();
+    let refused = reason(old.cancel(&third, &bundle).await);
+    assert!(refused.contains("MessageUsed {"), "{refused}");
+
+    // Removed: its bundles go back at once, its alias accounts obey their owners, each his own.
+    let owners = InteropContract::at(world.client_as(3), old.address());
+    let refused = reason(owners.run_retired(CHAIN, pay(510)).await);
+    assert_eq!(refused, "HandlerAccepted");
+    let remove = SharedBridge::removeHandlerCall {
+        handler_: old.address(),
+    };
+    world.send(world.l1.bridge, &remove).await.unwrap();
+    let mut open = bundle.clone();
+    open.deadline += 30 * 24 * 3_600;
+    let message = world.message(&open, ETH, 5).await;
+    let refused = reason(old.execute(&message, &open).await);
+    assert!(refused.contains("NotHandler {"), "{refused}");
+    let queued = world.queue(0).await.len() as u64;
+    new.cancel(&message, &open).await.unwrap();
+    new.cancel(&fourth, &bundle).await.unwrap();
+    let back = [world.import(ETH, 5), world.import(ETH, 30)];
+    assert_eq!(world.queue(queued).await, back);
+    let theirs = InteropContract::at(world.client_as(6), old.address());
+    let refused = reason(theirs.run_retired(CHAIN, pay(510)).await);
+    assert!(refused.contains("NotEnoughEther {"), "{refused}");
+    owners.run_retired(CHAIN, pay(510)).await.unwrap();
+    assert_eq!(world.balance(Address::ZERO, friend).await, U256::from(510));
+    assert_eq!(world.balance(Address::ZERO, account).await, U256::ZERO);
 }
 
 fn contract_call(call: &Call) -> carillon_node::interop::contracts::AliasAccount::Call {

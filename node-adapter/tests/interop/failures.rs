@@ -7,8 +7,12 @@ use carillon_node::interop::contracts::{AliasAccount, InteropHandler};
 use carillon_node::interop::{Bundle, Call, Outcome, Ran, ran};
 use carillon_node::settlement::GasLimit;
 use carillon_node::settlement::abi::ISharedBridge::Message;
+use carillon_node::settlement::abi::SharedBridge;
 
-use super::abi::{BundleAttacker, Counter, ShareVault};
+use super::abi::{
+    BundleAttacker, Counter, PlainToken, RebasingToken, ReentrantToken, ShareVault, SilentToken,
+    SwitchedToken,
+};
 use super::world::{ETH, PLAIN, SHARE, World, error_of, reason};
 
 /// The reason of a run that failed.
@@ -296,4 +300,111 @@ async fn nothing_is_reentered() {
     // The other bundle was open all the time.
     world.handler.execute(&open, &other).await.unwrap();
     assert_eq!(world.balance(world.token, account).await, U256::from(30));
+}
+
+/// A token in a slot, of which the chain holds 1,000.
+async fn with_token(world: &mut World, slot: u8, token: Address) {
+    world.list(slot.into(), token).await.unwrap();
+    let me = world.user(0);
+    let amount = U256::from(1_000);
+    let mint = PlainToken::mintCall { to: me, amount };
+    world.send(token, &mint).await.unwrap();
+    let approve = PlainToken::approveCall {
+        spender: world.l1.bridge,
+        value: amount,
+    };
+    world.send(token, &approve).await.unwrap();
+    let queued = world.queue(0).await.len() as u64;
+    world.deposit_token(me, slot, 1_000).await.unwrap();
+    let records = world.queue(queued).await;
+    world.settle(&records).await;
+}
+
+#[tokio::test]
+async fn bundles_of_tokens_of_every_kind() {
+    let mut world = World::new().await;
+    let (account, handler) = (world.account(), world.handler.address());
+    // Paused, blocked: the run fails, the amount is back on L2, and the next bundle has its chance.
+    let switched = world.create(&SwitchedToken::BYTECODE).await;
+    with_token(&mut world, 3, switched).await;
+    let keep = world.bundle(vec![]).await;
+    let pause = |paused_| SwitchedToken::setPausedCall { paused_ };
+    let block = |blocked_| SwitchedToken::setBlockedCall { account, blocked_ };
+    for paused in [true, false] {
+        world.send(switched, &pause(paused)).await.unwrap();
+        world.send(switched, &block(!paused)).await.unwrap();
+        let message = world.message(&keep, 3, 100).await;
+        let queued = world.queue(0).await.len() as u64;
+        failure(&world, &message, &keep).await;
+        assert_eq!(world.queue(queued).await, [world.import(3, 100)]);
+    }
+    world.send(switched, &block(false)).await.unwrap();
+    let back = world.bundle(vec![]).await.returning(3, 100);
+    let message = world.message(&back, 3, 100).await;
+    let executed = |sent_back: u64| Ran::Executed {
+        account,
+        sent_back: U256::from(sent_back),
+    };
+    let ran = world.handler.execute(&message, &back).await.unwrap();
+    assert_eq!(ran, executed(100));
+
+    // No answers: out, approved and back again.
+    let silent = world.create(&SilentToken::BYTECODE).await;
+    with_token(&mut world, 4, silent).await;
+    let back = world.bundle(vec![]).await.returning(4, 100);
+    let message = world.message(&back, 4, 100).await;
+    let ran = world.handler.execute(&message, &back).await.unwrap();
+    assert_eq!(ran, executed(100));
+
+    // A token that calls the handler and the bridge while it moves.
+    let reentrant = world.create(&ReentrantToken::BYTECODE).await;
+    with_token(&mut world, 5, reentrant).await;
+    let open = world.message(&keep, 5, 40).await;
+    let again = InteropHandler::executeCall {
+        message: open.clone().into(),
+        bundle: keep.clone(),
+    };
+    let cancel = InteropHandler::announceCancelCall {
+        message: open.clone().into(),
+    };
+    let calls = [again.abi_encode(), cancel.abi_encode()];
+    for (call, held) in calls.into_iter().zip([100, 200]) {
+        let arm = ReentrantToken::armCall {
+            target: handler,
+            call: call.into(),
+        };
+        world.send(reentrant, &arm).await.unwrap();
+        let message = world.message(&keep, 5, 100).await;
+        let ran = world.handler.execute(&message, &keep).await.unwrap();
+        assert_eq!(ran, executed(0));
+        let answer = world.read(reentrant, ReentrantToken::answerCall {}).await;
+        assert_eq!(error_of(&answer), "ReentrancyGuardReentrantCall");
+        assert_eq!(world.balance(reentrant, account).await, U256::from(held));
+    }
+    assert_eq!(world.outcome(&open).await, Outcome::None);
+
+    // A loss: the bundle was signed for its whole amount, so it fails and nothing is lost on L2,
+    // unless the owner agrees to his share.
+    let rebasing = world.create(&RebasingToken::BYTECODE).await;
+    let discreet = RebasingToken::setDiscreetCall { discreet_: true };
+    world.send(rebasing, &discreet).await.unwrap();
+    with_token(&mut world, 6, rebasing).await;
+    let half = RebasingToken::rebaseCall {
+        factor_: U256::from(500_000_000_000_000_000u64),
+    };
+    world.send(rebasing, &half).await.unwrap();
+    let message = world.message(&keep, 6, 100).await;
+    let queued = world.queue(0).await.len() as u64;
+    let why = failure(&world, &message, &keep).await;
+    assert!(why.contains("TokenShort {"), "{why}");
+    assert_eq!(world.queue(queued).await, [world.import(6, 100)]);
+    let accept = SharedBridge::acceptShareCall {
+        token: rebasing,
+        least: U256::from(1),
+    };
+    world.send_as(world.owner(), world.l1.bridge, &accept).await;
+    let message = world.message(&keep, 6, 100).await;
+    let ran = world.handler.execute(&message, &keep).await.unwrap();
+    assert_eq!(ran, executed(0));
+    assert_eq!(world.balance(rebasing, account).await, U256::from(50));
 }

@@ -56,15 +56,8 @@ impl World {
         let arguments = ShareVault::constructorCall { asset_: token }.abi_encode();
         let code = [ShareVault::BYTECODE.as_ref(), &arguments].concat();
         let vault = base.create(&code.into()).await;
-        let me = base.user(0);
-        for (slot, token) in [(PLAIN, token), (SHARE, vault)] {
-            let set = SharedBridge::setTokenCall {
-                chainId: CHAIN,
-                slot: U256::from(slot),
-                token,
-            };
-            base.send(me, base.l1.bridge, &set).await.unwrap();
-        }
+        base.list(PLAIN.into(), token).await.unwrap();
+        base.list(SHARE.into(), vault).await.unwrap();
         Self {
             handler: InteropContract::at(base.client.clone(), base.l1.handler),
             base,
@@ -150,16 +143,6 @@ impl World {
         self.warp(QUEUE_DELAY + 2).await;
         let halt = RollupChain::haltCall {};
         self.base.send(me, self.l1.chain, &halt).await.unwrap();
-    }
-
-    /// Unix time of the last block.
-    pub async fn now(&self) -> u64 {
-        let block = self
-            .provider
-            .get_block_by_number(Default::default())
-            .await
-            .unwrap();
-        block.unwrap().header.timestamp
     }
 
     /// Sends a call as the operator.

@@ -155,7 +155,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     let client = L1Client::new(url, signers[0].clone(), Deadlines::default()).unwrap();
     let users = [1u8, 2].map(|n| (signers[n as usize].clone(), SecretKey::from_seed(&[n; 32])));
     for (signer, key) in &users {
-        let amount = U256::from(1_000_000);
+        let amount = U256::from(100_000_000_000_000u64);
         let call = SharedBridge::depositCall {
             chainId: CHAIN,
             token: U256::ZERO,
@@ -190,7 +190,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     let asked = (Instant::now(), proxy.requests());
     let node = Node::start(&arguments);
     proxy.set(pruned.clone());
-    let funded = |answer: &Value| answer["balances"]["0"] == "1000000";
+    let funded = |answer: &Value| answer["balances"]["0"] == "100000000000000";
     let second = node.wait("carillon_getAccount", json!([2]), funded).await;
     assert_eq!(
         second["owner"]

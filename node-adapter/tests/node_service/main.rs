@@ -548,6 +548,40 @@ fn run_to_end(arguments: &[String]) -> (Option<i32>, Value) {
     (output.status.code(), value)
 }
 
+/// L1 takes no owner for whom the tree has no account; a node that gets one all the same stays up,
+/// says so, and serves those who are there, also after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_executed_ends_no_node() {
+    // Four accounts, of which one is the operator's: the fourth deposit finds none.
+    let folder = folder(5, 1000);
+    let mut arguments = run_arguments(folder.path());
+    let depth = arguments.iter().position(|argument| argument == "--depth");
+    arguments[depth.unwrap() + 1] = "1".into();
+    for (nonce, accepted) in [(0, "3"), (1, "4")] {
+        let node = NodeProcess::with(arguments.clone());
+        let started = Instant::now();
+        let stuck = loop {
+            let queue = node.ask("carillon_queue", json!([])).await;
+            if let Some(reason) = queue["stuck"].as_str() {
+                assert_eq!(queue["executed"], "3");
+                break reason.to_owned();
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "{queue}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        };
+        assert!(stuck.contains("entry 3 of the L1 queue"), "{stuck}");
+        let chain = node.ask("carillon_chain", json!([])).await;
+        assert_eq!(
+            (&chain["accepted"], &chain["failed"]),
+            (&json!(accepted), &Value::Null)
+        );
+        let (_, order) = transfer(0, 2, 10, nonce);
+        let receipt = node.ask("carillon_sendOperation", json!([order])).await;
+        assert_eq!(receipt["finality"], "soft", "{receipt}");
+        node.kill();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_folder_one_node_and_send_signs_for_people() {
     let folder = folder(2, 1000);

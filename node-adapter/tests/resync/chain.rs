@@ -88,12 +88,8 @@ impl Chain {
 
     /// An exit asked for on L1, executed on L2.
     pub async fn exit(&mut self, user: usize) {
-        let call = RollupChain::requestExitCall {
-            account: U256::from(self.accounts[&user]),
-            token: U256::ZERO,
-        };
-        let chain = self.world.l1.chain;
-        let receipt = self.world.send(self.world.user(user), chain, &call).await;
+        let (owner, account) = (self.world.user(user), self.accounts[&user].into());
+        let receipt = self.world.request_exit(owner, account, 0).await;
         self.enter(&receipt.unwrap(), None);
     }
 

@@ -10,6 +10,7 @@ use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::SignerSync;
+use alloy::sol;
 use alloy::sol_types::SolCall;
 use alloy::transports::{RpcError, TransportErrorKind};
 use blstrs::Scalar;
@@ -26,6 +27,15 @@ use super::trapdoor::Trapdoor;
 
 pub const CHAIN_ID: u64 = 77;
 const GWEI: u128 = 1_000_000_000;
+/// What a request for an exit costs while the queue is short, by default.
+pub const EXIT_FEE: u128 = 200_000 * GWEI;
+/// Units that the bridge moves in and back when a token is listed.
+pub const PROBE: u128 = 1_000_000;
+
+sol! {
+    function mint(address to, uint256 amount);
+    function approve(address spender, uint256 amount);
+}
 
 /// Everything a test needs. Signer 0 deploys, operates and guards; the others are users.
 pub struct World {
@@ -66,6 +76,7 @@ impl World {
         let key = Trapdoor::random(&mut rng);
         let genesis: Scalar = scalar(genesis);
         let mut options = DeployOptions::new(CHAIN_ID, &genesis).verifier(1, key.key());
+        options.least_deposits.clear();
         change(&mut options);
         let l1 = Deployment::deploy(&client, options).await.unwrap();
         let provider = RootProvider::new_http(anvil.url().parse().unwrap());
@@ -243,6 +254,12 @@ impl World {
             .unwrap();
     }
 
+    /// Unix time of the last block.
+    pub async fn now(&self) -> u64 {
+        let block = self.provider.get_block_by_number(Default::default()).await;
+        block.unwrap().unwrap().header.timestamp
+    }
+
     /// Time of a receipt's block.
     pub async fn time_of(&self, receipt: &TransactionReceipt) -> u64 {
         let number = receipt.block_number.unwrap();
@@ -276,7 +293,9 @@ impl World {
 
     /// One more chain under the same hub and bridge.
     pub async fn second_chain(&self, chain_id: u64, genesis: U256) -> Address {
-        let options = DeployOptions::new(chain_id, &scalar(genesis)).verifier(1, self.key.key());
+        let mut options =
+            DeployOptions::new(chain_id, &scalar(genesis)).verifier(1, self.key.key());
+        options.least_deposits.clear();
         let second = self.l1.add_chain(&self.client, &options).await.unwrap();
         second.chain
     }
@@ -329,6 +348,51 @@ impl World {
             stored: stored.clone(),
         };
         self.send(self.user(9), self.l1.chain, &call).await
+    }
+
+    /// Lists a token that anyone may mint, as the governor, who must not have handed over.
+    pub async fn list(&self, slot: u64, token: Address) -> Result<TransactionReceipt, Refusal> {
+        let governor = self.user(0);
+        let (to, amount) = (governor, U256::from(PROBE));
+        self.send(governor, token, &mintCall { to, amount }).await?;
+        self.list_held(slot, token).await
+    }
+
+    /// The same for a token of which the governor holds enough.
+    pub async fn list_held(
+        &self,
+        slot: u64,
+        token: Address,
+    ) -> Result<TransactionReceipt, Refusal> {
+        let governor = self.user(0);
+        let approve = approveCall {
+            spender: self.l1.bridge,
+            amount: U256::from(PROBE),
+        };
+        self.send(governor, token, &approve).await?;
+        let set = SharedBridge::setTokenCall {
+            chainId: CHAIN_ID,
+            slot: U256::from(slot),
+            token,
+            least: U256::ZERO,
+        };
+        self.send(governor, self.l1.bridge, &set).await
+    }
+
+    /// Asks for an exit with the fee of now.
+    pub async fn request_exit(
+        &self,
+        from: Address,
+        account: u64,
+        token: u64,
+    ) -> Result<TransactionReceipt, Refusal> {
+        let chain = self.l1.chain;
+        let fee = self.view(chain, &RollupChain::exitFeeCall {}).await?;
+        let call = RollupChain::requestExitCall {
+            account: U256::from(account),
+            token: U256::from(token),
+        };
+        self.send_value(from, chain, &call, fee).await
     }
 
     /// Deposits ETH for oneself without a key.

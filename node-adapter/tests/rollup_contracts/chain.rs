@@ -507,9 +507,20 @@ async fn only_the_named_roles_change_the_chain() {
             chainId: CHAIN_ID,
             slot: U256::from(3),
             token: chain,
+            least: U256::ZERO,
         };
         assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
         let call = SharedBridge::setHandlerCall { handler_: who };
+        assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
+        let call = SharedBridge::removeHandlerCall {
+            handler_: world.l1.handler,
+        };
+        assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
+        let call = SharedBridge::setLeastDepositCall {
+            chainId: CHAIN_ID,
+            slot: U256::ZERO,
+            least: U256::ZERO,
+        };
         assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
         let call = SharedBridge::setGovernorCall { governor_: who };
         assert_eq!(name(world.send(who, bridge, &call).await), "NotGovernor");
@@ -550,6 +561,9 @@ async fn only_the_named_roles_change_the_chain() {
         revertDelay: 10,
         maxPause: 1,
         pauseCooldown: 10,
+        entryInterval: 1,
+        entryFee: Default::default(),
+        accounts: 4,
     };
     let again = RollupChain::initializeCall { setup };
     let refused = world.send(stranger, chain, &again).await;

@@ -5,11 +5,15 @@
 //! same public inputs and the same H whatever its size, so the gas does not grow with the number
 //! of transfers; their packed slots are in the blob.
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
+use alloy::providers::Provider;
+use carillon_node::settlement::MAX_TRANSACTION_GAS;
+use carillon_node::settlement::limits::{largest_records, settle_gas};
 
-use super::common::batch::{Record, address_word, record};
+use super::common::batch::{Record, address_word, masked, order, record};
 use super::common::blob::Blob;
 use super::common::world::World;
+use super::test_contracts::QueueFiller;
 
 const DOLLARS_PER_ETH: f64 = 3000.0;
 const BLOB_GAS: f64 = 131_072.0;
@@ -92,4 +96,62 @@ async fn a_settlement_costs_the_same_for_any_number_of_transfers() {
     let (least, most) = (spread.clone().min().unwrap(), spread.max().unwrap());
     assert!(most - least < 2_000, "{least} to {most}");
     assert!(most < 450_000, "{most} gas");
+}
+
+/// The record that costs most: a deposit with a key, no byte of which is zero but where they must be.
+fn dearest() -> Record {
+    let owner = address_word(Address::repeat_byte(0xee));
+    let mut deposit = record(2, 0xff_ffff, 63, (1 << 96) - 1, owner);
+    (deposit[3], deposit[4]) = (order() - U256::from(2), order() - U256::from(3));
+    deposit
+}
+
+/// Batches of the dearest records up to the largest that a transaction has gas for, settled for
+/// real: the limit that shapes are held to is neither too large nor much too small.
+#[tokio::test]
+async fn the_largest_batch_fits_a_transaction() {
+    let mut world = World::new(51, U256::from(1)).await;
+    // The bridge's place is taken by a contract that fills the queue.
+    let code = serde_json::json!([world.l1.bridge, QueueFiller::DEPLOYED_BYTECODE]);
+    let set = world.provider.raw_request("anvil_setCode".into(), code);
+    let _: serde_json::Value = set.await.unwrap();
+    let most = largest_records();
+    let sizes = [1, 700, most];
+    let total: usize = sizes.iter().sum();
+    let mut left = total;
+    while left > 0 {
+        let count = left.min(200);
+        let fill = QueueFiller::fillCall {
+            chain: world.l1.chain,
+            count: U256::from(count),
+            words: masked(&dearest()),
+        };
+        world
+            .send(world.user(0), world.l1.bridge, &fill)
+            .await
+            .unwrap();
+        left -= count;
+    }
+    for (number, records) in (1..).zip(sizes) {
+        let batch = world.batch(number, [number, number + 1], vec![dearest(); records]);
+        // As many bundles, which are messages, cost less.
+        let mut bundle = record(4, 0xff_ffff, 63, (1 << 96) - 1, U256::MAX >> 8);
+        bundle[3] = address_word(Address::repeat_byte(0xee));
+        let bundles = world.batch(number, [number, number + 1], vec![bundle; records]);
+        let call = world.settle_call(&bundles);
+        let operator = world.user(0);
+        let less = world
+            .try_blob(operator, world.l1.chain, &call, &bundles.blob)
+            .await;
+        let used = world.settle(&batch).await.unwrap().gas_used;
+        let said = settle_gas(records);
+        println!(
+            "settlement of {records} deposits with keys: {used} gas, {said} allowed for; of bundles: {}",
+            less.clone().unwrap()
+        );
+        assert!(used <= said && less.unwrap() <= said, "{used} of {said}");
+        assert!(records < 700 || said - used < used / 50, "{used} of {said}");
+    }
+    assert!(settle_gas(most) <= MAX_TRANSACTION_GAS);
+    assert!(settle_gas(most + 1) > MAX_TRANSACTION_GAS);
 }

@@ -63,11 +63,7 @@ async fn the_operator_falls_silent_and_everyone_leaves_through_l1_alone() {
     }
 
     // Now the operator is silent. Alice asks for her exit, and Carol's deposit waits behind it.
-    let request = RollupChain::requestExitCall {
-        account: U256::from(5),
-        token: U256::ZERO,
-    };
-    world.send(alice, chain, &request).await.unwrap();
+    world.request_exit(alice, 5, 0).await.unwrap();
     world.deposit_eth(stranger, 70).await.unwrap();
     let exit = |state: &State, account, token, to| SharedBridge::exitCall {
         chainId: CHAIN_ID,
@@ -107,10 +103,7 @@ async fn the_operator_falls_silent_and_everyone_leaves_through_l1_alone() {
         name(world.send(stranger, chain, &halt).await),
         "ChainHalted"
     );
-    assert_eq!(
-        name(world.send(alice, chain, &request).await),
-        "ChainHalted"
-    );
+    assert_eq!(name(world.request_exit(alice, 5, 0).await), "ChainHalted");
     assert_eq!(name(world.deposit_eth(alice, 1).await), "ChainHalted");
     assert_eq!(world.root().await, state.root());
 
@@ -230,18 +223,10 @@ async fn exits_that_are_served_keep_the_chain_alive() {
             receipt.gas_used
         );
     }
-    let request = RollupChain::requestExitCall {
-        account: U256::from(5),
-        token: U256::ZERO,
-    };
-    let receipt = world.send(alice, world.l1.chain, &request).await.unwrap();
+    let receipt = world.request_exit(alice, 5, 0).await.unwrap();
     println!("gas of an exit's request: {}", receipt.gas_used);
     for (account, token) in [(1u64 << 24, 0u64), (0, 64)] {
-        let outside = RollupChain::requestExitCall {
-            account: U256::from(account),
-            token: U256::from(token),
-        };
-        let refused = world.send(alice, world.l1.chain, &outside).await;
+        let refused = world.request_exit(alice, account, token).await;
         assert_eq!(name(refused), "NoSuchCell");
     }
     let owner = address_word(alice);
@@ -298,11 +283,7 @@ async fn a_pause_stops_batches_and_deposits_for_a_while_and_nothing_else() {
     assert_eq!(name(world.commit(&two).await), "ChainPaused");
     assert_eq!(name(world.deposit_eth(alice, 5).await), "ChainPaused");
     // Exits are asked for and claims are paid all the same.
-    let request = RollupChain::requestExitCall {
-        account: U256::from(5),
-        token: U256::ZERO,
-    };
-    world.send(alice, chain, &request).await.unwrap();
+    world.request_exit(alice, 5, 0).await.unwrap();
     let call = claim(&one.message(1), alice);
     world.send(alice, world.l1.bridge, &call).await.unwrap();
     world.warp(2 * DAY + 1).await;
@@ -422,7 +403,12 @@ async fn set_ups_that_leave_no_time_to_leave_are_refused() {
     use carillon_node::settlement::deploy::{DeployOptions, Deployment};
     let world = World::new(45, U256::from(1)).await;
     let good = DeployOptions::new(5, &blstrs::Scalar::from(1));
-    let mut cases = vec![(good.clone(), "DelayTooShort"); 5];
+    let mut cases = vec![(good.clone(), "BadSetup"); 9];
+    cases[5].0.entry_interval = 0;
+    cases[6].0.entry_interval = good.queue_delay / 2 + 1;
+    cases[7].0.accounts = 1;
+    cases[8].0.accounts = (1 << 24) + 1;
+    cases[0].1 = "DelayTooShort";
     cases[0].0.governance_delay = 14 * DAY;
     cases[1] = (good.clone(), "BadSetup");
     cases[1].0.max_pause = 4 * DAY;

@@ -57,13 +57,8 @@ impl Model {
         let state = State::default();
         let world = World::with(seed, state.root(), |options| options.hand_over = false).await;
         let token = world.create(&PlainToken::BYTECODE).await;
-        let set = SharedBridge::setTokenCall {
-            chainId: CHAIN_ID,
-            slot: U256::from(1),
-            token,
-        };
         let governor = world.user(0);
-        world.send(governor, world.l1.bridge, &set).await.unwrap();
+        world.list(1, token).await.unwrap();
         for user in 1..=USERS {
             let mint = PlainToken::mintCall {
                 to: world.user(user),
@@ -155,17 +150,16 @@ impl Model {
     /// Sometimes of an account that is another's.
     async fn request_exit(&mut self) {
         let (asker, user, token) = (self.user(), self.user(), self.random(2) as u8);
-        let call = RollupChain::requestExitCall {
-            account: U256::from(account_of(user)),
-            token: U256::from(token),
-        };
         let from = self.world.user(asker);
-        self.world
-            .send(from, self.world.l1.chain, &call)
-            .await
-            .unwrap();
-        self.queue
-            .push(record(7, account_of(user), token, 0, address_word(from)));
+        let entry = record(7, account_of(user), token, 0, address_word(from));
+        let account = u64::from(account_of(user));
+        let asked = self.world.request_exit(from, account, token.into()).await;
+        if self.queue[self.executed..].contains(&entry) {
+            assert_eq!(name(asked), "ExitAlreadyOpen");
+        } else {
+            asked.unwrap();
+            self.queue.push(entry);
+        }
     }
 
     /// Executes some of the queue and some operations; returns the batch and the state after it.

@@ -14,6 +14,7 @@ mod encoding;
 mod gas;
 mod halt;
 mod invariant;
+mod queue;
 #[path = "../rollup_common/terminal.rs"]
 mod terminal;
 mod tokens;
@@ -31,6 +32,9 @@ mod test_contracts {
         ReentrantToken,
         "contracts/artifacts/test/ReentrantToken.json"
     );
+    sol!(RebasingToken, "contracts/artifacts/test/RebasingToken.json");
+    sol!(SwitchedToken, "contracts/artifacts/test/SwitchedToken.json");
+    sol!(QueueFiller, "contracts/artifacts/test/QueueFiller.json");
     sol!(ContractOwner, "contracts/artifacts/test/ContractOwner.json");
     sol!(ChainV2, "contracts/artifacts/test/ChainV2.json");
 }

@@ -6,10 +6,12 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 
 import {IChainHub} from "../rollup/IChainHub.sol";
 import {ISharedBridge} from "./ISharedBridge.sol";
+import {TokenProbe} from "./TokenProbe.sol";
 
 /// @title  What each chain holds, and how it comes in and goes out
 /// @notice Part of `SharedBridge`. `escrow` is written before any token or ETH moves. Tokens are not trusted: what they
-///         moved is measured, and an amount other than asked is a refusal.
+///         moved is measured, and an amount other than asked is a refusal. A token whose balances shrink by themselves
+///         is a loss of all who hold it here: nobody is paid in full while others would find nothing.
 abstract contract Escrow is ISharedBridge {
     using SafeERC20 for IERC20;
 
@@ -28,6 +30,14 @@ abstract contract Escrow is ISharedBridge {
     /// @inheritdoc ISharedBridge
     mapping(uint64 chainId => mapping(uint256 slot => address)) public tokenAt;
     mapping(uint64 chainId => mapping(address token => uint256)) private _slotOf;
+    /// @inheritdoc ISharedBridge
+    mapping(address handler => bool) public isHandler;
+    /// @inheritdoc ISharedBridge
+    mapping(address token => uint256) public owed;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 chainId => mapping(uint256 slot => uint256)) public leastDeposit;
+    /// @inheritdoc ISharedBridge
+    mapping(address owner => mapping(address token => uint256)) public leastShare;
 
     modifier onlyGovernor() {
         if (msg.sender != governor) revert NotGovernor(msg.sender, governor);
@@ -36,7 +46,7 @@ abstract contract Escrow is ISharedBridge {
 
     /// @inheritdoc ISharedBridge
     /// @dev For good: another token in the slot would be paid to those who deposited the first.
-    function setToken(uint64 chainId, uint256 slot, address token) external onlyGovernor {
+    function setToken(uint64 chainId, uint256 slot, address token, uint256 least) external onlyGovernor {
         if (hub.chain(chainId) == address(0)) revert UnknownChain(chainId);
         if (
             slot == 0 || slot >= SLOTS || token.code.length == 0 || tokenAt[chainId][slot] != address(0)
@@ -44,15 +54,38 @@ abstract contract Escrow is ISharedBridge {
         ) {
             revert TokenSlotRefused(chainId, slot, token);
         }
+        TokenProbe.check(token);
         tokenAt[chainId][slot] = token;
         _slotOf[chainId][token] = slot;
         emit TokenSet(chainId, slot, token);
+        _setLeastDeposit(chainId, slot, least);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function setLeastDeposit(uint64 chainId, uint256 slot, uint256 least) external onlyGovernor {
+        _token(chainId, slot);
+        _setLeastDeposit(chainId, slot, least);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function acceptShare(address token, uint256 least) external {
+        leastShare[msg.sender][token] = least;
+        emit ShareAccepted(token, msg.sender, least);
     }
 
     /// @inheritdoc ISharedBridge
     function setHandler(address handler_) external onlyGovernor {
         handler = handler_;
+        isHandler[handler_] = true;
         emit HandlerSet(handler_);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function removeHandler(address handler_) external onlyGovernor {
+        if (!isHandler[handler_]) revert NotHandler(handler_, handler);
+        isHandler[handler_] = false;
+        if (handler == handler_) handler = address(0);
+        emit HandlerRemoved(handler_);
     }
 
     /// @inheritdoc ISharedBridge
@@ -64,6 +97,11 @@ abstract contract Escrow is ISharedBridge {
         if (governor_ == address(0)) revert NotAnAddress(0);
         emit GovernorChanged(governor, governor_);
         governor = governor_;
+    }
+
+    function _setLeastDeposit(uint64 chainId, uint256 slot, uint256 least) private {
+        leastDeposit[chainId][slot] = least;
+        emit LeastDepositSet(chainId, slot, least);
     }
 
     /// @dev The token of a slot; zero for ETH.
@@ -95,35 +133,58 @@ abstract contract Escrow is ISharedBridge {
         escrow[chainId][slot] = held - amount;
     }
 
-    /// @dev Takes a deposit from the caller.
-    function _take(uint64 chainId, uint256 slot, uint256 amount) internal {
+    /// @dev Takes a deposit from the caller, and burns the fee of a long queue. What was sent above both goes back.
+    function _take(uint64 chainId, uint256 slot, uint256 amount, uint256 fee) internal {
         address token = _token(chainId, slot);
-        uint256 value = slot == 0 ? amount : 0;
-        if (msg.value != value) revert WrongValue(msg.value, value);
+        if (amount < leastDeposit[chainId][slot]) revert DepositTooSmall(amount, leastDeposit[chainId][slot]);
+        uint256 value = fee + (slot == 0 ? amount : 0);
+        // With nothing to pay in ETH, whoever sends some is mistaken about the call.
+        if (msg.value < value || value == 0 && msg.value != 0) revert WrongValue(msg.value, value);
         _credit(chainId, slot, amount);
-        if (slot == 0) return;
-        uint256 before = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
-        _requireMoved(token, IERC20(token).balanceOf(address(this)), before, amount);
+        if (slot != 0) {
+            uint256 before = IERC20(token).balanceOf(address(this));
+            // The newcomer would share a loss that is not his.
+            if (before < owed[token]) revert TokenShort(token, before, owed[token]);
+            owed[token] += amount;
+            IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
+            uint256 then = IERC20(token).balanceOf(address(this));
+            uint256 moved = then >= before ? then - before : 0;
+            if (moved != amount) revert TokenMovedOtherAmount(token, moved, amount);
+        }
+        _payEther(address(0), fee);
+        _payEther(msg.sender, msg.value - value);
     }
 
-    /// @dev Pays from the chain's escrow.
-    function _pay(uint64 chainId, uint256 slot, uint256 amount, address to) internal {
+    /// @dev Pays from the chain's escrow; `owner` is the one whose amount it is, wherever it goes.
+    function _pay(uint64 chainId, uint256 slot, uint256 amount, address to, address owner) internal {
         address token = _token(chainId, slot);
         _debit(chainId, slot, amount);
+        if (slot == 0) return _payEther(to, amount);
         if (amount == 0) return;
-        if (slot == 0) {
-            (bool ok,) = to.call{value: amount}("");
-            if (!ok) revert EtherRefused(to, amount);
-            return;
-        }
         uint256 before = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransfer(to, amount);
-        _requireMoved(token, before, IERC20(token).balanceOf(address(this)), amount);
+        uint256 paid = _share(token, before, amount, owner);
+        owed[token] -= amount;
+        IERC20(token).safeTransfer(to, paid);
+        uint256 left = IERC20(token).balanceOf(address(this));
+        // More than asked may go, as when a token rounds, from what the bridge does not owe.
+        uint256 moved = before >= left ? before - left : 0;
+        if (moved < paid || moved > paid && left < owed[token]) revert TokenMovedOtherAmount(token, moved, paid);
     }
 
-    function _requireMoved(address token, uint256 more, uint256 less, uint256 amount) private pure {
-        uint256 moved = more >= less ? more - less : 0;
-        if (moved != amount) revert TokenMovedOtherAmount(token, moved, amount);
+    /// @dev What there is for an amount: all of it, or its part of a balance that is too small for everyone. Rounded down,
+    ///      so that those who come later never get a smaller part.
+    function _share(address token, uint256 held, uint256 amount, address owner) private returns (uint256 paid) {
+        uint256 total = owed[token];
+        if (held >= total) return amount;
+        uint256 least = leastShare[owner][token];
+        if (least == 0 || held * 1e18 / total < least) revert TokenShort(token, held, total);
+        paid = amount * held / total;
+        emit PaidShare(token, owner, amount, paid);
+    }
+
+    function _payEther(address to, uint256 amount) private {
+        if (amount == 0) return;
+        (bool ok,) = to.call{value: amount}("");
+        if (!ok) revert EtherRefused(to, amount);
     }
 }

@@ -64,14 +64,23 @@ interface ISharedBridge {
     event Recovered(uint64 indexed chainId, uint64 indexed index, address to, uint256 amount);
     /// @notice A chain's token slot was given to a token, for good.
     event TokenSet(uint64 indexed chainId, uint256 indexed slot, address indexed token);
-    /// @notice Bundles are run by this contract.
+    /// @notice Deposits below `least` are refused.
+    event LeastDepositSet(uint64 indexed chainId, uint256 indexed slot, uint256 least);
+    /// @notice The bridge holds less of the token than it owes, and `owner` agreed to its share of what there is.
+    event PaidShare(address indexed token, address indexed owner, uint256 asked, uint256 paid);
+    /// @notice From here on `owner` takes its share of a token of which the bridge holds `least` 10^-18 of what it owes
+    ///         or more; 0 takes no shares.
+    event ShareAccepted(address indexed token, address indexed owner, uint256 least);
+    /// @notice Bundles are run by this contract, too, and it is the one for new bundles.
     event HandlerSet(address indexed handler);
+    /// @notice Bundles are not run by this contract any more; owners use its alias accounts themselves.
+    event HandlerRemoved(address indexed handler);
     /// @notice The governor changed.
     event GovernorChanged(address indexed from, address indexed to);
 
     /// @notice Only the governor may do this.
     error NotGovernor(address caller, address governor);
-    /// @notice Only the interop handler may do this.
+    /// @notice Only an interop handler that is accepted may do this; `handler` is the newest.
     error NotHandler(address caller, address handler);
     /// @notice Only the one who is paid may send the payment elsewhere.
     error NotRecipient(address caller, address recipient);
@@ -81,6 +90,16 @@ interface ISharedBridge {
     error UnknownToken(uint64 chainId, uint256 slot);
     /// @notice The slot is taken, out of range, or the token has another slot already.
     error TokenSlotRefused(uint64 chainId, uint256 slot, address token);
+    /// @notice Whoever lists a token holds `probe` units of it and has approved the bridge for them: they move in and
+    ///         back in the same call.
+    error TokenProbeMissing(address token, uint256 probe, uint256 balance, uint256 allowance);
+    /// @notice Balances of this token are not moved by transfers alone, and in full.
+    error TokenRefused(address token, string reason);
+    /// @notice The bridge holds less of the token than it owes. Who is paid may wait, or agree to a share of what there
+    ///         is (`acceptShare`). Deposits wait.
+    error TokenShort(address token, uint256 held, uint256 owed);
+    /// @notice A deposit of this token has at least `least` units.
+    error DepositTooSmall(uint256 amount, uint256 least);
     /// @notice The chain is halted: it takes nothing in any more.
     error ChainHalted(uint64 chainId);
     /// @notice The chain is not halted: its operator serves exits.
@@ -89,7 +108,7 @@ interface ISharedBridge {
     error ChainPaused(uint64 chainId, uint64 until);
     /// @notice A deposit has an amount and an owner.
     error EmptyDeposit();
-    /// @notice The ETH sent is not the amount.
+    /// @notice The ETH sent is less than the amount and the chain's deposit fee, or comes with nothing to pay.
     error WrongValue(uint256 sent, uint256 expected);
     /// @notice A chain holds at most 2^96 - 1 of each token.
     error EscrowFull(uint64 chainId, uint256 token, uint256 held, uint256 amount);
@@ -127,7 +146,8 @@ interface ISharedBridge {
     /// @notice The entry was paid back already.
     error AlreadyRecovered(uint64 chainId, uint64 index);
 
-    /// @notice Deposits `amount` of the token in `token` for `owner`; ETH (slot 0) comes with the call.
+    /// @notice Deposits `amount` of the token in `token` for `owner`; ETH (slot 0) comes with the call, and so does the
+    ///         chain's `depositFee`. What is above goes back to the caller.
     /// @param  keyProof Empty, or P, 2P, 4P, 8P as x, y pairs: 8P becomes the account's key. From the owner alone.
     /// @return index    The place in the chain's queue.
     function deposit(uint64 chainId, uint256 token, uint256 amount, address owner, uint256[] calldata keyProof)
@@ -158,11 +178,26 @@ interface ISharedBridge {
     ///         another address. `words` are the entry's as in `IRollupChain.QueueEntry`.
     function recover(uint64 chainId, uint64 index, uint256[5] calldata words, address to) external;
 
-    /// @notice Gives a free slot (1 to 63) of a chain to a token, for good. For the governor.
-    function setToken(uint64 chainId, uint256 slot, address token) external;
+    /// @notice Gives a free slot (1 to 63) of a chain to a token, for good. For the governor, who holds 1,000,000 units
+    ///         of it and has approved the bridge for them: they are moved in and back, and every balance measured.
+    /// @param  least Deposits below are refused.
+    function setToken(uint64 chainId, uint256 slot, address token, uint256 least) external;
 
-    /// @notice Sets the interop handler. For the governor.
+    /// @notice Refuses deposits below `least` from now on. For the governor.
+    function setLeastDeposit(uint64 chainId, uint256 slot, uint256 least) external;
+
+    /// @notice Agrees to be paid less when the bridge holds less of a token than it owes: amount * held / owed, as long
+    ///         as held / owed is `least` 10^-18 or more. 0, as at the beginning, agrees to nothing: payments wait. Holds
+    ///         for claims, exits, refunds and bundles of the caller.
+    function acceptShare(address token, uint256 least) external;
+
+    /// @notice Accepts an interop handler, and makes it the one for new bundles. Those accepted before stay: bundles and
+    ///         alias accounts are bound to the handler that they were signed for. For the governor.
     function setHandler(address handler) external;
+
+    /// @notice Accepts a handler no more. Its bundles can be cancelled, its alias accounts obey their owners. For the
+    ///         governor.
+    function removeHandler(address handler) external;
 
     /// @notice Hands the governor's rights over. For the governor.
     function setGovernor(address governor) external;
@@ -182,6 +217,18 @@ interface ISharedBridge {
     /// @notice Whether an entry of a halted chain's queue was paid back.
     function entryRecovered(uint64 chainId, uint64 index) external view returns (bool);
 
-    /// @notice The interop handler; zero until one is set.
+    /// @notice The interop handler for new bundles; zero if there is none.
     function handler() external view returns (address);
+
+    /// @notice Whether an interop handler is accepted.
+    function isHandler(address handler) external view returns (bool);
+
+    /// @notice What the bridge owes of a token, to all chains together. Not kept for ETH, which cannot get less.
+    function owed(address token) external view returns (uint256);
+
+    /// @notice The least deposit of a token.
+    function leastDeposit(uint64 chainId, uint256 slot) external view returns (uint256);
+
+    /// @notice What `owner` agreed to by `acceptShare`.
+    function leastShare(address owner, address token) external view returns (uint256);
 }

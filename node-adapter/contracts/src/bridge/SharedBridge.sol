@@ -64,7 +64,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
             if (msg.sender != owner) revert KeyNotFromOwner(msg.sender, owner);
             (keyX, keyY) = JubjubKey.check(keyProof);
         }
-        _take(chainId, token, amount);
+        _take(chainId, token, amount, chain.depositFee());
         index = chain.enqueue([DEPOSIT | token << 27, amount, uint256(uint160(owner)), keyX, keyY]);
         emit Deposited(chainId, token, owner, amount, index);
     }
@@ -78,7 +78,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         _requireRecipient(recipient, to);
         _use(message);
         emit Claimed(message.chainId, message.batch, message.k, to, message.words[1]);
-        _pay(message.chainId, _slotOfMessage(message), message.words[1], to);
+        _pay(message.chainId, _slotOfMessage(message), message.words[1], to, recipient);
     }
 
     /// @inheritdoc ISharedBridge
@@ -86,7 +86,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         _requireBundleFromHandler(message);
         _use(message);
         emit BundleClaimed(message.chainId, message.batch, message.k, to, message.words[1]);
-        _pay(message.chainId, _slotOfMessage(message), message.words[1], to);
+        _pay(message.chainId, _slotOfMessage(message), message.words[1], to, _address(message.words[3]));
     }
 
     /// @inheritdoc ISharedBridge
@@ -101,7 +101,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         if (amount == 0) return;
         IRollupChain chain = _chain(message.chainId);
         if (chain.halted()) {
-            _pay(message.chainId, slot, amount, owner);
+            _pay(message.chainId, slot, amount, owner, owner);
         } else {
             chain.enqueue([IMPORT | slot << 27, amount, uint256(uint160(owner)), 0, 0]);
         }
@@ -120,7 +120,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         (IRollupChain toChain, uint64 toId, uint256 toSlot) = _destination(message, slot);
         if (address(toChain) == address(0)) {
             emit Claimed(message.chainId, message.batch, message.k, owner, amount);
-            _pay(message.chainId, slot, amount, owner);
+            _pay(message.chainId, slot, amount, owner, owner);
         } else {
             _debit(message.chainId, slot, amount);
             _credit(toId, toSlot, amount);
@@ -142,7 +142,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         if (cellExited[chainId][proof.account][proof.token]) revert AlreadyExited(chainId, proof.account, proof.token);
         cellExited[chainId][proof.account][proof.token] = true;
         emit Exited(chainId, proof.account, proof.token, to, proof.balance);
-        _pay(chainId, proof.token, proof.balance, to);
+        _pay(chainId, proof.token, proof.balance, to, owner);
     }
 
     /// @inheritdoc ISharedBridge
@@ -161,7 +161,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         address owner = _address(words[2]);
         _requireRecipient(owner, to);
         emit Recovered(chainId, index, to, words[1]);
-        _pay(chainId, words[0] >> 27, words[1], to);
+        _pay(chainId, words[0] >> 27, words[1], to, owner);
     }
 
     /// @inheritdoc ISharedBridge
@@ -200,7 +200,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     }
 
     function _requireBundleFromHandler(Message calldata message) private view {
-        if (msg.sender != handler) revert NotHandler(msg.sender, handler);
+        if (!isHandler[msg.sender]) revert NotHandler(msg.sender, handler);
         uint256 kind = _kind(message);
         if (kind != BUNDLE) revert WrongMessageKind(kind);
     }

@@ -43,7 +43,11 @@ interface IInteropHandler {
     /// @notice The amount of a failed or cancelled bundle went to the alias account, because the chain is halted and
     ///         takes nothing back.
     event PaidToAlias(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address account);
-    /// @notice The owner of an alias account used it after its chain was halted.
+    /// @notice The owner cannot show the bundle and wants its amount back; `cancelUnopened` gives it from `from` on.
+    event CancelAnnounced(
+        uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address owner, uint64 from
+    );
+    /// @notice The owner of an alias account used it after its chain was halted, or this handler removed.
     event OwnerRan(uint64 indexed chainId, address indexed owner, address account, uint256 calls);
 
     /// @notice The message is of another kind: only bundles (kind 4) end here.
@@ -73,6 +77,16 @@ interface IInteropHandler {
     error NotSelf(address caller);
     /// @notice The alias account holds less than the bundle promises to send back.
     error ReturnTooSmall(uint256 balance, uint256 minAmount);
+    /// @notice The owner has announced this already.
+    error AlreadyAnnounced(uint64 since);
+    /// @notice The owner has not announced this (`announceCancel`).
+    error NotAnnounced();
+    /// @notice Until then the bundle may still be shown and run.
+    error CancelTooEarly(uint64 from);
+    /// @notice The bridge accepts this handler: its alias accounts do what bundles say.
+    error HandlerAccepted();
+    /// @notice The chain's fee for a deposit is as much as there is to send back.
+    error ReturnEatenByFee(uint256 balance, uint256 fee);
     /// @notice Owners use their alias accounts directly only after the chain was halted.
     error ChainNotHalted(uint64 chainId);
     /// @notice The state proof does not lead to the chain's last executed root.
@@ -88,8 +102,20 @@ interface IInteropHandler {
     function execute(ISharedBridge.Message calldata message, Bundle calldata bundle) external;
 
     /// @notice Returns the amount of a bundle to its owner on L2: after the deadline, or at any time if the bundle
-    ///         could never run here (other chain, other L1 chain, other handler, other owner). Anyone may call.
+    ///         can never run (other chain, other L1 chain, other owner, a handler that is not accepted). Anyone may call.
     function cancel(ISharedBridge.Message calldata message, Bundle calldata bundle) external;
+
+    /// @notice Begins to take back the amount of a bundle that nobody can show: what was signed is lost, or its hash is
+    ///         of nothing. For the owner (word 3).
+    function announceCancel(ISharedBridge.Message calldata message) external;
+
+    /// @notice Returns the amount of a bundle to its owner on L2, `CANCEL_DELAY` after `announceCancel`, without the
+    ///         bundle. For the owner.
+    function cancelUnopened(ISharedBridge.Message calldata message) external;
+
+    /// @notice Makes calls from the caller's alias account when the bridge accepts this handler no more. No proof is
+    ///         needed: the address of an alias account is made of its owner's.
+    function runRetired(uint64 chainId, Call[] calldata calls) external;
 
     /// @notice Makes calls from the caller's alias account after the chain was halted: for the owner of an account in
     ///         the last executed state, shown by a state proof.
@@ -100,6 +126,12 @@ interface IInteropHandler {
 
     /// @notice Creates the alias accounts.
     function factory() external view returns (AliasFactory);
+
+    /// @notice When the owner announced that a message be cancelled without its bundle; 0 if never.
+    function announcedAt(uint64 chainId, uint64 batch, uint256 k) external view returns (uint64);
+
+    /// @notice From `announceCancel` to `cancelUnopened`, in seconds.
+    function CANCEL_DELAY() external view returns (uint64);
 
     /// @notice Gas that must be left for what follows a run: the return of the amount and its records.
     function GAS_AFTER_RUN() external view returns (uint256);

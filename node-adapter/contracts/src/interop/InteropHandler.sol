@@ -28,6 +28,8 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
 
     /// @inheritdoc IInteropHandler
     uint256 public constant GAS_AFTER_RUN = 300_000;
+    /// @inheritdoc IInteropHandler
+    uint64 public constant CANCEL_DELAY = 7 days;
     /// @notice Which batches were executed, and what they sent.
     IChainHub public immutable hub;
     /// @notice Where the funds are.
@@ -39,6 +41,8 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
 
     /// @inheritdoc IInteropHandler
     mapping(uint64 chainId => mapping(uint64 batch => mapping(uint256 k => Outcome))) public outcome;
+    /// @inheritdoc IInteropHandler
+    mapping(uint64 chainId => mapping(uint64 batch => mapping(uint256 k => uint64))) public announcedAt;
 
     constructor(IChainHub hub_, ISharedBridge bridge_, StateVerifier stateVerifier_) {
         hub = hub_;
@@ -53,7 +57,7 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
     ///      bundle uses (while its lock is held) or between two trades of its own, so failures count only when a plain
     ///      account called directly.
     function execute(ISharedBridge.Message calldata message, Bundle calldata bundle) external nonReentrant {
-        uint256 hash = _checkMessage(message, bundle);
+        uint256 hash = _checkBundle(message, bundle);
         if (bundle.chainId != message.chainId) revert WrongChain(bundle.chainId, message.chainId);
         if (bundle.l1ChainId != block.chainid) revert WrongL1Chain(bundle.l1ChainId, block.chainid);
         if (bundle.handler != address(this)) revert WrongHandler(bundle.handler, address(this));
@@ -79,14 +83,35 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
     }
 
     /// @inheritdoc IInteropHandler
+    /// @dev    A bundle that was signed for another handler is that one's while the bridge accepts it.
     function cancel(ISharedBridge.Message calldata message, Bundle calldata bundle) external nonReentrant {
-        uint256 hash = _checkMessage(message, bundle);
+        uint256 hash = _checkBundle(message, bundle);
         bool canRun = bundle.chainId == message.chainId && bundle.l1ChainId == block.chainid
-            && bundle.handler == address(this) && _word(bundle.owner) == message.words[3];
+            && bridge.isHandler(bundle.handler) && _word(bundle.owner) == message.words[3];
         if (canRun && block.timestamp <= bundle.deadline) revert DeadlineNotPassed(bundle.deadline, block.timestamp);
-        _setOutcome(message, Outcome.Cancelled);
-        emit BundleCancelled(message.chainId, message.batch, message.k, message.words[3], hash);
-        _giveBack(message);
+        _cancel(message, hash);
+    }
+
+    /// @inheritdoc IInteropHandler
+    /// @dev    The time comes from L1 and begins where everyone sees it, so that whoever has the bundle can still run it.
+    function announceCancel(ISharedBridge.Message calldata message) external nonReentrant {
+        _checkMessage(message);
+        _requireOwner(message);
+        uint64 since = announcedAt[message.chainId][message.batch][message.k];
+        if (since != 0) revert AlreadyAnnounced(since);
+        since = uint64(block.timestamp);
+        announcedAt[message.chainId][message.batch][message.k] = since;
+        emit CancelAnnounced(message.chainId, message.batch, message.k, msg.sender, since + CANCEL_DELAY);
+    }
+
+    /// @inheritdoc IInteropHandler
+    function cancelUnopened(ISharedBridge.Message calldata message) external nonReentrant {
+        _checkMessage(message);
+        _requireOwner(message);
+        uint64 since = announcedAt[message.chainId][message.batch][message.k];
+        if (since == 0) revert NotAnnounced();
+        if (block.timestamp < since + CANCEL_DELAY) revert CancelTooEarly(since + CANCEL_DELAY);
+        _cancel(message, message.words[2]);
     }
 
     /// @inheritdoc IInteropHandler
@@ -108,6 +133,14 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         AliasAccount(payable(account)).run(calls);
     }
 
+    /// @inheritdoc IInteropHandler
+    function runRetired(uint64 chainId, Call[] calldata calls) external nonReentrant {
+        if (bridge.isHandler(address(this))) revert HandlerAccepted();
+        address account = factory.ensure(chainId, msg.sender);
+        emit OwnerRan(chainId, msg.sender, account, calls.length);
+        AliasAccount(payable(account)).run(calls);
+    }
+
     /// @notice The run of a bundle: withdrawal, calls, return. Called by `execute` alone.
     /// @dev    A call of its own, so that a failure undoes all of it and nothing else.
     /// @return sentBack What went back to L2.
@@ -123,11 +156,18 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
 
     /// @dev Whether the message is a bundle's, was sent, is unused, and belongs to this bundle.
     /// @return hash The bundle's hash, 248 bits.
-    function _checkMessage(ISharedBridge.Message calldata message, Bundle calldata bundle)
+    function _checkBundle(ISharedBridge.Message calldata message, Bundle calldata bundle)
         private
         view
         returns (uint256 hash)
     {
+        _checkMessage(message);
+        hash = uint256(keccak256(abi.encode(bundle))) >> 8;
+        if (hash != message.words[2]) revert WrongBundleHash(hash, message.words[2]);
+    }
+
+    /// @dev Whether the message is a bundle's, was sent and is unused, here and by other handlers.
+    function _checkMessage(ISharedBridge.Message calldata message) private view {
         uint256 kind = message.words[0] & 7;
         if (kind != KIND_BUNDLE) revert NotABundle(kind);
         Outcome had = outcome[message.chainId][message.batch][message.k];
@@ -135,11 +175,23 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         hub.verifyMessage(
             message.chainId, message.batch, message.k, message.words, message.path, message.position
         );
-        hash = uint256(keccak256(abi.encode(bundle))) >> 8;
-        if (hash != message.words[2]) revert WrongBundleHash(hash, message.words[2]);
+        if (bridge.messageUsed(message.chainId, message.batch, message.k)) {
+            revert ISharedBridge.MessageUsed(message.chainId, message.batch, message.k);
+        }
     }
 
-    /// @dev The alias account deposits its whole balance of a token for its owner.
+    function _requireOwner(ISharedBridge.Message calldata message) private view {
+        if (message.words[3] != _word(msg.sender)) revert NotOwner(msg.sender, message.words[3]);
+    }
+
+    function _cancel(ISharedBridge.Message calldata message, uint256 hash) private {
+        _setOutcome(message, Outcome.Cancelled);
+        emit BundleCancelled(message.chainId, message.batch, message.k, message.words[3], hash);
+        _giveBack(message);
+    }
+
+    /// @dev The alias account deposits its whole balance of a token for its owner. While the chain's queue is long it pays
+    ///      the deposit's fee from its ETH.
     function _sendBack(uint64 chainId, address owner, address account, Return calldata ret)
         private
         returns (uint256 balance)
@@ -147,13 +199,21 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         address token = bridge.tokenAt(chainId, ret.token);
         if (token == address(0) && ret.token != 0) revert UnknownReturnToken(chainId, ret.token);
         balance = ret.token == 0 ? account.balance : IERC20(token).balanceOf(account);
+        uint256 fee = 0;
+        if (balance != 0) fee = IRollupChain(hub.chain(chainId)).depositFee();
+        uint256 value = fee;
+        if (ret.token == 0 && balance != 0) {
+            if (balance <= fee) revert ReturnEatenByFee(balance, fee);
+            value = balance;
+            balance -= fee;
+        }
         if (balance < ret.minAmount) revert ReturnTooSmall(balance, ret.minAmount);
         if (balance == 0) return 0;
         Call[] memory calls = new Call[](ret.token == 0 ? 1 : 2);
         if (ret.token != 0) calls[0] = Call(token, 0, abi.encodeCall(IERC20.approve, (address(bridge), balance)));
         calls[calls.length - 1] = Call(
             address(bridge),
-            ret.token == 0 ? balance : 0,
+            value,
             abi.encodeCall(ISharedBridge.deposit, (chainId, ret.token, balance, owner, new uint256[](0)))
         );
         AliasAccount(payable(account)).run(calls);

@@ -106,20 +106,46 @@ library BatchHeader {
                 ++entries;
             }
             if (kind == BUNDLE || (kind == WITHDRAW || kind == EXIT) && w1 != 0) {
-                leaves[messages++] =
-                    keccak256(abi.encode(chainId, number, k, w0, w1, h[start + 2], h[start + 3], h[start + 4]));
+                leaves[messages++] = _leaf(h, start, chainId, number, k);
             }
         }
         root = _merkleRoot(leaves, messages);
     }
 
-    /// @notice The queue's hash after one more entry.
+    /// @notice The queue's hash after one more entry: of the old hash and the five words.
+    /// @dev    Here and below words are laid behind the memory in use, and it is not taken: a new piece of memory for each
+    ///         hash costs gas that grows with the square of the records.
     function next(bytes32 hash, uint256 w0, uint256 w1, uint256 w2, uint256 w3, uint256 w4)
         internal
         pure
-        returns (bytes32)
+        returns (bytes32 after_)
     {
-        return keccak256(abi.encode(hash, w0, w1, w2, w3, w4));
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, hash)
+            mstore(add(m, 0x20), w0)
+            mstore(add(m, 0x40), w1)
+            mstore(add(m, 0x60), w2)
+            mstore(add(m, 0x80), w3)
+            mstore(add(m, 0xa0), w4)
+            after_ := keccak256(m, 0xc0)
+        }
+    }
+
+    /// @dev keccak256(abi.encode(chainId, batch, k, the five words of the record that begins at h[start])).
+    function _leaf(uint256[] calldata h, uint256 start, uint64 chainId, uint64 batch, uint256 k)
+        private
+        pure
+        returns (bytes32 leaf)
+    {
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, chainId)
+            mstore(add(m, 0x20), batch)
+            mstore(add(m, 0x40), k)
+            calldatacopy(add(m, 0x60), add(h.offset, mul(start, 0x20)), 0xa0)
+            leaf := keccak256(m, 0x100)
+        }
     }
 
     /// @dev Folds level by level in place; beyond the last leaf stand zero words.
@@ -132,7 +158,11 @@ library BatchHeader {
         while (width > 1) {
             width /= 2;
             for (uint256 i = 0; i < width; ++i) {
-                level[i] = keccak256(abi.encode(level[2 * i], level[2 * i + 1]));
+                bytes32 node;
+                assembly ("memory-safe") {
+                    node := keccak256(add(add(level, 0x20), mul(i, 0x40)), 0x40)
+                }
+                level[i] = node;
             }
         }
         return level[0];

@@ -91,6 +91,9 @@ interface IRollupChain {
     /// @param  revertDelay     Age of a batch that is not executed from which anyone may revert it.
     /// @param  maxPause        The longest pause; shorter than queueDelay.
     /// @param  pauseCooldown   The shortest time from the end of a pause to the next one.
+    /// @param  entryInterval   Seconds in which the operator executes one queue entry, at least, while any waits.
+    /// @param  entryFee        Wei of a request for an exit; the surcharge of a long queue grows by it.
+    /// @param  accounts        Leaves of the account tree.
     struct Setup {
         uint64 chainId;
         address hub;
@@ -104,6 +107,9 @@ interface IRollupChain {
         uint64 revertDelay;
         uint64 maxPause;
         uint64 pauseCooldown;
+        uint64 entryInterval;
+        uint96 entryFee;
+        uint32 accounts;
     }
 
     /// @notice The batch's public data are fixed.
@@ -116,6 +122,10 @@ interface IRollupChain {
     event BatchesReverted(uint64 indexed lastKept, uint64 lastReverted);
     /// @notice An entry came into the queue; `words` are as PROTOCOL.md, "L1 queue".
     event QueueEntry(uint64 indexed index, uint256[5] words, bytes32 queueHash);
+    /// @notice The operator took the fees of executed exits.
+    event FeesCollected(address indexed to, uint256 amount);
+    /// @notice The fee of an exit that was never executed went back.
+    event FeeRefunded(uint64 indexed index, address indexed to, uint256 amount);
     /// @notice The chain is over: what is not executed is void, and everyone leaves by state proof.
     event Halted(uint64 indexed oldestEntry, uint64 enqueuedAt, uint256 stateRoot);
     /// @notice The chain takes no deposits and no batches until `until`.
@@ -196,8 +206,26 @@ interface IRollupChain {
     error RevertTooEarly(uint64 from);
     /// @notice There is no such account or token slot.
     error NoSuchCell(uint256 account, uint256 token);
-    /// @notice The queue is empty, or its oldest entry is younger than the delay.
-    error NothingOverdue(uint64 oldestEntry, uint64 overdueFrom);
+    /// @notice The queue is empty, or this entry is not overdue: executed, not there, or before its deadline.
+    error NothingOverdue(uint64 entry, uint64 overdueFrom);
+    /// @notice The caller has asked for the exit of this cell, and the entry still waits.
+    error ExitAlreadyOpen(uint64 index);
+    /// @notice A request for an exit costs `fee` wei now (`exitFee`); what is above comes back.
+    error FeeTooLow(uint256 sent, uint256 fee);
+    /// @notice Every account of the tree has an owner: deposits of new owners cannot be executed.
+    error AccountsFull(uint32 owners);
+    /// @notice Entries that have waited longer than queueDelay come before any change of rules.
+    error QueueBehind(uint64 oldestEntry, uint64 enqueuedAt);
+    /// @notice The entry was executed, or is not in the queue.
+    error EntryNotOpen(uint64 index, uint64 executed, uint64 length);
+    /// @notice These words are not the entry's, or it is no exit.
+    error EntryMismatch(uint64 index);
+    /// @notice The fee went back already.
+    error FeeAlreadyRefunded(uint64 index);
+    /// @notice Only the one who is paid may send the payment elsewhere.
+    error NotRecipient(address caller, address recipient);
+    /// @notice The ETH could not be paid.
+    error EtherRefused(address to, uint256 amount);
 
     /// @notice Fixes the public data of the next batch. For the operator.
     function commit(BatchData calldata batch) external;
@@ -216,14 +244,33 @@ interface IRollupChain {
     function revertBatches(StoredBatch calldata first) external;
 
     /// @notice Asks for the whole balance of a cell to be paid to the caller, who must be the account's owner (the
-    ///         circuit looks). The operator must serve it in time.
-    function requestExit(uint256 account, uint256 token) external returns (uint64 index);
+    ///         circuit looks). The operator must serve it in time. Costs `exitFee`, which comes with the call; what is
+    ///         above goes back to the caller. One request for each caller and cell at a time.
+    function requestExit(uint256 account, uint256 token) external payable returns (uint64 index);
+
+    /// @notice What a request for an exit costs now, in wei: the entry fee, which the operator gets when it has served
+    ///         the request, and the surcharge, which is burnt.
+    function exitFee() external view returns (uint256);
+
+    /// @notice The surcharge now, in wei: 0 while few entries wait. Deposits pay it alone.
+    function depositFee() external view returns (uint256);
+
+    /// @notice Pays the entry fees of executed exits that were not collected yet. For the operator.
+    function collectFees(address to) external returns (uint256 amount);
+
+    /// @notice After a halt: pays the entry fee of an exit that was never executed back to its owner, who may name
+    ///         another address. `words` are the entry's as in `QueueEntry`.
+    function refundFee(uint64 index, uint256[5] calldata words, address to) external;
 
     /// @notice Puts a deposit or an import into the queue. For the bridge.
     function enqueue(uint256[5] calldata words) external returns (uint64 index);
 
     /// @notice Ends the chain if the oldest queue entry is overdue. For anyone; cannot be undone.
     function halt() external;
+
+    /// @notice The same for any entry that was not executed. One that came when the queue was short can be due before
+    ///         an older one that came when it was long.
+    function haltOver(uint64 index) external;
 
     /// @notice Stops deposits and batches for a limited time. For the guardian. Queue deadlines, halts, exits and
     ///         claims go on.
@@ -271,8 +318,23 @@ interface IRollupChain {
     /// @notice When an entry came into the queue.
     function enqueuedAt(uint64 index) external view returns (uint64);
 
-    /// @notice From when on anyone may halt the chain; 0 while nothing waits.
+    /// @notice The last second in which an entry is in time. From its arrival, queueDelay; when more wait before it than
+    ///         the operator executes in half of that at one each entryInterval, half of queueDelay and entryInterval
+    ///         for each of them.
+    function dueAt(uint64 index) external view returns (uint64);
+
+    /// @notice From when on anyone may halt the chain for its oldest entry; 0 while nothing waits.
     function haltableFrom() external view returns (uint64);
+
+    /// @notice What the queue promises and costs, the leaves of the account tree, and how many owners may have one: as
+    ///         many as have deposited, less than accounts (one is the operator's).
+    function queueTerms()
+        external
+        view
+        returns (uint64 entryInterval, uint256 entryFee, uint32 accounts, uint32 owners);
+
+    /// @notice Whether a place in the account tree is kept for this owner.
+    function ownerBooked(address owner) external view returns (bool);
 
     /// @notice The verifier of a shape; zero if there is none.
     function verifier(uint32 shape) external view returns (IBatchVerifier5);

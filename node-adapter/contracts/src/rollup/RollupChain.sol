@@ -54,8 +54,9 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         hub = IChainHub(setup.hub);
         bridge = setup.bridge;
         stateRoot = setup.genesisRoot;
-        _setOperator(setup.operator, setup.operatorAccount);
         _setUpGovernance(setup);
+        _setUpQueue(setup);
+        _setOperator(setup.operator, setup.operatorAccount);
     }
 
     /// @inheritdoc IRollupChain
@@ -127,7 +128,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IRollupChain
-    function setVerifier(uint32 shape, IBatchVerifier5 verifier_) external onlyGovernor {
+    function setVerifier(uint32 shape, IBatchVerifier5 verifier_) external onlyGovernor whenQueueServed {
         if (address(verifier_) != address(0) && address(verifier_).code.length == 0) {
             revert BadSetup("the verifier has no code");
         }
@@ -136,8 +137,13 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IRollupChain
-    function setOperator(address operator_, uint32 operatorAccount_) external onlyGovernor {
+    function setOperator(address operator_, uint32 operatorAccount_) external onlyGovernor whenQueueServed {
         _setOperator(operator_, operatorAccount_);
+    }
+
+    /// @inheritdoc IRollupChain
+    function collectFees(address to) external onlyOperator returns (uint256 amount) {
+        return _collectFees(to);
     }
 
     /// @inheritdoc IRollupChain
@@ -220,12 +226,12 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
 
     function _setOperator(address operator_, uint32 operatorAccount_) private {
         if (operator_ == address(0)) revert BadSetup("the operator is the zero address");
-        if (operatorAccount_ >= 1 << 24) revert BadSetup("the operator's account does not exist");
+        if (operatorAccount_ >= _accounts()) revert BadSetup("the operator's account does not exist");
         operator = operator_;
         operatorAccount = operatorAccount_;
         emit OperatorSet(operator_, operatorAccount_);
     }
 
     /// @dev A halted chain is frozen: what its users leave with cannot be changed any more.
-    function _authorizeUpgrade(address) internal view override onlyGovernor whenNotHalted {}
+    function _authorizeUpgrade(address) internal view override onlyGovernor whenNotHalted whenQueueServed {}
 }

@@ -31,4 +31,9 @@ contract ShareVault is ERC20 {
         if (msg.value == 0) revert NothingDeposited();
         _mint(msg.sender, 2 * msg.value);
     }
+
+    /// @notice Gives shares for nothing: a listing needs some to try the token out.
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
 }

@@ -44,6 +44,10 @@ contract FalseToken {
         return 1 << 100;
     }
 
+    function allowance(address, address) external pure returns (uint256) {
+        return 1 << 100;
+    }
+
     function transfer(address, uint256) external pure returns (bool) {
         return false;
     }
@@ -141,5 +145,95 @@ contract ContractOwner {
         _target = address(0);
         (succeeded,) = target.call(_call);
         tried = true;
+    }
+}
+
+/// @title  A token that keeps shares, so that balances move by themselves when `rebase` says
+/// @notice As stETH, aTokens and AMPL do. `discreet` hides the function by which such tokens are known.
+contract RebasingToken {
+    uint256 private constant ONE = 1e18;
+
+    uint256 public factor = ONE;
+    bool public discreet;
+    mapping(address owner => uint256) private _shares;
+    mapping(address owner => mapping(address spender => uint256)) public allowance;
+
+    function setDiscreet(bool discreet_) external {
+        discreet = discreet_;
+    }
+
+    /// @notice From now on each share is worth `factor_` 10^-18 units.
+    function rebase(uint256 factor_) external {
+        factor = factor_;
+    }
+
+    function mint(address to, uint256 amount) external {
+        _shares[to] += amount * ONE / factor;
+    }
+
+    function sharesOf(address owner) external view returns (uint256) {
+        require(!discreet);
+        return _shares[owner];
+    }
+
+    function balanceOf(address owner) public view returns (uint256) {
+        return _shares[owner] * factor / ONE;
+    }
+
+    function approve(address spender, uint256 amount) external returns (bool) {
+        allowance[msg.sender][spender] = amount;
+        return true;
+    }
+
+    function transfer(address to, uint256 amount) external returns (bool) {
+        return _move(msg.sender, to, amount);
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external returns (bool) {
+        allowance[from][msg.sender] -= amount;
+        return _move(from, to, amount);
+    }
+
+    /// @dev Rounds the shares up, as a careful token does: who pays never pays too little.
+    function _move(address from, address to, uint256 amount) private returns (bool) {
+        uint256 shares = (amount * ONE + factor - 1) / factor;
+        _shares[from] -= shares;
+        _shares[to] += shares;
+        return true;
+    }
+}
+
+/// @title  A token with an administrator's switches: it can be paused, and accounts can be blocked
+/// @notice As USDC and USDT can. 30 decimals, more than any amount of the rollup can show of it.
+contract SwitchedToken is ERC20 {
+    error TokenPaused();
+    error Blocked(address account);
+
+    bool public paused;
+    mapping(address account => bool) public blocked;
+
+    constructor() ERC20("Switched", "SW") {}
+
+    function decimals() public pure override returns (uint8) {
+        return 30;
+    }
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function setPaused(bool paused_) external {
+        paused = paused_;
+    }
+
+    function setBlocked(address account, bool blocked_) external {
+        blocked[account] = blocked_;
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        if (paused) revert TokenPaused();
+        if (blocked[from]) revert Blocked(from);
+        if (blocked[to]) revert Blocked(to);
+        super._update(from, to, amount);
     }
 }

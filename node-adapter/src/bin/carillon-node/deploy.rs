@@ -13,6 +13,7 @@ use carillon_node::circuit::rollup::Shape;
 use carillon_node::ledger::State;
 use carillon_node::redact;
 use carillon_node::settlement::deploy::{DeployJournal, DeployOptions, Deployment, key_hash};
+use carillon_node::settlement::limits::check_records;
 use carillon_node::settlement::{Deadlines, L1Client, SettlementError};
 use carillon_runtime::cli::{Output, grouped};
 use clap::Args;
@@ -153,6 +154,7 @@ impl DeployArgs {
         let slots = self.slots.or(file.slots).unwrap_or(64);
         let cells = self.cells.or(file.cells).unwrap_or(slots.max(3));
         let records = self.records.or(file.records).unwrap_or(slots.div_ceil(4));
+        check_records(records).map_err(|error| Failure::input(error.to_string()))?;
         let shape = Shape::production(slots, cells, records)?;
         let chain_id = self.chain_id.or(file.chain_id).unwrap_or(270);
         let genesis = State::genesis(shape.depth()).root();

@@ -14,6 +14,7 @@ use carillon_node::node::{
 };
 use carillon_node::prover_api::{ApiOptions, BoardOptions, EnginePlugin, ProverPlugin, Tokens};
 use carillon_node::serving::Limits;
+use carillon_node::settlement::limits::check_records;
 use carillon_runtime::cli::Output;
 use carillon_runtime::{EngineKind, engine};
 use clap::Args;
@@ -229,6 +230,10 @@ impl RunArgs {
             operator_owner,
             ..rollup
         };
+        if self.l1.is_some() || file.l1.is_some() {
+            check_records(rollup.budget.records)
+                .map_err(|error| Failure::input(error.to_string()))?;
+        }
         let defaults = WriterOptions::new(rollup.chain_id);
         let seal_after = self.seal_after_ms.or(file.seal_after_ms);
         let writer = WriterOptions {

@@ -1,0 +1,67 @@
+//! What fits one transaction: the records of a batch, by the gas of its settlement.
+//!
+//! Called before a chain is deployed and before a node runs: a batch that no transaction can settle
+//! would stop the chain for good, with its queue.
+
+use thiserror::Error;
+
+use super::MAX_TRANSACTION_GAS;
+
+/// What a transaction does costs this without records, rounded up: proof, blob, storage, the first
+/// batch of a chain included.
+const BASE: u64 = 420_000;
+/// The same for each record: calldata at 16 and 4 gas a byte, hashes, the word at z.
+const RECORD: u64 = 3_000;
+/// What its calldata cost at least (EIP-7623) without records, rounded up: the transaction, the
+/// proof, the words beside H.
+const FLOOR_BASE: u64 = 80_000;
+/// The same for the dearest record, a deposit with a key: 101 bytes that are not zero and 59 that
+/// are, 40 and 10 gas each.
+const FLOOR_RECORD: u64 = 101 * 40 + 59 * 10;
+
+/// A shape whose full batches no transaction can settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a batch of {records} records can need {needed} gas to settle, and a transaction has {MAX_TRANSACTION_GAS} (EIP-7825): choose {largest} records at most"
+)]
+pub struct TooManyRecords {
+    /// Asked for.
+    pub records: usize,
+    /// Gas of such a batch.
+    pub needed: u64,
+    /// The most that fit.
+    pub largest: usize,
+}
+
+/// Gas that the settlement of a batch needs at most (`settle`; `commit` alone needs less). Compared
+/// with anvil by `rollup_contracts::gas`.
+pub fn settle_gas(records: usize) -> u64 {
+    let records = records as u64;
+    let done = RECORD.saturating_mul(records).saturating_add(BASE);
+    let floor = FLOOR_RECORD
+        .saturating_mul(records)
+        .saturating_add(FLOOR_BASE);
+    done.max(floor)
+}
+
+/// The most records of a batch that one transaction can settle, of whatever kind they are.
+pub fn largest_records() -> usize {
+    let done = (MAX_TRANSACTION_GAS - BASE) / RECORD;
+    done.min((MAX_TRANSACTION_GAS - FLOOR_BASE) / FLOOR_RECORD) as usize
+}
+
+/// Refuses shapes whose full batches cannot settle.
+///
+/// # Errors
+/// [`TooManyRecords`] with the most that fit.
+pub fn check_records(records: usize) -> Result<(), TooManyRecords> {
+    let largest = largest_records();
+    if records <= largest {
+        return Ok(());
+    }
+    Err(TooManyRecords {
+        records,
+        needed: settle_gas(records),
+        largest,
+    })
+}
