@@ -6,7 +6,7 @@
 
 use blstrs::Scalar;
 
-use super::check::{CheckError, Checked, check, check_ahead};
+use super::check::{CheckError, Checked, Field, check, check_ahead};
 use super::history::{History, HistoryError, chain_of, published};
 use super::{Archive, ArchiveError, Batch, ChainId, Executed};
 use crate::ledger::{MAX_DEPTH, State};
@@ -66,6 +66,16 @@ pub enum ResyncError {
         number: u64,
         /// What is wrong.
         reason: String,
+    },
+    /// A batch that the archive has is ahead of what was read of the queue.
+    #[error(
+        "batch {number} of the archive executes entry {index} of the L1 queue, which is not there or not deep enough yet: wait, or give the --confirmations that the node ran with"
+    )]
+    Queue {
+        /// The batch.
+        number: u64,
+        /// The entry.
+        index: u64,
     },
     /// L1 has the batch as committed, the archive does not have it.
     #[error(
@@ -257,7 +267,12 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             };
             let queue = &self.history.queue;
             let checked = check_ahead(&batch, number, queue_start, queue, &mut self.state)
-                .map_err(|error| refused(error.to_string()))?;
+                .map_err(|error| match error.field {
+                    Field::QueueEntry(index) if index >= queue.len() as u64 => {
+                        ResyncError::Queue { number, index }
+                    }
+                    _ => refused(error.to_string()),
+                })?;
             if let Some(committed) = self.history.open.get(&number) {
                 let blob = BatchBlob::new(&batch.blob)?.versioned_hash();
                 if blob != *committed {

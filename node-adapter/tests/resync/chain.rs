@@ -134,6 +134,14 @@ impl Chain {
         self.settle_opened(opened).await
     }
 
+    /// Closes the batch and proves it; L1 does not hear of it.
+    pub fn seal(&mut self) -> Archived {
+        let opened = self.ledger.close();
+        let (batch, mut archived) = self.batch(&opened);
+        archived.proof = self.world.settle_call(&batch).proof.proof.to_vec();
+        archived
+    }
+
     pub async fn settle_opened(&mut self, opened: Opened) -> Archived {
         let (batch, archived) = self.batch(&opened);
         self.world.settle(&batch).await.unwrap();

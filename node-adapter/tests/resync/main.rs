@@ -16,7 +16,7 @@ use alloy::primitives::U256;
 use blstrs::Scalar;
 use carillon_node::archive::{
     Archive, ArchiveError, Batch, Field, ObjectError, PutOutcome, ResyncError, ResyncOptions,
-    ResyncReport, resync,
+    ResyncReport, resync, resync_ahead,
 };
 use carillon_node::ledger::State;
 use carillon_node::settlement::watch::{NodeSource, WatchOptions};
@@ -96,6 +96,45 @@ async fn the_state_is_rebuilt_and_every_fault_is_named() {
     early.number = 4;
     archive.put(&early).await.unwrap();
     assert_eq!(run(&chain, &archive).await.unwrap().1.pending, 1);
+
+    // A rebuild takes it if it follows and the chain's verifier accepts its proof, and not else.
+    chain.transfer(1, 2, 9);
+    let sealed = chain.seal();
+    let ahead = async |batch: &Batch| {
+        archive.replace(batch).await.unwrap();
+        resync_ahead(&source(&chain), &archive, options(), |_| {}, |_| Ok(())).await
+    };
+    let change = |change: &dyn Fn(&mut Batch)| {
+        let mut changed = sealed.clone();
+        change(&mut changed);
+        changed
+    };
+    for (wrong, reason) in [
+        (early, "batch number"),
+        (
+            change(&|batch| batch.proof = vec![1; 512]),
+            "refused by the verifier",
+        ),
+        (change(&|batch| batch.header[1] += Scalar::ONE), "old root"),
+        (
+            change(&|batch| batch.header[2] += Scalar::ONE),
+            "operations",
+        ),
+        (change(&|batch| batch.blob[0] += Scalar::ONE), "operations"),
+    ] {
+        match ahead(&wrong).await {
+            Err(ResyncError::Ahead {
+                number: 4,
+                reason: found,
+            }) => {
+                assert!(found.contains(reason), "{reason}: {found}");
+            }
+            other => panic!("{reason}: {other:?}"),
+        }
+    }
+    let (state, report) = ahead(&sealed).await.unwrap();
+    assert_eq!(state.root(), chain.ledger.state().root());
+    assert_eq!((report.batches, report.pending), (3, 1));
 
     // Objects that cannot be read.
     let path = Path::from("batches/000000000002.batch");

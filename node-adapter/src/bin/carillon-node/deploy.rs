@@ -37,8 +37,8 @@ pub struct DeployArgs {
     /// URL of an Ethereum node
     #[arg(long, env = "CARILLON_L1", hide_env_values = true, value_name = "URL")]
     l1: Option<String>,
-    /// The key that deploys and then operates the chain: a file of 32 bytes in hex, readable by
-    /// nobody else
+    /// The key that deploys, and operates the chain unless --operator-address names another: a file of
+    /// 32 bytes in hex, readable by nobody else
     #[arg(long, env = "CARILLON_OPERATOR_KEY", value_name = "FILE")]
     operator_key: Option<PathBuf>,
     /// The node's folder; the chain's proving key goes to its folder keys, the deployment's journal
@@ -81,6 +81,9 @@ pub struct DeployArgs {
 /// Who may do what, and after which time.
 #[derive(Debug, Args)]
 struct PowerArgs {
+    /// Who commits batches: the address of the key that `run` is given [default: the deploying key]
+    #[arg(long, value_name = "ADDRESS")]
+    operator_address: Option<Address>,
     /// Who may pause the chain [default: the deploying key]
     #[arg(long, value_name = "ADDRESS")]
     guardian: Option<Address>,
@@ -112,6 +115,7 @@ struct PowerArgs {
 impl PowerArgs {
     /// What is given, and what follows from it.
     fn apply(self, mut options: DeployOptions) -> DeployOptions {
+        options.operator = self.operator_address;
         options.guardian = self.guardian;
         options.proposers = self.proposers;
         options.exit_window = self.exit_window.unwrap_or(options.exit_window);
@@ -231,7 +235,8 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
             journal.path().display()
         ));
     }
-    let chain_id = options.chain_id;
+    let (chain_id, operator) = (options.chain_id, options.operator);
+    let operator = operator.unwrap_or(client.address());
     let l1 = Deployment::resume(&client, options, &mut journal)
         .await
         .map_err(|error| {
@@ -253,7 +258,7 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         "hub": l1.hub,
         "handler": l1.handler,
         "timelock": l1.timelock,
-        "operator": client.address(),
+        "operator": operator,
         "from_block": l1.from_block,
         "gas": l1.gas,
         "key": key.path,

@@ -7,7 +7,6 @@
 //!
 //! INSECURE: keys made here are for development. Whoever makes such a key can forge proofs.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -118,7 +117,7 @@ pub fn load_or_make(folder: &Path, shape: Shape) -> Result<ChainKey, Failure> {
         None => {
             prepare(folder)?;
             let key = groth16::setup(RollupCircuit::blank(shape), &mut OsRng)?;
-            let made = keep(folder, &path, &key)?;
+            let made = keep(&path, &key)?;
             // Somebody was faster: theirs is the key.
             match made {
                 true => (key, true),
@@ -175,31 +174,21 @@ pub fn prepare(folder: &Path) -> Result<(), Failure> {
 
 /// Writes a key under its name, unless there is one by now. A proving key is no secret: whoever may
 /// read the folder may prove with it.
-fn keep(folder: &Path, path: &Path, key: &ProvingKey) -> Result<bool, Failure> {
-    let fault = |source: std::io::Error| {
-        Failure::from(KeyError::Write {
-            path: path.to_owned(),
-            source,
-        })
-    };
-    let staged = tempfile::Builder::new().prefix(".key-").tempfile_in(folder);
-    let staged = staged.map_err(fault)?.into_temp_path();
-    keys::save(&staged, key)?;
+fn keep(path: &Path, key: &ProvingKey) -> Result<bool, Failure> {
+    match keys::save_new(path, key) {
+        Ok(()) => {}
+        Err(KeyError::Exists { .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::Permissions::from_mode(0o644);
-        std::fs::set_permissions(&staged, mode).map_err(fault)?;
+        std::fs::set_permissions(path, mode).map_err(|source| KeyError::Write {
+            path: path.to_owned(),
+            source,
+        })?;
     }
-    match staged.persist_noclobber(path) {
-        Ok(()) => {}
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(error) => return Err(fault(error.error)),
-    }
-    // The name is durable once the folder is.
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(fault)?;
     Ok(true)
 }
 
@@ -231,7 +220,7 @@ mod tests {
         assert_eq!(load(&keys, shape, "").unwrap().key.vk, made.key.vk);
         // Of two that make the key at once, one wins.
         let other = groth16::setup(RollupCircuit::blank(shape), &mut OsRng).unwrap();
-        assert!(!keep(&keys, &made.path, &other).unwrap());
+        assert!(!keep(&made.path, &other).unwrap());
         assert_eq!(std::fs::read(&made.path).unwrap(), bytes);
         assert_eq!(std::fs::read_dir(&keys).unwrap().count(), 1);
 
