@@ -106,6 +106,17 @@ struct PowerArgs {
     /// Seconds between pauses, at least the queue delay [default: a week, or the queue delay]
     #[arg(long, value_name = "SECONDS")]
     pause_cooldown: Option<u64>,
+    /// Seconds in which the operator executes one entry of the queue, at least, while any waits; at most
+    /// half of the queue delay [default: 30, or that half]
+    #[arg(long, value_name = "SECONDS")]
+    entry_interval: Option<u64>,
+    /// Wei of a request for an exit while the queue is short [default: 200000 gwei]
+    #[arg(long, value_name = "WEI")]
+    entry_fee: Option<u128>,
+    /// Least deposit of a slot's token, as SLOT=UNITS; may be given more than once [default: 100000
+    /// gwei in slot 0, none in others]
+    #[arg(long = "least-deposit", value_name = "SLOT=UNITS", value_parser = least_deposit)]
+    least_deposits: Vec<(u8, u128)>,
     /// Delay of the timelock in seconds, longer than queue delay and exit window together [default: 15
     /// days, or a second more than those]
     #[arg(long, value_name = "SECONDS")]
@@ -125,6 +136,12 @@ impl PowerArgs {
         options.max_pause = self.max_pause.unwrap_or(options.max_pause);
         options.pause_cooldown = self.pause_cooldown.unwrap_or(options.pause_cooldown);
         options.governance_delay = self.governance_delay.unwrap_or(options.governance_delay);
+        options.entry_interval = self.entry_interval.unwrap_or(options.entry_interval);
+        options.entry_fee = self.entry_fee.unwrap_or(options.entry_fee);
+        for (slot, units) in self.least_deposits {
+            options.least_deposits.retain(|(other, _)| *other != slot);
+            options.least_deposits.push((slot, units));
+        }
         options
     }
 }
@@ -134,6 +151,14 @@ fn token(text: &str) -> Result<(u8, Address), String> {
     let slot = slot.parse().map_err(|_| "a slot is 1 to 63")?;
     let address = address.parse().map_err(|_| "not an address")?;
     Ok((slot, address))
+}
+
+fn least_deposit(text: &str) -> Result<(u8, u128), String> {
+    let (slot, units) = text.split_once('=').ok_or("write SLOT=UNITS")?;
+    let slot = slot.parse::<u8>().ok().filter(|slot| *slot < 64);
+    let slot = slot.ok_or("a slot is 0 to 63")?;
+    let units = units.parse().map_err(|_| "not a number of units")?;
+    Ok((slot, units))
 }
 
 /// A deployment, with every choice made.
