@@ -4,7 +4,7 @@
 //! Room `host-runtime`. The work is done by `carillon_sim::trace`; here is what
 //! needs the runtime's names and errors.
 
-use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,7 +38,7 @@ pub(crate) fn tap(transport: Arc<dyn Transport>) -> Result<Arc<dyn Transport>, E
     let Some(path) = std::env::var_os(TRACE).filter(|path| !path.is_empty()) else {
         return Ok(transport);
     };
-    let path = nth(path, CARDS.fetch_add(1, Ordering::Relaxed));
+    let path = file_of(Path::new(&path), CARDS.fetch_add(1, Ordering::Relaxed));
     let fault = |reason: String| EngineError::Trace {
         path: path.clone(),
         reason,
@@ -55,11 +55,27 @@ pub(crate) fn tap(transport: Arc<dyn Transport>) -> Result<Arc<dyn Transport>, E
     };
     let tap = TracingTransport::new(transport, &path, keep)
         .map_err(|error| fault(format!("{error}; choose a file in a writable folder")))?;
+    announce(&path);
     Ok(Arc::new(tap))
 }
 
-fn nth(path: OsString, card: u32) -> PathBuf {
-    let mut path = path;
+/// Says that a card is recorded: the file holds the witness, and in a program that uses this crate
+/// nobody may know of the variable. Where the log does not show it, standard error does.
+fn announce(path: &Path) {
+    let path = path.display();
+    if tracing::enabled!(tracing::Level::WARN) {
+        tracing::warn!(%path, "{TRACE} is set: everything between driver and card is recorded, secrets included");
+    } else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "{TRACE} is set: everything between driver and card is recorded to {path}, secrets included"
+        );
+    }
+}
+
+/// The file of a process's card, counted from 1, when `path` is asked for.
+pub fn file_of(path: &Path, card: u32) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
     if card > 1 {
         path.push(format!(".{card}"));
     }
@@ -229,8 +245,9 @@ mod tests {
 
     #[test]
     fn each_card_has_its_own_file_and_limits_are_numbers() {
-        assert_eq!(nth("a.trace".into(), 1), PathBuf::from("a.trace"));
-        assert_eq!(nth("a.trace".into(), 3), PathBuf::from("a.trace.3"));
+        let path = Path::new("a.trace");
+        assert_eq!(file_of(path, 1), path);
+        assert_eq!(file_of(path, 3), PathBuf::from("a.trace.3"));
         assert_eq!(mebibytes("4"), Some(4 << 20));
         for text in ["", "0", "-1", "4M", "99999999999999999999"] {
             assert_eq!(mebibytes(text), None, "{text}");

@@ -3,6 +3,7 @@
 
 mod binary;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use binary::carillon;
@@ -118,20 +119,79 @@ fn a_damaged_recording_is_read_up_to_the_damage() {
     bytes[middle] ^= 0x10;
     std::fs::write(&path, &bytes).unwrap();
     let file = path.to_str().unwrap();
-    let shown = json(&["trace", "show", file]);
+    let (code, out, _) = run(&["trace", "show", file, "--json"]);
+    assert_eq!(code, 4);
+    let shown: Value = serde_json::from_str(&out).unwrap();
     let damage = shown["damage"].as_str().unwrap();
     assert!(
         damage.contains("is damaged") && damage.contains("at byte"),
         "{damage}"
     );
     assert!(!shown["records"].as_array().unwrap().is_empty());
-    let (_, _, err) = run(&["trace", "show", file]);
-    assert!(err.contains("everything before it is intact"), "{err}");
+    let (code, _, err) = run(&["trace", "show", file]);
+    assert_eq!(code, 4);
+    assert_eq!(
+        err.matches("everything before it is intact").count(),
+        1,
+        "{err}"
+    );
+    let (code, _, err) = run(&["trace", "replay", file]);
+    assert!(code == 4 || code == 5, "{err}");
 
     std::fs::write(&path, b"something else altogether").unwrap();
     let (code, _, err) = run(&["trace", "show", file]);
     assert_eq!(code, 4);
     assert!(err.contains("no Carillon trace"), "{err}");
+}
+
+/// A recording holds the witness: only its owner may read it, and it never happens unannounced.
+#[test]
+fn a_recording_is_private_and_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("msm.trace");
+    std::fs::write(&path, "older").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    for (level, shown) in [("off", "is recorded to"), ("warn", "WARN")] {
+        let output = binary::command(&MSM)
+            .env("CARILLON_TRACE", &path)
+            .env("RUST_LOG", level)
+            .output()
+            .unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{err}");
+        let name = path.to_str().unwrap();
+        let told = err.lines().filter(|line| line.contains(name));
+        assert_eq!(told.count(), 1, "{level}: {err}");
+        assert!(
+            err.contains(shown) && err.contains("secrets included"),
+            "{err}"
+        );
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("msm.trace");
+    // As a disk that is full after 8 MiB: DMA memory is a file, too, and fits into that. The
+    // recording of 8 MiB each way does not.
+    let script = "trap '' XFSZ; ulimit -f 8192; exec \"$@\"";
+    let mut command = std::process::Command::new("bash");
+    let carillon = env!("CARGO_BIN_EXE_carillon");
+    command.args(["-c", script, carillon, carillon, "trace", "record", "--out"]);
+    let ntt = ["bench", "ntt", "--engine", "sim:model", "--log2", "18"];
+    let output = command.arg(&path).arg("--").args(ntt).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("recording is not complete"), "{err}");
+    assert!(!err.contains("list it with"), "{err}");
+    // Devices stay what they are.
+    let (code, _, err) = record(Path::new("/dev/full"), &[], &MSM);
+    assert_eq!(code, 4, "{err}");
+    assert!(err.contains("is no file"), "{err}");
+    assert!(Path::new("/dev/full").exists());
 }
 
 #[test]

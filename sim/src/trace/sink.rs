@@ -3,10 +3,13 @@
 //! file; the observer feeds it.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+use rustix::fs::OFlags;
 
 use super::format;
 use super::record::{Entry, Record};
@@ -94,7 +97,7 @@ impl Sink {
         };
         let start = format::frame(&entry)?;
         // In either case now, so that a path that cannot be written is refused at once.
-        let mut file = BufWriter::new(File::create(path)?);
+        let mut file = BufWriter::new(create(path)?);
         let target = match keep {
             Keep::All => {
                 begin(&mut file, &start)?;
@@ -157,7 +160,7 @@ impl Sink {
     }
 
     fn dump(&self, ring: &Ring) -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(&self.path)?);
+        let mut file = BufWriter::new(create(&self.path)?);
         begin(&mut file, &self.start)?;
         let (records, bytes) = ring.dropped;
         if records > 0 {
@@ -185,6 +188,23 @@ impl Drop for Sink {
     }
 }
 
+/// A recording holds what the program gave the card, secrets included: only its owner may read it,
+/// also where a file of that name was there before. A symbolic link is not followed, since it may
+/// be somebody else's.
+fn create(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
 fn begin(file: &mut BufWriter<File>, start: &[u8]) -> io::Result<()> {
     file.write_all(&format::header())?;
     file.write_all(start)
@@ -194,6 +214,25 @@ fn begin(file: &mut BufWriter<File>, start: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn only_the_owner_may_read_a_recording() {
+        let start = || Record::End;
+        let folder = tempfile::tempdir().unwrap();
+        let (fresh, old) = (folder.path().join("fresh"), folder.path().join("old"));
+        std::fs::write(&old, "older").unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o644)).unwrap();
+        for path in [&fresh, &old] {
+            for keep in [Keep::All, Keep::Latest { bytes: 1000 }] {
+                drop(Sink::new(path, keep, start()).unwrap());
+                let mode = std::fs::metadata(path).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+            }
+        }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&old, &link).unwrap();
+        assert!(Sink::new(&link, Keep::All, start()).is_err());
+    }
 
     proptest! {
         #[test]

@@ -6,8 +6,8 @@ mod show;
 
 use std::path::Path;
 
-use carillon_runtime::cli::{Failure, Output};
-use carillon_runtime::trace::Recording;
+use carillon_runtime::cli::Failure;
+use carillon_runtime::trace::{Recording, RecordingError};
 use clap::Subcommand;
 
 use crate::Context;
@@ -32,11 +32,26 @@ pub fn run(context: &Context, command: TraceCommand) -> Result<(), Failure> {
     }
 }
 
-/// Opens a recording; damage behind its beginning is a remark, not an error.
-fn open(output: &Output, path: &Path) -> Result<Recording, Failure> {
-    let recording = Recording::open(path).map_err(|error| Failure::Input(error.to_string()))?;
-    if let Some(damage) = &recording.damage {
-        output.note(&format!("{}: {damage}", path.display()));
+/// Opens a recording; of a damaged one, what comes before the damage.
+fn open(path: &Path) -> Result<Recording, Failure> {
+    Recording::open(path).map_err(failure)
+}
+
+/// How a command ends that has used what can be read of a recording.
+fn verdict(recording: &Recording, path: &Path) -> Result<(), Failure> {
+    match &recording.damage {
+        None => Ok(()),
+        Some(damage) => Err(Failure::Damaged(format!(
+            "{}: {damage}; only what comes before it was used",
+            path.display()
+        ))),
     }
-    Ok(recording)
+}
+
+/// A file that is no recording, or cannot be read.
+fn failure(error: RecordingError) -> Failure {
+    match &error {
+        RecordingError::Open { path, source } => Failure::reading(path, source),
+        _ => Failure::Input(error.to_string()),
+    }
 }

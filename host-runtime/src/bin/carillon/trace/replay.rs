@@ -9,7 +9,7 @@ use carillon_runtime::trace::{self, Outcome, ReplayFault, ReplayOptions, Wavefor
 use clap::Args;
 use serde_json::json;
 
-use super::{open, show};
+use super::{open, show, verdict};
 use crate::Context;
 
 /// Arguments of `trace replay`.
@@ -36,7 +36,7 @@ pub struct ReplayArgs {
 
 /// Replays; a difference ends with the exit code of wrong results.
 pub fn run(context: &Context, args: &ReplayArgs) -> Result<(), Failure> {
-    let recording = open(&context.output, &args.file)?;
+    let recording = open(&args.file)?;
     let options = ReplayOptions {
         failure_only: args.from_failure,
         patience: Duration::from_secs(args.patience),
@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &ReplayArgs) -> Result<(), Failure> {
         .output
         .result("carillon.trace.replay/1", fields, &rows);
     match outcome.differences.first() {
-        None => Ok(()),
+        None => verdict(&recording, &args.file),
         Some(first) => Err(Failure::WrongResult(format!(
             "the replay differs from the recording: command #{} ({}) {}",
             first.command, first.opcode, first.what

@@ -8,7 +8,7 @@ use carillon_runtime::trace::{Entry, Record, Recording, listing, names};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::open;
+use super::{failure as failure_of, open, verdict};
 use crate::Context;
 
 /// Arguments of `trace show`.
@@ -27,10 +27,8 @@ pub struct ShowArgs {
 
 /// Lists the records and sums them up.
 pub fn run(context: &Context, args: &ShowArgs) -> Result<(), Failure> {
-    let recording = open(&context.output, &args.file)?;
-    let entries = recording
-        .entries()
-        .map_err(|error| Failure::Input(error.to_string()))?;
+    let recording = open(&args.file)?;
+    let entries = recording.entries().map_err(failure_of)?;
     let chosen = entries.enumerate().filter(|(_, entry)| {
         args.queue
             .is_none_or(|queue| listing::queue_of(&entry.record) == Some(queue))
@@ -62,7 +60,7 @@ pub fn run(context: &Context, args: &ShowArgs) -> Result<(), Failure> {
     context
         .output
         .result("carillon.trace.show/1", fields, &rows);
-    Ok(())
+    verdict(&recording, &args.file)
 }
 
 /// The first failure as JSON, or null.
