@@ -11,12 +11,15 @@ use std::sync::Arc;
 use carillon_driver::{Card, CardConfig, ResetLevel};
 use carillon_runtime::card::CardEngine;
 use carillon_runtime::cpu::CpuEngine;
+use carillon_runtime::engine::{EngineOptions, open_lasting};
 use carillon_runtime::groth16::{Assignment, ProvingKey, setup, synthesize};
 use carillon_runtime::progress::Phase;
 use carillon_runtime::workload::{self, Distribution, SquareChain};
-use carillon_runtime::{Engine, EngineError, ProgressEvent};
+use carillon_runtime::{Engine, EngineError, EngineKind, ProgressEvent};
+use carillon_sim::faults::SimCard;
 use carillon_sim::memory::MemoryFault;
 use carillon_sim::model::{ModelCard, ModelOptions};
+use carillon_sim::vfio_user::Server;
 use common::rng;
 
 async fn engine(memory_bytes: u64) -> (Arc<ModelCard>, CardEngine) {
@@ -100,10 +103,107 @@ async fn keys_make_room_for_one_another() {
         proves(&engine, job).await;
     }
     // Two small keys leave no room for a job: the idle one goes.
-    let (_model, engine) = self::engine(56 << 10).await;
+    let (_model, engine) = engine(56 << 10).await;
     engine.load_key(&one.0).await.unwrap();
     engine.load_key(&two.0).await.unwrap();
     proves(&engine, &one).await;
+}
+
+/// A key of about 24 KiB and a job of about 13 KiB fit, not a second job: the others wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_wait_for_card_memory() {
+    let (_model, engine) = engine(40 << 10).await;
+    let (one, two) = (job(1), job(2));
+    let bases = workload::g1_bases(200, 1);
+    let scalars = workload::scalars(200, Distribution::Uniform, 1);
+    let (expected, _) = CpuEngine::new().msm_g1(&bases, &scalars).await.unwrap();
+    // 25 KiB for the sum: it waits for proofs, and the keys make room for it.
+    let sum = async {
+        let (sum, _) = engine.msm_g1(&bases, &scalars).await.unwrap();
+        assert_eq!(sum, expected);
+    };
+    tokio::join!(
+        proves(&engine, &one),
+        proves(&engine, &one),
+        proves(&engine, &two),
+        sum,
+        proves(&engine, &one),
+        proves(&engine, &two),
+    );
+}
+
+/// Commands of a proof that was given up hold their memory until they end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_given_up_leaves_room_for_the_next() {
+    let (_model, engine) = engine(40 << 10).await;
+    let job = job(1);
+    for micros in [0, 50, 200, 1000, 3000] {
+        let proof = engine.groth16(&job.0, &job.1, &());
+        let limit = std::time::Duration::from_micros(micros);
+        let _ = tokio::time::timeout(limit, proof).await;
+        proves(&engine, &job).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shortage_takes_no_more_keys_than_it_must() {
+    // Three keys, not four.
+    let (_model, engine) = engine(76 << 10).await;
+    let jobs = [job(1), job(2), job(3), job(4)];
+    for (key, _) in &jobs[..3] {
+        engine.load_key(key).await.unwrap();
+    }
+    // Used again: the second is now the one used least recently.
+    engine.load_key(&jobs[0].0).await.unwrap();
+    engine.load_key(&jobs[3].0).await.unwrap();
+    let mut written = Vec::new();
+    for index in [0, 2, 3, 1] {
+        let cost = engine.load_key(&jobs[index].0).await.unwrap().card.unwrap();
+        written.push(cost.commands > 0);
+    }
+    assert_eq!(written, [false, false, false, true]);
+}
+
+/// A card behind a socket goes and comes back: the engine says so meanwhile, and works again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_comes_back_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("card.sock");
+    let serve = || {
+        let card = Arc::new(ModelCard::new(ModelOptions::default()).unwrap());
+        let server = Server::start(&socket, Arc::clone(&card) as Arc<dyn SimCard>).unwrap();
+        (card, server)
+    };
+    let first = serve();
+    let kind = EngineKind::VfioUser(socket.clone());
+    let engine = open_lasting(kind, EngineOptions::default()).await.unwrap();
+    let (key, assignment) = job(1);
+    let (expected, _) = engine.groth16(&key, &assignment, &()).await.unwrap();
+    engine.ready().await.unwrap();
+
+    first.0.unplug();
+    drop(first);
+    let error = engine.groth16(&key, &assignment, &()).await.unwrap_err();
+    assert!(
+        error.needs_reopening() || matches!(error, EngineError::Down { .. }),
+        "{error}"
+    );
+    for _ in 0..3 {
+        let error = engine.ready().await.unwrap_err();
+        assert!(matches!(error, EngineError::Down { .. }), "{error}");
+        let error = engine.groth16(&key, &assignment, &()).await.unwrap_err();
+        assert!(error.to_string().contains("is opened again"), "{error}");
+    }
+
+    let _second = serve();
+    let started = std::time::Instant::now();
+    while let Err(error) = engine.ready().await {
+        let waited = started.elapsed();
+        assert!(waited < std::time::Duration::from_secs(60), "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (found, _) = engine.groth16(&key, &assignment, &()).await.unwrap();
+    assert_eq!(found, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

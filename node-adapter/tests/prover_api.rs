@@ -588,6 +588,72 @@ async fn killed_and_stopped_provers_lose_no_job() {
     server.end().await;
 }
 
+/// A plug-in whose card is out of service until it is mended.
+struct Broken {
+    sound: Arc<dyn ProverPlugin>,
+    mended: AtomicBool,
+}
+
+#[async_trait]
+impl ProverPlugin for Broken {
+    fn keys(&self) -> Vec<KeyHash> {
+        self.sound.keys()
+    }
+
+    async fn ready(&self) -> Result<(), PluginError> {
+        match self.mended.load(Ordering::SeqCst) {
+            true => self.sound.ready().await,
+            false => Err(PluginError::Engine("no card".into())),
+        }
+    }
+
+    async fn prove(
+        &self,
+        leased: &LeasedJob,
+        progress: &dyn ProgressSink,
+    ) -> Result<Proof, PluginError> {
+        self.sound.prove(leased, progress).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prover_whose_card_is_out_of_service_leases_nothing() {
+    let key = key();
+    let folder = folder_with_jobs(&key, 1);
+    let server = Server::start(folder.path(), Duration::from_secs(20)).await;
+    let broken = Arc::new(Broken {
+        sound: plugin(&key),
+        mended: AtomicBool::new(false),
+    });
+    let plugin: Arc<dyn ProverPlugin> = Arc::clone(&broken) as _;
+    let client = server.client(EAST, "broken");
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let prover = tokio::spawn(async move {
+        let options = WorkOptions {
+            limit: Some(1),
+            ..quick()
+        };
+        let observe = move |event| seen.lock().unwrap().push(event);
+        let stop = CancellationToken::new();
+        work(&client, &plugin, &silent(), &options, &stop, &observe).await
+    });
+    until(|| events.lock().unwrap().len() >= 3).await;
+    let status = &server.board.status()[0];
+    assert_eq!((status.state, status.generation), ("open", 0));
+    broken.mended.store(true, Ordering::SeqCst);
+    assert_eq!(prover.await.unwrap().unwrap().proved, 1);
+    let status = &server.board.status()[0];
+    assert_eq!((status.generation, status.failures), (1, 0));
+    for event in events.lock().unwrap().iter().take(3) {
+        let WorkEvent::Waiting { reason, .. } = event else {
+            panic!("{event:?}");
+        };
+        assert!(reason.contains("no card"), "{reason}");
+    }
+    server.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prover_waits_for_its_node_and_leaves_where_it_is_not_known() {
     let key = key();

@@ -16,11 +16,11 @@ use std::time::Instant;
 use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::MSM_RESULT_BYTES;
 use carillon_driver::completion::Completion;
-use carillon_driver::{Card, CardError, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
+use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
 use tokio::task::JoinHandle;
 
-use super::jobs::{allocate, allocate_public, driver_kind};
-use super::keys::ResidentKeys;
+use super::jobs::driver_kind;
+use super::room::{ForProof, Room, Wanted};
 use super::tally::{self, Command};
 use super::transfer::Writes;
 use super::{CardResult, Fault, done};
@@ -33,6 +33,8 @@ use crate::stats::{CardStats, JobStats};
 
 /// How many sums the card computes.
 const SUMS: usize = 4;
+/// Regions of a proof beside its key.
+const REGIONS: usize = 8;
 
 /// The sums that the card computes.
 pub struct G1Points {
@@ -162,21 +164,28 @@ struct Workspace {
     results: CardRegion,
 }
 
+/// The regions that a proof takes beside its key, in the order of [`Workspace::new`].
+pub fn memory(key: &ProvingKey) -> [Wanted; REGIONS] {
+    let polynomial = (key.shape.domain() * SCALAR_BYTES) as u64;
+    let witness = (key.shape.variables() * SCALAR_BYTES) as u64;
+    let results = SUMS as u64 * MSM_RESULT_BYTES;
+    let [a, b, c, coefficients, scratch] = [Wanted::secret(polynomial); 5];
+    let z = Wanted::public(SCALAR_BYTES as u64);
+    let (witness, results) = (Wanted::secret(witness), Wanted::secret(results));
+    [a, b, c, coefficients, scratch, witness, z, results]
+}
+
 impl Workspace {
-    fn allocate(card: &Card, key: &ProvingKey) -> CardResult<Self> {
-        let polynomial = (key.shape.domain() * SCALAR_BYTES) as u64;
-        let witness = (key.shape.variables() * SCALAR_BYTES) as u64;
-        let [a, b, c, coefficients, scratch] = allocate(card, [polynomial; 5])?;
-        let [z] = allocate_public(card, [SCALAR_BYTES as u64])?;
-        let [witness, results] = allocate(card, [witness, SUMS as u64 * MSM_RESULT_BYTES])?;
-        Ok(Self {
+    fn new(regions: [CardRegion; REGIONS]) -> Self {
+        let [a, b, c, coefficients, scratch, witness, z, results] = regions;
+        Self {
             polynomials: [a, b, c],
             coefficients,
             scratch,
             witness,
             z,
             results,
-        })
+        }
     }
 
     /// Overwrites all of it: it holds the witness and what was computed from it. The sum in G2
@@ -211,7 +220,7 @@ impl Workspace {
 /// Runs the list. Everything is queued before the first answer is awaited.
 pub async fn run(
     card: &Card,
-    resident: &ResidentKeys,
+    room: &Room,
     key: &Arc<ProvingKey>,
     assignment: &Assignment,
     progress: &dyn ProgressSink,
@@ -221,19 +230,18 @@ pub async fn run(
     let queue = card.queue(0);
 
     let mut load = PhaseClock::start(Phase::Load, 2, progress);
-    let (points, cost) = resident.load(card, key).await?;
+    let ForProof {
+        seat: _seat,
+        key: points,
+        cost,
+        regions,
+    } = room.for_proof(card, key, memory(key)).await?;
     load.card += &cost;
+    let memory = Workspace::new(regions);
     progress.event(ProgressEvent::Advanced {
         phase: Phase::Load,
         done: 1,
     });
-    let memory = match Workspace::allocate(card, key) {
-        Err(Fault::Card(CardError::CardMemory { .. })) => {
-            resident.forget_all_but(key).await;
-            Workspace::allocate(card, key)?
-        }
-        other => other?,
-    };
     let mut writes = Writes::default();
     for (values, region) in assignment
         .polynomials()

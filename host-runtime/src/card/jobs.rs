@@ -2,8 +2,9 @@
 
 use blstrs::{G1Affine, Scalar};
 use carillon_driver::command::{self, MSM_RESULT_BYTES};
-use carillon_driver::{Card, CardError, CardRegion, Msm, Ntt, Quotient};
+use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
+use super::room::{Room, Wanted};
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
 use super::{CardResult, Fault, done};
@@ -36,38 +37,19 @@ pub fn quotient_memory(count: usize) -> [u64; 4] {
     [polynomial, polynomial, polynomial, SCALAR_BYTES as u64]
 }
 
-/// Allocates one region per size.
-pub fn allocate<const N: usize>(card: &Card, sizes: [u64; N]) -> CardResult<[CardRegion; N]> {
-    allocate_by(sizes, |bytes| card.allocate(bytes))
-}
-
-/// The same for what everybody may know; it is not overwritten afterwards.
-pub fn allocate_public<const N: usize>(
-    card: &Card,
-    sizes: [u64; N],
-) -> CardResult<[CardRegion; N]> {
-    allocate_by(sizes, |bytes| card.allocate_public(bytes))
-}
-
-fn allocate_by<const N: usize>(
-    sizes: [u64; N],
-    one: impl Fn(u64) -> Result<CardRegion, CardError>,
-) -> CardResult<[CardRegion; N]> {
-    let regions = sizes
-        .iter()
-        .map(|bytes| Ok(one(*bytes)?))
-        .collect::<CardResult<Vec<_>>>()?;
-    regions
-        .try_into()
-        .map_err(|_| Fault::implausible("a region is missing"))
-}
-
 /// The driver's name of a transform.
 pub fn driver_kind(kind: NttKind) -> command::NttKind {
     command::NttKind {
         inverse: kind.is_inverse(),
         coset: kind.is_coset(),
     }
+}
+
+/// Values that a card returned: a card is not trusted, and arithmetic on values that are not reduced
+/// is wrong without a word.
+fn elements(values: Vec<Scalar>) -> CardResult<Vec<Scalar>> {
+    image::check_scalars(&values).map_err(Fault::implausible)?;
+    Ok(values)
 }
 
 /// Reads the result of an `MSM_G1` and makes it affine.
@@ -88,14 +70,20 @@ pub async fn read_point(
 /// The sum of `scalars[i] * bases[i]`; 0 window bits let the card choose.
 pub async fn msm_g1(
     card: &Card,
+    room: &Room,
     bases: Bases<'_>,
     scalars: &[Scalar],
     window_bits: u8,
 ) -> CardResult<(G1Affine, CardStats)> {
     let mut stats = CardStats::default();
-    let [of_bases, of_scalars, of_result] = msm_memory(scalars.len());
-    let base_region = card.allocate_public(of_bases)?;
-    let [scalar_region, result] = allocate(card, [of_scalars, of_result])?;
+    let [bases_bytes, scalar_bytes, result_bytes] = msm_memory(scalars.len());
+    let wanted = [
+        Wanted::public(bases_bytes),
+        Wanted::secret(scalar_bytes),
+        Wanted::secret(result_bytes),
+    ];
+    let (_seat, regions) = room.for_job(card, wanted).await?;
+    let [base_region, scalar_region, result] = regions;
     let mut writes = Writes::default();
     writes.send(card, bases.points(), &base_region).await?;
     writes.send(card, scalars, &scalar_region).await?;
@@ -117,12 +105,16 @@ pub async fn msm_g1(
 /// The transform of `values`, a power of two of them.
 pub async fn ntt(
     card: &Card,
+    room: &Room,
     values: &[Scalar],
     log2: u32,
     kind: NttKind,
 ) -> CardResult<(Vec<Scalar>, CardStats)> {
     let mut stats = CardStats::default();
-    let [source, destination, scratch] = allocate(card, ntt_memory(values.len()))?;
+    let (_seat, regions) = room
+        .for_job(card, ntt_memory(values.len()).map(Wanted::secret))
+        .await?;
+    let [source, destination, scratch] = regions;
     let mut writes = Writes::default();
     writes.send(card, values, &source).await?;
     // log2 was checked against the card's limit, which is a byte.
@@ -138,17 +130,21 @@ pub async fn ntt(
     tally::add(&mut stats, Command::Ntt, &done(ticket.await)?);
     let mut output = vec![Scalar::default(); values.len()];
     transfer::read(card, &ntt.destination, &mut output, &mut stats).await?;
-    Ok((output, stats))
+    Ok((elements(output)?, stats))
 }
 
 /// `(a[i] * b[i] - c[i]) * z`.
 pub async fn quotient(
     card: &Card,
+    room: &Room,
     [a, b, c]: [&[Scalar]; 3],
     z: &Scalar,
 ) -> CardResult<(Vec<Scalar>, CardStats)> {
     let mut stats = CardStats::default();
-    let [region_a, region_b, region_c, region_z] = allocate(card, quotient_memory(a.len()))?;
+    let (_seat, regions) = room
+        .for_job(card, quotient_memory(a.len()).map(Wanted::secret))
+        .await?;
+    let [region_a, region_b, region_c, region_z] = regions;
     let mut writes = Writes::default();
     for (values, region) in [(a, &region_a), (b, &region_b), (c, &region_c)] {
         writes.send(card, values, region).await?;
@@ -169,5 +165,27 @@ pub async fn quotient(
     tally::add(&mut stats, Command::Quotient, &done(ticket.await)?);
     let mut output = vec![Scalar::default(); a.len()];
     transfer::read(card, &quotient.destination, &mut output, &mut stats).await?;
-    Ok((output, stats))
+    Ok((elements(output)?, stats))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ff::Field;
+
+    #[test]
+    fn values_that_are_not_reduced_are_no_result() {
+        let largest = -Scalar::ONE;
+        let mut values = vec![Scalar::ZERO, largest, largest];
+        assert_eq!(elements(values.clone()).unwrap(), values);
+        // Stale memory, and what a card that is gone reads as.
+        for byte in [0xa5, 0xff] {
+            image::bytes_mut(&mut values[2..]).fill(byte);
+            let fault = elements(values.clone()).unwrap_err();
+            let Fault::Implausible(reason) = fault else {
+                panic!("{fault:?}");
+            };
+            assert!(reason.contains("scalar 2"), "{reason}");
+        }
+    }
 }

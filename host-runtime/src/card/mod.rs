@@ -12,6 +12,7 @@
 //! | `jobs` | single operations |
 //! | `chain` | one proof as one command list |
 //! | `keys` | proving keys that stay in card memory |
+//! | `room` | who gets card memory, and who waits for it |
 //!
 //! A job that a restart of the card cut short is run once more.
 
@@ -20,6 +21,7 @@ mod chain;
 mod connect;
 mod jobs;
 mod keys;
+mod room;
 mod tally;
 mod transfer;
 
@@ -29,7 +31,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
-use carillon_driver::{Card, CardError, JobError, RecoveryAction};
+use carillon_driver::{Card, CardError, Health, JobError, RecoveryAction};
 
 pub use address::{CardAddress, UnknownCard};
 pub use connect::{open, open_card, open_on, simulated, transport};
@@ -49,7 +51,7 @@ pub struct CardEngine {
     card: Card,
     /// Where G2 is computed.
     cpu: CpuEngine,
-    resident: keys::ResidentKeys,
+    room: room::Room,
 }
 
 /// What went wrong with a command or its preparation, before it has the engine's name on it.
@@ -95,7 +97,7 @@ impl CardEngine {
             name: name.into(),
             card,
             cpu: CpuEngine::new(),
-            resident: keys::ResidentKeys::default(),
+            room: room::Room::default(),
         }
     }
 
@@ -126,16 +128,20 @@ impl CardEngine {
         }
     }
 
-    /// Refuses a job that can never fit beside what is in card memory now.
-    fn fits(&self, operation: &'static str, regions: &[u64]) -> Result<(), EngineError> {
-        let needed = regions.iter().fold(0u64, |sum, bytes| {
+    /// Refuses a job that does not fit into an empty card. Keys and other jobs make room.
+    fn fits(
+        &self,
+        operation: &'static str,
+        regions: impl IntoIterator<Item = u64>,
+    ) -> Result<(), EngineError> {
+        let needed = regions.into_iter().fold(0u64, |sum, bytes| {
             sum.saturating_add(bytes.checked_next_multiple_of(64).unwrap_or(u64::MAX))
         });
-        let (available, _) = self.card.free_memory();
-        if needed <= available {
+        let total = self.card.info().memory_bytes;
+        if needed <= total {
             return Ok(());
         }
-        let total = self.card.info().memory_bytes;
+        let (available, _) = self.card.free_memory();
         Err(EngineError::CardMemory {
             operation,
             needed,
@@ -160,7 +166,7 @@ impl CardEngine {
         };
         match first.recovery_action() {
             RecoveryAction::Retry => {}
-            RecoveryAction::RewriteAndRetry => self.resident.forget_all().await,
+            RecoveryAction::RewriteAndRetry => self.room.forget_all(),
             _ => return Err(self.fault(operation, first)),
         }
         tracing::warn!(engine = %self.name, operation, error = ?first, "repeating the job");
@@ -221,11 +227,11 @@ impl Engine for CardEngine {
         const OPERATION: &str = "msm_g1";
         check::msm(OPERATION, bases.points(), scalars)?;
         let window_bits = self.window_bits(options)?;
-        self.fits(OPERATION, &jobs::msm_memory(scalars.len()))?;
+        self.fits(OPERATION, jobs::msm_memory(scalars.len()))?;
         let started = Instant::now();
         let (point, card) = self
             .retrying(OPERATION, || {
-                jobs::msm_g1(&self.card, bases, scalars, window_bits)
+                jobs::msm_g1(&self.card, &self.room, bases, scalars, window_bits)
             })
             .await?;
         Ok((
@@ -252,11 +258,13 @@ impl Engine for CardEngine {
             values,
             u32::from(self.card.info().ntt_max_log2n),
         )?;
-        self.fits(OPERATION, &jobs::ntt_memory(values.len()))?;
+        self.fits(OPERATION, jobs::ntt_memory(values.len()))?;
         let started = Instant::now();
         let source: &[Scalar] = values;
         let (output, card) = self
-            .retrying(OPERATION, || jobs::ntt(&self.card, source, log2, kind))
+            .retrying(OPERATION, || {
+                jobs::ntt(&self.card, &self.room, source, log2, kind)
+            })
             .await?;
         values.copy_from_slice(&output);
         Ok(JobStats {
@@ -274,10 +282,12 @@ impl Engine for CardEngine {
     ) -> Result<(Vec<Scalar>, JobStats), EngineError> {
         const OPERATION: &str = "quotient";
         check::quotient(a, b, c, z)?;
-        self.fits(OPERATION, &jobs::quotient_memory(a.len()))?;
+        self.fits(OPERATION, jobs::quotient_memory(a.len()))?;
         let started = Instant::now();
         let (output, card) = self
-            .retrying(OPERATION, || jobs::quotient(&self.card, [a, b, c], z))
+            .retrying(OPERATION, || {
+                jobs::quotient(&self.card, &self.room, [a, b, c], z)
+            })
             .await?;
         Ok((
             output,
@@ -290,9 +300,10 @@ impl Engine for CardEngine {
 
     async fn load_key(&self, key: &Arc<ProvingKey>) -> Result<JobStats, EngineError> {
         const OPERATION: &str = "load_key";
+        self.fits(OPERATION, keys::ResidentKeys::sizes(key))?;
         let started = Instant::now();
-        let (_, card) = self
-            .retrying(OPERATION, || self.resident.load(&self.card, key))
+        let card = self
+            .retrying(OPERATION, || self.room.load(&self.card, key))
             .await?;
         Ok(JobStats {
             wall: started.elapsed(),
@@ -301,8 +312,19 @@ impl Engine for CardEngine {
     }
 
     async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError> {
-        self.resident.forget(key).await;
+        self.room.forget(key);
         Ok(())
+    }
+
+    async fn ready(&self) -> Result<(), EngineError> {
+        let health = self.card.health().borrow().clone();
+        match health {
+            Health::Offline(why) => {
+                Err(self.fault("open", Fault::Card(CardError::Offline { why })))
+            }
+            Health::Closed => Err(self.fault("open", Fault::Card(CardError::Closed))),
+            _ => Ok(()),
+        }
     }
 
     async fn groth16(
@@ -315,10 +337,15 @@ impl Engine for CardEngine {
         check_job(key, assignment)?;
         let max = u32::from(self.card.info().ntt_max_log2n);
         check::ntt(&self.name, assignment.polynomials()[0], max)?;
+        let regions = chain::memory(key).map(|region| region.bytes);
+        self.fits(
+            OPERATION,
+            keys::ResidentKeys::sizes(key).into_iter().chain(regions),
+        )?;
         let g2 = chain::spawn_g2(key, assignment, OPERATION);
         let (g1, mut stats) = self
             .retrying(OPERATION, || {
-                chain::run(&self.card, &self.resident, key, assignment, progress)
+                chain::run(&self.card, &self.room, key, assignment, progress)
             })
             .await?;
         let (b2, cost) = g2.finish(progress).await?;

@@ -1,7 +1,9 @@
 //! Errors of engines: wrong inputs, missing engines, failures of the card.
 
-use carillon_driver::CardError;
+use std::time::Duration;
+
 use carillon_driver::vfio::VfioError;
+use carillon_driver::{CardError, RecoveryAction};
 use carillon_sim::vfio_user::ClientError;
 use thiserror::Error;
 
@@ -61,6 +63,16 @@ pub enum EngineError {
     VfioUser {
         /// What the client reports.
         source: Box<ClientError>,
+    },
+    /// The card has failed, and cannot be opened again yet.
+    #[error("engine {engine} is out of service: {reason}; it is opened again in {retry:.1?}")]
+    Down {
+        /// The engine's name.
+        engine: String,
+        /// Why it went, or why it does not come back.
+        reason: String,
+        /// When the next attempt is due.
+        retry: Duration,
     },
     /// The card or its driver failed.
     #[error("{operation} on {engine}: {source}")]
@@ -188,6 +200,14 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Whether the card must be opened again before it takes another job.
+    pub fn needs_reopening(&self) -> bool {
+        match self {
+            EngineError::Card { source, .. } => source.recovery_action() == RecoveryAction::Reopen,
+            _ => false,
+        }
+    }
+
     /// [`EngineError::NotBuilt`] with the feature that adds the engine.
     pub(crate) fn not_built(card: &CardAddress) -> Self {
         let feature = match card {

@@ -9,6 +9,7 @@ pub(crate) mod check;
 mod error;
 mod kind;
 mod options;
+mod reopen;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use bases::Bases;
 pub use error::EngineError;
 pub use kind::{EngineKind, open, open_with};
 pub use options::{DMA_MEMORY, DmaMemory, EngineOptions};
+pub use reopen::{ReopeningEngine, open_lasting};
 
 use crate::groth16::{Assignment, ProvingKey};
 use crate::progress::ProgressSink;
@@ -205,6 +207,11 @@ pub trait Engine: Send + Sync {
     /// Forgets a key loaded with [`Engine::load_key`] and frees its memory. Unknown keys are
     /// ignored.
     async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError>;
+
+    /// Whether a job would be taken now. A prover asks before it leases one.
+    async fn ready(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 
     /// Everything heavy of one proof: seven transforms, the quotient, and the five multi-scalar
     /// multiplications. On a card the chain stays in card memory: the witness and the three

@@ -66,6 +66,11 @@ impl ProverPlugin for EnginePlugin {
         self.circuits.keys().copied().collect()
     }
 
+    async fn ready(&self) -> Result<(), PluginError> {
+        let ready = self.engine.ready().await;
+        ready.map_err(|error| PluginError::Engine(error.to_string()))
+    }
+
     async fn prove(
         &self,
         leased: &LeasedJob,

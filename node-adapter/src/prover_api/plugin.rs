@@ -60,6 +60,14 @@ pub trait ProverPlugin: Send + Sync + 'static {
     /// The keys that it can prove for.
     fn keys(&self) -> Vec<KeyHash>;
 
+    /// Whether a job would be proved now. While it would not, none is leased.
+    ///
+    /// # Errors
+    /// [`PluginError::Engine`] with the reason; it is asked again later.
+    async fn ready(&self) -> Result<(), PluginError> {
+        Ok(())
+    }
+
     /// Proves one job. Dropping the future gives the work up.
     async fn prove(
         &self,
@@ -132,7 +140,7 @@ pub enum WorkEvent {
         /// Why.
         reason: String,
     },
-    /// The source did not answer; it is asked again after a while.
+    /// The source did not answer, or the plug-in cannot prove now; asked again after a while.
     Waiting {
         /// Why.
         reason: String,
@@ -192,6 +200,19 @@ pub async fn work(
     let mut summary = WorkSummary::default();
     let mut backoff = Backoff::new(*options);
     while !stop.is_cancelled() && options.limit.is_none_or(|limit| summary.proved < limit) {
+        // A job that is leased and failed is lost time for everybody.
+        let ready = tokio::select! {
+            ready = plugin.ready() => ready,
+            () = stop.cancelled() => break,
+        };
+        if let Err(error) = ready {
+            let (reason, pause) = (error.to_string(), backoff.step());
+            observe(WorkEvent::Waiting { reason, pause });
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => continue,
+            }
+        }
         // A lease that was given must be known here to be given back: an answer under way is
         // waited for, though not for long.
         let picked = tokio::select! {

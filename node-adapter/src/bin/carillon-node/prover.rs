@@ -95,7 +95,7 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
 
     let step = output.step("engine");
     let options = EngineOptions::from_env().map_err(Failure::opening)?;
-    let opened = engine::open_with(plan.engine, options);
+    let opened = engine::open_lasting(plan.engine, options);
     let engine = opened.await.map_err(Failure::opening)?;
     step.done(&engine.info().description);
 

@@ -551,7 +551,10 @@ async fn proving_options(
     let plugin = match &plan.engine {
         Some(kind) => {
             let step = output.step("engine");
-            let engine = engine::open(kind.clone()).await.map_err(Failure::opening)?;
+            let options = engine::EngineOptions::from_env().map_err(Failure::opening)?;
+            let engine = engine::open_lasting(kind.clone(), options)
+                .await
+                .map_err(Failure::opening)?;
             step.done(&engine.info().description);
             let plugin = EnginePlugin::new(engine).with(Arc::clone(&key.key), prepare(shape));
             Some(Arc::new(plugin) as Arc<dyn ProverPlugin>)

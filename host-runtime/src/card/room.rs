@@ -1,0 +1,224 @@
+//! Room in card memory: jobs get it one after the other, and wait where it is short.
+//!
+//! A job asks for all that it needs at once. While it waits, it keeps its turn, so that no two jobs
+//! hold a part each and wait for the other's; those that have their memory run and end. Where
+//! memory is short, keys that no job uses make room, the one used least recently first, and no more
+//! of them than it takes; then running jobs are waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use carillon_driver::{Card, CardError, CardRegion};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+use super::keys::{CardKey, ResidentKeys};
+use super::{CardResult, Fault};
+use crate::groth16::ProvingKey;
+use crate::stats::CardStats;
+
+/// How long memory may be held by commands of jobs that were given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The memory of one card.
+#[derive(Debug, Default)]
+pub struct Room {
+    /// Held by the job that is being given memory; others queue for it.
+    turn: Mutex<()>,
+    running: Arc<Running>,
+    keys: ResidentKeys,
+}
+
+/// The jobs that have their memory.
+#[derive(Debug, Default)]
+struct Running {
+    jobs: AtomicUsize,
+    ended: Notify,
+}
+
+/// A region that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Its size.
+    pub bytes: u64,
+    /// Everybody may know what it holds, so it is not overwritten afterwards.
+    public: bool,
+}
+
+impl Wanted {
+    /// Memory for secrets.
+    pub fn secret(bytes: u64) -> Self {
+        Self {
+            bytes,
+            public: false,
+        }
+    }
+
+    /// Memory for what everybody may know.
+    pub fn public(bytes: u64) -> Self {
+        Self {
+            bytes,
+            public: true,
+        }
+    }
+}
+
+/// A job that has its memory; to be dropped after it.
+#[derive(Debug)]
+pub struct Seat(Arc<Running>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
+    }
+}
+
+/// What a proof works on. Fields are dropped in this order.
+pub struct ForProof<const N: usize> {
+    /// Memory of its own.
+    pub regions: [CardRegion; N],
+    /// The key.
+    pub key: Arc<CardKey>,
+    /// What it cost to write it.
+    pub cost: CardStats,
+    /// Ends with the job.
+    pub seat: Seat,
+}
+
+impl Room {
+    /// Memory for a job without a key. Drop the regions before the seat.
+    pub async fn for_job<const N: usize>(
+        &self,
+        card: &Card,
+        wanted: [Wanted; N],
+    ) -> CardResult<(Seat, [CardRegion; N])> {
+        let turn = self.turn.lock().await;
+        let regions = self.allocate(card, &turn, wanted).await?;
+        Ok((self.seat(), regions))
+    }
+
+    /// A key and memory for a proof with it. The key is written first if it is not there.
+    pub async fn for_proof<const N: usize>(
+        &self,
+        card: &Card,
+        key: &Arc<ProvingKey>,
+        wanted: [Wanted; N],
+    ) -> CardResult<ForProof<N>> {
+        let turn = self.turn.lock().await;
+        let (resident, mut cost) = self.resident(card, &turn, key).await?;
+        let taken = self.allocate(card, &turn, wanted).await;
+        let (key, regions) = match taken {
+            Err(Fault::Card(CardError::CardMemory { .. })) => {
+                // Enough is free, but in pieces: all is laid out anew.
+                drop(resident);
+                self.keys.forget_all();
+                let (resident, again) = self.resident(card, &turn, key).await?;
+                cost += &again;
+                (resident, self.allocate(card, &turn, wanted).await?)
+            }
+            taken => (resident, taken?),
+        };
+        Ok(ForProof {
+            regions,
+            key,
+            cost,
+            seat: self.seat(),
+        })
+    }
+
+    /// Writes a key if it is not there.
+    pub async fn load(&self, card: &Card, key: &Arc<ProvingKey>) -> CardResult<CardStats> {
+        let turn = self.turn.lock().await;
+        Ok(self.resident(card, &turn, key).await?.1)
+    }
+
+    /// Forgets one key. Jobs that use it keep it until they end.
+    pub fn forget(&self, key: &Arc<ProvingKey>) {
+        self.keys.forget(key);
+    }
+
+    /// Forgets all keys, after card memory was lost.
+    pub fn forget_all(&self) {
+        self.keys.forget_all();
+    }
+
+    async fn resident(
+        &self,
+        card: &Card,
+        turn: &MutexGuard<'_, ()>,
+        key: &Arc<ProvingKey>,
+    ) -> CardResult<(Arc<CardKey>, CardStats)> {
+        if let Some(resident) = self.keys.find(key) {
+            return Ok((resident, CardStats::default()));
+        }
+        let wanted = ResidentKeys::sizes(key).map(Wanted::public);
+        let regions = self.allocate(card, turn, wanted).await?;
+        self.keys.write(card, key, regions).await
+    }
+
+    /// All regions wanted; whoever asks has the turn.
+    async fn allocate<const N: usize>(
+        &self,
+        card: &Card,
+        _turn: &MutexGuard<'_, ()>,
+        wanted: [Wanted; N],
+    ) -> CardResult<[CardRegion; N]> {
+        let started = Instant::now();
+        loop {
+            let ended = self.running.ended.notified();
+            tokio::pin!(ended);
+            // From here on no end is missed.
+            ended.as_mut().enable();
+            match take(card, wanted) {
+                Err(Fault::Card(CardError::CardMemory { .. })) => {}
+                taken => return taken,
+            }
+            if self.keys.evict_idle() {
+                tracing::info!("card memory is short: the key used least recently makes room");
+                continue;
+            }
+            if self.running.jobs.load(Ordering::Acquire) > 0 {
+                ended.await;
+                continue;
+            }
+            let (free, largest) = card.free_memory();
+            let kept = self.keys.bytes();
+            let lent = card.info().memory_bytes.saturating_sub(free + kept);
+            if lent > 0 && started.elapsed() < PATIENCE {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            let bytes = wanted
+                .iter()
+                .fold(0, |sum: u64, region| sum.saturating_add(region.bytes));
+            return Err(CardError::CardMemory {
+                bytes,
+                free,
+                largest,
+            }
+            .into());
+        }
+    }
+
+    fn seat(&self) -> Seat {
+        self.running.jobs.fetch_add(1, Ordering::AcqRel);
+        Seat(Arc::clone(&self.running))
+    }
+}
+
+/// All regions or none.
+fn take<const N: usize>(card: &Card, wanted: [Wanted; N]) -> CardResult<[CardRegion; N]> {
+    let one = |wanted: &Wanted| {
+        Ok(match wanted.public {
+            true => card.allocate_public(wanted.bytes)?,
+            false => card.allocate(wanted.bytes)?,
+        })
+    };
+    let regions = wanted.iter().map(one).collect::<CardResult<Vec<_>>>()?;
+    regions
+        .try_into()
+        .map_err(|_| Fault::implausible("a region is missing"))
+}
