@@ -2,8 +2,8 @@
 //! cannot fit is refused before it begins, since the kernel ends a process that runs out of memory
 //! without a word.
 //!
-//! Estimates are for the CPU engine, which takes the most; they were set against measured peaks
-//! (`tests/cli.rs` holds them to it). Reads `/proc` and `/sys/fs/cgroup`. Used by `keys` and the
+//! Estimates were set against measured peaks of 2^13 to 2^16 rows (`tests/cli.rs` holds them to
+//! it), with an eighth more. Reads `/proc` and `/sys/fs/cgroup`. Used by `keys` and the
 //! commands that take long.
 
 use std::fs;
@@ -59,7 +59,7 @@ pub fn of_setup(shape: CircuitShape, terms: u64) -> u64 {
     // once more while it is put together.
     let matrices = terms * 48 + rows * 24;
     let program = 4 * variables * scalar + 2 * domain * scalar;
-    BASE + matrices + program + of_key(shape) + variables * G1_BYTES as u64
+    BASE + with_margin(matrices + program + of_key(shape) + variables * G1_BYTES as u64)
 }
 
 /// Bytes of a proving key.
@@ -68,14 +68,28 @@ pub fn of_key(shape: CircuitShape) -> u64 {
     variables * (3 * G1_BYTES + G2_BYTES) as u64 + domain * G1_BYTES as u64
 }
 
-/// Bytes of a proof, beside its key.
+/// Bytes of a proof on the CPU, beside its key. A card takes [`of_card`] more.
 pub fn of_proof(shape: CircuitShape) -> u64 {
     let (variables, domain) = (shape.variables() as u64, shape.domain() as u64);
     let scalar = SCALAR_BYTES as u64;
     // Witness and polynomials, which double while they grow; a copy of the polynomials; the bases
     // and digits of the sum in G2, which are gathered twice.
     let values = 2 * (variables + 3 * domain) * scalar + 3 * domain * scalar;
-    BASE + values + variables * (2 * G2_BYTES as u64 + 8 + scalar)
+    BASE + with_margin(values + variables * (2 * G2_BYTES as u64 + 8 + scalar))
+}
+
+/// Bytes that a card engine takes beside that: what travels, at most twice, since a simulated card
+/// has its memory in this process.
+pub fn of_card(shape: CircuitShape) -> u64 {
+    let (variables, domain) = (shape.variables() as u64, shape.domain() as u64);
+    let key = variables * 3 * G1_BYTES as u64 + domain * G1_BYTES as u64;
+    let values = (variables + 5 * domain) * SCALAR_BYTES as u64;
+    with_margin(2 * (key + values))
+}
+
+/// An eighth more.
+fn with_margin(bytes: u64) -> u64 {
+    bytes + bytes / 8
 }
 
 /// Bytes of a multi-scalar multiplication of `count` terms, checked against the CPU.

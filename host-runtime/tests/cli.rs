@@ -5,10 +5,13 @@ mod binary;
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use binary::{carillon, command};
+use carillon_runtime::memory;
+use carillon_runtime::workload::SquareChain;
 use serde_json::Value;
+use yaml_rust2::YamlLoader;
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -344,6 +347,329 @@ fn the_engine_comes_from_option_then_environment_then_file() {
     let file = file.to_str().unwrap();
     let message = failure(4, &["engines", "--config", file]);
     assert!(message.contains("motor"), "{message}");
+}
+
+/// Runs `script` in bash, with `carillon` and its arguments as "$@".
+fn bash(script: &str, args: &[&str]) -> Output {
+    Command::new("bash")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_carillon"),
+            env!("CARGO_BIN_EXE_carillon"),
+        ])
+        .args(args)
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env_remove("CARILLON_TRACE")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// As a disk without space: whatever is written to a file fails.
+const FULL_DISK: &str = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    for args in [
+        &["engines"][..],
+        &["engines", "--json"],
+        &["list"],
+        &["--help"],
+        &["--version"],
+        &["prove", "--help"],
+        &["completions", "bash"],
+        &["bench", "ntt", "--log2", "2"],
+        &["validate", "sim:model"],
+    ] {
+        let full = bash("exec \"$@\" > /dev/full", args);
+        assert_eq!(code(&full), 3, "{args:?}");
+        let said = text(&full.stderr);
+        assert_eq!(
+            said.matches("standard output").count(),
+            1,
+            "{args:?}: {said}"
+        );
+        // Nobody reading any more is how `| head` ends.
+        let closed = bash("set -o pipefail; \"$@\" | true", args);
+        assert_eq!(code(&closed), 0, "{args:?}: {}", text(&closed.stderr));
+    }
+    // An error stays the one that it is.
+    let full = bash(
+        "exec \"$@\" > /dev/full",
+        &["verify", "--key", "no", "--proof", "no"],
+    );
+    assert_eq!(code(&full), 4);
+}
+
+#[test]
+fn results_are_written_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (key, proof) = (at("key"), at("proof"));
+    let setup = ["setup", "--log2", "3", "--out", &key];
+    json(&setup);
+    let made = fs::read(&key).unwrap();
+
+    // A key is not replaced, nor even begun.
+    let other = ["setup", "--log2", "22", "--seed", "1", "--out", &key];
+    let message = failure(4, &other);
+    assert!(message.contains("--force"), "{message}");
+    assert_eq!(fs::read(&key).unwrap(), made);
+    let again = ["setup", "--log2", "3", "--seed", "1", "--out", &key];
+    json(&[&again[..], &["--force"]].concat());
+    assert_ne!(fs::read(&key).unwrap(), made);
+
+    // A path that cannot be written is refused before the key is read.
+    for out in [at("no/such/folder/proof"), at("")] {
+        let message = failure(4, &["prove", "--key", "missing", "--out", &out]);
+        assert!(message.contains(out.trim_end_matches('/')), "{message}");
+    }
+    let full = bash(FULL_DISK, &["prove", "--key", &key, "--out", &proof]);
+    assert_eq!(code(&full), 3, "{}", text(&full.stderr));
+    assert!(
+        text(&full.stderr).contains("no space left"),
+        "{}",
+        text(&full.stderr)
+    );
+    let full = bash(FULL_DISK, &["setup", "--log2", "3", "--out", &at("other")]);
+    assert_eq!(code(&full), 3, "{}", text(&full.stderr));
+    let names: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["key"]);
+
+    // Devices are written to, not replaced.
+    let full = carillon(&["prove", "--key", &key, "--out", "/dev/full"]);
+    assert_eq!(code(&full), 3, "{}", text(&full.stderr));
+    assert_eq!(
+        code(&carillon(&["prove", "--key", &key, "--out", "/dev/null"])),
+        0
+    );
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn what_cannot_fit_into_memory_is_refused_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("key");
+    let out = out.to_str().unwrap();
+    let limited = "ulimit -v 4000000; exec \"$@\"";
+    for args in [
+        &["setup", "--log2", "24", "--out", out][..],
+        &["bench", "groth16", "--log2", "24"],
+        &["bench", "msm", "--log2", "24"],
+        &["bench", "ntt", "--log2", "24"],
+    ] {
+        let refused = bash(limited, args);
+        let said = text(&refused.stderr);
+        assert_eq!(code(&refused), 4, "{args:?}: {said}");
+        assert!(
+            said.contains("needs about") && said.contains("RLIMIT_AS"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("making an INSECURE"),
+            "before the work: {said}"
+        );
+    }
+    let fits = bash(limited, &["bench", "groth16", "--log2", "8"]);
+    assert_eq!(code(&fits), 0, "{}", text(&fits.stderr));
+    let tight = bash(
+        "ulimit -v 300000; exec \"$@\"",
+        &["bench", "ntt", "--log2", "20"],
+    );
+    assert_eq!(code(&tight), 4, "{}", text(&tight.stderr));
+}
+
+/// Estimates are above what is used, and not far above.
+#[test]
+fn estimates_of_memory_hold() {
+    const LOG2: u32 = 14;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (key, proof) = (at("key"), at("proof"));
+    let (shape, terms) = SquareChain::size(LOG2);
+    let log2 = LOG2.to_string();
+    let runs = [
+        (
+            vec!["bench", "ntt", "--log2", "18"],
+            memory::of_ntt(1 << 18),
+        ),
+        (
+            vec!["setup", "--log2", &log2, "--out", &key],
+            memory::of_setup(shape, terms),
+        ),
+        (
+            vec!["prove", "--key", &key, "--out", &proof],
+            memory::of_key(shape) + memory::of_proof(shape),
+        ),
+        (
+            vec![
+                "prove",
+                "--key",
+                &key,
+                "--out",
+                &proof,
+                "--engine",
+                "sim:model",
+            ],
+            memory::of_key(shape) + memory::of_proof(shape) + memory::of_card(shape),
+        ),
+    ];
+    for (args, estimate) in runs {
+        let mut child = command(&args).stdout(Stdio::null()).spawn().unwrap();
+        // The kernel keeps the peak for as long as the process is not waited for.
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            let now = fs::read_to_string(&status).unwrap_or_default();
+            let line = now.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            peak = peak.max(kib.unwrap_or(0) * 1024);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        println!(
+            "{args:?}: estimate {} KiB, peak {} KiB",
+            estimate >> 10,
+            peak >> 10
+        );
+        assert!(
+            peak <= estimate,
+            "{args:?}: {estimate} estimated, {peak} used"
+        );
+        assert!(
+            peak >= estimate / 4,
+            "{args:?}: {estimate} estimated, {peak} used"
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_is_an_object_where_json_is_asked_for() {
+    for args in [
+        &["frobnicate"][..],
+        &["prove"],
+        &["bench", "msm", "--log2", "99"],
+    ] {
+        let message = failure(2, args);
+        assert!(message.contains("--help"), "{message}");
+        let plain = carillon(args);
+        assert!(plain.stdout.is_empty() && !plain.stderr.is_empty());
+    }
+}
+
+/// On a terminal of 60 columns; `script` is part of every Debian.
+#[test]
+fn a_terminal_shows_each_check_once() {
+    let run = |command: &str| {
+        let carillon = env!("CARGO_BIN_EXE_carillon");
+        let command = format!(
+            "stty rows 24 cols 60; {}",
+            command.replace("carillon", carillon)
+        );
+        let output = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), 0);
+        text(&output.stdout).replace('\r', "")
+    };
+    let shown = run("carillon validate sim:model 2>/dev/null");
+    assert_eq!(shown.matches("controller status").count(), 1, "{shown}");
+    assert!(shown.contains("\u{1b}[32mok  \u{1b}[0m"), "{shown:?}");
+    let plain = run("NO_COLOR=1 carillon validate sim:model 2>/dev/null");
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    // The texts of the checks are long: they go below, and no word is broken.
+    assert!(
+        plain.lines().all(|line| line.chars().count() <= 60),
+        "{plain}"
+    );
+    let words: Vec<_> = plain.split_whitespace().collect();
+    assert!(words.join(" ").contains("driver's counters"), "{plain}");
+    assert!(
+        words.contains(&"configuration") && words.contains(&"interrupt"),
+        "{plain}"
+    );
+    let piped = run("carillon validate sim:model 2>/dev/null | cat");
+    assert!(!piped.contains('\u{1b}'), "{piped:?}");
+    // With its progress on the same terminal, too, no line comes twice.
+    let both = run("carillon validate sim:model");
+    assert!(!both.contains("controller status: ok"), "{both:?}");
+}
+
+#[test]
+fn logs_in_files_have_no_colours() {
+    let logged = command(&["bench", "ntt", "--engine", "sim:model", "--log2", "2"])
+        .env("RUST_LOG", "debug")
+        .env_remove("NO_COLOR")
+        .output()
+        .unwrap();
+    let log = text(&logged.stderr);
+    assert!(log.contains("card open"), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log:?}");
+}
+
+/// The steps of the example's CI workflow, as a runner does them. Those of cargo are what this very
+/// run of the tests has built; that they name packages which exist is looked at.
+#[test]
+fn the_workflow_with_a_simulated_card_runs() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/prove/.github/workflows/carillon.yml");
+    let parsed = YamlLoader::load_from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let job = &parsed[0]["jobs"]["prove"];
+    let engine = job["env"]["CARILLON_ENGINE"].as_str().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_carillon"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let mut ran = Vec::new();
+    for step in job["steps"].as_vec().unwrap() {
+        let Some(run) = step["run"].as_str() else {
+            assert!(step["uses"].as_str().is_some(), "{step:?}");
+            continue;
+        };
+        if run.starts_with("cargo ") {
+            for package in run.split(" -p ").skip(1) {
+                let name = package.split_whitespace().next().unwrap();
+                assert!(
+                    ["carillon-runtime", "carillon-example-prove"].contains(&name),
+                    "{run}"
+                );
+            }
+            continue;
+        }
+        let output = Command::new("bash")
+            .args(["-e", "-o", "pipefail", "-c", run])
+            .env("PATH", &path)
+            .env("CARILLON_ENGINE", engine)
+            .env("RUNNER_TEMP", temporary.path())
+            .env("GITHUB_PATH", temporary.path().join("path"))
+            .env("XDG_CONFIG_HOME", temporary.path())
+            .output()
+            .unwrap();
+        let said = format!("{run}\n{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(code(&output), 0, "{said}");
+        ran.extend(
+            run.lines()
+                .filter(|line| line.starts_with("carillon "))
+                .map(str::to_owned),
+        );
+    }
+    for command in ["doctor", "validate", "setup", "prove", "verify"] {
+        let begins = format!("carillon {command} ");
+        assert!(
+            ran.iter().any(|line| line.starts_with(&begins)),
+            "{command}"
+        );
+    }
 }
 
 #[test]

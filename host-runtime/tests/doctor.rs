@@ -43,7 +43,8 @@ fn facts(machine: &Machine) -> Facts {
 }
 
 fn text(machine: &Machine, facts: &Facts) -> String {
-    machine.redact(&doctor::text(&doctor::examine(facts)))
+    let word = |severity: doctor::Severity| format!("{:4}", severity.name());
+    machine.redact(&doctor::text(&doctor::examine(facts), word))
 }
 
 /// The only finding that is not as it should be.

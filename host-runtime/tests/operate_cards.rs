@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use binary::carillon;
 use carillon_driver::transport::Transport;
+use carillon_runtime::card::{self, CardAddress};
 use carillon_runtime::cli::{EXIT_CODES, OPERATOR_CODES};
 use carillon_sim::faults::{CardFault, InterruptFault, SimCard};
 use carillon_sim::memory::MemoryFault;
@@ -76,6 +77,39 @@ fn checks(report: &Value) -> (Vec<&str>, Vec<&str>) {
         passed.into_iter().map(|(name, _)| name).collect(),
         failed.into_iter().map(|(name, _)| name).collect(),
     )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_card_is_no_fault_of_the_machine() {
+    let served = Served::new(small());
+    let name = served.name();
+    let address: CardAddress = name.parse().unwrap();
+    let held = card::open_card(&address).await.unwrap();
+    let (report, code) = run(&["doctor", &name]);
+    assert_eq!(code, 0, "{report}");
+    let findings = report["findings"].as_array().unwrap();
+    let about: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding["subject"].as_str().unwrap().contains(&name))
+        .collect();
+    assert_eq!(about.len(), 1, "{report}");
+    assert_eq!(about[0]["severity"], "warn");
+    assert!(
+        about[0]["found"].as_str().unwrap().contains("in use"),
+        "{report}"
+    );
+    // What would be refused, too, is not advised.
+    assert!(
+        !about[0]["mend"].as_str().unwrap().contains("examine"),
+        "{report}"
+    );
+    // Every command that needs the card says the same.
+    let msm = ["bench", "msm", "--log2", "2", "--engine"];
+    for args in [&["validate"][..], &["examine"], &["reset"], &msm] {
+        let (error, code) = run(&[args, &[name.as_str()]].concat());
+        assert_eq!(code, 7, "{args:?}: {error}");
+    }
+    held.close().await;
 }
 
 #[test]

@@ -117,7 +117,7 @@ step_memlock() {
 step_gateware() { step_proof "$GATEWARE"; }
 
 step_proof() {
-  as_user "carillon setup --quiet --log2 6 --out key && carillon prove --key key --engine vfio:${1:-$CARD} --json --out proof >proof.json" || return
+  as_user "carillon setup --quiet --log2 6 --force --out key && carillon prove --key key --engine vfio:${1:-$CARD} --json --out proof >proof.json" || return
   input=$(sed -n 's/.*"public_inputs*":[^"]*"\([0-9a-f]\{64\}\)".*/\1/p' /home/operator/proof.json)
   as_user carillon verify --key key --proof proof --input "$input"
 }

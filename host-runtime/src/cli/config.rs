@@ -20,7 +20,7 @@ where
     };
     let fault =
         |reason: String| Failure::Input(format!("configuration file {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::reading(path, &error))?;
     toml::from_str(&text).map_err(|error| fault(error.to_string()))
 }
 

@@ -1,6 +1,8 @@
 //! Exit codes, and which error leads to which.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use carillon_driver::dma::DmaError;
 use carillon_driver::pci::PciError;
@@ -10,8 +12,10 @@ use carillon_driver::{CardError, JobError};
 use carillon_sim::vfio_user::ClientError;
 
 use crate::engine::EngineError;
+use crate::files::FileError;
 use crate::groth16::Groth16Error;
 use crate::keys::KeyError;
+use crate::memory::MemoryShortage;
 use crate::operate::OperateError;
 
 /// The shared codes from 1 to 6 as `--help` explains them; programs put their own beside them.
@@ -20,7 +24,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (2, "wrong usage"),
     (
         3,
-        "something needed is not available: not in this build, not installed, or cannot be opened",
+        "something needed is not available: not in this build, not installed, cannot be opened, or cannot be written",
     ),
     (4, "wrong input: key, proof, witness, size or configuration"),
     (
@@ -80,6 +84,9 @@ pub enum Failure {
     /// Code 8, after the report of a validation that the card has left.
     #[error("{0}")]
     Left(String),
+    /// Code 4, after the report on the part of the input that is sound.
+    #[error("{0}")]
+    Damaged(String),
     /// Code 5, after the report of a validation.
     #[error("{0}")]
     CheckFailed(String),
@@ -93,7 +100,7 @@ impl ExitStatus for Failure {
         match self {
             Failure::Unexpected(_) => 1,
             Failure::Unavailable(_) => 3,
-            Failure::Input(_) => 4,
+            Failure::Input(_) | Failure::Damaged(_) => 4,
             Failure::WrongResult(_) | Failure::CheckFailed(_) => 5,
             Failure::Engine(_) => 6,
             Failure::Busy(_) => 7,
@@ -106,7 +113,7 @@ impl ExitStatus for Failure {
     fn is_reported(&self) -> bool {
         matches!(
             self,
-            Failure::CheckFailed(_) | Failure::Left(_) | Failure::Unfit(_)
+            Failure::Damaged(_) | Failure::CheckFailed(_) | Failure::Left(_) | Failure::Unfit(_)
         )
     }
 }
@@ -121,7 +128,25 @@ impl Failure {
         }
     }
 
-    /// A card that an operator's command could not reach or use.
+    /// Standard output that does not take what is printed.
+    pub fn output(error: &io::Error) -> Self {
+        Failure::Unavailable(format!(
+            "cannot write to standard output: {error}; what was printed is not complete"
+        ))
+    }
+
+    /// A file that cannot be read.
+    pub fn reading(path: &Path, error: &io::Error) -> Self {
+        let text = format!("cannot read {}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Failure::Permission(format!(
+                "{text}; its owner must let this user read it (`ls -l` shows whose it is)"
+            )),
+            _ => Failure::Input(text),
+        }
+    }
+
+    /// A card that a command could not reach, open or use.
     pub fn card(error: EngineError) -> Self {
         let text = error.to_string();
         match &error {
@@ -140,6 +165,11 @@ impl Failure {
             },
             EngineError::VfioUser { source } => match &**source {
                 ClientError::Busy { .. } => Failure::Busy(text),
+                ClientError::Connect { cause, .. }
+                    if cause.kind() == io::ErrorKind::PermissionDenied =>
+                {
+                    Failure::Permission(text)
+                }
                 ClientError::Connect { .. } => Failure::Absent(text),
                 _ => Failure::Unavailable(text),
             },
@@ -211,6 +241,7 @@ impl From<EngineError> for Failure {
             | EngineError::VfioUser { .. } => Failure::Unavailable(text),
             EngineError::Card { source, .. } if has_left(&source) => Failure::Absent(text),
             EngineError::Card { .. }
+            | EngineError::Down { .. }
             | EngineError::Implausible { .. }
             | EngineError::Worker { .. } => Failure::Engine(text),
             EngineError::Unknown { .. }
@@ -241,6 +272,80 @@ impl From<Groth16Error> for Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
+        let text = error.to_string();
+        match error {
+            KeyError::Open { source, .. } | KeyError::Write { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Failure::Permission(text)
+            }
+            KeyError::DiskFull { .. } => Failure::Unavailable(text),
+            _ => Failure::Input(text),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let text = error.to_string();
+        match error {
+            FileError::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Failure::Permission(text)
+            }
+            FileError::Full { .. } => Failure::Unavailable(text),
+            _ => Failure::Input(text),
+        }
+    }
+}
+
+impl From<MemoryShortage> for Failure {
+    fn from(error: MemoryShortage) -> Self {
         Failure::Input(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied() -> io::Error {
+        io::ErrorKind::PermissionDenied.into()
+    }
+
+    #[test]
+    fn what_may_not_be_read_or_reached_has_the_code_of_permissions() {
+        let path = || std::path::PathBuf::from("/some/file");
+        let key = |source| {
+            Failure::from(KeyError::Open {
+                path: path(),
+                source,
+            })
+        };
+        let socket = |cause| {
+            let source = Box::new(ClientError::Connect {
+                path: path(),
+                cause,
+            });
+            Failure::card(EngineError::VfioUser { source })
+        };
+        let file = |source| {
+            Failure::from(FileError::Write {
+                path: path(),
+                source,
+            })
+        };
+        for failure in [
+            key(denied()),
+            socket(denied()),
+            file(denied()),
+            Failure::reading(&path(), &denied()),
+        ] {
+            assert_eq!(failure.code(), 9, "{failure}");
+            let text = failure.to_string();
+            assert!(!text.contains("make it with set-up"), "{text}");
+            assert!(!text.contains("start one with"), "{text}");
+        }
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!((key(missing()).code(), socket(missing()).code()), (4, 8));
     }
 }

@@ -7,8 +7,9 @@
 mod config;
 mod failure;
 mod output;
+mod style;
+mod usage;
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ use clap_complete::Shell;
 pub use config::{read_config, user_folder};
 pub use failure::{EXIT_CODES, ExitStatus, Failure, OPERATOR_CODES};
 pub use output::{Output, Phases, Step, duration, grouped};
+pub use style::Tone;
+pub use usage::parse;
 
 /// Options of every command: how to print.
 #[derive(Clone, Copy, Debug, Args)]
@@ -39,12 +42,12 @@ pub struct CompletionsArgs {
 
 impl CompletionsArgs {
     /// Prints the completion script of `command` on standard output.
-    pub fn print(&self, mut command: clap::Command) {
+    pub fn print(&self, output: &Output, mut command: clap::Command) {
         let name = command.get_name().to_owned();
         // Into memory first: generating straight into a closed pipe would panic.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        let _ = std::io::stdout().write_all(&script);
+        output.raw(&script);
     }
 }
 
@@ -85,22 +88,30 @@ pub fn start_with(program: &'static str, print: PrintArgs, level: &str) -> Outpu
         .ok()
         .filter(|given| !given.is_empty());
     let filter = tracing_subscriber::EnvFilter::new(given.as_deref().unwrap_or(level));
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(colours)
+        .with_ansi(style::colours_in_logs())
         .init();
     Output::new(program, print.json, print.quiet)
 }
 
 /// Prints what went wrong, if anything did, and says how the process ends.
 pub fn finish<E: ExitStatus>(output: &Output, result: Result<(), E>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match result {
+        Ok(()) => None,
         Err(failure) => {
             output.failure(&failure);
-            ExitCode::from(failure.code())
+            Some(failure.code())
         }
+    };
+    // Whatever ended the command counts first.
+    match (code, output.lost()) {
+        (Some(code), _) => ExitCode::from(code),
+        (None, Some(lost)) => {
+            output.note(&lost.to_string());
+            ExitCode::from(lost.code())
+        }
+        (None, None) => ExitCode::SUCCESS,
     }
 }

@@ -3,14 +3,15 @@
 //! Progress is bars on a terminal, plain lines elsewhere, and nothing with `--quiet` or `--json`.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::ExitStatus;
+use super::style::{Look, Tone};
+use super::{ExitStatus, Failure};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub struct Output {
     json: bool,
     progress: Progress,
     bars: MultiProgress,
+    look: Look,
+    /// Why standard output did not take all that was printed.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Output {
@@ -42,6 +46,8 @@ impl Output {
             json,
             progress,
             bars: MultiProgress::new(),
+            look: Look::of_stdout(),
+            lost: Arc::default(),
         }
     }
 
@@ -54,7 +60,7 @@ impl Output {
         let width = rows.iter().map(|(name, _)| name.as_ref().len()).max();
         let width = width.unwrap_or_default();
         for (name, value) in rows {
-            print(&format!("{:width$}  {value}", name.as_ref()));
+            self.print(&format!("{:width$}  {value}", name.as_ref()));
         }
     }
 
@@ -81,7 +87,7 @@ impl Output {
                     format!("{cell:>width$}")
                 }
             });
-            print(&cells.collect::<Vec<_>>().join("  "));
+            self.print(&cells.collect::<Vec<_>>().join("  "));
         }
     }
 
@@ -90,7 +96,7 @@ impl Output {
         if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
             object.extend(fields);
         }
-        print(&object.to_string())
+        self.print(&object.to_string())
     }
 
     /// Prints one event of a stream: an object a line as JSON, or `line`. False once nobody reads
@@ -99,13 +105,13 @@ impl Output {
         if self.json {
             return self.object(schema, fields);
         }
-        print(line)
+        self.print(line)
     }
 
     /// Prints a line of text beside the result; JSON has it in the object.
     pub fn closing(&self, line: &str) {
         if !self.json {
-            print(line);
+            self.print(line);
         }
     }
 
@@ -115,9 +121,53 @@ impl Output {
             let code = failure.code();
             let message = failure.to_string();
             let object = json!({ "schema": "carillon.error/1", "code": code, "message": message });
-            print(&object.to_string());
+            self.print(&object.to_string());
+            // One terminal shows it once.
+            if std::io::stdout().is_terminal() {
+                return;
+            }
         }
         self.note(&failure.to_string());
+    }
+
+    /// A word in the colour of its tone, where standard output shows colours.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        self.look.paint(tone, text)
+    }
+
+    /// A text behind a head of `indent` columns, broken between words where a terminal ends.
+    pub fn hang(&self, indent: usize, text: &str) -> String {
+        self.look.hang(indent, text)
+    }
+
+    /// Prints bytes as they are.
+    pub(super) fn raw(&self, bytes: &[u8]) {
+        self.written(std::io::stdout().write_all(bytes));
+    }
+
+    /// What keeps standard output from having all that was printed. Nobody reading it any more is
+    /// no failure.
+    pub(super) fn lost(&self) -> Option<Failure> {
+        self.written(std::io::stdout().flush());
+        self.lost.get().cloned().map(Failure::Unavailable)
+    }
+
+    /// Prints a line; a closed pipe is no reason to panic. Says whether it went out.
+    fn print(&self, line: &str) -> bool {
+        let write = || writeln!(std::io::stdout(), "{line}");
+        self.written(match self.progress {
+            Progress::Bars => self.bars.suspend(write),
+            _ => write(),
+        })
+    }
+
+    fn written(&self, result: std::io::Result<()>) -> bool {
+        if let Err(error) = &result
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_init(|| Failure::output(error).to_string());
+        }
+        result.is_ok()
     }
 
     /// Prints a remark for people on standard error.
@@ -151,6 +201,20 @@ impl Output {
         }
     }
 
+    /// Shows on a terminal that a step is under way, for as long as it is; what came of it is
+    /// printed as a result.
+    pub fn spinner(&self, name: impl Into<String>) -> Step<'_> {
+        match self.progress {
+            Progress::Bars => self.step(name),
+            _ => Step {
+                output: self,
+                name: name.into(),
+                started: Instant::now(),
+                bar: None,
+            },
+        }
+    }
+
     /// A sink for the phases of a proof.
     pub fn phases(&self) -> Phases {
         Phases {
@@ -178,6 +242,13 @@ impl Step<'_> {
                 bar.set_style(style("{spinner} {msg}  {bar:30} {pos}/{len}  {elapsed}"));
             }
             bar.set_position(done);
+        }
+    }
+
+    /// Takes the step off the terminal without a word.
+    pub fn clear(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
         }
     }
 
@@ -255,11 +326,6 @@ impl Phases {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-/// Prints a line; a closed pipe is no reason to panic. Says whether it went out.
-fn print(line: &str) -> bool {
-    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 /// Seconds with a unit that suits their size.

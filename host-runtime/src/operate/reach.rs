@@ -33,7 +33,8 @@ pub fn reach(address: &CardAddress) -> Result<Arc<dyn Transport>, EngineError> {
     }
 }
 
-fn is_busy(error: &EngineError) -> bool {
+/// Whether somebody else has the card.
+pub(super) fn is_busy(error: &EngineError) -> bool {
     match error {
         EngineError::Vfio { source } => matches!(**source, VfioError::Busy { .. }),
         EngineError::VfioUser { source } => matches!(**source, ClientError::Busy { .. }),

@@ -6,6 +6,8 @@ use ff::Field;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
+use crate::groth16::CircuitShape;
+
 /// The benchmark circuit: knowledge of the start of a chain x -> x^2 + i whose end is public.
 /// It has 2^log2 rows: 2^log2 - 2 constraints and two public inputs (ONE and the end).
 #[derive(Clone, Debug)]
@@ -34,6 +36,19 @@ impl SquareChain {
             start: Some(start),
             ..Self::blank(log2)
         }
+    }
+
+    /// Sizes of the circuit of this many rows (2^log2), and the terms of all its constraints.
+    pub fn size(log2: u32) -> (CircuitShape, u64) {
+        let constraints = Self::blank(log2).constraints();
+        let count = constraints as usize;
+        let shape = CircuitShape {
+            constraints: count,
+            inputs: 2,
+            aux: count,
+        };
+        // x, x, the next x and a constant.
+        (shape, 4 * constraints)
     }
 
     /// Constraints of the circuit.

@@ -31,9 +31,7 @@ const COMMAND: (u64, u16) = (4, 0b110);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers at the socket.
-    #[error(
-        "no card answers at {path}: {cause}; start one with `carillon simulate --socket {path}`"
-    )]
+    #[error("no card answers at {path}: {cause}; {}", advice(path, cause))]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -68,6 +66,17 @@ pub enum ClientError {
         /// The system's reason.
         cause: io::Error,
     },
+}
+
+/// The next step when a socket cannot be connected.
+fn advice(path: &Path, cause: &io::Error) -> String {
+    let path = path.display();
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "whoever serves it must let this user read and write the socket (`ls -l {path}` shows whose it is)"
+        ),
+        _ => format!("start one with `carillon simulate --socket {path}`"),
+    }
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `carillon doctor`: what is wrong with this machine or its cards, and what mends it.
 
 use carillon_runtime::card::CardAddress;
-use carillon_runtime::cli::{Failure, user_folder};
+use carillon_runtime::cli::{Failure, Tone, user_folder};
 use carillon_runtime::operate::doctor::{self, Facts, Severity};
 use clap::Args;
 use serde_json::json;
@@ -41,7 +41,17 @@ pub fn run(context: &Context, args: &DoctorArgs) -> Result<(), Failure> {
         json!({ "findings": list, "failed": failed, "warned": warned }),
         &rows,
     );
-    context.output.closing(&doctor::text(&findings));
+    let paint = |severity: Severity| {
+        let tone = match severity {
+            Severity::Ok => Tone::Good,
+            Severity::Warn => Tone::Odd,
+            Severity::Fail => Tone::Bad,
+        };
+        context
+            .output
+            .paint(tone, &format!("{:4}", severity.name()))
+    };
+    context.output.closing(&doctor::text(&findings, paint));
     match failed {
         0 => Ok(()),
         1 => Err(Failure::Unfit(

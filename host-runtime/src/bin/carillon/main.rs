@@ -63,6 +63,24 @@ struct Common {
     root: Option<PathBuf>,
 }
 
+/// The option of every command whose memory is estimated first.
+#[derive(Clone, Copy, Debug, Args)]
+struct MemoryArg {
+    /// Begin even if the estimate of its memory says that it cannot fit
+    #[arg(long)]
+    ignore_memory: bool,
+}
+
+impl MemoryArg {
+    /// Refuses a job that cannot fit.
+    fn check(self, what: &str, needed: u64) -> Result<(), Failure> {
+        if self.ignore_memory {
+            return Ok(());
+        }
+        Ok(carillon_runtime::memory::check(what, needed)?)
+    }
+}
+
 /// The option of every command that computes.
 #[derive(Clone, Debug, Args)]
 struct EngineArg {
@@ -138,7 +156,10 @@ impl Context {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match cli::parse::<Cli>("carillon") {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let output = cli::start("carillon", cli.common.print);
     let result = run(cli, output.clone()).await;
     cli::finish(&output, result)
@@ -176,7 +197,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Events(args) => events::run(&context, &args).await,
         Command::Man(args) => args.write(&context.output, Cli::command()),
         Command::Completions(args) => {
-            args.print(Cli::command());
+            args.print(&context.output, Cli::command());
             Ok(())
         }
     }

@@ -1,18 +1,20 @@
 //! `carillon prove`: a proof of the built-in benchmark circuit, to a file.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use carillon_runtime::cli::{Failure, duration};
+use carillon_runtime::files::{self, Existing};
 use carillon_runtime::groth16::{ProveReport, circuit_digest};
 use carillon_runtime::progress::Phase;
 use carillon_runtime::workload::SquareChain;
-use carillon_runtime::{JobStats, engine, groth16, keys};
+use carillon_runtime::{JobStats, engine, groth16, keys, memory};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::report::{stats_json, stats_rows};
-use crate::{Context, EngineArg};
+use crate::{Context, EngineArg, MemoryArg};
 
 /// Arguments of `prove`.
 #[derive(Debug, Args)]
@@ -28,22 +30,33 @@ pub struct ProveArgs {
     /// Where to write the proof (192 bytes)
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    memory: MemoryArg,
 }
 
 /// Proves and writes the proof; prints the public input that `verify` needs.
 pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
+    files::check(&args.out, Existing::Replace)?;
     let key = Arc::new(keys::load(&args.key)?);
+    let what = format!("a proof of 2^{} rows", key.shape.domain_log2());
+    let card = match context.engine(&args.engine).card() {
+        Some(_) => memory::of_card(key.shape),
+        None => 0,
+    };
+    let needed = memory::of_proof(key.shape) + card;
+    args.memory.check(&what, needed)?;
     let circuit = chain_of(&key, args.seed)?;
     let input = circuit
         .end()
         .ok_or_else(|| Failure::Unexpected("the benchmark circuit has no witness".to_owned()))?;
     let engine = engine::open_with(context.engine(&args.engine), context.options(&args.engine))
         .await
-        .map_err(Failure::opening)?;
+        .map_err(Failure::card)?;
     let progress = context.output.phases();
     let (proof, report) = groth16::prove(&*engine, &key, circuit, &progress).await?;
-    std::fs::write(&args.out, proof.to_bytes())
-        .map_err(|error| Failure::Input(format!("cannot write {}: {error}", args.out.display())))?;
+    files::write(&args.out, Existing::Replace, |file| {
+        file.write_all(&proof.to_bytes())
+    })?;
     let input = hex::encode(input.to_bytes_be());
     let mut rows = vec![
         ("proof", args.out.display().to_string()),

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use carillon_runtime::cli::{Failure, duration};
+use carillon_runtime::files::{self, Existing};
 use carillon_runtime::workload::SquareChain;
-use carillon_runtime::{groth16, keys};
+use carillon_runtime::{groth16, keys, memory};
 use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 use serde_json::json;
 
-use crate::Context;
+use crate::{Context, MemoryArg};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -25,15 +26,31 @@ pub struct SetupArgs {
     /// Where to write the key
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace a file that is there already; a key that is overwritten is lost
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    memory: MemoryArg,
 }
 
 /// Makes and writes the key.
 pub fn run(context: &Context, args: &SetupArgs) -> Result<(), Failure> {
+    let existing = match args.force {
+        true => Existing::Replace,
+        false => Existing::Keep,
+    };
+    files::check(&args.out, existing)?;
+    let (shape, terms) = SquareChain::size(args.log2);
+    let what = format!("set-up of 2^{} rows", args.log2);
+    args.memory.check(&what, memory::of_setup(shape, terms))?;
     let started = Instant::now();
     let step = context.output.step("making an INSECURE development key");
     let mut rng = ChaCha12Rng::seed_from_u64(args.seed);
     let key = groth16::setup(SquareChain::blank(args.log2), &mut rng)?;
-    keys::save(&args.out, &key)?;
+    match existing {
+        Existing::Replace => keys::save(&args.out, &key)?,
+        Existing::Keep => keys::save_new(&args.out, &key)?,
+    }
     step.done("done");
     let wall = started.elapsed();
     context

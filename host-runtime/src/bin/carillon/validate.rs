@@ -1,12 +1,15 @@
 //! `carillon validate`: whether a card does what it should, in four levels.
 
-use carillon_runtime::cli::{Failure, Output, Step, duration};
+use carillon_runtime::cli::{Failure, Output, Step, Tone, duration};
 use carillon_runtime::operate::validate::{self, LEVELS, Observer, Options, Outcome};
 use clap::Args;
 use serde_json::json;
 
 use crate::Context;
 use crate::operator::CardArg;
+
+/// The column at which the text of a check begins.
+const TEXT_AT: usize = 51;
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
@@ -36,20 +39,26 @@ struct Show<'a> {
 
 impl Observer for Show<'_> {
     fn begins(&mut self, name: &'static str) {
-        self.step = Some(self.output.step(name));
+        self.step = Some(self.output.spinner(name));
     }
 
     fn ended(&mut self, outcome: &Outcome) {
         let (verdict, text) = verdict(outcome);
         if let Some(step) = self.step.take() {
-            step.done(verdict);
+            step.clear();
         }
         let Outcome {
             level, name, wall, ..
         } = outcome;
         let time = duration(*wall);
+        let tone = match outcome.result {
+            Ok(_) => Tone::Good,
+            Err(_) => Tone::Bad,
+        };
+        let verdict = self.output.paint(tone, &format!("{verdict:4}"));
+        let text = self.output.hang(TEXT_AT, text);
         self.output.closing(&format!(
-            "{verdict:4}  {level}  {name:28}  {time:>10}  {text}"
+            "{verdict}  {level}  {name:28}  {time:>10}  {text}"
         ));
     }
 }

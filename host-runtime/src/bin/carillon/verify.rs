@@ -29,9 +29,8 @@ pub struct VerifyArgs {
 /// Verifies; a proof that does not hold ends with its own exit code.
 pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), Failure> {
     let key = keys::load(&args.key)?;
-    let bytes = std::fs::read(&args.proof).map_err(|error| {
-        Failure::Input(format!("cannot read {}: {error}", args.proof.display()))
-    })?;
+    let bytes =
+        std::fs::read(&args.proof).map_err(|error| Failure::reading(&args.proof, &error))?;
     let proof = Proof::from_bytes(&bytes)?;
     let inputs = args
         .inputs

@@ -3,6 +3,7 @@
 use carillon_driver::pci::{LinkRate, PciDevice};
 
 use super::{CardFacts, Finding, Look};
+use crate::card::CardAddress;
 use crate::operate::error::{list, member};
 use crate::operate::{CardState, Found, Verdict};
 
@@ -14,7 +15,7 @@ pub fn findings(card: &CardFacts) -> Vec<Finding> {
         findings.push(on_bus(card, found));
         if !gone {
             findings.extend([driver(card, found), group(card, found), file(card, found)]);
-            findings.push(holder(card, found));
+            findings.extend(holder(card, found));
             findings.extend(link(card, &found.device));
             findings.extend(bus_errors(card, &found.device));
         }
@@ -121,16 +122,18 @@ fn file(card: &CardFacts, found: &Found) -> Finding {
     )
 }
 
-fn holder(card: &CardFacts, found: &Found) -> Finding {
+/// Who has it, as far as the machine's trees say. What opening it says comes last.
+fn holder(card: &CardFacts, found: &Found) -> Option<Finding> {
     let subject = subject(card, "in use");
-    match found.holders.first() {
+    Some(match found.holders.first() {
+        None if matches!(card.look, Look::Busy(_)) => return None,
         None => Finding::ok(subject, "no"),
         Some(first) => Finding::warn(
             subject,
             format!("held by {}", list(&found.holders, ToString::to_string)),
             format!("if it should not be: kill {}", first.pid),
         ),
-    }
+    })
 }
 
 fn link(card: &CardFacts, device: &PciDevice) -> Option<Finding> {
@@ -177,6 +180,16 @@ fn gateware(card: &CardFacts) -> Vec<Finding> {
     let about = subject(card, "gateware");
     let identity = match &card.look {
         Look::NotTried => return Vec::new(),
+        Look::Busy(why) => {
+            let who = match &card.address {
+                CardAddress::VfioUser(path) => {
+                    format!("sudo ss --unix --processes | grep {}", path.display())
+                }
+                address => format!("sudo carillon doctor {address}"),
+            };
+            let mend = format!("nothing, if it should be in use; who has it: {who}");
+            return vec![Finding::warn(subject(card, "in use"), why.clone(), mend)];
+        }
         Look::Failed(why) => {
             // The error names its own next step.
             let mend = format!("carillon examine {}", card.address);

@@ -9,6 +9,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::unistd::{AccessFlags, access};
 
 use crate::card::CardAddress;
+use crate::operate::reach::is_busy;
 use crate::operate::{CardState, Found, Host, Identity, reach};
 
 /// Everything that the findings rest on.
@@ -76,6 +77,8 @@ pub enum Look {
     Seen(Identity),
     /// It cannot be opened as things are, for a reason that another finding names.
     NotTried,
+    /// Somebody else has it, so it is taken to be well.
+    Busy(String),
     /// It could not be opened.
     Failed(String),
 }
@@ -144,6 +147,7 @@ impl Look {
     fn at(address: &CardAddress) -> Self {
         match reach(address) {
             Ok(transport) => Look::Seen(Identity::read(&*transport)),
+            Err(error) if is_busy(&error) => Look::Busy(error.to_string()),
             Err(error) => Look::Failed(error.to_string()),
         }
     }

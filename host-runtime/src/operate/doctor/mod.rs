@@ -79,8 +79,9 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The report as text: a line for each finding, and one below it that says what mends it.
-pub fn text(findings: &[Finding]) -> String {
+/// The report as text: a line for each finding, and one below it that says what mends it. `word`
+/// writes a severity in four columns.
+pub fn text(findings: &[Finding], word: impl Fn(Severity) -> String) -> String {
     let width = findings.iter().map(|f| f.subject.len()).max();
     let width = width.unwrap_or_default();
     let mut lines = Vec::new();
@@ -91,7 +92,7 @@ pub fn text(findings: &[Finding]) -> String {
             found,
             mend,
         } = finding;
-        lines.push(format!("{:4}  {subject:width$}  {found}", severity.name()));
+        lines.push(format!("{}  {subject:width$}  {found}", word(*severity)));
         lines.extend(
             mend.iter()
                 .map(|mend| format!("{:width$}  mend: {mend}", "", width = width + 6)),

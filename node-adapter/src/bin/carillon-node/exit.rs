@@ -99,7 +99,7 @@ impl Failure {
 
     /// An engine that could not be opened.
     pub fn opening(error: EngineError) -> Self {
-        cli::Failure::opening(error).into()
+        cli::Failure::Unavailable(error.to_string()).into()
     }
 }
 

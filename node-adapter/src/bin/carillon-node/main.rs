@@ -153,7 +153,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match cli::parse::<Cli>("carillon-node") {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     // What serves says what happens; of other commands only what is wrong.
     let level = match cli.command {
         Command::Run(_) | Command::Prover(_) => "warn,carillon_node=info,carillon_runtime=info",
@@ -233,7 +236,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
         Command::Pubkey(args) => user::key::public(output, &args),
         Command::Man(args) => Ok(args.write(output, Cli::command())?),
         Command::Completions(args) => {
-            args.print(Cli::command());
+            args.print(output, Cli::command());
             Ok(())
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use carillon_runtime::cli::{Failure, duration};
 use carillon_runtime::workload::SquareChain;
-use carillon_runtime::{engine, groth16};
+use carillon_runtime::{engine, groth16, memory};
 use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
@@ -30,6 +30,15 @@ pub struct Groth16Args {
 pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let bench = &args.bench;
     let kind = context.engine(&bench.engine);
+    let (shape, terms) = SquareChain::size(args.log2);
+    let card = match kind.card() {
+        Some(_) => memory::of_card(shape),
+        None => 0,
+    };
+    let proving = memory::of_key(shape) + memory::of_proof(shape) + card;
+    let needed = memory::of_setup(shape, terms).max(proving);
+    let what = format!("set-up and proof of 2^{} rows", args.log2);
+    bench.memory.check(&what, needed)?;
     let options = context.options(&bench.engine);
     let engine = engine::open_with(kind, options)
         .await

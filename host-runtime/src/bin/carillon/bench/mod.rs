@@ -9,7 +9,7 @@ use carillon_runtime::cli::Failure;
 use carillon_runtime::workload::Distribution;
 use clap::{Args, Subcommand};
 
-use crate::{Context, EngineArg};
+use crate::{Context, EngineArg, MemoryArg};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,8 @@ struct BenchArgs {
     /// Seed of the inputs: same seed, same inputs
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    memory: MemoryArg,
 }
 
 /// Options of benchmarks over vectors.

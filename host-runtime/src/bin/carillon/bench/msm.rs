@@ -8,6 +8,7 @@ use carillon_driver::windows::Window;
 use carillon_runtime::cli::{Failure, duration};
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, Bases, EngineInfo, MsmOptions};
+use carillon_runtime::memory;
 use carillon_runtime::workload::{self, Distribution};
 use carillon_runtime::{CardStats, Engine, JobStats};
 use carillon_sim::digits::Digits;
@@ -87,6 +88,10 @@ struct Measured {
 pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
     let (bench, vector) = (&args.bench, &args.vector);
     let kind = context.engine(&bench.engine);
+    let what = format!("a sum of 2^{} terms", vector.log2);
+    bench
+        .memory
+        .check(&what, memory::of_msm(1 << vector.log2))?;
     let opened = engine::open_with(kind.clone(), context.options(&bench.engine));
     let engine = opened.await.map_err(Failure::opening)?;
     let info = engine.info();

@@ -3,7 +3,7 @@
 use carillon_runtime::cli::Failure;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, NttKind};
-use carillon_runtime::{Engine, workload};
+use carillon_runtime::{Engine, memory, workload};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -42,6 +42,10 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         Kind::CosetForward => (NttKind::CosetForward, "coset-forward"),
         Kind::CosetInverse => (NttKind::CosetInverse, "coset-inverse"),
     };
+    let what = format!("a transform of 2^{} elements", vector.log2);
+    bench
+        .memory
+        .check(&what, memory::of_ntt(1 << vector.log2))?;
     let opened = engine::open_with(kind.clone(), context.options(&bench.engine));
     let engine = opened.await.map_err(Failure::opening)?;
     let step = context.output.step("number-theoretic transform");
