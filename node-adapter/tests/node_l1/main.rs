@@ -223,7 +223,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
         |text| text.parse().unwrap(),
     );
     let account = node.result("carillon_getAccount", json!([2])).await;
-    assert_eq!(account["balances"]["0"], "1002500");
+    assert_eq!(account["balances"]["0"], "100000000002500");
     // A budget of requests: for each look of the sender and of the queue's reader, for each batch, for
     // each comparison at a start, and for the fees that are followed.
     let looks = (asked.0.elapsed().as_millis() / 300) as usize + 2;
@@ -340,7 +340,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     node.wait("carillon_getOperation", json!([id]), settled)
         .await;
     let account = node.result("carillon_getAccount", json!([2])).await;
-    assert_eq!(account["balances"]["0"], "1004000");
+    assert_eq!(account["balances"]["0"], "100000000004000");
 
     // The governor names another operator while the node runs: Ethereum refuses the next batch, again
     // and again, and the node ends with the reason instead of trying for ever.
