@@ -14,7 +14,7 @@ use alloy::primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use alloy::rpc::types::TransactionReceipt;
 use serde::{Deserialize, Serialize};
 
-use super::{GasLimit, L1Client, SettlementError};
+use super::{GasLimit, L1Client, Meaning, SettlementError};
 
 /// Version of the lines.
 const FORMAT: u32 = 1;
@@ -274,10 +274,7 @@ impl DeployJournal {
         };
         match client.resume_signed(action, &last).await {
             Ok(mined) => Ok(Some(Done::of(&mined.receipt))),
-            Err(SettlementError::Rpc {
-                request: "eth_sendRawTransaction",
-                ..
-            }) => Ok(None),
+            Err(error) if error.meaning().is_some_and(is_refused_by_the_pool) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -302,6 +299,20 @@ impl DeployJournal {
         self.file.write_all(&text).map_err(io)?;
         self.file.sync_all().map_err(io)
     }
+}
+
+/// Whether a pool will never take these bytes, or not at their price.
+fn is_refused_by_the_pool(meaning: Meaning) -> bool {
+    matches!(
+        meaning,
+        Meaning::FeeTooLow
+            | Meaning::Funds
+            | Meaning::Invalid
+            | Meaning::NodeFeeCap
+            | Meaning::NonceUsed
+            | Meaning::Outbid
+            | Meaning::Reserved
+    )
 }
 
 fn fault(path: &Path, reason: String) -> SettlementError {
