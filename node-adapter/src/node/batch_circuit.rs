@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blstrs::Scalar;
-use carillon_runtime::groth16::{self, Assignment, CircuitDigest, Groth16Error, ProvingKey};
+use carillon_runtime::groth16::{self, Assignment, Groth16Error, ProvingKey};
 use carillon_runtime::keys;
 use ff::Field;
 use jubjub::{AffinePoint, ExtendedPoint, Fq, Fr};
-use rand::rngs::OsRng;
 
 use super::machine::Refusal;
 use super::proving::{BatchInput, StatePart};
@@ -73,22 +72,6 @@ pub fn shape_of(options: &RollupOptions) -> Result<Shape, ShapeError> {
 
 fn shape(budget: Budget, depth: usize) -> Result<Shape, ShapeError> {
     Shape::new(budget.slots, budget.cells, budget.records, depth)
-}
-
-/// The digest of a shape's constraints, to which keys are bound.
-///
-/// # Errors
-/// Passes on synthesis errors.
-pub fn digest_of(shape: Shape) -> Result<CircuitDigest, Groth16Error> {
-    digest(shape)
-}
-
-/// INSECURE: a development key for a shape.
-///
-/// # Errors
-/// [`Groth16Error`].
-pub fn development_key(shape: Shape) -> Result<ProvingKey, Groth16Error> {
-    groth16::setup(RollupCircuit::blank(shape), &mut OsRng)
 }
 
 /// What makes assignments for a shape.

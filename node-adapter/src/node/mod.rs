@@ -61,9 +61,7 @@ mod writer;
 
 pub use accounts::Accounts;
 pub use backup::{BackupError, Saved, backup, serve_backups};
-pub use batch_circuit::{
-    CircuitsError, ProverCircuit, circuit, circuits, development_key, digest_of, prepare, shape_of,
-};
+pub use batch_circuit::{CircuitsError, ProverCircuit, circuit, circuits, prepare, shape_of};
 pub use dev_queue::{DevQueue, DevQueueError};
 pub use driver::{Driver, DriverError};
 pub use ethereum::{Ethereum, EthereumError, EthereumOptions};

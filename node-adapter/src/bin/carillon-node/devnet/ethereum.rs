@@ -158,12 +158,7 @@ async fn deploy(
     let genesis = State::genesis(shape.depth()).root();
     let mut options = DeployOptions::new(CHAIN_ID, &genesis).verifier(1, key.key.vk.clone());
     if let Some(delay) = args.queue_delay {
-        options.queue_delay = delay;
-        options.max_pause = options.max_pause.min(delay / 2);
-        options.pause_cooldown = options.pause_cooldown.max(delay);
-        options.governance_delay = options
-            .governance_delay
-            .max(delay + options.exit_window + 1);
+        options = options.with_queue_delay(delay);
     }
     let l1 = Deployment::deploy(&client, options).await?;
     step.done(&format!("{} gas", grouped(l1.gas)));
