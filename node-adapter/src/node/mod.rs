@@ -60,7 +60,7 @@ mod toy;
 mod writer;
 
 pub use accounts::Accounts;
-pub use backup::{BackupError, Saved, backup, serve_backups};
+pub use backup::{BackupError, Saved, backup};
 pub use batch_circuit::{CircuitsError, ProverCircuit, circuit, circuits, prepare, shape_of};
 pub use dev_queue::{DevQueue, DevQueueError};
 pub use driver::{Driver, DriverError};
