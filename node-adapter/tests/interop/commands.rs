@@ -59,6 +59,22 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     let again = user.refused(2, 4, "bundle execute --bundle good.json");
     assert!(again.contains("was executed"), "{again}");
 
+    // A bundle whose file is lost: announced by the owner, taken back after the delay.
+    let lost = world.bundle(pay(2)).await;
+    let message = world.message(&lost, ETH, 33).await;
+    let take_back = format!("bundle take-back --batch {} --record 1", message.batch);
+    let theirs = user.refused(2, 4, &take_back);
+    assert!(theirs.contains("only the owner"), "{theirs}");
+    assert_eq!(user.succeeds(3, &take_back)["step"], "announced");
+    assert!(
+        user.refused(3, 4, &take_back)
+            .contains("can be taken back from")
+    );
+    world.warp(7 * 24 * 3600 + 1).await;
+    let queued = world.queue(0).await.len();
+    assert_eq!(user.succeeds(3, &take_back)["step"], "taken back");
+    assert_eq!(world.queue(0).await[queued], world.import(ETH, 33));
+
     // The same calls signed again, and too late.
     let late = bundle_of(&world, &late, pay(60));
     let state = {
@@ -80,7 +96,11 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     let over = user.refused(2, 4, "bundle execute --bundle late.json");
     assert!(over.contains("bundle cancel"), "{over}");
     let queued = world.queue(0).await.len();
-    user.succeeds(2, "bundle cancel --bundle late.json --batch 3");
+    let batch = messages[&0].batch;
+    user.succeeds(
+        2,
+        &format!("bundle cancel --bundle late.json --batch {batch}"),
+    );
     assert_eq!(world.outcome(&messages[&0]).await, Outcome::Cancelled);
     assert_eq!(world.queue(0).await[queued], world.import(ETH, 60));
     // A run that fails is told, with the code of a wrong result.

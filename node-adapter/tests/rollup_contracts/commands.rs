@@ -11,7 +11,7 @@ use carillon_node::settlement::abi::{ChainHub, RollupChain, SharedBridge};
 
 use super::common::batch::{address_word, masked, record};
 use super::common::state::{Account, State};
-use super::common::world::{CHAIN_ID, World};
+use super::common::world::{CHAIN_ID, EXIT_FEE, World};
 use super::terminal::{Terminal, private};
 use super::test_contracts::PlainToken;
 
@@ -290,6 +290,13 @@ async fn a_halted_chain_is_left_by_commands() {
     world.deposit_eth(bob, amount).await.unwrap();
     let asked = user.succeeds(1, "exit request --account 5");
     assert_eq!(asked["queue_index"], 2);
+    assert_eq!(asked["fee"], EXIT_FEE.to_string());
+    let again = user.refused(1, 4, "exit request --account 5");
+    assert!(again.contains("still open"), "{again}");
+    assert!(
+        user.refused(3, 4, "halt --entry 7")
+            .contains("is none of them")
+    );
     assert!(user.refused(3, 4, "halt").contains("not overdue"));
     assert!(user.refused(2, 4, "recover").contains("not halted"));
     assert!(
@@ -336,9 +343,14 @@ async fn a_halted_chain_is_left_by_commands() {
         user.refused(1, 4, "recover --index 0")
             .contains("was executed")
     );
+    // A request brought nothing in; its fee comes back, once, to the owner from anyone.
+    let before = world.balance(alice).await;
+    let fee = user.succeeds(3, "recover --index 2");
+    assert_eq!(fee["recovered"][0]["what"], "fee");
+    assert_eq!(world.balance(alice).await, before + U256::from(EXIT_FEE));
     assert!(
-        user.refused(1, 4, "recover --index 2")
-            .contains("brought nothing in")
+        user.refused(3, 4, "recover --index 2")
+            .contains("paid back already")
     );
     assert!(
         user.refused(1, 4, "recover --index 3")

@@ -159,6 +159,8 @@ async fn deploy(
     let mut options = DeployOptions::new(CHAIN_ID, &genesis).verifier(1, key.key.vk.clone());
     if let Some(delay) = args.queue_delay {
         options = options.with_queue_delay(delay);
+        // Room for some entries before the deadlines of later ones move on.
+        options.entry_interval = options.entry_interval.min((delay / 30).max(1));
     }
     let l1 = Deployment::deploy(&client, options).await?;
     step.done(&format!("{} gas", grouped(l1.gas)));

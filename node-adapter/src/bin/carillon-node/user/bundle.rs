@@ -8,6 +8,7 @@ use carillon_node::archive::SentMessage;
 use carillon_node::interop::contracts::InteropHandler;
 use carillon_node::interop::{Bundle, Ran, alias_address, ran};
 use carillon_node::protocol::Kind;
+use carillon_node::settlement::abi::SharedBridge;
 use carillon_runtime::cli::Output;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -31,6 +32,9 @@ pub enum BundleCommand {
     Execute(RunArgs),
     /// Return the amount of a bundle whose deadline has passed, or that can never run
     Cancel(RunArgs),
+    /// Return the amount of a bundle whose file is lost: the owner announces it, and a week later gives
+    /// the same command again
+    TakeBack(TakeBackArgs),
     /// On a halted chain: make calls from one's own alias account, by a state proof
     AsOwner(alias::AsOwnerArgs),
 }
@@ -76,6 +80,21 @@ pub struct RunArgs {
     batch: Option<u64>,
 }
 
+/// Arguments of `bundle take-back`.
+#[derive(Debug, Args)]
+pub struct TakeBackArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    wallet: WalletArgs,
+    /// The batch that sent it
+    #[arg(long, value_name = "N")]
+    batch: u64,
+    /// Index of the record in the batch, as `message list` shows it
+    #[arg(long, value_name = "K")]
+    record: u64,
+}
+
 /// Runs a command.
 pub async fn run(output: &Output, command: BundleCommand) -> Result<(), Failure> {
     match command {
@@ -83,6 +102,7 @@ pub async fn run(output: &Output, command: BundleCommand) -> Result<(), Failure>
         BundleCommand::Send(args) => send::run(output, SendCommand::Bundle(args)).await,
         BundleCommand::Execute(args) => execute(output, args).await,
         BundleCommand::Cancel(args) => cancel(output, args).await,
+        BundleCommand::TakeBack(args) => take_back(output, args).await,
         BundleCommand::AsOwner(args) => alias::run(output, args).await,
     }
 }
@@ -251,9 +271,10 @@ async fn cancel(output: &Output, args: RunArgs) -> Result<(), Failure> {
         sent,
     } = find(output, &args).await?;
     let contracts = chain.contracts;
+    let accepted = accepted(&chain, bundle.handler).await?;
     let can_run = bundle.chainId == contracts.chain_id
         && bundle.l1ChainId == U256::from(contracts.l1_chain)
-        && bundle.handler == contracts.handler
+        && accepted
         && sent.owner() == Some(bundle.owner);
     let now = chain.source.time().await.map_err(failure)?;
     if can_run && now <= bundle.deadline {
@@ -262,8 +283,11 @@ async fn cancel(output: &Output, args: RunArgs) -> Result<(), Failure> {
             bundle.deadline
         )));
     }
-    // A bundle for another handler is cancelled by the one that the bridge obeys.
-    let handler = contracts.handler;
+    // A bundle for a handler that the bridge obeys no more is cancelled by the newest.
+    let handler = match accepted {
+        true => bundle.handler,
+        false => contracts.handler,
+    };
     let call = InteropHandler::cancelCall {
         message: sent.message.clone().into(),
         bundle,
@@ -275,5 +299,79 @@ async fn cancel(output: &Output, args: RunArgs) -> Result<(), Failure> {
     fields["transaction"] = done.json();
     output.result("carillon.bundle_cancel/1", fields, &[done.row()]);
     output.closing("next: the amount goes back to the owner as an entry of the chain's queue, or, if the chain is halted, to the alias account on Ethereum");
+    Ok(())
+}
+
+/// Whether the bridge obeys a handler.
+async fn accepted(chain: &Chain, handler: Address) -> Result<bool, Failure> {
+    let call = SharedBridge::isHandlerCall { handler };
+    let bridge = chain.contracts.bridge;
+    chain.source.read(bridge, call).await.map_err(failure)
+}
+
+/// Two steps: announced, and after the delay returned.
+async fn take_back(output: &Output, args: TakeBackArgs) -> Result<(), Failure> {
+    let wallet = args.wallet.open(&args.place.chain)?;
+    let chain = args.place.chain.connect().await?;
+    let sent = args
+        .place
+        .one(output, &chain, args.batch, args.record)
+        .await?;
+    if sent.kind != Kind::Bundle {
+        return Err(Failure::input(format!(
+            "record {} of batch {} is no bundle: `claim` pays it",
+            args.record, args.batch
+        )));
+    }
+    if sent.owner() != Some(wallet.address()) {
+        let owner = sent
+            .owner()
+            .map_or("no address".into(), |owner| owner.to_string());
+        return Err(Failure::input(format!(
+            "only the owner {owner} takes a bundle back without its contents; {} signs",
+            wallet.address()
+        )));
+    }
+    let handler = chain.contracts.handler;
+    let at = InteropHandler::announcedAtCall {
+        chainId: sent.message.chainId,
+        batch: sent.message.batch,
+        k: sent.message.k,
+    };
+    let announced = chain.source.read(handler, at).await.map_err(failure)?;
+    let delay = InteropHandler::CANCEL_DELAYCall {};
+    let delay = chain.source.read(handler, delay).await.map_err(failure)?;
+    let now = chain.source.time().await.map_err(failure)?;
+    let message = sent.message.clone().into();
+    let (step, done) = if announced == 0 {
+        let call = InteropHandler::announceCancelCall { message };
+        let action = "announce that a bundle is taken back";
+        let done = wallet
+            .send(output, action, handler, U256::ZERO, call)
+            .await?;
+        ("announced", done)
+    } else if now < announced + delay {
+        return Err(Failure::input(format!(
+            "it was announced; the amount can be taken back from {} (Unix time), in {} seconds",
+            announced + delay,
+            announced + delay - now
+        )));
+    } else {
+        let call = InteropHandler::cancelUnopenedCall { message };
+        let done = wallet
+            .send(output, "take a bundle back", handler, U256::ZERO, call)
+            .await?;
+        ("taken back", done)
+    };
+    let mut fields = fields(&sent);
+    fields["step"] = json!(step);
+    fields["transaction"] = done.json();
+    let rows = [done.row(), ("step", step.to_owned())];
+    output.result("carillon.bundle_take_back/1", fields, &rows);
+    if announced == 0 {
+        output.closing(&format!(
+            "next: the same command again after {delay} seconds; until then the bundle can still run"
+        ));
+    }
     Ok(())
 }

@@ -97,11 +97,13 @@ pub async fn run(output: &Output, args: DepositArgs) -> Result<(), Failure> {
     let chain = args.chain.connect().await?;
     takes_deposits(&chain).await?;
     let amount = U256::from(args.amount);
+    least(&chain, args.token, amount).await?;
+    let fee = surcharge(&chain).await?;
     let value = match args.token {
-        0 => amount,
+        0 => amount + fee,
         slot => {
             token(output, &chain, &wallet, slot, amount, args.approve).await?;
-            U256::ZERO
+            fee
         }
     };
     let call = SharedBridge::depositCall {
@@ -153,6 +155,32 @@ async fn takes_deposits(chain: &Chain) -> Result<(), Failure> {
             "chain {id} is paused until {until} (Unix time): deposit after that"
         ))),
     }
+}
+
+/// A chain may refuse deposits that are not worth an entry of its queue.
+async fn least(chain: &Chain, slot: u8, amount: U256) -> Result<(), Failure> {
+    let call = SharedBridge::leastDepositCall {
+        chainId: chain.contracts.chain_id,
+        slot: U256::from(slot),
+    };
+    let bridge = chain.contracts.bridge;
+    let least = chain.source.read(bridge, call).await.map_err(failure)?;
+    if amount >= least {
+        return Ok(());
+    }
+    Err(Failure::input(format!(
+        "chain {} takes {least} of token {slot} at least, the deposit is {amount}",
+        chain.contracts.chain_id
+    )))
+}
+
+/// What a deposit costs beside its amount: nothing while the queue is short. It moves with the queue,
+/// so a quarter more is sent; the bridge gives back what is above.
+async fn surcharge(chain: &Chain) -> Result<U256, Failure> {
+    let call = RollupChain::depositFeeCall {};
+    let fee = chain.source.read(chain.contracts.chain, call).await;
+    let fee = fee.map_err(failure)?;
+    Ok(fee + fee / U256::from(4))
 }
 
 /// Balance and allowance of a token; approves if that is asked for.

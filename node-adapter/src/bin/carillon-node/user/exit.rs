@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolEvent;
 use carillon_node::archive::StateProofJson;
@@ -141,15 +142,18 @@ async fn request(output: &Output, args: RequestArgs) -> Result<(), Failure> {
         account: U256::from(args.account),
         token: U256::from(args.token),
     };
-    let sent = wallet
-        .send(
-            output,
-            "exit request",
-            chain.contracts.chain,
-            U256::ZERO,
-            call,
-        )
-        .await?;
+    let at = chain.contracts.chain;
+    let fee = chain.source.read(at, RollupChain::exitFeeCall {}).await;
+    let fee = fee.map_err(failure)?;
+    // It moves with the queue; the contract gives back what is above.
+    let value = fee + fee / U256::from(4);
+    if wallet.refusal("exit request", at, call.clone()).await? == Some("ExitAlreadyOpen") {
+        return Err(Failure::input(format!(
+            "an exit of account {}, token {} was asked for and is still open; the operator must serve it in time, else `halt`",
+            args.account, args.token
+        )));
+    }
+    let sent = wallet.send(output, "exit request", at, value, call).await?;
     let entry = sent.mined().and_then(|mined| {
         let logs = mined.receipt.inner.logs().iter();
         let ours = logs.filter(|log| log.address() == chain.contracts.chain);
@@ -164,6 +168,7 @@ async fn request(output: &Output, args: RequestArgs) -> Result<(), Failure> {
         "account": args.account,
         "token": args.token,
         "owner": wallet.address(),
+        "fee": fee.to_string(),
         "queue_index": index,
         "haltable_from": from,
         "transaction": sent.json(),
@@ -179,6 +184,7 @@ async fn request(output: &Output, args: RequestArgs) -> Result<(), Failure> {
                 wallet.address()
             ),
         ),
+        ("fee", format!("{} ETH", format_ether(fee))),
         ("entry of the queue", index.to_string()),
         (
             "chain can be halted from",

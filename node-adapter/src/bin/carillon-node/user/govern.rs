@@ -19,7 +19,11 @@ use crate::exit::Failure;
 pub struct HaltArgs {
     #[command(flatten)]
     common: GovernArgs,
-    /// Wait until the oldest entry is overdue
+    /// Halt over this entry of the queue [default: the oldest; one that came when the queue was short
+    /// can be due before an older one]
+    #[arg(long, value_name = "N")]
+    entry: Option<u64>,
+    /// Wait until the entry is overdue
     #[arg(long)]
     wait: bool,
 }
@@ -69,11 +73,11 @@ pub async fn halt(output: &Output, args: HaltArgs) -> Result<(), Failure> {
     let id = chain.contracts.chain_id;
     let step = args
         .wait
-        .then(|| output.step("waiting for the oldest entry's deadline"));
-    while let Some((from, left)) = not_yet(&chain).await? {
+        .then(|| output.step("waiting for the entry's deadline"));
+    while let Some((from, left)) = not_yet(&chain, args.entry).await? {
         if !args.wait {
             return Err(Failure::input(format!(
-                "the oldest entry in the queue of chain {id} is not overdue: the chain can be halted from {from} (Unix time), in {left} seconds; --wait waits for it"
+                "the entry in the queue of chain {id} is not overdue: the chain can be halted from {from} (Unix time), in {left} seconds; --wait waits for it"
             )));
         }
         tokio::time::sleep(Duration::from_secs(left.clamp(1, 60))).await;
@@ -81,15 +85,17 @@ pub async fn halt(output: &Output, args: HaltArgs) -> Result<(), Failure> {
     if let Some(step) = step {
         step.done("it has passed");
     }
-    let sent = wallet
-        .send(
-            output,
-            "halt",
-            chain.contracts.chain,
-            U256::ZERO,
-            RollupChain::haltCall {},
-        )
-        .await?;
+    let at = chain.contracts.chain;
+    let sent = match args.entry {
+        None => {
+            let call = RollupChain::haltCall {};
+            wallet.send(output, "halt", at, U256::ZERO, call).await?
+        }
+        Some(index) => {
+            let call = RollupChain::haltOverCall { index };
+            wallet.send(output, "halt", at, U256::ZERO, call).await?
+        }
+    };
     let next = "`exit claim` pays each balance by a state proof, `recover` pays back deposits that were not executed, `claim` goes on";
     let fields = json!({ "chain_id": id, "transaction": sent.json(), "next": next });
     output.result("carillon.halt/1", fields, &[sent.row()]);
@@ -98,19 +104,42 @@ pub async fn halt(output: &Output, args: HaltArgs) -> Result<(), Failure> {
 }
 
 /// From when on the chain can be halted, and the seconds until then; none if it can be now.
-async fn not_yet(chain: &Chain) -> Result<Option<(u64, u64)>, Failure> {
+async fn not_yet(chain: &Chain, entry: Option<u64>) -> Result<Option<(u64, u64)>, Failure> {
     let id = chain.contracts.chain_id;
-    if chain.progress().await?.halted {
+    let at = chain.contracts.chain;
+    let progress = chain.progress().await?;
+    if progress.halted {
         return Err(Failure::input(format!("chain {id} is halted already")));
     }
-    let call = RollupChain::haltableFromCall {};
-    let from = chain.source.read(chain.contracts.chain, call).await;
-    let from = from.map_err(failure)?;
-    if from == 0 {
+    let open = progress.queueExecuted..progress.queueLength;
+    if open.is_empty() {
         return Err(Failure::input(format!(
             "nothing waits in the queue of chain {id}, so it cannot be halted; `exit request` puts an entry there that the operator must serve in time"
         )));
     }
+    let from = match entry {
+        None => {
+            chain
+                .source
+                .read(at, RollupChain::haltableFromCall {})
+                .await
+        }
+        Some(index) if open.contains(&index) => {
+            let due = chain
+                .source
+                .read(at, RollupChain::dueAtCall { index })
+                .await;
+            due.map(|due| due + 1)
+        }
+        Some(index) => {
+            return Err(Failure::input(format!(
+                "entries {} to {} wait in the queue of chain {id}, {index} is none of them",
+                open.start,
+                open.end - 1
+            )));
+        }
+    };
+    let from = from.map_err(failure)?;
     let now = chain.source.time().await.map_err(failure)?;
     Ok((now < from).then(|| (from, from - now)))
 }

@@ -1,15 +1,16 @@
-//! `carillon-node recover`: deposits and imports that a halted chain never executed come back.
+//! `carillon-node recover`: deposits and imports that a halted chain never executed come back, and so
+//! do the fees of requests for an exit.
 
 use alloy::primitives::{Address, U256};
 use carillon_node::archive::History;
 use carillon_node::protocol::Kind;
-use carillon_node::settlement::abi::SharedBridge;
+use carillon_node::settlement::abi::{RollupChain, SharedBridge};
 use carillon_runtime::cli::Output;
 use clap::Args;
 use serde_json::json;
 
 use super::chain::{Chain, ChainArgs, PastArgs, failure};
-use super::wallet::WalletArgs;
+use super::wallet::{Wallet, WalletArgs};
 use crate::exit::Failure;
 
 /// Arguments of `recover`.
@@ -32,27 +33,54 @@ pub struct RecoverArgs {
     to: Option<Address>,
 }
 
-/// An entry that brought something in.
+/// An entry that has something to give back.
 struct Entry {
     index: u64,
     words: [U256; 5],
     owner: Address,
+    /// A request for an exit: its fee comes back, not an amount.
+    request: bool,
 }
 
 impl Entry {
-    /// Deposits and imports alone bring something in.
     fn of(index: u64, words: &[U256; 5]) -> Option<Self> {
         let kind = words[0] & U256::from(7);
-        let inbound = [Kind::Deposit, Kind::Import].map(|kind| U256::from(kind as u8));
-        (inbound.contains(&kind) && words[2] >> 160 == U256::ZERO).then(|| Self {
+        let is = |wanted: Kind| kind == U256::from(wanted as u8);
+        let request = is(Kind::Exit);
+        let known = request || is(Kind::Deposit) || is(Kind::Import);
+        (known && words[2] >> 160 == U256::ZERO).then(|| Self {
             index,
             words: *words,
             owner: Address::from_word(words[2].to_be_bytes::<32>().into()),
+            request,
         })
     }
 
     fn token(&self) -> U256 {
         self.words[0] >> 27
+    }
+
+    fn refund(&self, to: Address) -> RollupChain::refundFeeCall {
+        RollupChain::refundFeeCall {
+            index: self.index,
+            words: self.words,
+            to,
+        }
+    }
+
+    /// Whether it was paid back.
+    async fn is_done(&self, chain: &Chain, wallet: &Wallet) -> Result<bool, Failure> {
+        if self.request {
+            let (at, call) = (chain.contracts.chain, self.refund(self.owner));
+            let refusal = wallet.refusal("the refund of a fee", at, call).await?;
+            return Ok(refusal == Some("FeeAlreadyRefunded"));
+        }
+        let call = SharedBridge::entryRecoveredCall {
+            chainId: chain.contracts.chain_id,
+            index: self.index,
+        };
+        let bridge = chain.contracts.bridge;
+        chain.source.read(bridge, call).await.map_err(failure)
     }
 }
 
@@ -63,12 +91,15 @@ pub async fn run(output: &Output, args: RecoverArgs) -> Result<(), Failure> {
     let executed = chain.need_halted().await?.queueExecuted;
     let history = chain.history(output, &args.past).await?;
     let open = match args.index {
-        Some(index) => vec![named(&chain, &history, executed, index).await?],
+        Some(index) => vec![named(&chain, &wallet, &history, executed, index).await?],
         None => {
             let owner = args.owner.unwrap_or(wallet.address());
-            open_of_owner(&chain, &history, executed, owner).await?
+            open_of_owner(&chain, &wallet, &history, executed, owner).await?
         }
     };
+    let terms = RollupChain::queueTermsCall {};
+    let terms = chain.source.read(chain.contracts.chain, terms).await;
+    let fee = terms.map_err(failure)?._1;
     let mut recovered = Vec::new();
     let mut rows = Vec::new();
     for entry in open {
@@ -80,17 +111,30 @@ pub async fn run(output: &Output, args: RecoverArgs) -> Result<(), Failure> {
                 wallet.address()
             )));
         }
-        let call = SharedBridge::recoverCall {
-            chainId: chain.contracts.chain_id,
-            index: entry.index,
-            words: entry.words,
-            to,
+        let sent = if entry.request {
+            let (at, call) = (chain.contracts.chain, entry.refund(to));
+            wallet
+                .send(output, "the refund of a fee", at, U256::ZERO, call)
+                .await?
+        } else {
+            let call = SharedBridge::recoverCall {
+                chainId: chain.contracts.chain_id,
+                index: entry.index,
+                words: entry.words,
+                to,
+            };
+            let bridge = chain.contracts.bridge;
+            wallet
+                .send(output, "recover", bridge, U256::ZERO, call)
+                .await?
         };
-        let sent = wallet.send(output, "recover", chain.contracts.bridge, U256::ZERO, call);
-        let sent = sent.await?;
-        let (token, amount) = (entry.token(), entry.words[1]);
+        let (what, token, amount) = match entry.request {
+            true => ("fee", U256::ZERO, fee),
+            false => ("deposit", entry.token(), entry.words[1]),
+        };
         recovered.push(json!({
             "queue_index": entry.index,
+            "what": what,
             "token": token.to_string(),
             "amount": amount.to_string(),
             "to": to,
@@ -98,7 +142,10 @@ pub async fn run(output: &Output, args: RecoverArgs) -> Result<(), Failure> {
         }));
         rows.push((
             format!("entry {}", entry.index),
-            format!("{amount} of token {token} to {to}, {}", sent.row().1),
+            format!(
+                "{what} of {amount} of token {token} to {to}, {}",
+                sent.row().1
+            ),
         ));
     }
     let fields = json!({ "chain_id": chain.contracts.chain_id, "recovered": recovered });
@@ -108,6 +155,7 @@ pub async fn run(output: &Output, args: RecoverArgs) -> Result<(), Failure> {
 
 async fn named(
     chain: &Chain,
+    wallet: &Wallet,
     history: &History,
     executed: u64,
     index: u64,
@@ -126,12 +174,10 @@ async fn named(
             "entry {index} was executed: what it brought is on the chain and leaves by `exit claim`"
         )));
     }
-    let entry = Entry::of(index, words).ok_or_else(|| {
-        Failure::input(format!(
-            "entry {index} is a request for an exit: it brought nothing in"
-        ))
-    })?;
-    if recovered(chain, index).await? {
+    let entry = Entry::of(index, words);
+    let entry = entry
+        .ok_or_else(|| Failure::input(format!("entry {index} names no owner who could be paid")))?;
+    if entry.is_done(chain, wallet).await? {
         return Err(Failure::input(format!(
             "entry {index} was paid back already"
         )));
@@ -141,6 +187,7 @@ async fn named(
 
 async fn open_of_owner(
     chain: &Chain,
+    wallet: &Wallet,
     history: &History,
     executed: u64,
     owner: Address,
@@ -152,24 +199,15 @@ async fn open_of_owner(
     for (index, words) in waiting {
         let entry = Entry::of(index, words).filter(|entry| entry.owner == owner);
         if let Some(entry) = entry
-            && !recovered(chain, index).await?
+            && !entry.is_done(chain, wallet).await?
         {
             open.push(entry);
         }
     }
     if open.is_empty() {
         return Err(Failure::input(format!(
-            "no deposit of {owner} waits in the queue of the halted chain; what was executed leaves by `exit claim`"
+            "no deposit or request of {owner} waits in the queue of the halted chain; what was executed leaves by `exit claim`"
         )));
     }
     Ok(open)
-}
-
-async fn recovered(chain: &Chain, index: u64) -> Result<bool, Failure> {
-    let call = SharedBridge::entryRecoveredCall {
-        chainId: chain.contracts.chain_id,
-        index,
-    };
-    let bridge = chain.contracts.bridge;
-    chain.source.read(bridge, call).await.map_err(failure)
 }

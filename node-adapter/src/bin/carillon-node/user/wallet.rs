@@ -9,7 +9,7 @@ use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
-use carillon_node::settlement::{Deadlines, GasLimit, L1Client, Mined};
+use carillon_node::settlement::{Deadlines, GasLimit, L1Client, Mined, SettlementError};
 use carillon_runtime::cli::{Output, grouped};
 use clap::Args;
 use serde_json::{Value, json};
@@ -108,6 +108,21 @@ impl Wallet {
     /// Whether nothing is sent.
     pub fn dry_run(&self) -> bool {
         self.dry_run
+    }
+
+    /// Simulates a call; the name of the contract's refusal, or none if it would succeed.
+    pub async fn refusal(
+        &self,
+        action: &'static str,
+        to: Address,
+        call: impl SolCall,
+    ) -> Result<Option<&'static str>, Failure> {
+        let input = call.abi_encode().into();
+        match self.client.call(action, to, input).await {
+            Ok(_) => Ok(None),
+            Err(SettlementError::Refused { reason, .. }) => Ok(Some(reason.name())),
+            Err(error) => Err(failure(error)),
+        }
     }
 
     /// Simulates, compares the cost with the balance, sends, and waits for the block.
