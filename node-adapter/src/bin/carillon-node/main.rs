@@ -129,6 +129,8 @@ enum Command {
     Exit(user::exit::ExitCommand),
     /// On a halted chain: have deposits paid back that were never executed
     Recover(user::recover::RecoverArgs),
+    /// Agree to a share of a token of which the bridge holds less than it owes
+    AcceptShare(user::share::AcceptShareArgs),
     /// Calls on Ethereum that one signature on the rollup pays for and allows
     #[command(subcommand)]
     Bundle(user::bundle::BundleCommand),
@@ -226,6 +228,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
         Command::Message(command) => user::message::run(output, command).await,
         Command::Exit(command) => user::exit::run(output, command).await,
         Command::Recover(args) => user::recover::run(output, args).await,
+        Command::AcceptShare(args) => user::share::run(output, args).await,
         Command::Bundle(command) => user::bundle::run(output, command).await,
         Command::Account(args) => user::account::run(output, args).await,
         Command::Halt(args) => user::govern::halt(output, args).await,

@@ -17,6 +17,7 @@ pub mod govern;
 pub mod key;
 pub mod message;
 pub mod recover;
+pub mod share;
 mod units;
 pub mod wait;
 mod wallet;
