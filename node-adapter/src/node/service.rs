@@ -313,8 +313,8 @@ impl Node {
     }
 
     /// Brings batches on their way and serves until `stop` is cancelled or a part fails; then ends every
-    /// part, within seconds. What was acknowledged
-    /// is on disk at every moment, so there is nothing to save.
+    /// part, within seconds. What was acknowledged is on disk at every moment, so there is nothing to
+    /// save.
     ///
     /// # Errors
     /// [`NodeError`] of the part that failed.
