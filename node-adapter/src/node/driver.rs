@@ -116,24 +116,22 @@ impl<M: Machine> Driver<M> {
             return Ok(());
         };
         let from = self.writer.progress().borrow().queue;
-        let count = |entries: &[QueueEntry]| {
-            let exits = entries
-                .iter()
-                .filter(|entry| entry.words[0][31] & 7 == Kind::Exit as u8);
-            let exits = exits.count() as u64;
-            (entries.len() as u64 - exits, exits)
-        };
         match inbox.entries(from, ENTRIES).await {
             Ok(entries) if entries.is_empty() => Ok(()),
             Ok(entries) => {
-                let (deposits, exits) = count(&entries);
+                let exits: Vec<bool> = entries.iter().map(is_exit).collect();
                 match self.writer.queue(entries).await {
-                    Ok(_) => {
-                        (self.observe)(NodeEvent::Queue {
-                            first: from,
-                            deposits,
-                            exits,
-                        });
+                    Ok(executed) => {
+                        // One that cannot be executed stays where it is, with those behind it.
+                        let new = usize::try_from(executed.saturating_sub(from)).unwrap_or(0);
+                        let exits = exits.iter().take(new).filter(|exit| **exit).count();
+                        if new > 0 {
+                            (self.observe)(NodeEvent::Queue {
+                                first: from,
+                                deposits: (new - exits) as u64,
+                                exits: exits as u64,
+                            });
+                        }
                         Ok(())
                     }
                     Err(SubmitError::Busy) => Ok(()),
@@ -325,6 +323,11 @@ impl<M: Machine> Driver<M> {
         let store = Arc::clone(&self.store);
         Ok(tokio::task::spawn_blocking(move || question(&store)).await??)
     }
+}
+
+/// Whether an entry of the queue is an exit request; the others bring something in.
+fn is_exit(entry: &QueueEntry) -> bool {
+    entry.words[0][31] & 7 == Kind::Exit as u8
 }
 
 fn part(store: &Store, number: u64, part: Part) -> Result<Vec<u8>, StoreError> {

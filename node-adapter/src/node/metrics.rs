@@ -95,6 +95,12 @@ fn gather(registry: &Registry, status: &NodeStatus) -> prometheus::Result<()> {
             ("sealed", progress.sealed_queue),
         ],
     )?;
+    gauge(
+        registry,
+        "carillon_queue_stuck",
+        "1 while the next entry of the L1 queue cannot be executed.",
+        u64::from(progress.stuck.is_some()),
+    )?;
     let jobs = status.jobs();
     let count = |state: &str| jobs.iter().filter(|job| job.state == state).count() as u64;
     gauges(

@@ -156,6 +156,9 @@ impl NodeStatus {
 
     /// What is waited for in the L1 queue.
     pub fn queue_wait(&self) -> Option<String> {
+        if let Some(stuck) = self.progress().stuck {
+            return Some(stuck);
+        }
         let l1 = self.l1()?;
         let age = self.head_age().filter(|age| *age >= NO_BLOCK);
         let silent = age.map(|age| format!("no new block for {} s", age.as_secs()));
@@ -207,6 +210,10 @@ impl NodeStatus {
         let mut reasons = Vec::new();
         if let Some(reason) = self.failure() {
             let code = "failed";
+            reasons.push(Unready { code, reason });
+        }
+        if let Some(reason) = self.progress().stuck {
+            let code = "entry";
             reasons.push(Unready { code, reason });
         }
         let Some(l1) = self.l1() else {
