@@ -414,14 +414,23 @@ impl Card {
         }
     }
 
-    fn ended(&self) -> CardError {
+    /// Whether the card takes commands, or will again by itself when its repair has ended.
+    ///
+    /// # Errors
+    /// [`CardError::Offline`] or [`CardError::Closed`]: it has to be reset or opened again.
+    pub fn in_service(&self) -> Result<(), CardError> {
         match &*self.shared.health.borrow() {
-            Health::Offline(why) => CardError::Offline {
+            Health::Ready | Health::Repairing => Ok(()),
+            Health::Offline(why) => Err(CardError::Offline {
                 why: why.clone(),
                 gone: self.shared.bar.has_left(),
-            },
-            _ => CardError::Closed,
+            }),
+            Health::Closed => Err(CardError::Closed),
         }
+    }
+
+    fn ended(&self) -> CardError {
+        self.in_service().err().unwrap_or(CardError::Closed)
     }
 }
 

@@ -31,7 +31,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
-use carillon_driver::{Card, CardError, Health, JobError, RecoveryAction};
+use carillon_driver::{Card, CardError, JobError, RecoveryAction};
 
 pub use address::{CardAddress, UnknownCard};
 pub use connect::{open, open_card, open_on, simulated, transport};
@@ -317,14 +317,9 @@ impl Engine for CardEngine {
     }
 
     async fn ready(&self) -> Result<(), EngineError> {
-        let health = self.card.health().borrow().clone();
-        match health {
-            Health::Offline(why) => {
-                Err(self.fault("open", Fault::Card(CardError::Offline { why })))
-            }
-            Health::Closed => Err(self.fault("open", Fault::Card(CardError::Closed))),
-            _ => Ok(()),
-        }
+        self.card
+            .in_service()
+            .map_err(|error| self.fault("open", Fault::Card(error)))
     }
 
     async fn groth16(

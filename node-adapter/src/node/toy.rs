@@ -561,6 +561,8 @@ async fn a_batch_that_l1_refuses_for_good_ends_the_driver_with_its_reason() {
         inbox: None,
         settler: Some(Arc::new(Refusing)),
         poll: Duration::from_millis(5),
+        observe: Arc::new(|_| {}),
+        reach: Arc::new(|_| {}),
     };
     let ended = driver.run(tokio_util::sync::CancellationToken::new()).await;
     let error = ended.unwrap_err().to_string();

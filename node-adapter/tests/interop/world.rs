@@ -9,7 +9,7 @@ use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::{SolCall, SolConstructor, SolEvent};
 use carillon_node::interop::{Bundle, Call, InteropContract, Outcome, Place, alias_address};
 use carillon_node::settlement::abi::ISharedBridge::Message;
-use carillon_node::settlement::abi::{RollupChain, SharedBridge};
+use carillon_node::settlement::abi::RollupChain;
 use carillon_node::settlement::{GasLimit, L1Client, Mined, Refusal, SettlementError};
 
 use super::abi::{PlainToken, ShareVault};

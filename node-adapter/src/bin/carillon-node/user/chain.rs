@@ -178,9 +178,9 @@ fn resync_failure(error: ResyncError) -> Failure {
     match error {
         ResyncError::Mismatch(_) => Failure::wrong_result(text),
         ResyncError::Node(error) => failure(error),
-        ResyncError::History(_) | ResyncError::Archive(ArchiveError::Store(_)) => {
-            Failure::unavailable(text)
-        }
+        ResyncError::History(_)
+        | ResyncError::Queue { .. }
+        | ResyncError::Archive(ArchiveError::Store(_)) => Failure::unavailable(text),
         ResyncError::Archive(_)
         | ResyncError::ArchiveBehind { .. }
         | ResyncError::Ahead { .. }
