@@ -97,10 +97,10 @@ async fn a_key_lost_in_a_reset_is_written_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_make_room_for_one_another() {
     // Room for one key of about 24 KiB and one job of about 13 KiB, not for two keys.
-    let (_model, engine) = engine(40 << 10).await;
+    let (_model, small) = engine(40 << 10).await;
     let (one, two) = (job(1), job(2));
     for job in [&one, &two, &one] {
-        proves(&engine, job).await;
+        proves(&small, job).await;
     }
     // Two small keys leave no room for a job: the idle one goes.
     let (_model, engine) = engine(56 << 10).await;

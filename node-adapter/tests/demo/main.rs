@@ -2,7 +2,7 @@
 //! errors and exit codes of wrong inputs. The demo on the Verilated card is `make demo`. `pages` runs
 //! the commands of the pages.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod pages;
 
