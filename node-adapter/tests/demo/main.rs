@@ -366,7 +366,7 @@ fn demo_in_its_witness() -> (Guard, u32, std::sync::mpsc::Receiver<String>) {
     let mut seen = Vec::new();
     loop {
         // It may have to make its key first.
-        let line = told.recv_timeout(Duration::from_secs(300));
+        let line = told.recv_timeout(Duration::from_secs(900));
         let line = line.unwrap_or_else(|end| panic!("{end:?} after {seen:?}"));
         if line.starts_with("witness") {
             break;

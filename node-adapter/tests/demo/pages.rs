@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::{scratch, wait_gone};
 
 /// A block may take so long: it may make a key, and waits for proofs.
-const PATIENCE: Duration = Duration::from_secs(400);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Block {
