@@ -360,12 +360,15 @@ impl<M: Machine> Core<M> {
                 Some(Command::Submit(operation, answer)) => {
                     self.accept(vec![(operation, answer)])?;
                 }
+                // Whoever has the answer finds the progress as it is behind it.
                 Some(Command::Queue(entries, answer)) => {
                     self.take_queue(entries)?;
+                    self.tell();
                     let _ = answer.send(Ok(self.machine.queue()));
                 }
                 Some(Command::Seal(answer)) => {
                     let sealed = self.seal()?;
+                    self.tell();
                     let _ = answer.send(Ok(sealed));
                 }
                 Some(Command::Ask(question)) => question(&self.machine),
