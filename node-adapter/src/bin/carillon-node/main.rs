@@ -165,7 +165,13 @@ fn main() -> ExitCode {
         _ => "warn",
     };
     let output = cli::start_with("carillon-node", cli.common.print, level);
-    let runtime = match tokio::runtime::Runtime::new() {
+    // As much as a main thread has: circuits and blobs are large on the stack in builds that are not
+    // optimised.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(8 << 20)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let failure = Failure::unexpected(format!("no runtime threads: {error}"));
