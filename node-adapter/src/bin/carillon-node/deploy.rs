@@ -226,7 +226,13 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
     let client = L1Client::new(&url, operator, DEADLINES).map_err(failure)?;
 
     let step = output.step("checks");
-    let preflight = options.preflight(&client).await.map_err(failure)?;
+    let preflight = options.preflight(&client).await;
+    let preflight = preflight.map_err(|error| match error {
+        error @ SettlementError::Node(_) => {
+            Failure::Settlement(format!("Ethereum at {}: {error}", redact::url(&url)))
+        }
+        other => failure(other),
+    })?;
     if let Some(folder) = journal
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

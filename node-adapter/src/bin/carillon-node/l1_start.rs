@@ -37,7 +37,11 @@ impl<'a> L1Start<'a> {
         let step = output.step("Ethereum");
         let source = NodeSource::new(&plan.url, plan.chain, ANSWER)
             .map_err(|error| Failure::input(error.to_string()))?;
-        let found = ChainOnL1::read(&source, plan.shape).await?;
+        let found = ChainOnL1::read(&source, plan.shape)
+            .await
+            .map_err(|error| {
+                Failure::Settlement(format!("Ethereum at {}: {error}", redact::url(&plan.url)))
+            })?;
         let node = Intended {
             rollup: run.rollup,
             operator: operator.address(),
