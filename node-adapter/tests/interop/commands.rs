@@ -29,7 +29,8 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
         user.succeeds(3, &format!("{args} --out {file}"))
     };
     let encoded = encode("good.json", 500_000);
-    assert_eq!(encoded["alias"], world.account().to_string());
+    let alias: Address = encoded["alias"].as_str().unwrap().parse().unwrap();
+    assert_eq!(alias, world.account());
     let exists = format!("bundle encode --owner {owner} --out good.json");
     assert!(user.refused(3, 4, &exists).contains("exists"));
     let nobody = format!("bundle encode --owner {} --out nobody.json", Address::ZERO);

@@ -336,7 +336,9 @@ async fn bundles_of_tokens_of_every_kind() {
         let message = world.message(&keep, 3, 100).await;
         let queued = world.queue(0).await.len() as u64;
         failure(&world, &message, &keep).await;
-        assert_eq!(world.queue(queued).await, [world.import(3, 100)]);
+        let back = [world.import(3, 100)];
+        assert_eq!(world.queue(queued).await, back);
+        world.settle(&back).await;
     }
     world.send(switched, &block(false)).await.unwrap();
     let back = world.bundle(vec![]).await.returning(3, 100);

@@ -214,7 +214,9 @@ impl RpcFailure {
             .and_then(Value::as_str)
             .filter(|_| refusal.is_none());
         let message = match more {
-            Some(more) if !more.is_empty() && more != "0x" => format!("{message}: {}", cut(more)),
+            Some(more) if !more.is_empty() && more != "0x" => {
+                format!("{}: {}", cut(message), cut(more))
+            }
             _ => cut(message),
         };
         Self {

@@ -14,7 +14,8 @@ pub fn amount(text: &str) -> Result<u128, String> {
             "`{text}` is no amount: give a number of the token's smallest unit, or one of ETH like 0.5eth, 20gwei"
         )
     };
-    if digits.starts_with('-') {
+    // The library reads a unit without a number as nothing.
+    if digits.is_empty() || digits.starts_with('-') {
         return Err(wrong());
     }
     let value = match unit.to_ascii_lowercase().as_str() {
