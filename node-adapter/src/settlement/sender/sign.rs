@@ -53,13 +53,18 @@ impl Sidecar {
         if intent.blobs.is_empty() {
             return Ok(Self::default());
         }
-        let blobs = intent.blobs.iter().enumerate().map(|(index, bytes)| {
-            Blob::try_from(bytes.as_ref()).map_err(|_| SignError::BlobSize {
-                index,
-                found: bytes.len(),
-            })
-        });
-        let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
+        // In place: a blob that is passed by value through iterators fills a thread's stack.
+        let mut blobs = Vec::with_capacity(intent.blobs.len());
+        for (index, bytes) in intent.blobs.iter().enumerate() {
+            let found = bytes.len();
+            if found != BLOB_BYTES {
+                return Err(SignError::BlobSize { index, found });
+            }
+            blobs.push(Blob::ZERO);
+            if let Some(blob) = blobs.last_mut() {
+                blob.0.copy_from_slice(bytes);
+            }
+        }
         let content = BlobTransactionSidecarEip7594::try_from_blobs(blobs)
             .map_err(|error| SignError::Kzg(error.to_string()))?;
         let hashes = content.versioned_hashes().collect();
