@@ -29,7 +29,10 @@ pub(super) struct Guarded {
     stream: TcpStream,
     place: Arc<Place>,
     socket: Arc<AtomicBool>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// One for each direction: a WebSocket is read by one task and written by another, and each must
+    /// be woken when the connection has to go.
+    reading: Pin<Box<WaitForCancellationFutureOwned>>,
+    writing: Pin<Box<WaitForCancellationFutureOwned>>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
     ahead: usize,
@@ -41,19 +44,13 @@ impl Guarded {
         let stall = place.connections().limits().stall;
         Self {
             stream,
-            ended: Box::pin(place.end().clone().cancelled_owned()),
+            reading: Box::pin(place.end().clone().cancelled_owned()),
+            writing: Box::pin(place.end().clone().cancelled_owned()),
             place,
             socket,
             stall,
             stalled: None,
             ahead: 0,
-        }
-    }
-
-    fn ended(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.ended.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Pending => Ok(()),
         }
     }
 
@@ -87,7 +84,7 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.ended(cx)?;
+        unless_ended(&mut self.reading, cx)?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if self.socket.load(Ordering::Relaxed) {
@@ -106,7 +103,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.ended(cx)?;
+        unless_ended(&mut self.writing, cx)?;
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(cx, result)
     }
@@ -116,7 +113,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.ended(cx)?;
+        unless_ended(&mut self.writing, cx)?;
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.written(cx, result)
     }
@@ -131,5 +128,59 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// An error once the connection has to go; the task is woken then.
+fn unless_ended(
+    ended: &mut Pin<Box<WaitForCancellationFutureOwned>>,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    match ended.as_mut().poll(cx) {
+        Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+        Poll::Pending => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::serving::{Connections, Limits};
+
+    #[tokio::test]
+    async fn both_directions_end_although_other_tasks_have_them() {
+        let connections = Connections::new(Limits {
+            connections: 1,
+            ..Limits::default()
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let place = Arc::new(connections.admit(peer.ip()).unwrap());
+        let socket = Arc::new(AtomicBool::new(true));
+        let (mut read, mut write) = split(Guarded::new(stream, place, socket));
+        let reader = tokio::spawn(async move { read.read_u8().await });
+        tokio::task::yield_now().await;
+        // The reader waits; a ping goes out after that.
+        write.write_all(b"ping").await.unwrap();
+        client.read_exact(&mut [0; 4]).await.unwrap();
+        let writer = tokio::spawn(async move {
+            let piece = vec![0; 1 << 16];
+            while write.write_all(&piece).await.is_ok() {}
+        });
+        // Until the writer waits, too: nobody reads.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+
+        let _next = connections.admit(peer.ip()).unwrap();
+        let soon = Duration::from_secs(5);
+        let read = tokio::time::timeout(soon, reader).await.unwrap().unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        tokio::time::timeout(soon, writer).await.unwrap().unwrap();
+        assert_eq!(connections.counts().open, 1);
     }
 }

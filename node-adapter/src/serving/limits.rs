@@ -145,8 +145,11 @@ impl Connections {
     pub(super) async fn room(&self) {
         loop {
             let closed = self.closed.notified();
-            if self.lock().closing < CLOSING {
-                return;
+            {
+                let inner = self.lock();
+                if inner.entries.len() + inner.closing < self.limits.connections + CLOSING {
+                    return;
+                }
             }
             closed.await;
         }
