@@ -35,7 +35,8 @@ pub struct AcceptShareArgs {
 fn percent(text: &str) -> Result<U256, String> {
     let wrong = || format!("`{text}` is no share: give percent, like 97.5");
     let digits = text.strip_suffix('%').unwrap_or(text);
-    let known = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let known = digits.chars().all(|c| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit());
     let value = parse_units(digits, 16).ok().filter(|_| known);
     let value = value.ok_or_else(wrong)?.get_absolute();
     if value > U256::from(WHOLE) {
@@ -105,7 +106,7 @@ mod tests {
         assert_eq!(percent("100").unwrap(), U256::from(WHOLE));
         assert_eq!(percent("97.5%").unwrap(), U256::from(WHOLE / 40 * 39));
         assert_eq!(percent("0").unwrap(), U256::ZERO);
-        for text in ["", "%", "-1", "100.1", "half", "1e2"] {
+        for text in ["", "%", ".", "-1", "100.1", "half", "1e2"] {
             assert!(percent(text).is_err(), "{text}");
         }
     }

@@ -14,8 +14,9 @@ pub fn amount(text: &str) -> Result<u128, String> {
             "`{text}` is no amount: give a number of the token's smallest unit, or one of ETH like 0.5eth, 20gwei"
         )
     };
-    // The library reads a unit without a number as nothing.
-    if digits.is_empty() || digits.starts_with('-') {
+    let known = |c: char| c.is_ascii_digit() || c == '.';
+    // The library reads a unit without a digit as nothing.
+    if !digits.chars().all(known) || !digits.contains(|c: char| c.is_ascii_digit()) {
         return Err(wrong());
     }
     let value = match unit.to_ascii_lowercase().as_str() {
@@ -61,6 +62,7 @@ mod tests {
         for text in [
             "",
             "eth",
+            ".eth",
             "-1",
             "-1eth",
             "1.5",
