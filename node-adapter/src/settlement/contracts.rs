@@ -83,13 +83,16 @@ impl NodeSource {
             input: Bytes::from(call.abi_encode()).into(),
             ..Default::default()
         };
-        let answer = self.provider().call(request).latest();
-        let answer = self.ask("eth_call", answer).await?;
-        C::abi_decode_returns(&answer).map_err(|error| SettlementError::NotOurContract {
+        let wrong = |reason: String| SettlementError::NotOurContract {
             address: to,
             request: C::SIGNATURE,
-            reason: error.to_string(),
-        })
+            reason,
+        };
+        let answer = self.provider().call(request).latest();
+        // What is read here never refuses; another contract does, as it does not know the call.
+        let answer = self.ask_contract("eth_call", answer).await?;
+        let answer = answer.map_err(|refusal| wrong(refusal.to_string()))?;
+        C::abi_decode_returns(&answer).map_err(|error| wrong(error.to_string()))
     }
 
     /// Time of the newest block, in seconds since the Unix epoch: the clock of every deadline on L1.
