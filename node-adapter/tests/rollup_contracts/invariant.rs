@@ -512,7 +512,7 @@ async fn history(seed: u64, steps: usize) {
 
 #[tokio::test]
 async fn escrow_is_what_is_owed_in_random_histories_1() {
-    history(60, 40).await;
+    history(63, 40).await;
 }
 
 #[tokio::test]
