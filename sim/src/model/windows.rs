@@ -10,9 +10,8 @@ use crate::digits::Digits;
 
 /// Additions of 1.5 * 2^size terms with uniform scalars: one for every digit,
 /// two for every bucket.
-fn additions(size: usize, window: Window) -> u64 {
-    let digits = Digits::new(window);
-    let parts = match window.mode {
+fn additions(size: usize, digits: &Digits) -> u64 {
+    let parts = match digits.mode() {
         MsmMode::Split => 2,
         MsmMode::Full => 1,
     };
@@ -22,11 +21,16 @@ fn additions(size: usize, window: Window) -> u64 {
 /// The two tables of the page: for split scalars, for whole ones.
 pub(super) fn choices(max_bits: u8) -> [[u8; WINDOW_SIZES]; 2] {
     [MsmMode::Split, MsmMode::Full].map(|mode| {
+        // Once for all sizes: the number of windows is what takes time.
+        let cuts: Vec<(u8, Digits)> = (2..=max_bits)
+            .map(|bits| (bits, Digits::new(Window { bits, mode })))
+            .collect();
         std::array::from_fn(|size| {
-            let best =
-                (2..=max_bits).min_by_key(|bits| additions(size, Window { bits: *bits, mode }));
+            let best = cuts
+                .iter()
+                .min_by_key(|(_, digits)| additions(size, digits));
             let whole = if mode == MsmMode::Full { 0x80 } else { 0 };
-            best.unwrap_or(max_bits) | whole
+            best.map_or(max_bits, |(bits, _)| *bits) | whole
         })
     })
 }
