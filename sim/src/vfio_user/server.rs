@@ -24,6 +24,9 @@ use crate::faults::SimCard;
 /// taken meanwhile.
 const REFUSAL: Duration = Duration::from_secs(2);
 
+/// How long the end of a client that has hung up is waited for.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Why a card cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -150,8 +153,8 @@ fn accept(listener: &UnixListener, card: &Arc<dyn SimCard>, stop: &AtomicBool) {
                 continue;
             }
         };
-        if let Some((thread, _)) = &present
-            && !thread.is_finished()
+        if let Some((thread, socket)) = &present
+            && !has_left(thread, socket)
         {
             refuse(&client);
             continue;
@@ -177,6 +180,20 @@ fn accept(listener: &UnixListener, card: &Arc<dyn SimCard>, stop: &AtomicBool) {
             tracing::error!("a session panicked");
         }
     }
+}
+
+/// Whether the client of `thread` has left. One that has hung up, perhaps a moment
+/// ago, is waited for until its card has been reset: whoever comes after it, as
+/// the next command of a script does, finds the card free.
+fn has_left(thread: &JoinHandle<()>, socket: &UnixStream) -> bool {
+    let until = Instant::now() + FAREWELL;
+    while !thread.is_finished() {
+        if !socket::hung_up(socket) || Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// Answers the first message of a second client.

@@ -48,6 +48,15 @@ fn ready(socket: &UnixStream, what: PollFlags, until: Option<Instant>) -> io::Re
     }
 }
 
+/// Whether the other side has closed the connection.
+pub fn hung_up(socket: &UnixStream) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+    let left = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR;
+    // What cannot be asked is taken to be there.
+    poll(&mut asked, Some(&Timespec::default())).is_ok()
+        && asked.iter().any(|asked| asked.revents().intersects(left))
+}
+
 /// Sends a message, without a deadline if `until` is none; `header.bytes` is
 /// filled in.
 pub fn send(
