@@ -95,8 +95,8 @@ if command -v systemd-analyze >/dev/null; then
   }
   check "systemd accepts the unit" verifies "$root" carillon-events
   check "systemd accepts the node's unit" verifies "$node" carillon-node
-  node_exposure() { systemd-analyze security --offline=yes --threshold=30 "$node/usr/lib/systemd/system/carillon-node.service"; }
-  check "the node's exposure is at most 3.0 of 10" node_exposure
+  node_exposure() { systemd-analyze security --offline=yes --threshold=20 "$node/usr/lib/systemd/system/carillon-node.service"; }
+  check "the node's exposure is at most 2.0 of 10" node_exposure
   drop_in() {
     mkdir -p "$work/units/prover.service.d"
     printf '[Service]\nExecStart=/bin/true\nDevicePolicy=closed\n' >"$work/units/prover.service"
