@@ -314,9 +314,10 @@ async fn with_token(world: &mut World, slot: u8, token: Address) {
         value: amount,
     };
     world.send(token, &approve).await.unwrap();
-    let queued = world.queue(0).await.len() as u64;
     world.deposit_token(me, slot, 1_000).await.unwrap();
-    let records = world.queue(queued).await;
+    // What bundles sent back waits before it.
+    let executed = world.progress().await.queueExecuted;
+    let records = world.queue(executed).await;
     world.settle(&records).await;
 }
 
