@@ -10,12 +10,12 @@ use carillon_node::crypto::jubjub::Point;
 use carillon_node::crypto::poseidon::commit;
 use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::ledger::{Ledger, Opened, RuleError, State, replay};
-use carillon_node::protocol::{Kind, Operation, Record, challenge, owner_word};
+use carillon_node::protocol::{Domain, Kind, Operation, Record, challenge, owner_word};
 use carillon_runtime::groth16::{self, Groth16Error};
 use ff::Field;
 use proptest::prelude::*;
 
-const CHAIN: u64 = 270;
+const CHAIN: Domain = Domain::from_number(270 << 90);
 const DEPTH: usize = 3;
 const OPERATOR: u32 = 2;
 const ZERO: Scalar = Scalar::ZERO;

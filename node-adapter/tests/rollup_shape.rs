@@ -25,7 +25,7 @@ fn production(slots: usize, cells: usize, records: usize) -> Stats {
 fn a_transfer_costs_less_than_eight_thousand_constraints() {
     // A quarter of the 2,048 account touches of 1,024 transfers are distinct.
     let stats = production(1024, 512, 64);
-    assert_eq!(stats.shape.id(), "rollup-v1-n1024-a512-d64-h12-k5");
+    assert_eq!(stats.shape.id(), "rollup-v2-n1024-a512-d64-h12-k5");
     assert!(stats.per_transfer() <= 8000, "{}", stats.per_transfer());
     assert_eq!((stats.constraints, stats.inputs), (7_584_994, 5));
     for (name, constraints) in [
@@ -109,7 +109,7 @@ fn names_and_digests_tell_shapes_apart() {
         Shape::with_top(2, 3, 1, 2, 2),
     ]
     .map(Result::unwrap);
-    assert_eq!(shapes[0].id(), "rollup-v1-n2-a3-d1-h2-k1");
+    assert_eq!(shapes[0].id(), "rollup-v2-n2-a3-d1-h2-k1");
     let digests = shapes.map(|shape| (shape.id(), digest(shape).unwrap().to_string()));
     for (i, a) in digests.iter().enumerate() {
         for b in &digests[..i] {

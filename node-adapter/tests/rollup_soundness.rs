@@ -17,6 +17,7 @@ use carillon_node::circuit::rollup::{
 };
 use carillon_node::crypto::jubjub::Point;
 use carillon_node::crypto::poseidon::hash_node;
+use carillon_node::protocol::Domain;
 use ff::Field;
 use jubjub::Fr;
 use rollup::*;
@@ -538,6 +539,17 @@ fn an_operation_has_the_fields_of_its_kind_only() {
 }
 
 #[test]
+fn a_withdrawal_has_a_recipient() {
+    let to = |recipient| with_words(op(3, 1, 3), [recipient, ZERO, ZERO]);
+    assert_eq!(violated(of(&[to(num(1))])), None);
+    assert_stopped_by(of(&[to(ZERO)]), "a withdrawal has a recipient");
+    // An exit and a bundle may have a zero there: L1 fills the one, and no keccak is the other.
+    assert_eq!(violated(of(&[exit(1, 0, ZERO)])), None);
+    let bundle = with_words(op(4, 3, 200), [ZERO, owner(3), ZERO]);
+    assert_eq!(violated(of(&[bundle])), None);
+}
+
+#[test]
 fn a_bundle_carries_its_owner() {
     let bundle = |owner| with_words(op(4, 3, 200), [num(0xb00d), owner, ZERO]);
     assert_eq!(violated(of(&[bundle(owner(3))])), None);
@@ -813,7 +825,11 @@ fn signatures_are_for_one_chain_and_one_nonce() {
     let honest = signed(|_| (), CHAIN);
     assert_eq!(violated(with(&honest, 1)), None);
     assert_stopped_by(with(&honest, 2), "op 1/signature/");
-    assert_stopped_by(with(&signed(|_| (), CHAIN + 1), 1), "op 0/signature/");
+    // Another chain, and the same one elsewhere: each end of the domain counts.
+    for bit in [0, 63, 64, 126] {
+        let other = Domain::from_number(CHAIN.number() ^ 1 << bit);
+        assert_stopped_by(with(&signed(|_| (), other), 1), "op 0/signature/");
+    }
     assert_stopped_by(
         with(&signed(|h| h.nonce += num(1), CHAIN), 1),
         "op 0/signature/",
@@ -842,19 +858,22 @@ fn chain_number_and_operator_are_in_the_header() {
         assert_stopped_by(circuit, commitment);
     }
     // Moved to another chain as a whole: the signatures do not follow.
-    assert_stopped_by(after(|c| c.witness.chain_id += 1), "op 0/signature/");
+    for bit in [0, 64, 126] {
+        let other = Domain::from_number(CHAIN.number() ^ 1 << bit);
+        assert_stopped_by(after(|c| c.witness.domain = other), "op 0/signature/");
+    }
     // Another operator as a whole: the fees do not follow.
     assert_stopped_by(after(|c| c.witness.operator = 3), BUS);
-    // chain id + 1 with batch number - 2^64 is the same word; bits cannot spell it.
+    // domain + 2^128 with batch number - 1 is the same word; bits cannot spell it.
     let mut cs = TestConstraintSystem::<Scalar>::new();
     into(&mut cs, honest());
-    let low = cs.get("identity/batch number/bit 0/boolean");
-    cs.set(
-        "identity/batch number/bit 0/boolean",
-        low - num(1 << 32) * num(1 << 32),
-    );
+    for (bit, change) in [("domain/bit 127", num(2)), ("batch number/bit 0", -num(1))] {
+        let name = format!("identity/{bit}/boolean");
+        let honest = cs.get(&name);
+        cs.set(&name, honest + change);
+    }
     let name = cs.which_is_unsatisfied().unwrap();
-    assert!(name.starts_with("identity/batch number/bit 0"), "{name}");
+    assert!(name.starts_with("identity/domain/bit 127"), "{name}");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use super::{Batch, Executed, Published};
 use crate::crypto::poseidon::commit;
 use crate::ledger::{State, replay};
 use crate::protocol::{
-    BLOB_ELEMENTS, HEADER_WORDS, Header, Kind, Operation, RECORD_WORDS, Record, evaluate_blob,
+    BLOB_ELEMENTS, Domain, HEADER_WORDS, Header, Kind, Operation, RECORD_WORDS, Record,
+    evaluate_blob,
 };
 use crate::settlement::BatchBlob;
 use crate::settlement::calls::{PublishedBatch, message_root};
@@ -27,7 +28,7 @@ pub enum Field {
     /// H does not decode.
     Header,
     /// The chain's id in H.
-    ChainId,
+    Domain,
     /// The batch's number in H.
     Number,
     /// The state root before it.
@@ -58,7 +59,7 @@ impl std::fmt::Display for Field {
             Self::Shape => write!(f, "shape"),
             Self::HeaderWord(word) => write!(f, "H[{word}]"),
             Self::Header => write!(f, "H"),
-            Self::ChainId => write!(f, "chain id"),
+            Self::Domain => write!(f, "domain"),
             Self::Number => write!(f, "batch number"),
             Self::OldRoot => write!(f, "old root"),
             Self::NewRoot => write!(f, "new root"),
@@ -100,10 +101,12 @@ pub struct Checked {
 }
 
 /// Checks a batch that L1 executed and applies it to the state before it. `time` is that of the
-/// committing block, `queue` the chain's whole queue. The state is unchanged after an error.
+/// committing block, `domain` that of the chain on L1, `queue` the chain's whole queue. The state is
+/// unchanged after an error.
 pub fn check(
     batch: &Batch,
     executed: &Executed,
+    domain: Domain,
     time: u64,
     published: Option<&Published>,
     queue: &[[U256; 5]],
@@ -112,7 +115,7 @@ pub fn check(
     let number = executed.number;
     let check = Check { batch, number };
     check.published(published)?;
-    let header = check.header()?;
+    let header = check.header(domain)?;
     check.same(Field::OldRoot, header.old_root, state.root())?;
     check.same(Field::NewRoot, word(&header.new_root), executed.new_root)?;
     let end = check.queue(&header, executed.queue_start, queue)?;
@@ -124,9 +127,10 @@ pub fn check(
         executed.versioned_hash,
     )?;
     let (c_h, c_b) = check.commitments(published)?;
-    let root = message_root(&header);
+    let root = message_root(batch.chain.chain, &header);
     check.same(Field::MessageRoot, root, executed.message_root)?;
     let public = PublishedBatch {
+        chain_id: batch.chain.chain,
         shape: batch.shape.number,
         header,
         header_commitment: c_h,
@@ -145,17 +149,19 @@ pub fn check(
 pub fn check_ahead(
     batch: &Batch,
     number: u64,
+    domain: Domain,
     queue_start: u64,
     queue: &[[U256; 5]],
     state: &mut State,
 ) -> Result<Checked, CheckError> {
     let check = Check { batch, number };
-    let header = check.header()?;
+    let header = check.header(domain)?;
     check.same(Field::OldRoot, header.old_root, state.root())?;
     let end = check.queue(&header, queue_start, queue)?;
     let versioned_hash = check.versioned_hash(B256::ZERO)?;
     let (header_commitment, blob_commitment) = check.commitments(None)?;
     let public = PublishedBatch {
+        chain_id: batch.chain.chain,
         shape: batch.shape.number,
         header,
         header_commitment,
@@ -208,11 +214,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn header(&self) -> Result<Header, CheckError> {
+    fn header(&self, domain: Domain) -> Result<Header, CheckError> {
         let header = Header::from_words(&self.batch.header)
             .map_err(|error| self.wrong(Field::Header, error.to_string(), "public data".into()))?;
-        let expected = self.batch.chain.chain;
-        self.same(Field::ChainId, header.chain_id, expected)?;
+        self.same(Field::Domain, header.domain, domain)?;
         self.same(Field::Number, header.batch_number, self.number)?;
         Ok(header)
     }

@@ -7,7 +7,7 @@
 use alloy::primitives::{Address, U256};
 use blstrs::Scalar;
 
-use super::history::{Executed, History, HistoryError, published};
+use super::history::{Executed, History, HistoryError, chain_of, published};
 use super::{Archive, ArchiveError};
 use crate::protocol::{Header, Kind};
 use crate::settlement::SettlementError;
@@ -83,9 +83,9 @@ pub struct SentMessage {
 }
 
 impl SentMessage {
-    /// The messages of a batch's header, in order.
-    pub fn of(header: &Header) -> Vec<Self> {
-        let sent = messages(header).into_iter();
+    /// The messages that a batch of a chain sends, in order.
+    pub fn of(chain_id: u64, header: &Header) -> Vec<Self> {
+        let sent = messages(chain_id, header).into_iter();
         let sent = sent.filter_map(|message| {
             let at = usize::try_from(message.k).ok()?;
             let record = header.records.get(at)?;
@@ -123,10 +123,11 @@ pub async fn sent_messages(
     }
     let wanted = history.executed.iter();
     let wanted = wanted.filter(|batch| only.is_none_or(|number| number == batch.number));
+    let chain_id = chain_of(source).await?.chain;
     let mut found = Vec::new();
     for batch in wanted.filter(|batch| !batch.message_root.is_zero()) {
-        let header = header(source, archive, batch).await?;
-        found.extend(SentMessage::of(&header));
+        let header = header(source, archive, chain_id, batch).await?;
+        found.extend(SentMessage::of(chain_id, &header));
     }
     Ok(found)
 }
@@ -149,6 +150,7 @@ pub async fn sent_message(
 async fn header(
     source: &NodeSource,
     archive: Option<&Archive>,
+    chain_id: u64,
     batch: &Executed,
 ) -> Result<Header, MessageError> {
     let number = batch.number;
@@ -162,7 +164,7 @@ async fn header(
     let words: Vec<Scalar> =
         words.ok_or_else(|| wrong("a word is not below the field's order".into()))?;
     let header = Header::from_words(&words).map_err(|error| wrong(error.to_string()))?;
-    if header.batch_number != number || message_root(&header) != batch.message_root {
+    if header.batch_number != number || message_root(chain_id, &header) != batch.message_root {
         return Err(wrong("another root".into()));
     }
     Ok(header)

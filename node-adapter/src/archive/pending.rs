@@ -5,7 +5,7 @@ use alloy::primitives::{B256, keccak256};
 use alloy::sol_types::SolValue;
 use blstrs::Scalar;
 
-use super::history::{Executed, History, published};
+use super::history::{Executed, History, chain_of, published};
 use super::messages::MessageError;
 use crate::protocol::Header;
 use crate::settlement::abi::IRollupChain::StoredBatch;
@@ -21,10 +21,11 @@ pub async fn pending_batches(
     source: &NodeSource,
     history: &History,
 ) -> Result<Vec<StoredBatch>, MessageError> {
+    let chain_id = chain_of(source).await?.chain;
     let mut start = history.executed.last().map_or(0, |last| last.queue_end);
     let mut found = Vec::new();
     for committed in &history.pending {
-        let stored = stored(source, committed, start).await?;
+        let stored = stored(source, chain_id, committed, start).await?;
         start = stored.queueEnd;
         found.push(stored);
     }
@@ -33,6 +34,7 @@ pub async fn pending_batches(
 
 async fn stored(
     source: &NodeSource,
+    chain_id: u64,
     batch: &Executed,
     queue_start: u64,
 ) -> Result<StoredBatch, MessageError> {
@@ -52,6 +54,7 @@ async fn stored(
         return Err(wrong("they are no public data of a batch"));
     };
     let public = PublishedBatch {
+        chain_id,
         shape: data.shape,
         header,
         header_commitment: c_h,

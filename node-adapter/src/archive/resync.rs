@@ -7,9 +7,10 @@
 use blstrs::Scalar;
 
 use super::check::{CheckError, Checked, Field, check, check_ahead};
-use super::history::{History, HistoryError, chain_of, published};
+use super::history::{History, HistoryError, chain_of, home_of, published};
 use super::{Archive, ArchiveError, Batch, ChainId, Executed};
 use crate::ledger::{MAX_DEPTH, State};
+use crate::protocol::Domain;
 use crate::settlement::sender::BlockRef;
 use crate::settlement::watch::{NodeSource, WatchOptions};
 use crate::settlement::{BatchBlob, SettlementError, verify_on_l1};
@@ -170,6 +171,7 @@ pub async fn resync_ahead(
 struct Walk<'a, P> {
     source: &'a NodeSource,
     archive: &'a Archive,
+    domain: Domain,
     history: History,
     progress: P,
     state: State,
@@ -194,6 +196,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             progress(ResyncStep::Read(block));
         })
         .await?;
+        let domain = Domain::new(&home_of(source).await?, chain.chain);
         let state = State::genesis(options.depth);
         let archived = archive.list().await?.last().copied().unwrap_or(0);
         let total = history.executed.len() as u64;
@@ -209,6 +212,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
         Ok(Self {
             source,
             archive,
+            domain,
             history,
             progress,
             state,
@@ -235,7 +239,15 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             };
             let (time, data) = published(self.source, executed).await?;
             let (queue, state) = (&self.history.queue, &mut self.state);
-            let checked = check(&batch, executed, time, data.as_ref(), queue, state)?;
+            let checked = check(
+                &batch,
+                executed,
+                self.domain,
+                time,
+                data.as_ref(),
+                queue,
+                state,
+            )?;
             self.report.operations += checked.operations.len() as u64;
             keep(Replayed {
                 batch: &batch,
@@ -266,13 +278,20 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 other => other?,
             };
             let queue = &self.history.queue;
-            let checked = check_ahead(&batch, number, queue_start, queue, &mut self.state)
-                .map_err(|error| match error.field {
-                    Field::QueueEntry(index) if index >= queue.len() as u64 => {
-                        ResyncError::Queue { number, index }
-                    }
-                    _ => refused(error.to_string()),
-                })?;
+            let checked = check_ahead(
+                &batch,
+                number,
+                self.domain,
+                queue_start,
+                queue,
+                &mut self.state,
+            )
+            .map_err(|error| match error.field {
+                Field::QueueEntry(index) if index >= queue.len() as u64 => {
+                    ResyncError::Queue { number, index }
+                }
+                _ => refused(error.to_string()),
+            })?;
             if let Some(committed) = self.history.open.get(&number) {
                 let blob = BatchBlob::new(&batch.blob)?.versioned_hash();
                 if blob != *committed {

@@ -10,7 +10,7 @@ use blstrs::Scalar;
 use super::account::Account;
 use super::rules::{self, RuleError, Signed};
 use super::state::State;
-use crate::protocol::{Header, Kind, Operation, Record, blob_elements};
+use crate::protocol::{Domain, Header, Kind, Operation, Record, blob_elements, owner_word};
 
 /// What a batch has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,10 @@ pub struct Opened {
 /// The state, and the operations on top of it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    chain_id: u64,
+    domain: Domain,
     operator: u32,
+    /// The bridge on L1; zeros for none.
+    bridge: [u8; 20],
     /// After the last sealed batch.
     state: State,
     /// Number of the batch being filled.
@@ -58,10 +60,11 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger at genesis. Account `operator` takes the fees and belongs to `operator_owner`, whose
     /// deposits open it; other owners get the lowest unused index.
-    pub fn new(chain_id: u64, depth: usize, operator: u32, operator_owner: [u8; 20]) -> Self {
+    pub fn new(domain: Domain, depth: usize, operator: u32, operator_owner: [u8; 20]) -> Self {
         Self {
-            chain_id,
+            domain,
             operator,
+            bridge: [0; 20],
             state: State::genesis(depth),
             number: 1,
             operations: Vec::new(),
@@ -75,13 +78,13 @@ impl Ledger {
 
     /// A ledger on a state that was sealed before, as on restart; `number` is that of the next batch.
     pub fn resume(
-        chain_id: u64,
+        domain: Domain,
         operator: u32,
         operator_owner: [u8; 20],
         state: State,
         number: u64,
     ) -> Self {
-        let mut ledger = Self::new(chain_id, state.depth(), operator, operator_owner);
+        let mut ledger = Self::new(domain, state.depth(), operator, operator_owner);
         // After a change of operators the account may be another owner's, and stays it.
         let mut owner = state.account(operator).map(|account| account.owner);
         owner = owner.filter(|owner| *owner != [0; 20] && *owner != operator_owner);
@@ -97,9 +100,16 @@ impl Ledger {
         ledger
     }
 
-    /// Chain.
-    pub fn chain_id(&self) -> u64 {
-        self.chain_id
+    /// The same, refusing withdrawals to the bridge: they could not be claimed.
+    #[must_use]
+    pub fn with_bridge(mut self, bridge: [u8; 20]) -> Self {
+        self.bridge = bridge;
+        self
+    }
+
+    /// Chain and deployment.
+    pub fn domain(&self) -> Domain {
+        self.domain
     }
 
     /// Account that takes the fees.
@@ -225,7 +235,7 @@ impl Ledger {
         self.state.update(std::mem::take(&mut self.touched));
         let operations = std::mem::take(&mut self.operations);
         let header = Header {
-            chain_id: self.chain_id,
+            domain: self.domain,
             batch_number: self.number,
             operator: self.operator,
             old_root,
@@ -247,7 +257,7 @@ impl Ledger {
     fn signed(&self, operation: &Operation) -> Signed {
         if operation.kind.is_signed() {
             Signed::Check {
-                chain_id: self.chain_id,
+                domain: self.domain,
             }
         } else {
             Signed::Trusted
@@ -255,6 +265,14 @@ impl Ledger {
     }
 
     fn apply(&self, operation: &Operation, signed: Signed) -> Result<rules::Outcome, RuleError> {
+        // The circuit does not know the bridge, so what was accepted before must be taken.
+        let [w2, ..] = operation.words;
+        let to_bridge = operation.kind == Kind::Withdraw
+            && self.bridge != [0; 20]
+            && w2 == owner_word(&self.bridge);
+        if to_bridge && signed != Signed::Trusted {
+            return Err(RuleError::ToBridge);
+        }
         let account = |index| self.account(index);
         rules::apply(
             operation,
@@ -305,9 +323,9 @@ mod tests {
     use super::*;
     use crate::crypto::schnorr::SecretKey;
     use crate::ledger::{ReplayError, replay};
-    use crate::protocol::owner_word;
+    use crate::protocol::{Home, OperationError};
 
-    const CHAIN: u64 = 270;
+    const CHAIN: Domain = Domain::from_number(270 << 100);
 
     fn owner(user: u8) -> [u8; 20] {
         [user + 1; 20]
@@ -471,7 +489,8 @@ mod tests {
         ] {
             assert_eq!(ledger.execute(&operation), Err(reason));
         }
-        let other_chain = good.clone().sign(&key(1), CHAIN + 1, &owner(1)).unwrap();
+        let other_chain = Domain::from_number(271 << 100);
+        let other_chain = good.clone().sign(&key(1), other_chain, &owner(1)).unwrap();
         assert_eq!(ledger.execute(&other_chain), Err(bad_signature));
         assert_eq!(format!("{:?}", ledger.touched()), before);
         ledger.execute(&good).unwrap();
@@ -482,6 +501,84 @@ mod tests {
                 got: 0
             })
         );
+    }
+
+    /// One chain id, two deployments: an operation signed for one is nothing to the other.
+    #[test]
+    fn deployments_with_the_same_id_do_not_take_each_others_operations() {
+        let home = |hub| Home {
+            l1_chain_id: 1,
+            hub: [hub; 20],
+            bridge: [9; 20],
+        };
+        let domains = [home(1), home(2)].map(|home| Domain::new(&home, 270));
+        let [mut ours, mut theirs] = domains.map(|domain| {
+            let mut ledger = Ledger::new(domain, 4, 0, owner(0));
+            for user in 0..3 {
+                enter(&mut ledger, &deposit(user, 0, 1000)).unwrap();
+            }
+            ledger
+        });
+        let order = Operation::transfer(1, 2, 0, 300, 5, 0);
+        let order = order.sign(&key(1), domains[0], &owner(1)).unwrap();
+        let refused = Err(RuleError::BadSignature { account: 1 });
+        assert_eq!(theirs.execute(&order), refused);
+        assert_eq!(ours.execute(&order), Ok(()));
+        assert_ne!(order.id(domains[0]), order.id(domains[1]));
+        assert_ne!(
+            ours.close().header.to_words()[0],
+            theirs.close().header.to_words()[0]
+        );
+    }
+
+    #[test]
+    fn what_could_never_be_claimed_is_refused() {
+        let bridge = [0xbb; 20];
+        let mut ledger = funded().with_bridge(bridge);
+        let with = |kind, words| {
+            let operation = Operation::new(kind, 1, 0, 100, 2, 0);
+            signed(&funded(), Operation { words, ..operation })
+        };
+        let [zero, one] = [Scalar::ZERO, Scalar::ONE];
+        let (alice, beyond) = (owner_word(&owner(1)), Scalar::from(2).pow_vartime([160]));
+        let hash = |bits| Scalar::from(2).pow_vartime([bits]);
+        let form = RuleError::Form;
+        for (operation, reason) in [
+            (
+                with(Kind::Withdraw, [zero; 3]),
+                form(OperationError::Recipient),
+            ),
+            (
+                with(Kind::Withdraw, [beyond, zero, zero]),
+                form(OperationError::Recipient),
+            ),
+            (
+                with(Kind::Withdraw, [alice, one, zero]),
+                RuleError::Word { word: 3 },
+            ),
+            (
+                with(Kind::Withdraw, [alice, zero, one]),
+                RuleError::Word { word: 4 },
+            ),
+            (
+                with(Kind::Withdraw, [owner_word(&bridge), zero, zero]),
+                RuleError::ToBridge,
+            ),
+            (
+                with(Kind::Bundle, [hash(248), alice, zero]),
+                form(OperationError::BundleHash),
+            ),
+        ] {
+            assert_eq!(ledger.execute(&operation), Err(reason));
+        }
+        // The greatest of each is taken.
+        let mut next = |kind, words| {
+            let operation = Operation::new(kind, 1, 0, 100, 2, 0);
+            let operation = signed(&ledger, Operation { words, ..operation });
+            ledger.execute(&operation)
+        };
+        assert_eq!(next(Kind::Withdraw, [beyond - one, zero, zero]), Ok(()));
+        assert_eq!(next(Kind::Bundle, [hash(248) - one, alice, zero]), Ok(()));
     }
 
     #[test]

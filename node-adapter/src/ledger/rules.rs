@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::account::Account;
 use crate::crypto::jubjub::Point;
 use crate::crypto::schnorr::{KeyError, PublicKey};
-use crate::protocol::{BALANCE_LIMIT, Kind, Operation, OperationError, owner_word};
+use crate::protocol::{BALANCE_LIMIT, Domain, Kind, Operation, OperationError, owner_word};
 
 /// Why an operation is refused. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -94,6 +94,9 @@ pub enum RuleError {
         /// Position in the record.
         word: usize,
     },
+    /// A withdrawal to the bridge, which can claim nothing.
+    #[error("the recipient is the bridge itself, which can never claim: name an address of yours")]
+    ToBridge,
     /// An exit that pays another amount than the state says.
     #[error("the exit pays {got}, the state says {expected}")]
     ExitAmount {
@@ -109,8 +112,8 @@ pub enum RuleError {
 pub enum Signed {
     /// Check it, for this chain.
     Check {
-        /// Chain.
-        chain_id: u64,
+        /// Chain and deployment.
+        domain: Domain,
     },
     /// It was checked before against the account's present key and owner; the nonce was not.
     Verified,
@@ -272,10 +275,10 @@ fn check_signature(operation: &Operation, own: &Account, signed: Signed) -> Resu
             got: operation.nonce,
         });
     }
-    let Signed::Check { chain_id } = signed else {
+    let Signed::Check { domain } = signed else {
         return Ok(());
     };
-    let message = operation.message(chain_id, &own.owner)?;
+    let message = operation.message(domain, &own.owner)?;
     let valid = operation
         .decoded_signature()
         .is_some_and(|signature| key.verify(&message, &signature));

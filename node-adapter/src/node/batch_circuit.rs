@@ -10,18 +10,16 @@ use std::sync::Arc;
 use blstrs::Scalar;
 use carillon_runtime::groth16::{self, Assignment, Groth16Error, ProvingKey};
 use carillon_runtime::keys;
-use ff::Field;
-use jubjub::{AffinePoint, ExtendedPoint, Fq, Fr};
 
 use super::machine::Refusal;
-use super::proving::{BatchInput, StatePart};
+use super::proving::{BatchInput, StatePart, shape};
 use super::rollup::RollupOptions;
 use crate::circuit::rollup::{
     HeaderWitness, OpWitness, RollupCircuit, Shape, ShapeError, StateView, Tracer, build, digest,
+    opened,
 };
-use crate::crypto::jubjub::Point;
 use crate::ledger::Budget;
-use crate::protocol::{Kind, Operation, owner_word};
+use crate::protocol::{owner_word, scalar};
 use crate::prover_api::{PluginError, Prepare};
 
 /// Why the circuits of a folder cannot be used.
@@ -67,11 +65,12 @@ pub struct ProverCircuit {
 /// # Errors
 /// [`ShapeError`] if the numbers make no circuit.
 pub fn shape_of(options: &RollupOptions) -> Result<Shape, ShapeError> {
-    shape(options.budget, options.depth)
-}
-
-fn shape(budget: Budget, depth: usize) -> Result<Shape, ShapeError> {
-    Shape::new(budget.slots, budget.cells, budget.records, depth)
+    let Budget {
+        slots,
+        cells,
+        records,
+    } = options.budget;
+    Shape::new(slots, cells, records, options.depth)
 }
 
 /// What makes assignments for a shape.
@@ -120,7 +119,7 @@ pub fn circuits(folder: &Path) -> Result<Vec<ProverCircuit>, CircuitsError> {
     Ok(found)
 }
 
-/// The shape in the name of a key file, `rollup-v1-n16-a16-d16-h4-k2-...ckey`.
+/// The shape in the name of a key file, `rollup-v2-n16-a16-d16-h4-k2-...ckey`.
 fn shape_in(name: &str) -> Option<Result<Shape, ShapeError>> {
     let rest = name.strip_prefix("rollup-")?;
     rest.strip_suffix(".ckey")?;
@@ -160,64 +159,18 @@ impl Prepare for Batches {
 /// The circuit of a batch with its witness.
 ///
 /// # Errors
-/// [`Refusal`] if the batch does not fit the shape.
+/// [`Refusal`] if the batch does not fit the shape, or the input lacks a part of the state.
 pub fn circuit(shape: Shape, input: &BatchInput) -> Result<RollupCircuit, Refusal> {
     let refuse = |error: &dyn std::fmt::Display| Refusal::new("input", error.to_string());
     let state = &input.state;
-    let mut tracer = Tracer::new(state, input.chain_id, input.number, input.operator);
+    let mut tracer = Tracer::new(state, input.domain, input.number, input.operator);
     for operation in &input.operations {
-        tracer.push(witness(operation)?);
+        tracer.push(OpWitness::of(operation).map_err(|error| refuse(&error))?);
     }
-    let circuit = build(shape, state, &tracer.finish()).map_err(|error| refuse(&error))?;
+    let trace = tracer.finish();
+    state.check(shape, opened(shape, &trace))?;
+    let circuit = build(shape, state, &trace).map_err(|error| refuse(&error))?;
     Ok(circuit.evaluate_at(input.z))
-}
-
-/// The fields of an operation as the circuit takes them; what it reads is up to the tracer.
-fn witness(operation: &Operation) -> Result<OpWitness, Refusal> {
-    let refuse = |error: &dyn std::fmt::Display| Refusal::new("input", error.to_string());
-    let amount = operation.packed_amount().map_err(|error| refuse(&error))?;
-    let fee = operation.packed_fee().map_err(|error| refuse(&error))?;
-    let mut witness = OpWitness {
-        kind: operation.kind as u8,
-        from: operation.from,
-        to: operation.to,
-        token: operation.token,
-        mantissa: amount.mantissa,
-        exponent: amount.exponent,
-        // 11 bits.
-        fee_mantissa: fee.mantissa as u16,
-        fee_exponent: fee.exponent,
-        amount: scalar(operation.amount),
-        words: operation.words,
-        ..OpWitness::empty()
-    };
-    if let Some(signature) = operation
-        .decoded_signature()
-        .filter(|_| operation.kind.is_signed())
-    {
-        (witness.r, witness.s) = (signature.r(), signature.s());
-    }
-    if operation.kind == Kind::SetKey {
-        witness.key_root = eighth(&operation.words[1], &operation.words[2]);
-    }
-    Ok(witness)
-}
-
-/// The point of which a key is eight times. (Of what is no key, some point.)
-fn eighth(x: &Scalar, y: &Scalar) -> Point {
-    let coordinate = |value: &Scalar| Option::from(Fq::from_bytes(&value.to_bytes_le()));
-    let (Some(x), Some(y)) = (coordinate(x), coordinate(y)) else {
-        return Point::IDENTITY;
-    };
-    // 8 is prime to the subgroup's order.
-    let inverse = Option::from(Fr::from(8).invert()).unwrap_or(Fr::ZERO);
-    let key = ExtendedPoint::from(AffinePoint::from_raw_unchecked(x, y));
-    Point::from_extended(&(key * inverse))
-}
-
-fn scalar(value: u128) -> Scalar {
-    let (low, high) = (value as u64, (value >> 64) as u64);
-    Scalar::from(low) + Scalar::from(high) * Scalar::from(1 << 32).square()
 }
 
 impl StateView for StatePart {
@@ -249,13 +202,17 @@ impl StateView for StatePart {
 
 #[cfg(test)]
 mod tests {
+    use ff::Field;
+
     use super::*;
+    use crate::circuit::rollup::circuit_of;
     use crate::crypto::schnorr::SecretKey;
+    use crate::ledger::{Account, Ledger, State};
     use crate::node::Rollup;
     use crate::node::machine::Machine;
     use crate::node::ports::QueueEntry;
     use crate::node::store::Part;
-    use crate::protocol::Record;
+    use crate::protocol::{Kind, Operation, Record};
 
     /// What the node publishes and what the circuit computes are the same, for a batch with deposits
     /// and one with every signed kind; and the circuit is satisfied.
@@ -294,7 +251,7 @@ mod tests {
         let mut set_key = Operation::new(Kind::SetKey, 1, 3, 0, 1, 2);
         set_key.words = [Scalar::ZERO, new.x, new.y];
         for operation in [transfer, withdraw, set_key] {
-            let operation = operation.sign(&alice, 270, &[1; 20]).unwrap();
+            let operation = operation.sign(&alice, options.domain(), &[1; 20]).unwrap();
             let ticket = rollup.check(&operation).unwrap();
             assert!(rollup.fits(&operation));
             rollup.execute(&operation, Some(ticket)).unwrap();
@@ -323,6 +280,88 @@ mod tests {
         assert!(error.contains("n6") && error.contains("n7"), "{error}");
     }
 
+    /// A circuit of more than 4,222 cells hashes more than six levels of the tree as a whole: what a
+    /// prover gets must hold them, or be refused with the name of what is missing.
+    #[test]
+    fn inputs_of_large_circuits_hold_the_whole_top() {
+        let options = RollupOptions::new(270, 0, 8, 4_300, 8, 12).unwrap();
+        let shape = shape_of(&options).unwrap();
+        assert!(shape.top() >= 7, "{}", shape.id());
+        // Accounts below every node of the upper levels.
+        let place = |user: u32| user * 262_000;
+        let key = |user: u32| SecretKey::from_seed(&[user as u8 + 1; 32]);
+        let owner = |user: u32| [user as u8 + 1; 20];
+        let mut state = State::genesis(12);
+        state.update((0..64).map(|user| {
+            let account = Account {
+                key: Some(*key(user).public()),
+                nonce: 0,
+                owner: owner(user),
+                balances: [(3, 1000)].into(),
+            };
+            (place(user), account)
+        }));
+        let mut ledger = Ledger::resume(options.domain(), 0, owner(0), state.clone(), 5);
+        for user in 1..7 {
+            let to = place(63 - user);
+            let transfer = Operation::transfer(place(user), to, 3, 50, 2, 0);
+            let transfer = transfer.sign(&key(user), options.domain(), &owner(user));
+            ledger.execute(&transfer.unwrap()).unwrap();
+        }
+        let part = StatePart::of(&ledger, &options).unwrap();
+        let closed = ledger.close();
+        let input = BatchInput {
+            domain: options.domain(),
+            number: 5,
+            operator: 0,
+            budget: options.budget,
+            z: Scalar::from(9),
+            state: part,
+            operations: closed.operations.clone(),
+        };
+        let bytes = input.to_bytes();
+        let input = BatchInput::from_bytes(&bytes).unwrap();
+        let built = circuit(shape, &input).unwrap();
+        let whole = circuit_of(shape, &state, &closed.header, &closed.operations).unwrap();
+        let whole = whole.evaluate_at(input.z);
+        assert_eq!(
+            built.witness.roots,
+            [closed.header.old_root, closed.header.new_root]
+        );
+        assert!(built.witness == whole.witness);
+        assert_eq!(built.public_inputs, whole.public_inputs);
+
+        // Each node of the encoding, dropped: 37 bytes of level, index and hash.
+        let [mut nodes, mut at] = [0, 0];
+        let tail = closed.operations.len() * crate::node::operation::OPERATION_BYTES + 4;
+        let end = bytes.len() - tail;
+        let count = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        for start in (0..end - 4).rev() {
+            if count(start) > 0 && start + 4 + 37 * count(start) == end {
+                (nodes, at) = (count(start), start);
+                break;
+            }
+        }
+        assert!(nodes > 1000, "{nodes} nodes");
+        for dropped in (0..nodes).step_by(nodes / 12) {
+            let mut less = bytes[..at].to_vec();
+            less.extend_from_slice(&(nodes as u32 - 1).to_be_bytes());
+            let place = at + 4 + 37 * dropped;
+            less.extend_from_slice(&bytes[at + 4..place]);
+            less.extend_from_slice(&bytes[place + 37..]);
+            let less = BatchInput::from_bytes(&less).unwrap();
+            let error = circuit(shape, &less).unwrap_err().to_string();
+            assert!(error.contains("node") || error.contains("leaf"), "{error}");
+        }
+        // A part made for a smaller top, as six levels once were for every circuit.
+        let small = RollupOptions::new(270, 0, 8, 4_200, 8, 12).unwrap();
+        let part = StatePart::of(&ledger, &small).unwrap();
+        let error = part.check(shape, []).unwrap_err().to_string();
+        assert!(error.contains("top 6 of 12"), "{error}");
+        let error = part.check(shape_of(&small).unwrap(), [place(9) + 1]);
+        assert!(error.unwrap_err().to_string().contains("is missing"));
+    }
+
     #[test]
     fn key_files_name_their_shape() {
         let shape = Shape::new(6, 8, 6, 3).unwrap();
@@ -332,6 +371,6 @@ mod tests {
             shape_in("transfer-v1-n2-d12-0123456789abcdef-INSECURE.ckey"),
             None
         );
-        assert_eq!(shape_in("rollup-v1-n6.txt"), None);
+        assert_eq!(shape_in("rollup-v2-n6.txt"), None);
     }
 }

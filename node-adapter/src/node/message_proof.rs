@@ -53,6 +53,7 @@ impl MessageProofJson {
 /// The database.
 pub fn message_proof(
     store: &Store,
+    chain_id: u64,
     batch: u64,
     record: u64,
 ) -> Result<Option<MessageProofJson>, StoreError> {
@@ -69,7 +70,7 @@ pub fn message_proof(
         .collect();
     let words = words.filter(|_| left.is_empty()).ok_or_else(damaged)?;
     let header = Header::from_words(&words).map_err(|_| damaged())?;
-    let found = messages(&header);
+    let found = messages(chain_id, &header);
     let mut found = found.iter();
     let found = found.find(|message| message.k == alloy::primitives::U256::from(record));
     Ok(found.map(MessageProofJson::of))

@@ -376,12 +376,13 @@ mod tests {
         let bytes = encode(&operation);
         assert_eq!(bytes.len(), OPERATION_BYTES);
         assert_eq!(decode(&bytes).unwrap(), operation);
+        let domain = crate::protocol::Domain::local;
         let mut again = operation.clone();
         again.signature = [6; 64];
-        assert_eq!(again.id(270), operation.id(270));
-        assert_ne!(operation.id(271), operation.id(270));
+        assert_eq!(again.id(domain(270)), operation.id(domain(270)));
+        assert_ne!(operation.id(domain(271)), operation.id(domain(270)));
         again.nonce += 1;
-        assert_ne!(again.id(270), operation.id(270));
+        assert_ne!(again.id(domain(270)), operation.id(domain(270)));
         for (at, byte) in [(0, 2), (1, 0), (1, 8), (51, 0xff)] {
             let mut wrong = bytes.clone();
             wrong[at] = byte;

@@ -1,28 +1,34 @@
 //! What a prover gets: the input of a batch.
 //!
-//! The input is the operations, and of the state before them what the circuit opens: accounts, and
-//! the nodes beside their paths. It grows with the batch and the depth of the tree, not with the
-//! number of accounts. Called by `rollup` (sealing) and `batch_circuit` (proving).
+//! The input is the operations, and of the state before them what the circuit opens: accounts, the
+//! nodes beside their paths, and the whole top of the tree. It grows with the batch and the depth of
+//! the tree, not with the number of accounts. Called by `rollup` (sealing) and `batch_circuit`
+//! (proving).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use blstrs::Scalar;
+use rayon::prelude::*;
 
 use super::machine::Refusal;
 use super::operation::{self, OPERATION_BYTES};
 use super::rollup::{RollupOptions, account_from_bytes, account_to_bytes};
+use crate::circuit::rollup::Shape;
+use crate::crypto::poseidon::hash_node;
 use crate::ledger::{Account, Budget, Ledger, MAX_DEPTH, State};
-use crate::protocol::Operation;
+use crate::protocol::{Domain, Operation};
 
 /// Version of the encoding.
-const VERSION: u32 = 1;
-/// Levels below the root whose nodes are all given: the circuit may hash so many as a whole.
-const TOP: usize = 6;
+const VERSION: u32 = 2;
 
 /// The part of a state that a batch's circuit opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatePart {
     depth: usize,
+    /// Levels below the root whose nodes are all given: those that the circuit hashes as a whole.
+    top: usize,
+    /// Accounts whose paths are given, used or not.
+    opened: BTreeSet<u32>,
     /// Hashes of empty subtrees by level.
     empty: Vec<Scalar>,
     accounts: BTreeMap<u32, Account>,
@@ -32,7 +38,11 @@ pub struct StatePart {
 
 impl StatePart {
     /// The part for the batch that is being filled. Call it before the batch is closed.
-    pub fn of(ledger: &Ledger, options: &RollupOptions) -> Self {
+    ///
+    /// # Errors
+    /// [`Refusal`] if there is no circuit of the batch's size.
+    pub fn of(ledger: &Ledger, options: &RollupOptions) -> Result<Self, Refusal> {
+        let top = shape(options.budget, options.depth)?.top();
         let (state, depth) = (ledger.state(), options.depth);
         let capacity = u32::try_from(state.capacity()).unwrap_or(u32::MAX);
         // Rows that the batch does not need open the lowest balances.
@@ -47,7 +57,7 @@ impl StatePart {
                 wanted.extend((first..first + 4).map(|index| (level as u8, index)));
             }
         }
-        for level in depth.saturating_sub(TOP)..=depth {
+        for level in depth.saturating_sub(top)..=depth {
             let width = 1u32 << (2 * (depth - level));
             wanted.extend((0..width).map(|index| (level as u8, index)));
         }
@@ -56,14 +66,73 @@ impl StatePart {
             let node = state.node(level.into(), index);
             (empty.get(usize::from(level)) != Some(&node)).then_some(((level, index), node))
         };
-        Self {
+        let nodes = wanted.into_iter().filter_map(node).collect();
+        Ok(Self {
             depth,
+            top,
             empty: empty.clone(),
             accounts: opened
                 .iter()
                 .filter_map(|index| Some((*index, state.account(*index)?.clone())))
                 .collect(),
-            nodes: wanted.into_iter().filter_map(node).collect(),
+            nodes,
+            opened,
+        })
+    }
+
+    /// Checks that nothing is missing for a circuit of this shape that opens these accounts. What is
+    /// not in the part reads as empty, so each node that the circuit reads is compared with the hash
+    /// of those below it.
+    ///
+    /// # Errors
+    /// [`Refusal`] naming what is missing.
+    pub fn check(
+        &self,
+        shape: Shape,
+        accounts: impl IntoIterator<Item = u32>,
+    ) -> Result<(), Refusal> {
+        let refuse = |what: String| Err(Refusal::new("input", what));
+        if shape.depth() != self.depth || shape.top() > self.top {
+            return refuse(format!(
+                "it holds the top {} of {} levels, the circuit {} hashes the top {} of {}",
+                self.top,
+                self.depth,
+                shape.id(),
+                shape.top(),
+                shape.depth()
+            ));
+        }
+        let mut accounts = accounts.into_iter();
+        if let Some(account) = accounts.find(|account| !self.opened.contains(account)) {
+            return refuse(format!("account {account} is missing"));
+        }
+        let opened: Vec<u32> = self.opened.iter().copied().collect();
+        let wrong_leaf = |index: &&u32| self.node(0, **index) != self.account(**index).leaf();
+        if let Some(account) = opened.par_iter().find_first(wrong_leaf) {
+            return refuse(format!(
+                "account {account} is not what its leaf in the tree says"
+            ));
+        }
+        let paths = opened
+            .iter()
+            .flat_map(|index| (1..=self.depth).map(move |level| (level, index >> (2 * level))));
+        let whole = (self.depth - self.top + 1..=self.depth)
+            .flat_map(|level| (0..1u32 << (2 * (self.depth - level))).map(move |i| (level, i)));
+        let parents: BTreeSet<(usize, u32)> = paths.chain(whole).collect();
+        let parents: Vec<_> = parents.into_iter().collect();
+        let torn = |(level, index): &&(usize, u32)| {
+            let children = [0, 1, 2, 3].map(|child| self.node(level - 1, index << 2 | child));
+            let node = self.node(*level, *index);
+            let empty = |level: usize, node| self.empty.get(level) == Some(&node);
+            let nothing = children.iter().all(|child| empty(level - 1, *child));
+            !(nothing && empty(*level, node)) && hash_node(&children) != node
+        };
+        match parents.par_iter().find_first(torn) {
+            None => Ok(()),
+            Some((level, index)) => refuse(format!(
+                "node {index} of level {level} is not the hash of those below it: one of them is \
+                 missing or wrong"
+            )),
         }
     }
 
@@ -86,6 +155,15 @@ impl StatePart {
     }
 }
 
+/// The circuit's shape for batches of a size.
+///
+/// # Errors
+/// [`Refusal`] if there is none.
+pub(super) fn shape(budget: Budget, depth: usize) -> Result<Shape, Refusal> {
+    Shape::new(budget.slots, budget.cells, budget.records, depth)
+        .map_err(|error| Refusal::new("input", error.to_string()))
+}
+
 /// Hashes of empty subtrees by level.
 fn empty_nodes(depth: usize) -> Vec<Scalar> {
     let genesis = State::genesis(depth);
@@ -95,8 +173,8 @@ fn empty_nodes(depth: usize) -> Vec<Scalar> {
 /// Everything that a prover needs for one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchInput {
-    /// The chain.
-    pub chain_id: u64,
+    /// The chain and its deployment.
+    pub domain: Domain,
     /// The batch.
     pub number: u64,
     /// The account that fees go to.
@@ -117,7 +195,7 @@ impl BatchInput {
         let mut out = Vec::new();
         let length = |length: usize| (length as u32).to_be_bytes();
         out.extend_from_slice(&VERSION.to_be_bytes());
-        out.extend_from_slice(&self.chain_id.to_be_bytes());
+        out.extend_from_slice(&self.domain.number().to_be_bytes());
         out.extend_from_slice(&self.number.to_be_bytes());
         out.extend_from_slice(&self.operator.to_be_bytes());
         let Budget {
@@ -125,10 +203,14 @@ impl BatchInput {
             cells,
             records,
         } = self.budget;
-        for number in [slots, cells, records, self.state.depth] {
+        for number in [slots, cells, records, self.state.depth, self.state.top] {
             out.extend_from_slice(&length(number));
         }
         out.extend_from_slice(&self.z.to_bytes_be());
+        out.extend_from_slice(&length(self.state.opened.len()));
+        for index in &self.state.opened {
+            out.extend_from_slice(&index.to_be_bytes());
+        }
         out.extend_from_slice(&length(self.state.accounts.len()));
         for (index, account) in &self.state.accounts {
             let bytes = account_to_bytes(account);
@@ -163,17 +245,22 @@ impl BatchInput {
         if reader.u32()? != VERSION {
             return None;
         }
-        let (chain_id, number, operator) = (reader.u64()?, reader.u64()?, reader.u32()?);
+        let domain = Domain::from_number(reader.u128()?);
+        let (number, operator) = (reader.u64()?, reader.u32()?);
         let budget = Budget {
             slots: reader.u32()? as usize,
             cells: reader.u32()? as usize,
             records: reader.u32()? as usize,
         };
-        let depth = reader.u32()? as usize;
-        if !(1..=MAX_DEPTH).contains(&depth) {
+        let (depth, top) = (reader.u32()? as usize, reader.u32()? as usize);
+        if !(1..=MAX_DEPTH).contains(&depth) || top > depth {
             return None;
         }
         let z = reader.scalar()?;
+        let mut opened = BTreeSet::new();
+        for _ in 0..reader.u32()? {
+            opened.insert(reader.u32()?);
+        }
         let mut accounts = BTreeMap::new();
         for _ in 0..reader.u32()? {
             let (index, length) = (reader.u32()?, reader.u32()? as usize);
@@ -191,12 +278,14 @@ impl BatchInput {
         }
         let state = StatePart {
             depth,
+            top,
+            opened,
             empty: empty_nodes(depth),
             accounts,
             nodes,
         };
         reader.0.is_empty().then_some(Self {
-            chain_id,
+            domain,
             number,
             operator,
             budget,
@@ -225,6 +314,10 @@ impl<'a> Reader<'a> {
         Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
     }
 
+    fn u128(&mut self) -> Option<u128> {
+        Some(u128::from_be_bytes(self.take(16)?.try_into().ok()?))
+    }
+
     fn scalar(&mut self) -> Option<Scalar> {
         let bytes: &[u8; 32] = self.take(32)?.try_into().ok()?;
         Option::from(Scalar::from_bytes_be(bytes))
@@ -240,7 +333,7 @@ mod tests {
     #[test]
     fn inputs_round_trip_and_damaged_ones_are_refused() {
         let options = RollupOptions::new(270, 0, 8, 8, 8, 3).unwrap();
-        let mut ledger = Ledger::new(270, 3, 0, [0; 20]);
+        let mut ledger = Ledger::new(options.domain(), 3, 0, [0; 20]);
         let key = SecretKey::from_seed(&[1; 32]);
         let point = key.public().coordinates();
         for index in 0..3u8 {
@@ -256,15 +349,15 @@ mod tests {
         }
         ledger.close();
         let transfer = Operation::transfer(1, 2, 1, 5, 1, 0);
-        let transfer = transfer.sign(&key, 270, &[1; 20]).unwrap();
+        let transfer = transfer.sign(&key, options.domain(), &[1; 20]).unwrap();
         ledger.execute(&transfer).unwrap();
         let input = BatchInput {
-            chain_id: 270,
+            domain: options.domain(),
             number: 2,
             operator: 0,
             budget: options.budget,
             z: Scalar::from(9),
-            state: StatePart::of(&ledger, &options),
+            state: StatePart::of(&ledger, &options).unwrap(),
             operations: ledger.operations().to_vec(),
         };
         assert_eq!(input.state.account(1).balance(1), 100);

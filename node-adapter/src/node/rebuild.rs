@@ -24,7 +24,7 @@ use crate::archive::{
     Archive, Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, resync_ahead,
 };
 use crate::ledger::State;
-use crate::protocol::{Header, blob_bytes};
+use crate::protocol::{Domain, Header, blob_bytes};
 use crate::settlement::watch::NodeSource;
 use crate::settlement::{ChainOnL1, SettlementError};
 
@@ -103,6 +103,8 @@ pub async fn rebuild(
     let chain = ChainOnL1::read(source, 0).await?;
     let mark = ChainMark {
         chain_id: chain.chain,
+        l1_chain_id: chain.l1,
+        hub: format!("0x{}", hex::encode(chain.hub)),
         depth: options.depth,
         operator: chain.operator_account,
     };
@@ -112,7 +114,7 @@ pub async fn rebuild(
     })?;
     let mut keeper = Keeper {
         store: Store::on(database, &part, &mark)?,
-        chain_id: chain.chain,
+        domain: Domain::new(&chain.home(), chain.chain),
         point: SealedPoint::default(),
         nonces: HashMap::new(),
         open: 0,
@@ -144,7 +146,7 @@ pub async fn rebuild(
 /// Writes what the node would have written.
 struct Keeper {
     store: Store,
-    chain_id: u64,
+    domain: Domain,
     point: SealedPoint,
     /// Nonces of the accounts' next signed operations.
     nonces: HashMap<u32, u64>,
@@ -172,7 +174,7 @@ impl Keeper {
                 queue += 1;
                 queue - 1
             };
-            lines.push((sequence, operation.id(self.chain_id), encode(&operation)));
+            lines.push((sequence, operation.id(self.domain), encode(&operation)));
         }
         let lines: Vec<LogLine<'_>> = lines
             .iter()

@@ -197,7 +197,7 @@ fn statement(chain_id: u64, first: u64, count: u64, time: u64, root: &[u8; 32]) 
         })
     };
     let tag = u64::from_be_bytes(*b"softconf");
-    // The first element of an operation's message is below 2^177; this one never is.
+    // The first element of an operation's message is below 2^241; this one never is.
     let zero = Scalar::from(0);
     let (low, high) = (half(&digest[..16]), half(&digest[16..]));
     [-Scalar::from(tag), low, high, zero, zero, zero, zero]

@@ -15,7 +15,9 @@ use super::publish;
 use super::store::{ChainMark, Part, Store, StoreError};
 use crate::crypto::schnorr::PublicKey;
 use crate::ledger::{Account, Budget, Ledger, MAX_DEPTH, RuleError, State};
-use crate::protocol::{ACCOUNT_BITS, BLOB_ELEMENTS, Kind, Operation, Record, TOKENS, blob_bytes};
+use crate::protocol::{
+    ACCOUNT_BITS, BLOB_ELEMENTS, Domain, Home, Kind, Operation, Record, TOKENS, blob_bytes,
+};
 
 /// Numbers that no node has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,8 @@ pub struct OptionsError {
 pub struct RollupOptions {
     /// The chain.
     pub chain_id: u64,
+    /// Where its contracts are.
+    pub home: Home,
     /// The account that fees go to.
     pub operator: u32,
     /// The owner whose deposits open that account; zeros for nobody.
@@ -55,10 +59,16 @@ impl RollupOptions {
         depth: usize,
     ) -> Result<Self, OptionsError> {
         let most_slots = 2 * BLOB_ELEMENTS;
+        let tree = depth.min(MAX_DEPTH);
         for (what, given, least, most) in [
             ("the number of slots", slots, 1, most_slots),
             // One transfer touches three balances.
-            ("the number of cells", cells, 3, 3 * most_slots),
+            (
+                "the number of cells",
+                cells,
+                3,
+                (3 * most_slots).min(usize::from(TOKENS) << (2 * tree)),
+            ),
             ("the number of records", records, 1, slots.max(1)),
             ("the depth of the account tree", depth, 1, MAX_DEPTH),
         ] {
@@ -80,6 +90,7 @@ impl RollupOptions {
         }
         Ok(Self {
             chain_id,
+            home: Home::default(),
             operator,
             operator_owner: [0; 20],
             budget: Budget {
@@ -91,10 +102,17 @@ impl RollupOptions {
         })
     }
 
+    /// What the chain's operations are signed for.
+    pub fn domain(&self) -> Domain {
+        Domain::new(&self.home, self.chain_id)
+    }
+
     /// What a folder is bound to.
     pub fn mark(&self) -> ChainMark {
         ChainMark {
             chain_id: self.chain_id,
+            l1_chain_id: self.home.l1_chain_id,
+            hub: format!("0x{}", hex::encode(self.home.hub)),
             depth: self.depth,
             operator: self.operator,
         }
@@ -106,6 +124,10 @@ impl RollupOptions {
 pub struct ChainFacts {
     /// The chain.
     pub chain_id: u64,
+    /// Where its contracts are; the default without Ethereum.
+    pub home: Home,
+    /// What its operations are signed for.
+    pub domain: Domain,
     /// Slots, cells, records and depth in one word.
     pub shape: String,
     /// Operations of a batch.
@@ -128,6 +150,8 @@ impl ChainFacts {
         } = options.budget;
         Self {
             chain_id: options.chain_id,
+            home: options.home,
+            domain: options.domain(),
             shape: format!("n{slots}-a{cells}-d{records}-h{}", options.depth),
             slots,
             operator: options.operator,
@@ -207,7 +231,6 @@ impl Rollup {
     /// The empty state.
     pub fn new(options: &RollupOptions) -> Self {
         let RollupOptions {
-            chain_id,
             operator,
             operator_owner,
             depth,
@@ -215,7 +238,8 @@ impl Rollup {
         } = *options;
         Self {
             options: *options,
-            ledger: Ledger::new(chain_id, depth, operator, operator_owner),
+            ledger: Ledger::new(options.domain(), depth, operator, operator_owner)
+                .with_bridge(options.home.bridge),
             queue: 0,
         }
     }
@@ -249,12 +273,13 @@ impl Rollup {
         Ok(Self {
             options: *options,
             ledger: Ledger::resume(
-                options.chain_id,
+                options.domain(),
                 options.operator,
                 options.operator_owner,
                 state,
                 point.batch + 1,
-            ),
+            )
+            .with_bridge(options.home.bridge),
             queue: point.queue,
         })
     }
@@ -272,7 +297,7 @@ impl Rollup {
         owner: &[u8; 20],
     ) -> Result<(), Refusal> {
         let account = operation.from;
-        let message = operation.message(self.options.chain_id, owner);
+        let message = operation.message(self.ledger.domain(), owner);
         let message = message.map_err(|error| refusal(&error.into()))?;
         let valid = operation
             .decoded_signature()
@@ -305,7 +330,7 @@ impl Machine for Rollup {
     }
 
     fn id(&self, operation: &Operation) -> [u8; 32] {
-        operation.id(self.options.chain_id)
+        operation.id(self.ledger.domain())
     }
 
     fn check(&self, operation: &Operation) -> Result<Ticket, Refusal> {
@@ -395,13 +420,13 @@ impl Machine for Rollup {
         let touched = self.ledger.touched().iter();
         let accounts = touched.map(|(index, account)| (*index, account_to_bytes(account)));
         let accounts = accounts.collect();
-        let view = proving::StatePart::of(&self.ledger, &self.options);
+        let view = proving::StatePart::of(&self.ledger, &self.options)?;
         let number = self.ledger.batch_number();
         let closed = self.ledger.close();
         let words = closed.header.to_words();
         let inputs = publish::public_inputs(&words, &closed.blob, slots, records)?;
         let input = proving::BatchInput {
-            chain_id: self.options.chain_id,
+            domain: self.ledger.domain(),
             number,
             operator: self.options.operator,
             budget: self.options.budget,
@@ -441,7 +466,7 @@ fn refusal(error: &RuleError) -> Refusal {
         RuleError::Nonce { .. } | RuleError::NonceExhausted { .. } => "nonce",
         RuleError::ZeroAmount | RuleError::Overspend { .. } | RuleError::Overflow { .. } => "funds",
         RuleError::WrongOwner { .. } => "owner",
-        RuleError::Word { .. } | RuleError::ExitAmount { .. } => "record",
+        RuleError::Word { .. } | RuleError::ExitAmount { .. } | RuleError::ToBridge => "record",
     };
     Refusal::new(code, error.to_string())
 }

@@ -8,7 +8,7 @@
 //! | `carillon_getOperation` | id | what it does, sequence number and status |
 //! | `carillon_getBatch` | number, or none for the newest | batch, its operations' ids, status and transaction |
 //! | `carillon_getMessageProof` | batch, record | words, path and position of a message |
-//! | `carillon_chain` | | ids, shape, roots, the sequencer's key |
+//! | `carillon_chain` | | ids, contracts, domain, shape, roots, the sequencer's key |
 //! | `carillon_fees` | | least fees by token and kind |
 //! | `carillon_queue` | | entries of the L1 queue executed |
 //!
@@ -300,7 +300,7 @@ async fn get_batch(context: Arc<Context>, params: &Params<'_>) -> Answer {
         wrong_parameters(format!("expected [batch number]: {}", detail(&refusal)))
     })?;
     let number = number.unwrap_or_else(|| context.writer.progress().borrow().batch);
-    let chain_id = context.facts.chain_id;
+    let domain = context.facts.domain;
     let found = ask(context, move |store| {
         let Some(row) = store.batch(number)? else {
             return Ok(None);
@@ -312,7 +312,7 @@ async fn get_batch(context: Arc<Context>, params: &Params<'_>) -> Answer {
                 let decoded = operation::decode(&bytes).map_err(|_| StoreError::Damaged {
                     what: format!("operation {sequence} of the log"),
                 })?;
-                Ok(format!("0x{}", hex::encode(decoded.id(chain_id))))
+                Ok(format!("0x{}", hex::encode(decoded.id(domain))))
             });
         let ids = ids.collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Some((row, ids)))
@@ -332,7 +332,11 @@ async fn get_message_proof(context: Arc<Context>, params: &Params<'_>) -> Answer
             detail(&refusal)
         ))
     })?;
-    let found = ask(context, move |store| message_proof(store, batch, record)).await?;
+    let chain_id = context.facts.chain_id;
+    let found = ask(context, move |store| {
+        message_proof(store, chain_id, batch, record)
+    })
+    .await?;
     let missing = || {
         not_found(format!(
             "record {record} of batch {batch} is no message of a sealed batch: messages are withdrawals and exits of an amount, and bundles"
@@ -346,6 +350,10 @@ fn chain(context: &Context) -> Value {
     let reasons = context.status.unready();
     json!({
         "chain_id": context.facts.chain_id.to_string(),
+        "domain": context.facts.domain,
+        "l1_chain_id": context.facts.home.l1_chain_id.to_string(),
+        "hub": format!("0x{}", hex::encode(context.facts.home.hub)),
+        "bridge": format!("0x{}", hex::encode(context.facts.home.bridge)),
         "shape": context.facts.shape,
         "slots": context.facts.slots,
         "operator": context.facts.operator,

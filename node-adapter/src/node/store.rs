@@ -193,6 +193,12 @@ pub struct SealedPoint {
 pub struct ChainMark {
     /// The chain's id.
     pub chain_id: u64,
+    /// The L1's chain id; 0 without Ethereum.
+    #[serde(default)]
+    pub l1_chain_id: u64,
+    /// The register of chains there, in hex; what was signed for another hub is nothing here.
+    #[serde(default)]
+    pub hub: String,
     /// Levels of the account tree.
     pub depth: usize,
     /// The account that fees go to.

@@ -36,6 +36,8 @@ use crate::prover_api::{
 
 const MARK: ChainMark = ChainMark {
     chain_id: 270,
+    l1_chain_id: 0,
+    hub: String::new(),
     depth: 4,
     operator: 1,
 };

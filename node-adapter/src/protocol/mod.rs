@@ -5,11 +5,13 @@
 
 mod blob;
 mod decimal;
+mod domain;
 mod operation;
 mod vectors;
 
 pub use blob::{BLOB_POINTS, evaluate_blob};
 pub use decimal::{Decimal, pack_amount, pack_fee};
+pub use domain::{Domain, DomainError, Home};
 pub(crate) use operation::scalar;
 pub use operation::{Kind, Operation, OperationError, owner_word};
 pub use vectors::{

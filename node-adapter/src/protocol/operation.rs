@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::decimal::{Decimal, pack_amount, pack_fee};
-use super::{ACCOUNT_BITS, BALANCE_LIMIT, Record, TOKENS};
+use super::{ACCOUNT_BITS, BALANCE_LIMIT, Domain, Record, TOKENS};
 use crate::crypto::schnorr::{SecretKey, Signature};
 
 /// What an operation does, by its number in PROTOCOL.md.
@@ -100,6 +100,14 @@ pub enum OperationError {
         /// The value.
         value: u128,
     },
+    /// A withdrawal to nobody.
+    #[error(
+        "the recipient of a withdrawal is an address on Ethereum that is not zero: nobody else can claim it"
+    )]
+    Recipient,
+    /// A bundle's hash that L1 cannot have.
+    #[error("a bundle's hash is below 2^248: the keccak of the bundle without its last byte")]
+    BundleHash,
     /// A field that this kind does not have.
     #[error("{kind:?} operations have no {field}: leave it zero")]
     Extra {
@@ -186,6 +194,16 @@ impl Operation {
             if present && !allowed {
                 return Err(OperationError::Extra { kind, field });
             }
+        }
+        // What could never be claimed or run on L1 does not leave L2.
+        let [w2, ..] = self.words;
+        let high = |bits: usize| w2.to_bytes_be()[..32 - bits / 8].iter().any(|b| *b != 0);
+        match kind {
+            Kind::Withdraw if w2 == Scalar::ZERO || high(160) => {
+                return Err(OperationError::Recipient);
+            }
+            Kind::Bundle if high(248) => return Err(OperationError::BundleHash),
+            _ => {}
         }
         self.packed_amount()?;
         self.packed_fee().map(|_| ())
@@ -285,16 +303,16 @@ impl Operation {
         })
     }
 
-    /// What the account signs: slot and chain, nonce, owner, amount, words.
+    /// What the account signs: slot and domain, nonce, owner, amount, words.
     ///
     /// # Errors
     /// [`OperationError::Digits`].
-    pub fn message(&self, chain_id: u64, owner: &[u8; 20]) -> Result<[Scalar; 7], OperationError> {
+    pub fn message(&self, domain: Domain, owner: &[u8; 20]) -> Result<[Scalar; 7], OperationError> {
         let slot = scalar(self.slot()?);
         let shift = Scalar::from(2).pow_vartime([113]);
         let [w2, w3, w4] = self.words;
         Ok([
-            slot + shift * Scalar::from(chain_id),
+            slot + shift * domain.word(),
             Scalar::from(self.nonce),
             owner_word(owner),
             scalar(self.amount),
@@ -304,17 +322,17 @@ impl Operation {
         ])
     }
 
-    /// Signs the operation for a chain and the account's owner.
+    /// Signs the operation for a chain of one deployment and the account's owner.
     ///
     /// # Errors
     /// [`OperationError::Digits`].
     pub fn sign(
         mut self,
         key: &SecretKey,
-        chain_id: u64,
+        domain: Domain,
         owner: &[u8; 20],
     ) -> Result<Self, OperationError> {
-        self.signature = key.sign(&self.message(chain_id, owner)?).to_bytes();
+        self.signature = key.sign(&self.message(domain, owner)?).to_bytes();
         Ok(self)
     }
 
@@ -323,12 +341,12 @@ impl Operation {
         Signature::from_bytes(&self.signature).ok()
     }
 
-    /// Names the operation on a chain. The signature is not part of it: the same operation signed
+    /// Names the operation on a chain of one deployment. The signature is not part of it: the same operation signed
     /// again is the same operation.
-    pub fn id(&self, chain_id: u64) -> [u8; 32] {
+    pub fn id(&self, domain: Domain) -> [u8; 32] {
         let mut hash = Sha256::new()
-            .chain_update(b"carillon/operation/1")
-            .chain_update(chain_id.to_be_bytes())
+            .chain_update(b"carillon/operation/2")
+            .chain_update(domain.number().to_be_bytes())
             .chain_update([self.kind as u8])
             .chain_update(self.from.to_be_bytes())
             .chain_update(self.to.to_be_bytes())

@@ -9,7 +9,7 @@ use ff::Field;
 use thiserror::Error;
 
 use super::operation::{Kind, scalar};
-use super::{ACCOUNT_BITS, BALANCE_LIMIT};
+use super::{ACCOUNT_BITS, BALANCE_LIMIT, Domain};
 
 /// Words of H before the records.
 pub const HEADER_WORDS: usize = 3;
@@ -116,8 +116,8 @@ impl Record {
 /// The vector H.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Chain.
-    pub chain_id: u64,
+    /// Chain and deployment.
+    pub domain: Domain,
     /// Number of the batch, from 1.
     pub batch_number: u64,
     /// Account that fees are credited to.
@@ -134,7 +134,9 @@ impl Header {
     /// The words, without the padding of the circuit.
     pub fn to_words(&self) -> Vec<Scalar> {
         let counts = u64::from(self.operator) | (self.records.len() as u64) << 32;
-        let first = from_u64s([self.chain_id, self.batch_number, counts, 0]);
+        let domain = self.domain.number();
+        let (low, high) = (domain as u64, (domain >> 64) as u64);
+        let first = from_u64s([low, high, self.batch_number, counts]);
         let mut words = vec![first, self.old_root, self.new_root];
         words.extend(self.records.iter().flat_map(Record::to_words));
         words
@@ -151,9 +153,9 @@ impl Header {
         if !rest.is_empty() {
             return Err(wrong);
         }
-        let [chain_id, batch_number, counts, high] = to_u64s(&head[0]);
+        let [low, high, batch_number, counts] = to_u64s(&head[0]);
         let operator = counts as u32;
-        if high != 0 || operator >> ACCOUNT_BITS != 0 {
+        if operator >> ACCOUNT_BITS != 0 {
             return Err(VectorError::HeaderWord { word: 0 });
         }
         if counts >> 32 != records.len() as u64 {
@@ -166,7 +168,7 @@ impl Header {
         let records =
             records.map(|(k, words)| Record::from_words(words, HEADER_WORDS + RECORD_WORDS * k));
         Ok(Self {
-            chain_id,
+            domain: Domain::from_number(u128::from(low) | u128::from(high) << 64),
             batch_number,
             operator,
             old_root: head[1],
@@ -287,7 +289,7 @@ mod tests {
             records in prop::collection::vec(records(), 0..5),
         ) {
             let header = Header {
-                chain_id: ids[0],
+                domain: Domain::local(ids[0]),
                 batch_number: ids[1],
                 operator,
                 old_root: Scalar::from(ids[2]),
@@ -326,7 +328,7 @@ mod tests {
     #[test]
     fn stray_bits_are_refused() {
         let header = Header {
-            chain_id: 1,
+            domain: Domain::from_number(1),
             batch_number: 2,
             operator: 3,
             old_root: Scalar::ZERO,
@@ -334,11 +336,16 @@ mod tests {
             records: Vec::new(),
         };
         let mut words = header.to_words();
-        words[0] += from_u64s([0, 0, 0, 1]);
+        words[0] += from_u64s([0, 0, 0, 1 << 24]);
         assert_eq!(
             Header::from_words(&words),
             Err(VectorError::HeaderWord { word: 0 })
         );
+        words[0] += from_u64s([0, 0, 0, (1 << 48) - (1 << 24)]);
+        assert!(matches!(
+            Header::from_words(&words),
+            Err(VectorError::RecordCount { said: 65536, .. })
+        ));
         assert_eq!(
             slots_of(&[from_u64s([0, 0, 0, 1 << 52])]),
             Err(VectorError::BlobElement { element: 0 })

@@ -18,6 +18,8 @@ use crate::protocol::{Header, Kind, Record, challenge};
 /// A batch as it is published: H and the circuit's commitments to H and B.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedBatch {
+    /// The chain's id, which its messages name.
+    pub chain_id: u64,
     /// The circuit's shape number.
     pub shape: u32,
     /// H.
@@ -79,7 +81,7 @@ impl PublishedBatch {
             z: word(&self.challenge()),
             yH: word(&self.header_value()),
             versionedHash: self.versioned_hash,
-            messageRoot: message_root(&self.header),
+            messageRoot: message_root(self.chain_id, &self.header),
         }
     }
 }
@@ -108,12 +110,12 @@ pub fn key_proof(key: &PublicKey) -> Vec<U256> {
         .collect()
 }
 
-/// The messages that a batch sends, in order, ready for `claim`.
-pub fn messages(header: &Header) -> Vec<Message> {
+/// The messages that a batch of a chain sends, in order, ready for `claim`.
+pub fn messages(chain_id: u64, header: &Header) -> Vec<Message> {
     let sent = sent(header);
-    let levels = levels(header, &sent);
+    let levels = levels(chain_id, header, &sent);
     let message = |(position, k): (usize, &usize)| Message {
-        chainId: header.chain_id,
+        chainId: chain_id,
         batch: header.batch_number,
         k: U256::from(*k),
         words: header.records[*k].to_words().map(|w| word(&w)),
@@ -129,8 +131,8 @@ pub fn messages(header: &Header) -> Vec<Message> {
 }
 
 /// The message root of a batch; zero without messages.
-pub fn message_root(header: &Header) -> B256 {
-    levels(header, &sent(header))
+pub fn message_root(chain_id: u64, header: &Header) -> B256 {
+    levels(chain_id, header, &sent(header))
         .last()
         .map_or(B256::ZERO, |top| top[0])
 }
@@ -180,10 +182,10 @@ fn sent(header: &Header) -> Vec<usize> {
 }
 
 /// The message tree, from the leaves up; empty without messages.
-fn levels(header: &Header, sent: &[usize]) -> Vec<Vec<B256>> {
+fn levels(chain_id: u64, header: &Header, sent: &[usize]) -> Vec<Vec<B256>> {
     let leaf = |k: &usize| {
         let words = header.records[*k].to_words().map(|w| word(&w));
-        let fields = (header.chain_id, header.batch_number, U256::from(*k), words);
+        let fields = (chain_id, header.batch_number, U256::from(*k), words);
         keccak256(fields.abi_encode())
     };
     if sent.is_empty() {

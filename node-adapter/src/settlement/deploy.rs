@@ -17,6 +17,7 @@ use super::abi::{
 };
 use super::deploy_journal::Done;
 use super::{GasLimit, L1Client, SettlementError};
+use crate::protocol::Home;
 
 pub use super::deploy_check::Preflight;
 pub use super::deploy_journal::DeployJournal;
@@ -144,6 +145,15 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Where the chains of this deployment are, on the L1 with that chain id.
+    pub fn home(&self, l1_chain_id: u64) -> Home {
+        Home {
+            l1_chain_id,
+            hub: self.hub.into(),
+            bridge: self.bridge.into(),
+        }
+    }
+
     /// Deploys everything and wires it up, with the client's key.
     ///
     /// # Errors

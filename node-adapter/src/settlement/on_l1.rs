@@ -13,6 +13,7 @@ use blstrs::Scalar;
 use super::SettlementError;
 use super::abi::{ChainHub, Groth16Verifier, IRollupChain::Progress, RollupChain};
 use super::watch::{NodeSource, Source};
+use crate::protocol::Home;
 
 /// A chain as its contracts describe it, all as of one block.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct ChainOnL1 {
     pub operator_account: u32,
     /// The `ChainHub`.
     pub hub: Address,
+    /// The `SharedBridge`.
+    pub bridge: Address,
     /// The contract that the hub has under the chain's id.
     pub registered: Address,
     /// The state root after the last executed batch.
@@ -42,6 +45,15 @@ pub struct ChainOnL1 {
 }
 
 impl ChainOnL1 {
+    /// Where the chain's contracts are.
+    pub fn home(&self) -> Home {
+        Home {
+            l1_chain_id: self.l1,
+            hub: self.hub.into(),
+            bridge: self.bridge.into(),
+        }
+    }
+
     /// Reads the contracts behind `source`; `shape` is the number of a circuit.
     ///
     /// # Errors
@@ -54,6 +66,7 @@ impl ChainOnL1 {
         let at = View { source, block };
         let chain = at.ask(contract, RollupChain::chainIdCall {}).await?;
         let hub = at.ask(contract, RollupChain::hubCall {}).await?;
+        let bridge = at.ask(contract, RollupChain::bridgeCall {}).await?;
         let verifier = at
             .ask(contract, RollupChain::verifierCall { shape })
             .await?;
@@ -72,6 +85,7 @@ impl ChainOnL1 {
                 .ask(contract, RollupChain::operatorAccountCall {})
                 .await?,
             hub,
+            bridge,
             registered: at.ask(hub, ChainHub::chainCall { chainId: chain }).await?,
             state_root: at.ask(contract, RollupChain::stateRootCall {}).await?,
             progress: at.ask(contract, RollupChain::progressCall {}).await?,

@@ -29,7 +29,7 @@ pub fn settle_intent(
     };
     let number = batch.header.batch_number;
     Ok(Intent {
-        id: format!("settle/{}/{number}", batch.header.chain_id),
+        id: format!("settle/{}/{number}", batch.chain_id),
         to: chain,
         value: U256::ZERO,
         input: call.abi_encode().into(),

@@ -55,7 +55,13 @@ impl Chain {
             .iter()
             .map(|r| r.to_words().map(|w| word(&w)));
         let roots = [word(&header.old_root), word(&header.new_root)];
-        let mut batch = Batch::new(CHAIN, header.batch_number, roots, records.collect());
+        let mut batch = Batch::new(
+            self.world.l1.hub,
+            CHAIN,
+            header.batch_number,
+            roots,
+            records.collect(),
+        );
         let h: Vec<U256> = header.to_words().iter().map(word).collect();
         assert_eq!(batch.h(), h);
         batch.blob = Blob::new(&blob.iter().map(word).collect::<Vec<_>>());
@@ -69,7 +75,8 @@ async fn one_signature_on_l2_acts_on_l1_and_its_result_is_credited_on_l2() {
     let genesis = State::genesis(12).root();
     let world = World::start(word(&genesis)).await;
     let operator = world.user(0).into_array();
-    let ledger = Ledger::new(CHAIN, 12, 0, operator);
+    let domain = world.domain();
+    let ledger = Ledger::new(domain, 12, 0, operator);
     let owner = world.owner();
     let key = SecretKey::from_seed(&[7; 32]);
 
@@ -118,7 +125,7 @@ async fn one_signature_on_l2_acts_on_l1_and_its_result_is_credited_on_l2() {
     let words = bundle.record(account, PLAIN, 1_000).unwrap();
     let mut operation = Operation::new(Kind::Bundle, account, PLAIN, 1_000, 3, 0);
     operation.words = [scalar(words[2]), scalar(words[3]), scalar(words[4])];
-    let operation = operation.sign(&key, CHAIN, &owner.into_array()).unwrap();
+    let operation = operation.sign(&key, domain, &owner.into_array()).unwrap();
 
     // Nobody else's bundle, and not in another name.
     let mut tampered = operation.clone();
@@ -128,11 +135,11 @@ async fn one_signature_on_l2_acts_on_l1_and_its_result_is_credited_on_l2() {
     let mut other = operation.clone();
     other.words[1] = owner_word(&operator);
     let stranger = SecretKey::from_seed(&[8; 32]);
-    let other = other.sign(&key, CHAIN, &owner.into_array()).unwrap();
+    let other = other.sign(&key, domain, &owner.into_array()).unwrap();
     let refused = chain.ledger.check(&other).unwrap_err();
     assert_eq!(refused, RuleError::Word { word: 3 });
     let forged = operation.clone();
-    let forged = forged.sign(&stranger, CHAIN, &owner.into_array()).unwrap();
+    let forged = forged.sign(&stranger, domain, &owner.into_array()).unwrap();
     let refused = chain.ledger.check(&forged).unwrap_err();
     assert_eq!(refused, RuleError::BadSignature { account });
 

@@ -102,7 +102,13 @@ impl World {
     /// The same with a given new root.
     pub async fn settle_to(&mut self, records: &[Record], root: U256) -> HashMap<usize, Message> {
         self.batch += 1;
-        let batch = Batch::new(CHAIN, self.batch, [self.root, root], records.to_vec());
+        let batch = Batch::new(
+            self.l1.hub,
+            CHAIN,
+            self.batch,
+            [self.root, root],
+            records.to_vec(),
+        );
         self.settle_batch(&batch).await;
         self.root = root;
         batch

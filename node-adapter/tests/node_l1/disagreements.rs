@@ -83,7 +83,7 @@ pub async fn each_is_refused(setup: &Setup, batches: u64) {
     );
 
     // The folder: of no chain, of another one, used without Ethereum, behind the archive.
-    let options = RollupOptions::new(CHAIN, 0, 4, 3, 2, 12).unwrap();
+    let options = setup.options();
     let folder = |name: &str| {
         let folder = setup.folder.path().join(name);
         (

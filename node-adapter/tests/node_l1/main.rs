@@ -41,6 +41,18 @@ struct Setup {
 }
 
 impl Setup {
+    /// What the node's folders are bound to, and what its operations are signed for.
+    fn options(&self) -> RollupOptions {
+        RollupOptions {
+            home: Home {
+                l1_chain_id: 31337,
+                hub: self.hub.into(),
+                bridge: [0; 20],
+            },
+            ..RollupOptions::new(CHAIN, 0, 4, 3, 2, 12).unwrap()
+        }
+    }
+
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
@@ -105,9 +117,9 @@ impl Setup {
 }
 
 /// A transfer of account 1 to account 2, as JSON.
-fn transfer(key: &SecretKey, owner: Address, amount: u128, nonce: u32) -> Value {
+fn transfer(domain: Domain, key: &SecretKey, owner: Address, amount: u128, nonce: u32) -> Value {
     let order = Operation::transfer(1, 2, 0, amount, 7, nonce.into())
-        .sign(key, CHAIN, &owner.into())
+        .sign(key, domain, &owner.into())
         .unwrap();
     json!([{
         "kind": "transfer", "from": 1, "to": 2, "token": 0, "amount": amount.to_string(),
@@ -202,7 +214,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     );
 
     let (signer, secret) = &users[0];
-    let first = transfer(secret, signer.address(), 2_500, 0);
+    let first = transfer(domain, secret, signer.address(), 2_500, 0);
     let receipt = node.ask("carillon_sendOperation", first.clone()).await;
     let id = receipt["result"]["id"].clone();
     assert!(id.is_string(), "{receipt}");
@@ -256,7 +268,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
 
     // One more is proved and archived, and Ethereum mines nothing.
     setup.ask("evm_setAutomine", json!([false])).await;
-    let second = transfer(secret, signer.address(), 500, 1);
+    let second = transfer(domain, secret, signer.address(), 500, 1);
     node.ask("carillon_sendOperation", second).await;
     let object = setup.path(&format!("archive/batches/{:012}.batch", batches + 1));
     until("the batch is archived", || {
@@ -280,7 +292,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
         stopped["keys"].as_array().unwrap().len()
     );
     for name in ["data", "backup", "backup-stopped"] {
-        let options = RollupOptions::new(CHAIN, 0, 4, 3, 2, 12).unwrap();
+        let options = setup.options();
         let folder = setup.folder.path().join(name);
         let store = Store::open(&folder, &options.mark()).unwrap();
         assert_eq!(store.sealed().unwrap().unwrap().batch, batches + 1);
@@ -334,7 +346,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     assert_eq!(known["error"]["data"]["code"], "known", "{known}");
     let operation = node.result("carillon_getOperation", json!([id])).await;
     assert_eq!(operation["status"], "final", "{operation}");
-    let third = transfer(secret, signer.address(), 1_000, 2);
+    let third = transfer(domain, secret, signer.address(), 1_000, 2);
     let receipt = node.ask("carillon_sendOperation", third).await;
     let id = receipt["result"]["id"].clone();
     node.wait("carillon_getOperation", json!([id]), settled)

@@ -18,12 +18,16 @@ use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
 use carillon_node::node::{
     Machine, QueueEntry, Receipt, Rollup, RollupOptions, Store, Writer, WriterOptions, code,
 };
-use carillon_node::protocol::Operation;
+use carillon_node::protocol::{Domain, Operation};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const CHAIN: u64 = 270;
+
+fn domain() -> Domain {
+    Domain::local(CHAIN)
+}
 
 /// The secret key of a user.
 fn user(number: u8) -> SecretKey {
@@ -257,7 +261,7 @@ async fn ask(url: &str, method: &str, params: Value) -> Result<Value, Value> {
 fn transfer(number: u8, to: u32, amount: u128, nonce: u32) -> (Operation, Value) {
     let operation = Operation::transfer(u32::from(number) + 1, to, 0, amount, 1, nonce.into());
     let operation = operation
-        .sign(&user(number), CHAIN, &owner(number))
+        .sign(&user(number), domain(), &owner(number))
         .unwrap();
     let json = json!({
         "kind": "transfer", "from": operation.from, "to": to, "token": 0,
@@ -335,7 +339,7 @@ async fn killed_under_load_nothing_acknowledged_is_lost() {
                     match ask(&url, "carillon_sendOperation", json!([json])).await {
                         Ok(receipt) => {
                             let receipt: Receipt = serde_json::from_value(receipt).unwrap();
-                            assert_eq!(receipt.id, operation.id(CHAIN));
+                            assert_eq!(receipt.id, operation.id(domain()));
                             done.push((number, nonce, receipt.id));
                             count.fetch_add(1, Ordering::SeqCst);
                             nonce += 1;
@@ -408,7 +412,7 @@ async fn rpc_answers_over_http_and_websocket_and_refuses_with_reasons() {
     receipt
         .verify(&PublicKey::from_bytes(&bytes).unwrap())
         .unwrap();
-    let id = hex0x(&operation.id(CHAIN));
+    let id = hex0x(&operation.id(domain()));
     let status = node.ask("carillon_getOperation", json!([id])).await;
     assert_eq!(status["sequence"], "2");
     for (index, balance) in [(1, "699"), (2, "1300"), (0, "1")] {

@@ -39,7 +39,7 @@ impl Chain {
         let world = World::new(seed, genesis).await;
         let operator = world.user(0).into_array();
         Self {
-            ledger: Ledger::new(CHAIN_ID, MAX_DEPTH, 0, operator),
+            ledger: Ledger::new(world.domain(), MAX_DEPTH, 0, operator),
             world,
             accounts: HashMap::new(),
         }
@@ -124,7 +124,9 @@ impl Chain {
 
     fn execute(&mut self, user: usize, operation: Operation) {
         let owner = self.world.user(user).into_array();
-        let signed = operation.sign(&Self::key(user), CHAIN_ID, &owner).unwrap();
+        let signed = operation
+            .sign(&Self::key(user), self.ledger.domain(), &owner)
+            .unwrap();
         self.ledger.execute(&signed).unwrap();
     }
 
@@ -161,7 +163,13 @@ impl Chain {
             .iter()
             .map(|r| r.to_words().map(|w| word(&w)));
         let roots = [word(&header.old_root), word(&header.new_root)];
-        let mut batch = Batch::new(CHAIN_ID, header.batch_number, roots, records.collect());
+        let mut batch = Batch::new(
+            self.world.l1.hub,
+            CHAIN_ID,
+            header.batch_number,
+            roots,
+            records.collect(),
+        );
         let elements: Vec<U256> = opened.blob.iter().map(word).collect();
         batch.blob = Blob::new(&elements);
         let words = header.to_words();

@@ -12,12 +12,14 @@ use carillon_node::circuit::rollup::{
 };
 use carillon_node::crypto::jubjub::Point;
 use carillon_node::crypto::poseidon::{hash_message, hash_node};
+use carillon_node::protocol::Domain;
 use carillon_runtime::groth16::{self, Groth16Error};
 use ff::Field;
 use group::Group;
 use jubjub::{ExtendedPoint, Fr, SubgroupPoint};
 
-pub const CHAIN: u64 = 0xca11;
+/// Bits at both ends of the domain.
+pub const CHAIN: Domain = Domain::from_number(0xca11 | 1 << 127);
 pub const BATCH: u64 = 7;
 pub const OPERATOR: u32 = 9;
 pub const DEPTH: usize = 2;
@@ -166,15 +168,15 @@ pub fn set_key(from: u32, secret: Fr) -> OpWitness {
     }
 }
 
-pub fn sign(op: &mut OpWitness, header: &HeaderWitness, secret: Fr, chain: u64) {
+pub fn sign(op: &mut OpWitness, header: &HeaderWitness, secret: Fr, domain: Domain) {
     let nonce = Fr::from(0x7777_1111 + u64::from(op.from)).square();
     let r = public(nonce);
-    let packed = op.pack();
+    let (packed, domain) = (op.pack(), domain.number());
     let chained = Scalar::from_u64s_le(&[
         packed as u64,
-        (packed >> 64) as u64 | chain << 49,
-        chain >> 15,
-        0,
+        (packed >> 64) as u64 | (domain as u64) << 49,
+        (domain >> 15) as u64,
+        (domain >> 79) as u64,
     ]);
     let [w2, w3, w4] = op.words;
     let digest = hash_message(&[

@@ -3,6 +3,7 @@
 use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::sol_types::SolValue;
 use blstrs::Scalar;
+use carillon_node::protocol::{Domain, Home};
 use carillon_node::settlement::abi::IRollupChain::{BatchData, BatchProof, StoredBatch};
 use carillon_node::settlement::abi::ISharedBridge::Message;
 use rand::RngCore;
@@ -63,10 +64,21 @@ fn is_queued(record: &Record) -> bool {
     [2, 5, 7].contains(&(record[0].to::<u64>() & 7))
 }
 
+/// The domain of a chain on anvil.
+pub fn domain(hub: Address, chain_id: u64) -> Domain {
+    let home = Home {
+        l1_chain_id: 31337,
+        hub: hub.into(),
+        bridge: [0; 20],
+    };
+    Domain::new(&home, chain_id)
+}
+
 /// A batch, ready for any of the chain's calls.
 #[derive(Clone)]
 pub struct Batch {
     pub chain_id: u64,
+    pub domain: Domain,
     pub number: u64,
     pub operator_account: u32,
     pub old_root: U256,
@@ -80,9 +92,16 @@ pub struct Batch {
 
 impl Batch {
     /// A batch with the zero blob.
-    pub fn new(chain_id: u64, number: u64, roots: [U256; 2], records: Vec<Record>) -> Self {
+    pub fn new(
+        hub: Address,
+        chain_id: u64,
+        number: u64,
+        roots: [U256; 2],
+        records: Vec<Record>,
+    ) -> Self {
         Self {
             chain_id,
+            domain: domain(hub, chain_id),
             number,
             operator_account: 0,
             old_root: roots[0],
@@ -96,10 +115,10 @@ impl Batch {
     }
 
     pub fn h(&self) -> Vec<U256> {
-        let header = U256::from(self.chain_id)
-            + (U256::from(self.number) << 64)
-            + (U256::from(self.operator_account) << 128)
-            + (U256::from(self.records.len()) << 160);
+        let header = U256::from(self.domain.number())
+            + (U256::from(self.number) << 128)
+            + (U256::from(self.operator_account) << 192)
+            + (U256::from(self.records.len()) << 224);
         let mut h = vec![header, self.old_root, self.new_root];
         h.extend(self.records.iter().flatten());
         h

@@ -14,6 +14,7 @@ use alloy::sol;
 use alloy::sol_types::SolCall;
 use alloy::transports::{RpcError, TransportErrorKind};
 use blstrs::Scalar;
+use carillon_node::protocol::Domain;
 use carillon_node::settlement::abi::IRollupChain::{Progress, StoredBatch};
 use carillon_node::settlement::abi::{RollupChain, SharedBridge};
 use carillon_node::settlement::deploy::{DeployOptions, Deployment};
@@ -21,7 +22,7 @@ use carillon_node::settlement::{Anvil, AnvilOptions, Deadlines, L1Client, Refusa
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::batch::{Batch, Record, scalar};
+use super::batch::{Batch, Record, domain, scalar};
 use super::blob::Blob;
 use super::trapdoor::Trapdoor;
 
@@ -300,9 +301,20 @@ impl World {
         second.chain
     }
 
+    /// What the chain's operations are signed for.
+    pub fn domain(&self) -> Domain {
+        domain(self.l1.hub, CHAIN_ID)
+    }
+
     /// A batch of this chain.
     pub fn batch(&self, number: u64, roots: [u64; 2], records: Vec<Record>) -> Batch {
-        Batch::new(CHAIN_ID, number, roots.map(U256::from), records)
+        Batch::new(
+            self.l1.hub,
+            CHAIN_ID,
+            number,
+            roots.map(U256::from),
+            records,
+        )
     }
 
     /// The call that settles a batch.

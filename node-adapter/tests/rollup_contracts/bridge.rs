@@ -1,6 +1,8 @@
-//! Deposits with and without keys, claims, bundles as the handler sees them, relays.
+//! Deposits with and without keys, claims, bundles as the handler sees them, withdrawals that are
+//! taken back.
 
 use alloy::primitives::{Address, U256};
+use alloy::providers::Provider;
 use alloy::sol_types::{SolCall, SolEvent};
 use carillon_node::crypto::jubjub::Point;
 use carillon_node::settlement::abi::ISharedBridge::Message;
@@ -9,6 +11,7 @@ use group::{Curve, Group};
 use jubjub::{ExtendedPoint, SubgroupPoint};
 
 use super::common::batch::{Batch, address_word, order, record, w0, word};
+use super::common::state::{Account, State};
 use super::common::world::{CHAIN_ID, World, name};
 use super::test_contracts::ContractOwner;
 
@@ -175,7 +178,6 @@ async fn a_claim_is_paid_once_and_to_its_recipient() {
         record(3, 4, 0, 100, address_word(alice)),
         record(4, 4, 0, 50, U256::from(77)),
         record(3, 4, 0, 5000, address_word(bob)),
-        record(3, 4, 0, 10, U256::MAX >> 3),
     ];
     let batch = paying(&mut world, records).await;
     let to_bob = batch.message(1);
@@ -220,10 +222,6 @@ async fn a_claim_is_paid_once_and_to_its_recipient() {
         .send(bob, bridge, &claim(&batch.message(4), bob))
         .await;
     assert_eq!(name(refused), "EscrowTooSmall");
-    let refused = world
-        .send(bob, bridge, &claim(&batch.message(5), bob))
-        .await;
-    assert_eq!(name(refused), "NotAnAddress");
     assert_eq!(world.escrow(0).await, U256::from(600));
     assert_eq!(world.balance(bridge).await, U256::from(600));
 }
@@ -349,76 +347,110 @@ async fn bundles_are_for_the_handler_alone() {
     world.settle(&next).await.unwrap();
 }
 
+/// Recipients that can never claim: the owner of the account takes the withdrawal back. Zero and what
+/// is no address cannot be committed any more; here they are messages of an older chain.
 #[tokio::test]
-async fn an_amount_relayed_is_imported_by_the_other_chain_or_paid_on_l1() {
-    let mut world = World::with(25, U256::from(1), |options| options.hand_over = false).await;
+async fn what_nobody_can_claim_goes_back_to_the_account_that_sent_it() {
+    let mut world = World::new(25, U256::from(1)).await;
     let (alice, bob) = (world.user(1), world.user(2));
-    let bridge = world.l1.bridge;
-    // A second chain, 78, whose logic and proxy are as the first one's.
-    let second = world.second_chain(78, U256::from(1)).await;
+    let (bridge, hub) = (world.l1.bridge, world.l1.hub);
+    let mut state = State::default();
+    for (index, owner) in [(4, alice), (5, bob)] {
+        let balances = [(0, 5)].into();
+        let account = Account {
+            owner,
+            balances,
+            ..Account::default()
+        };
+        state.0.insert(index, account);
+    }
     world.deposit_eth(alice, 1000).await.unwrap();
-    let relayed = |amount: u128, chain: u64| {
-        let mut words = record(3, 4, 0, amount, address_word(bridge));
-        (words[3], words[4]) = (U256::from(chain), address_word(bob));
-        words
-    };
+    let to_bridge = |amount: u128| record(3, 4, 0, amount, address_word(bridge));
+    let mut with_owner = to_bridge(30);
+    (with_owner[3], with_owner[4]) = (U256::from(78), address_word(bob));
     let records = vec![
         record(2, 4, 0, 1000, address_word(alice)),
-        relayed(100, 78),
-        relayed(50, 79),
-        relayed(30, CHAIN_ID),
+        to_bridge(100),
+        with_owner,
         record(3, 4, 0, 20, address_word(alice)),
     ];
-    let batch = paying(&mut world, records).await;
-    let relay = |k: usize| SharedBridge::relayCall {
-        message: batch.message(k),
+    let roots = [U256::from(1), state.root()];
+    let batch = Batch::new(hub, CHAIN_ID, 1, roots, records);
+    world.settle(&batch).await.unwrap();
+    let old = vec![
+        record(3, 4, 0, 3, U256::ZERO),
+        record(3, 4, 0, 4, U256::MAX >> 3),
+    ];
+    let old = Batch::new(hub, CHAIN_ID, 9, roots, old);
+    let chain = world.l1.chain;
+    for (method, params) in [
+        ("anvil_impersonateAccount", serde_json::json!([chain])),
+        (
+            "anvil_setBalance",
+            serde_json::json!([chain, "0xde0b6b3a7640000"]),
+        ),
+    ] {
+        let asked = world
+            .provider
+            .raw_request::<_, serde_json::Value>(method.into(), params);
+        asked.await.unwrap();
+    }
+    let recorded = ChainHub::recordMessageRootCall {
+        chainId: CHAIN_ID,
+        batch: 9,
+        root: old.stored(0, 0).messageRoot,
     };
-    let refused = world
-        .send(alice, bridge, &claim(&batch.message(1), bridge))
-        .await;
-    assert_eq!(name(refused), "NotForRelay");
-    assert_eq!(
-        name(world.send(alice, bridge, &relay(4)).await),
-        "NotForRelay"
-    );
-    world.send(alice, bridge, &relay(1)).await.unwrap();
-    assert_eq!(
-        name(world.send(alice, bridge, &relay(1)).await),
-        "MessageUsed"
-    );
-    let escrow = async |chain: u64| {
-        let call = SharedBridge::escrowCall {
-            chainId: chain,
-            token: U256::ZERO,
-        };
-        world.view(bridge, &call).await.unwrap()
+    world.send(chain, hub, &recorded).await.unwrap();
+
+    for (message, to) in [
+        (batch.message(1), bridge),
+        (batch.message(1), alice),
+        (old.message(0), Address::ZERO),
+        (old.message(1), alice),
+    ] {
+        let refused = world.send(alice, bridge, &claim(&message, to)).await;
+        assert_eq!(name(refused), "RecipientCannotClaim");
+    }
+    let proof = state.proof(4, 0);
+    let reclaim = |message: Message, to: Address| SharedBridge::reclaimCall {
+        message,
+        proof: proof.clone(),
+        to,
     };
-    assert_eq!(escrow(CHAIN_ID).await, U256::from(900));
-    assert_eq!(escrow(78).await, U256::from(100));
-    let queue = RollupChain::queueHashCall { index: 1 };
-    let found = world.view(second, &queue).await.unwrap();
-    let entry = record(5, 0, 0, 100, address_word(bob));
-    let expected = {
-        use alloy::sol_types::SolValue;
-        alloy::primitives::keccak256((alloy::primitives::B256::ZERO, entry).abi_encode())
+    let mut foreign = reclaim(batch.message(1), bob);
+    foreign.proof = state.proof(5, 0);
+    let mut forged = reclaim(batch.message(1), bob);
+    forged.proof.header = address_word(bob) << 32;
+    for (call, expected) in [
+        (reclaim(batch.message(1), bob), "NotRecipient"),
+        (foreign, "WrongAccount"),
+        (forged, "StateProofInvalid"),
+        (reclaim(batch.message(3), alice), "RecipientCanClaim"),
+    ] {
+        assert_eq!(name(world.send(bob, bridge, &call).await), expected);
+    }
+    // Bob brings them, Alice is paid; she herself may name another address.
+    let before = world.balance(alice).await;
+    for message in [batch.message(1), old.message(0), old.message(1)] {
+        let call = reclaim(message, alice);
+        world.send(bob, bridge, &call).await.unwrap();
+        assert_eq!(name(world.send(bob, bridge, &call).await), "MessageUsed");
+    }
+    assert_eq!(world.balance(alice).await - before, U256::from(107));
+    let elsewhere = Address::repeat_byte(0x78);
+    let call = reclaim(batch.message(2), elsewhere);
+    world.send(alice, bridge, &call).await.unwrap();
+    assert_eq!(world.balance(elsewhere).await, U256::from(30));
+    assert_eq!(world.escrow(0).await, U256::from(1000 - 137));
+
+    // What the bridge would own on L2, nobody could ever take out.
+    let deposit = SharedBridge::depositCall {
+        chainId: CHAIN_ID,
+        token: U256::ZERO,
+        amount: U256::from(5),
+        owner: bridge,
+        keyProof: vec![],
     };
-    assert_eq!(found, expected);
-    // There is no chain 79: Bob is paid on L1.
-    let before = world.balance(bob).await;
-    world.send(alice, bridge, &relay(2)).await.unwrap();
-    assert_eq!(world.balance(bob).await - before, U256::from(50));
-    // Into the same chain.
-    world.send(alice, bridge, &relay(3)).await.unwrap();
-    assert_eq!(escrow(CHAIN_ID).await, U256::from(850));
-    assert_eq!(world.progress().await.queueLength, 2);
-    // A message of chain 77 is nothing to chain 78, and its proof says so.
-    let foreign = ChainHub::verifyMessageCall {
-        chainId: 78,
-        batch: 1,
-        k: U256::from(1),
-        words: batch.records[1],
-        path: batch.message(1).path,
-        position: U256::ZERO,
-    };
-    assert_eq!(name(world.view(world.l1.hub, &foreign).await), "NoMessages");
+    let refused = world.send_value(alice, bridge, &deposit, U256::from(5));
+    assert_eq!(name(refused.await), "RecipientCannotClaim");
 }

@@ -75,7 +75,7 @@ fn hash_of(stored: &carillon_node::settlement::abi::IRollupChain::StoredBatch) -
 async fn messages_are_found_by_their_path_alone() {
     let mut world = World::new(11, U256::from(GENESIS)).await;
     let records: Vec<_> = (0..5)
-        .map(|i| record(3, i, 0, 10 + u128::from(i), U256::from(i)))
+        .map(|i| record(3, i, 0, 10 + u128::from(i), U256::from(i + 1)))
         .collect();
     let batch = world.batch(1, [10, 11], records);
     world.settle(&batch).await.unwrap();
@@ -154,30 +154,35 @@ async fn each_wrong_batch_is_refused_with_its_reason() {
         data
     };
     let cases: Vec<(&str, _, &str)> = vec![
-        ("other chain", change(&|h| h[0] += U256::ONE), "WrongChain"),
+        ("other chain", change(&|h| h[0] += U256::ONE), "WrongDomain"),
+        (
+            "the same chain elsewhere",
+            change(&|h| h[0] ^= U256::ONE << 127),
+            "WrongDomain",
+        ),
         (
             "replay",
-            change(&|h| h[0] -= U256::ONE << 64),
+            change(&|h| h[0] -= U256::ONE << 128),
             "BatchAlreadyCommitted",
         ),
         (
             "gap",
-            change(&|h| h[0] += U256::ONE << 64),
+            change(&|h| h[0] += U256::ONE << 128),
             "BatchOutOfOrder",
         ),
         (
             "fees to another account",
-            change(&|h| h[0] += U256::ONE << 128),
+            change(&|h| h[0] += U256::ONE << 192),
             "WrongOperatorAccount",
         ),
         (
             "one record more than there are words",
-            change(&|h| h[0] += U256::ONE << 160),
+            change(&|h| h[0] += U256::ONE << 224),
             "HeaderLength",
         ),
         (
             "a bit above the count",
-            change(&|h| h[0] += U256::ONE << 192),
+            change(&|h| h[0] += U256::ONE << 240),
             "HeaderLength",
         ),
         (
@@ -218,6 +223,21 @@ async fn each_wrong_batch_is_refused_with_its_reason() {
             "RecordAmount",
         ),
         (
+            "a withdrawal to nobody",
+            change(&|h| h[3] = w0(3, 3, 1)),
+            "RecordWord",
+        ),
+        (
+            "a withdrawal to no address",
+            change(&|h| (h[3], h[5]) = (w0(3, 3, 1), U256::ONE << 160)),
+            "RecordWord",
+        ),
+        (
+            "a bundle with a byte too much",
+            change(&|h| (h[3], h[5]) = (w0(4, 3, 1), U256::ONE << 248)),
+            "RecordWord",
+        ),
+        (
             "deposit of more",
             change(&|h| h[9] += U256::ONE),
             "QueueMismatch",
@@ -240,7 +260,7 @@ async fn each_wrong_batch_is_refused_with_its_reason() {
         (
             "a second deposit",
             change(&|h| {
-                h[0] += U256::ONE << 160;
+                h[0] += U256::ONE << 224;
                 let deposit = h[8..13].to_vec();
                 h.extend(deposit);
             }),
@@ -289,7 +309,7 @@ async fn each_wrong_batch_is_refused_with_its_reason() {
     let mut replay = world.settle_call(&good);
     let refused = world.try_blob(operator, chain, &replay, &good.blob).await;
     assert_eq!(name(refused), "BatchAlreadyCommitted");
-    replay.batch.h[0] += U256::ONE << 64;
+    replay.batch.h[0] += U256::ONE << 128;
     let refused = world.try_blob(operator, chain, &replay, &good.blob).await;
     assert_eq!(name(refused), "StateRootMismatch");
 }

@@ -50,7 +50,7 @@ async fn a_batch_of_the_node_settles_and_its_messages_are_paid() {
     );
     batch.blob = Blob::new(&[U256::from(9)]);
     let header = Header {
-        chain_id: CHAIN_ID,
+        domain: world.domain(),
         batch_number: 1,
         operator: 0,
         old_root: Scalar::from(1),
@@ -58,6 +58,7 @@ async fn a_batch_of_the_node_settles_and_its_messages_are_paid() {
         records,
     };
     let published = PublishedBatch {
+        chain_id: CHAIN_ID,
         shape: 1,
         header: header.clone(),
         header_commitment: scalar(batch.c_h),
@@ -75,7 +76,7 @@ async fn a_batch_of_the_node_settles_and_its_messages_are_paid() {
         );
     }
     world.settle(&batch).await.unwrap();
-    let messages = messages(&header);
+    let messages = messages(CHAIN_ID, &header);
     let places: Vec<_> = messages.iter().map(|m| m.k.to::<usize>()).collect();
     assert_eq!(places, [2, 3, 5]);
     for k in [0, 2] {

@@ -1,6 +1,6 @@
 //! The rollup protocol's contracts on a real Ethereum node (anvil: real precompiles, real blob
 //! transactions), with proofs from a known trapdoor: what they accept, what they refuse and why,
-//! and what it costs.
+//! and what it costs. `twin` settles each kind of record with a real proof.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -18,6 +18,7 @@ mod queue;
 #[path = "../rollup_common/terminal.rs"]
 mod terminal;
 mod tokens;
+mod twin;
 mod verifier;
 
 /// The contracts of `contracts/src/test`.

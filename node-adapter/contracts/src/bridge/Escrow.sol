@@ -110,12 +110,6 @@ abstract contract Escrow is ISharedBridge {
         if (slot != 0 && token == address(0)) revert UnknownToken(chainId, slot);
     }
 
-    /// @dev The slot of a token on a chain; `known` is false if it has none.
-    function _slot(uint64 chainId, address token) internal view returns (bool known, uint256 slot) {
-        slot = _slotOf[chainId][token];
-        known = token == address(0) || slot != 0;
-    }
-
     /// @dev Whether the chain may hold so much more.
     function _hasRoom(uint64 chainId, uint256 slot, uint256 amount) internal view returns (bool) {
         return amount < LIMIT && escrow[chainId][slot] + amount < LIMIT;

@@ -49,15 +49,6 @@ interface ISharedBridge {
     event BundleReturned(
         uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address owner, uint256 amount
     );
-    /// @notice An amount moved from one chain to another.
-    event Relayed(
-        uint64 indexed chainId,
-        uint64 indexed batch,
-        uint256 indexed k,
-        uint64 toChain,
-        uint64 queueIndex,
-        uint256 amount
-    );
     /// @notice A balance of a halted chain was paid to its owner.
     event Exited(uint64 indexed chainId, uint256 indexed account, uint256 indexed token, address to, uint256 amount);
     /// @notice An entry of a halted chain's queue that was never executed was paid back.
@@ -129,8 +120,13 @@ interface ISharedBridge {
     error WrongMessageKind(uint256 kind);
     /// @notice The word is not an address.
     error NotAnAddress(uint256 word);
-    /// @notice The message is for the bridge itself (`relay`), or is not.
-    error NotForRelay(address recipient);
+    /// @notice Zero, the bridge itself, or no address at all can never claim; the owner of the account takes such a
+    ///         withdrawal back (`reclaim`).
+    error RecipientCannotClaim(uint256 recipient);
+    /// @notice The recipient can claim this withdrawal itself (`claim`).
+    error RecipientCanClaim(address recipient);
+    /// @notice The state proof is of another account than the one that sent the message.
+    error WrongAccount(uint256 account, uint256 expected);
     /// @notice The state proof does not lead to the chain's root.
     error StateProofInvalid(uint256 root, uint256 expected);
     /// @notice A part of the state proof is out of range.
@@ -167,9 +163,10 @@ interface ISharedBridge {
     ///         the chain is halted, on L1. For the handler.
     function returnBundle(Message calldata message) external;
 
-    /// @notice Serves a withdrawal to the bridge itself: the amount moves to chain w3 as an import for the owner w4. If
-    ///         that chain does not exist, is halted, does not know the token or is full, w4 is paid on L1.
-    function relay(Message calldata message) external;
+    /// @notice Pays a withdrawal whose recipient can never claim it (zero, the bridge itself, or no address) to the owner
+    ///         of the account that sent it, who may name another address. The owner is shown by a proof of any cell of
+    ///         that account against the last executed root.
+    function reclaim(Message calldata message, StateProof calldata proof, address to) external;
 
     /// @notice After a halt: pays the balance of a cell to the account's owner, who may name another address.
     function exit(uint64 chainId, StateProof calldata proof, address to) external;

@@ -58,6 +58,8 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         uint64 pausedUntil = chain.pausedUntil();
         if (pausedUntil != 0) revert ChainPaused(chainId, pausedUntil);
         if (amount == 0 || owner == address(0)) revert EmptyDeposit();
+        // The bridge itself can sign nothing and claim nothing: such a deposit would be lost.
+        if (owner == address(this)) revert RecipientCannotClaim(uint256(uint160(owner)));
         uint256 keyX;
         uint256 keyY;
         if (keyProof.length != 0) {
@@ -73,8 +75,8 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     function claim(Message calldata message, address to) external nonReentrant {
         uint256 kind = _kind(message);
         if (kind != WITHDRAW && kind != EXIT) revert WrongMessageKind(kind);
+        if (_cannotClaim(message.words[2])) revert RecipientCannotClaim(message.words[2]);
         address recipient = _address(message.words[2]);
-        if (recipient == address(this)) revert NotForRelay(recipient);
         _requireRecipient(recipient, to);
         _use(message);
         emit Claimed(message.chainId, message.batch, message.k, to, message.words[1]);
@@ -108,35 +110,27 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     }
 
     /// @inheritdoc ISharedBridge
-    function relay(Message calldata message) external nonReentrant {
+    /// @dev The owner of an account never changes, so any executed state names the right one.
+    function reclaim(Message calldata message, StateProof calldata proof, address to) external nonReentrant {
         uint256 kind = _kind(message);
         if (kind != WITHDRAW) revert WrongMessageKind(kind);
-        if (message.words[2] != uint256(uint160(address(this)))) revert NotForRelay(_address(message.words[2]));
-        address owner = _address(message.words[4]);
-        if (owner == address(0)) revert NotAnAddress(0);
+        uint256 recipient = message.words[2];
+        if (!_cannotClaim(recipient)) revert RecipientCanClaim(_address(recipient));
+        uint256 account = _accountOfMessage(message);
+        if (proof.account != account) revert WrongAccount(proof.account, account);
+        address owner = _ownerIn(_chain(message.chainId), proof);
+        if (owner == address(0)) revert NothingToPay();
+        _requireRecipient(owner, to);
         _use(message);
-        uint256 amount = message.words[1];
-        uint256 slot = _slotOfMessage(message);
-        (IRollupChain toChain, uint64 toId, uint256 toSlot) = _destination(message, slot);
-        if (address(toChain) == address(0)) {
-            emit Claimed(message.chainId, message.batch, message.k, owner, amount);
-            _pay(message.chainId, slot, amount, owner, owner);
-        } else {
-            _debit(message.chainId, slot, amount);
-            _credit(toId, toSlot, amount);
-            uint64 index = toChain.enqueue([IMPORT | toSlot << 27, amount, uint256(uint160(owner)), 0, 0]);
-            emit Relayed(message.chainId, message.batch, message.k, toId, index, amount);
-        }
+        emit Claimed(message.chainId, message.batch, message.k, to, message.words[1]);
+        _pay(message.chainId, _slotOfMessage(message), message.words[1], to, owner);
     }
 
     /// @inheritdoc ISharedBridge
     function exit(uint64 chainId, StateProof calldata proof, address to) external nonReentrant {
         IRollupChain chain = _chain(chainId);
         if (!chain.halted()) revert ChainNotHalted(chainId);
-        uint256 root = stateVerifier.rootOf(proof);
-        uint256 expected = chain.stateRoot();
-        if (root != expected) revert StateProofInvalid(root, expected);
-        address owner = address(uint160(proof.header >> 32));
+        address owner = _ownerIn(chain, proof);
         if (owner == address(0) || proof.balance == 0) revert NothingToPay();
         _requireRecipient(owner, to);
         if (cellExited[chainId][proof.account][proof.token]) revert AlreadyExited(chainId, proof.account, proof.token);
@@ -177,23 +171,6 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         _used[chainId][batch][k >> 8] |= 1 << (k & 0xff);
     }
 
-    /// @dev Where a relayed amount goes; the zero address if it cannot.
-    function _destination(Message calldata message, uint256 slot)
-        private
-        view
-        returns (IRollupChain chain, uint64 id, uint256 toSlot)
-    {
-        if (message.words[3] > type(uint64).max) return (IRollupChain(address(0)), 0, 0);
-        id = uint64(message.words[3]);
-        chain = IRollupChain(hub.chain(id));
-        if (address(chain) == address(0)) return (chain, 0, 0);
-        bool known;
-        (known, toSlot) = _slot(id, _token(message.chainId, slot));
-        // Within one chain the amount leaves before it comes in, so there is room.
-        bool room = id == message.chainId || known && _hasRoom(id, toSlot, message.words[1]);
-        if (!known || !room || chain.halted()) return (IRollupChain(address(0)), 0, 0);
-    }
-
     function _chain(uint64 chainId) private view returns (IRollupChain chain) {
         chain = IRollupChain(hub.chain(chainId));
         if (address(chain) == address(0)) revert UnknownChain(chainId);
@@ -208,6 +185,23 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     /// @dev Anyone may have a payment sent to the one it is for; elsewhere only that one itself.
     function _requireRecipient(address recipient, address to) private view {
         if (to != recipient && msg.sender != recipient) revert NotRecipient(msg.sender, recipient);
+    }
+
+    /// @dev The owner of an account of the chain's last executed state.
+    function _ownerIn(IRollupChain chain, StateProof calldata proof) private view returns (address) {
+        uint256 root = stateVerifier.rootOf(proof);
+        uint256 expected = chain.stateRoot();
+        if (root != expected) revert StateProofInvalid(root, expected);
+        return address(uint160(proof.header >> 32));
+    }
+
+    /// @dev Nobody can call for these, and the bridge pays nothing to itself.
+    function _cannotClaim(uint256 recipient) private view returns (bool) {
+        return recipient == 0 || recipient >> 160 != 0 || recipient == uint256(uint160(address(this)));
+    }
+
+    function _accountOfMessage(Message calldata message) private pure returns (uint256) {
+        return message.words[0] >> 3 & 0xffffff;
     }
 
     function _kind(Message calldata message) private pure returns (uint256) {

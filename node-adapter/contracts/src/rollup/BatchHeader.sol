@@ -20,7 +20,7 @@ library BatchHeader {
 
     /// @notice What the header word says.
     struct Fields {
-        uint256 chainId;
+        uint256 domain;
         uint64 number;
         uint256 operatorAccount;
         uint256 records;
@@ -30,12 +30,12 @@ library BatchHeader {
     function fields(uint256[] calldata h) internal pure returns (Fields memory header) {
         if (h.length < HEADER_WORDS) revert IRollupChain.HeaderLength(h.length, 0);
         uint256 word = h[0];
-        header.chainId = uint64(word);
-        header.number = uint64(word >> 64);
-        header.operatorAccount = uint32(word >> 128);
-        // All that is left: a bit above the 32 of the count makes it too large for any calldata.
-        header.records = word >> 160;
-        if (header.records > type(uint32).max || h.length != HEADER_WORDS + RECORD_WORDS * header.records) {
+        header.domain = uint128(word);
+        header.number = uint64(word >> 128);
+        header.operatorAccount = uint32(word >> 192);
+        // All that is left: a bit above the 16 of the count is a count that no batch has.
+        header.records = word >> 224;
+        if (header.records > type(uint16).max || h.length != HEADER_WORDS + RECORD_WORDS * header.records) {
             revert IRollupChain.HeaderLength(h.length, header.records);
         }
     }
@@ -73,8 +73,26 @@ library BatchHeader {
         }
     }
 
-    /// @notice Checks each record, goes on with the queue's hash over deposits, imports and exits, and collects
-    ///         messages.
+    /// @notice Checks the form of each record. What could never be claimed or run leaves no chain: a withdrawal without a
+    ///         recipient, a bundle whose hash has more than 248 bits.
+    function check(uint256[] calldata h) internal pure {
+        uint256 count = (h.length - HEADER_WORDS) / RECORD_WORDS;
+        for (uint256 k = 0; k < count; ++k) {
+            uint256 start = HEADER_WORDS + RECORD_WORDS * k;
+            uint256 w0 = h[start];
+            uint256 w2 = h[start + 2];
+            if (w0 >> 33 != 0) revert IRollupChain.RecordMalformed(k, w0);
+            if (h[start + 1] >> 96 != 0) revert IRollupChain.RecordAmount(k, h[start + 1]);
+            uint256 kind = w0 & 7;
+            if (kind < 2) revert IRollupChain.RecordKind(k, kind);
+            if (kind == WITHDRAW && (w2 == 0 || w2 >> 160 != 0) || kind == BUNDLE && w2 >> 248 != 0) {
+                revert IRollupChain.RecordWord(k, w2);
+            }
+        }
+    }
+
+    /// @notice Goes on with the queue's hash over deposits, imports and exits, and collects messages. For records that
+    ///         `check` has passed.
     /// @param  queueHash The hash of the queue before the batch.
     /// @return entries   How many queue entries the batch claims.
     /// @return hash      The hash of the queue after them.
@@ -92,10 +110,7 @@ library BatchHeader {
             uint256 start = HEADER_WORDS + RECORD_WORDS * k;
             uint256 w0 = h[start];
             uint256 w1 = h[start + 1];
-            if (w0 >> 33 != 0) revert IRollupChain.RecordMalformed(k, w0);
-            if (w1 >> 96 != 0) revert IRollupChain.RecordAmount(k, w1);
             uint256 kind = w0 & 7;
-            if (kind < 2) revert IRollupChain.RecordKind(k, kind);
             if (kind == 2 || kind == 5) {
                 // The operator picks the account.
                 hash = next(hash, w0 & KIND_AND_TOKEN, w1, h[start + 2], h[start + 3], h[start + 4]);

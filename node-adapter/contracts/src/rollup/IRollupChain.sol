@@ -164,8 +164,8 @@ interface IRollupChain {
     error HeaderLength(uint256 words, uint256 records);
     /// @notice A word of H, or a commitment, is not below the order of the field.
     error WordNotInField(uint256 index, uint256 value);
-    /// @notice H is of another chain.
-    error WrongChain(uint256 chainId, uint64 expected);
+    /// @notice H is of another chain, or of a chain with the same id elsewhere (`domain`).
+    error WrongDomain(uint256 domain, uint256 expected);
     /// @notice H names another account for the fees.
     error WrongOperatorAccount(uint256 account, uint32 expected);
     /// @notice The batch is committed already: a replay.
@@ -182,6 +182,8 @@ interface IRollupChain {
     error RecordKind(uint256 record, uint256 kind);
     /// @notice The record's amount is not below 2^96.
     error RecordAmount(uint256 record, uint256 amount);
+    /// @notice Word 2 of a withdrawal is no address, or word 2 of a bundle is not below 2^248.
+    error RecordWord(uint256 record, uint256 word);
     /// @notice The batch claims more queue entries than there are.
     error QueueOverrun(uint64 end, uint64 length);
     /// @notice The batch's deposits, imports and exits are not the next entries of the queue.
@@ -296,6 +298,10 @@ interface IRollupChain {
 
     /// @notice The state root after the last executed batch.
     function stateRoot() external view returns (uint256);
+
+    /// @notice What signatures and H name: keccak(abi.encode(L1 chain id, hub, chain id)) mod 2^128. No two deployments
+    ///         have the same.
+    function domain() external view returns (uint128);
 
     /// @notice The root that the next batch to be committed must start from.
     function committedRoot() external view returns (uint256);

@@ -155,6 +155,12 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IRollupChain
+    /// @dev Made anew each time: after a fork of L1 that changes its chain id, only one side takes this chain's batches.
+    function domain() public view returns (uint128) {
+        return uint128(uint256(keccak256(abi.encode(block.chainid, hub, chainId))));
+    }
+
+    /// @inheritdoc IRollupChain
     function committedRoot() public view returns (uint256) {
         return _counters.committed == _counters.executed ? stateRoot : _pendingRoot;
     }
@@ -165,7 +171,8 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         uint256[] calldata h = batch.h;
         BatchHeader.Fields memory header = BatchHeader.fields(h);
         Counters memory counters = _counters;
-        if (header.chainId != chainId) revert WrongChain(header.chainId, chainId);
+        uint256 expected = domain();
+        if (header.domain != expected) revert WrongDomain(header.domain, expected);
         if (header.number <= counters.committed) revert BatchAlreadyCommitted(header.number, counters.committed);
         if (header.number != counters.committed + 1) revert BatchOutOfOrder(header.number, counters.committed + 1);
         if (header.operatorAccount != operatorAccount) {
@@ -197,6 +204,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         returns (uint64 queueEnd, bytes32 messageRoot)
     {
         if (h.length == 3) return (queueStart, 0);
+        BatchHeader.check(h);
         uint64 entries;
         bytes32 hash;
         (entries, hash, messageRoot) = BatchHeader.records(h, chainId, number, queueHash[queueStart]);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use alloy::signers::local::PrivateKeySigner;
 use carillon_node::archive::{Archive, ArchiveError, ChainId};
 use carillon_node::node::agreement::{self, AgreementError, Disagreement, Intended};
-use carillon_node::node::{Ethereum, EthereumOptions, STORE_FILE, Store, StoreError};
+use carillon_node::node::{
+    Ethereum, EthereumOptions, RollupOptions, STORE_FILE, Store, StoreError,
+};
+use carillon_node::protocol::Home;
 use carillon_node::redact;
 use carillon_node::settlement::ChainOnL1;
 use carillon_node::settlement::deploy::key_hash;
@@ -42,14 +45,18 @@ impl<'a> L1Start<'a> {
             .map_err(|error| {
                 Failure::Settlement(format!("Ethereum at {}: {error}", redact::url(&plan.url)))
             })?;
+        let rollup = RollupOptions {
+            home: found.home(),
+            ..run.rollup
+        };
         let node = Intended {
-            rollup: run.rollup,
+            rollup,
             operator: operator.address(),
             shape: plan.shape,
         };
         agreement::settings(&found, &node).map_err(differs)?;
         // A folder that is new stays so until all of this agrees.
-        let open = || Store::open(&run.data_dir, &run.rollup.mark()).map_err(unavailable);
+        let open = || Store::open(&run.data_dir, &rollup.mark()).map_err(unavailable);
         let store = match run.data_dir.join(STORE_FILE).exists() {
             true => Some(open()?),
             false => None,
@@ -85,6 +92,11 @@ impl<'a> L1Start<'a> {
             operator,
             found,
         })
+    }
+
+    /// Where the chain's contracts are.
+    pub fn home(&self) -> Home {
+        self.found.home()
     }
 
     /// Compares the verifying key with that of the contract.

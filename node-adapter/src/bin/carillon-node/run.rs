@@ -408,7 +408,7 @@ fn board_options(
 }
 
 /// Serves until it is told to stop.
-pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Result<(), Failure> {
+pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> Result<(), Failure> {
     std::fs::create_dir_all(&plan.data_dir).map_err(|error| {
         let folder = plan.data_dir.display();
         Failure::unavailable(format!("cannot make the folder {folder}: {error}"))
@@ -429,6 +429,9 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         }
         Some(l1) => Some(L1Start::look(output, &plan, l1).await?),
     };
+    if let Some(l1) = &l1 {
+        plan.rollup.home = l1.home();
+    }
     let key = proving_key(output, &plan).await?;
     if let (Some(l1), Some(key)) = (&l1, &key) {
         l1.agree_on_key(&key.key.vk)?;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 use carillon_node::crypto::schnorr::PublicKey;
+use carillon_node::ledger::RuleError;
 use carillon_node::node::{AccountJson, OperationJson, Receipt, Refusal};
-use carillon_node::protocol::Operation;
+use carillon_node::protocol::{Domain, Home, Operation};
 use carillon_runtime::cli::Output;
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
@@ -92,6 +93,10 @@ pub struct Common {
     /// Fee in the token's units [default: the least one that the node takes]
     #[arg(long, value_name = "N")]
     fee: Option<u128>,
+    /// Sign for this deployment of the chain alone: the `domain` that carillon_chain shows [default:
+    /// what the node says]
+    #[arg(long, value_name = "0xHEX")]
+    domain: Option<Domain>,
     /// Nonce [default: the account's next one, as the node says]
     #[arg(long, value_name = "N")]
     nonce: Option<u32>,
@@ -136,8 +141,7 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
     let key = read_key(&common.key, KEY_FILE)?;
     let rpc = Rpc::new(&common.url)?;
     let chain: Value = rpc.ask("carillon_chain", json!([])).await?;
-    let chain_id = chain["chain_id"].as_str().and_then(|id| id.parse().ok());
-    let chain_id = chain_id.ok_or_else(|| Failure::unexpected("the node names no chain".into()))?;
+    let (home, chain_id, domain) = deployment(&chain, common.domain)?;
     let account: AccountJson = rpc.ask("carillon_getAccount", json!([common.from])).await?;
     if account.key.as_deref() != Some(hex(&key.public().to_bytes()).as_str()) {
         return Err(Failure::input(format!(
@@ -216,14 +220,20 @@ pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
             }
         }
     };
+    if let OperationJson::Withdraw { recipient, .. } = &json
+        && home.bridge != [0; 20]
+        && *recipient == home.bridge
+    {
+        return Err(Failure::input(RuleError::ToBridge.to_string()));
+    }
     let operation = json.clone().into_operation().map_err(refused)?;
     let operation = operation
-        .sign(&key, chain_id, &owner)
+        .sign(&key, domain, &owner)
         .map_err(|error| Failure::input(error.to_string()))?;
     let json = json.signed(operation.signature);
 
     let receipt: Receipt = rpc.ask("carillon_sendOperation", json!([json])).await?;
-    confirmed(&chain, &receipt, &operation, chain_id)?;
+    confirmed(&chain, &receipt, &operation, domain)?;
     let mut fields = json!({ "receipt": receipt, "fee": paid });
     let mut rows = vec![
         ("operation", hex(&receipt.id)),
@@ -262,12 +272,41 @@ async fn least_fee(rpc: &Rpc, kind: &str, token: u8) -> Result<String, Failure> 
     }
 }
 
+/// Where the node says that its chain is, and what its operations are signed for. A node whose words
+/// do not fit together could have an operation signed for another deployment.
+fn deployment(chain: &Value, wanted: Option<Domain>) -> Result<(Home, u64, Domain), Failure> {
+    let text = |field: &str| chain[field].as_str().unwrap_or_default();
+    let number = |field: &str| text(field).parse::<u64>();
+    let missing =
+        |_| Failure::unexpected("the node does not say which chain of which hub it is".into());
+    let (chain_id, l1_chain_id) = (number("chain_id"), number("l1_chain_id"));
+    let home = Home {
+        l1_chain_id: l1_chain_id.map_err(missing)?,
+        hub: address(text("hub"))?,
+        bridge: address(text("bridge"))?,
+    };
+    let chain_id = chain_id.map_err(missing)?;
+    let domain = Domain::new(&home, chain_id);
+    if text("domain") != domain.to_string() {
+        return Err(Failure::wrong_result(format!(
+            "the node says that its domain is {}, L1, hub and chain id make {domain}: ask another node",
+            text("domain")
+        )));
+    }
+    match wanted {
+        Some(wanted) if wanted != domain => Err(Failure::input(format!(
+            "the node is of the deployment {domain}, --domain asks for {wanted}: name the right --url"
+        ))),
+        _ => Ok((home, chain_id, domain)),
+    }
+}
+
 /// The receipt is for this operation, and signed by the sequencer that the node named before.
 fn confirmed(
     chain: &Value,
     receipt: &Receipt,
     operation: &Operation,
-    chain_id: u64,
+    domain: Domain,
 ) -> Result<(), Failure> {
     let mut bytes = [0; 32];
     let text = chain["sequencer"].as_str().unwrap_or_default();
@@ -275,7 +314,7 @@ fn confirmed(
     let sequencer = known.then(|| PublicKey::from_bytes(&bytes).ok()).flatten();
     let sequencer = sequencer
         .ok_or_else(|| Failure::wrong_result("the node names no sequencer's key".into()))?;
-    if receipt.id != operation.id(chain_id) {
+    if receipt.id != operation.id(domain) {
         return Err(Failure::wrong_result(
             "the receipt is for another operation".into(),
         ));

@@ -136,7 +136,7 @@ pub fn build<S: StateView>(
         .collect();
     records.resize(shape.records(), RecordWitness::default());
     let witness = Witness {
-        chain_id: trace.chain_id,
+        domain: trace.domain,
         batch_number: trace.batch_number,
         operator: trace.operator,
         roots: [state.node(shape.depth(), 0), root(&top)],
@@ -155,7 +155,7 @@ pub fn build<S: StateView>(
 
 /// The addresses of all rows: those of the trace, and the lowest others.
 fn addresses(shape: Shape, trace: &Trace) -> Vec<(u32, u8)> {
-    let spare = shape.cells() - trace.cells.len();
+    let spare = shape.cells().saturating_sub(trace.cells.len());
     let others = (0u32..)
         .map(|address| (address >> TOKEN_BITS, (address & 63) as u8))
         .filter(|address| !trace.cells.contains_key(address))
@@ -163,6 +163,13 @@ fn addresses(shape: Shape, trace: &Trace) -> Vec<(u32, u8)> {
     let mut addresses: Vec<(u32, u8)> = trace.cells.keys().copied().chain(others).collect();
     addresses.sort_unstable();
     addresses
+}
+
+/// The accounts that the circuit of a trace opens.
+pub fn opened(shape: Shape, trace: &Trace) -> impl Iterator<Item = u32> {
+    let headers: Vec<u32> = trace.headers.keys().copied().collect();
+    let cells = addresses(shape, trace).into_iter();
+    headers.into_iter().chain(cells.map(|(account, _)| account))
 }
 
 /// Root above the nodes of the top after the batch.

@@ -11,7 +11,7 @@ use ff::Field;
 
 use super::bus::{Bus, Tag, Time, Tuple};
 use super::witness::{RecordWitness, Witness};
-use super::{ACCOUNT_BITS, AMOUNT_BITS};
+use super::{ACCOUNT_BITS, AMOUNT_BITS, DOMAIN_BITS};
 use crate::circuit::num::{
     Num, alloc, alloc_bit, alloc_uint, alloc_wide_uint, constant, enforce_equal, enforce_product,
     from_bit, invert, mul, pow2, shorten, sub, value,
@@ -20,29 +20,30 @@ use crate::protocol::{BLOB_ELEMENTS, BLOB_POINTS};
 
 /// Who and where: the parts of H[0], as variables.
 pub(super) struct Identity {
-    pub(super) chain_id: Num,
+    pub(super) domain: Num,
     pub(super) operator: Num,
     /// H[0] without the number of records.
     word: Num,
 }
 
 impl Identity {
-    /// 64 bits of chain id, 64 of batch number, 24 of the operator's account. Spelled
+    /// 128 bits of domain, 64 of batch number, 24 of the operator's account. Spelled
     /// in bits, they and the number of records cannot spill into each other.
     pub(super) fn new<CS: ConstraintSystem<Scalar>>(
         mut cs: CS,
         witness: &Witness,
     ) -> Result<Self, SynthesisError> {
-        let (chain_id, _) = alloc_uint(cs.namespace(|| "chain id"), witness.chain_id, 64)?;
+        let domain = witness.domain.word();
+        let (domain, _) = alloc_wide_uint(cs.namespace(|| "domain"), domain, DOMAIN_BITS)?;
         let (number, _) = alloc_uint(cs.namespace(|| "batch number"), witness.batch_number, 64)?;
         let operator = witness.operator.into();
         let (operator, _) = alloc_uint(cs.namespace(|| "operator"), operator, ACCOUNT_BITS)?;
-        let word = chain_id
+        let word = domain
             .clone()
-            .add(&number.scale(pow2(64)))
-            .add(&operator.clone().scale(pow2(128)));
+            .add(&number.scale(pow2(128)))
+            .add(&operator.clone().scale(pow2(192)));
         Ok(Self {
-            chain_id: shorten(cs.namespace(|| "chain id, short"), &chain_id)?,
+            domain: shorten(cs.namespace(|| "domain, short"), &domain)?,
             operator: shorten(cs.namespace(|| "operator, short"), &operator)?,
             word,
         })
@@ -67,7 +68,7 @@ impl HeaderVector {
         records: &[RecordWitness],
         count: &Num,
     ) -> Result<Self, SynthesisError> {
-        let mut words = vec![identity.word.clone().add(&count.clone().scale(pow2(160)))];
+        let mut words = vec![identity.word.clone().add(&count.clone().scale(pow2(224)))];
         for (name, root) in ["old root", "new root"].into_iter().zip(roots) {
             words.push(alloc(cs.namespace(|| name), || Ok(root))?);
         }

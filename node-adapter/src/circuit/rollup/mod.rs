@@ -31,7 +31,7 @@ mod witness;
 use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 
-pub use builder::{BuildError, build};
+pub use builder::{BuildError, build, opened};
 pub use operation::circuit_of;
 pub use public::PublicInputs;
 pub use shape::{MAX_CELLS, MAX_SLOTS, PRODUCTION_DEPTH, Shape, ShapeError};
@@ -48,7 +48,7 @@ use top::Top;
 
 /// Version of the constraints. Keys are bound to it through [`Shape::id`]; a test
 /// pins the digest of the constraints to it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Levels of an account's token tree: 4^3 = 64 slots.
 pub const TOKEN_LEVELS: usize = 3;
@@ -63,6 +63,8 @@ const BALANCE_BITS: usize = 96;
 const AMOUNT_BITS: usize = 96;
 /// Bits of a nonce.
 const NONCE_BITS: usize = 32;
+/// Bits of the number that names a chain of one deployment.
+const DOMAIN_BITS: usize = 128;
 /// Bits of an owner, an address on L1.
 const OWNER_BITS: usize = 160;
 
@@ -118,7 +120,7 @@ impl Circuit<Scalar> for RollupCircuit {
         let identity = Identity::new(cs.namespace(|| "identity"), &witness)?;
         let context = Context {
             shape,
-            chain_id: identity.chain_id.clone(),
+            domain: identity.domain.clone(),
             operator: identity.operator.clone(),
         };
         let mut slots: Vec<Slot> = Vec::with_capacity(witness.ops.len());

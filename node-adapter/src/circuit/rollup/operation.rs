@@ -27,7 +27,7 @@ pub fn circuit_of(
     header: &Header,
     operations: &[Operation],
 ) -> Result<RollupCircuit, BuildError> {
-    let mut tracer = Tracer::new(state, header.chain_id, header.batch_number, header.operator);
+    let mut tracer = Tracer::new(state, header.domain, header.batch_number, header.operator);
     for operation in operations {
         tracer.push(OpWitness::of(operation)?);
     }

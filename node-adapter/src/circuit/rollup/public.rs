@@ -59,10 +59,10 @@ impl Witness {
     pub fn header_vector(&self) -> Vec<Scalar> {
         let count = self.ops.iter().filter(|op| op.kind >= 2).count();
         let mut words = vec![from_words([
-            self.chain_id,
+            self.domain.number() as u64,
+            (self.domain.number() >> 64) as u64,
             self.batch_number,
             u64::from(self.operator) | (count as u64) << 32,
-            0,
         ])];
         words.extend(self.roots);
         words.extend(self.records.iter().flat_map(|record| record.words));

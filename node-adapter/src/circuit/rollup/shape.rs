@@ -212,7 +212,7 @@ impl Shape {
     }
 
     /// Stable name of the circuit, by which keys are stored:
-    /// `rollup-v1-n1024-a512-d64-h12-k5`.
+    /// `rollup-v2-n1024-a512-d64-h12-k5`.
     pub fn id(&self) -> String {
         format!(
             "rollup-v{VERSION}-n{}-a{}-d{}-h{}-k{}",

@@ -26,8 +26,8 @@ pub(super) const SLOT_BITS: u64 = 113;
 /// What all slots share.
 pub(super) struct Context {
     pub(super) shape: Shape,
-    /// Chain id.
-    pub(super) chain_id: Num,
+    /// The domain that operations are signed for.
+    pub(super) domain: Num,
     /// The operator's account.
     pub(super) operator: Num,
 }
@@ -169,7 +169,7 @@ impl Slot {
                 fields
                     .packed
                     .clone()
-                    .add(&context.chain_id.clone().scale(pow2(SLOT_BITS))),
+                    .add(&context.domain.clone().scale(pow2(SLOT_BITS))),
                 before.nonce.clone(),
                 before.owner.clone(),
                 amount.clone(),
@@ -445,6 +445,15 @@ impl Fields {
         for (name, flag, word) in rules {
             enforce_product(&mut cs, name, &flag, &word, &Num::zero());
         }
+        // Nobody could claim it. Whether word 2 is an address is L1's to check.
+        let nobody = is_equal(cs.namespace(|| "nobody"), &w2, &Num::zero())?;
+        enforce_product(
+            &mut cs,
+            "a withdrawal has a recipient",
+            &kinds.flags[WITHDRAW],
+            &from_bit::<CS>(&nobody),
+            &Num::zero(),
+        );
         Ok([w2, w3, w4])
     }
 

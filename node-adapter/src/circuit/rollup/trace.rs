@@ -12,6 +12,7 @@ use ff::Field;
 
 use super::witness::{HeaderWitness, OpWitness};
 use crate::crypto::jubjub::Point;
+use crate::protocol::Domain;
 
 /// A state as the builder reads it: values and tree hashes before the batch.
 ///
@@ -63,8 +64,8 @@ impl<T: Copy> Touched<T> {
 /// A batch, executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// Chain of the batch.
-    pub chain_id: u64,
+    /// Chain and deployment of the batch.
+    pub domain: Domain,
     /// Number of the batch.
     pub batch_number: u64,
     /// Account that fees are credited to.
@@ -88,11 +89,11 @@ pub struct Tracer<'a, S> {
 
 impl<'a, S: StateView> Tracer<'a, S> {
     /// No operations yet.
-    pub fn new(state: &'a S, chain_id: u64, batch_number: u64, operator: u32) -> Self {
+    pub fn new(state: &'a S, domain: Domain, batch_number: u64, operator: u32) -> Self {
         Self {
             state,
             trace: Trace {
-                chain_id,
+                domain,
                 batch_number,
                 operator,
                 ..Trace::default()

@@ -9,6 +9,7 @@ use ff::Field;
 
 use super::Shape;
 use crate::crypto::jubjub::Point;
+use crate::protocol::Domain;
 
 /// The header of an account: everything in its leaf but the balances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +153,8 @@ pub struct RecordWitness {
 /// The witness of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// Chain of the batch.
-    pub chain_id: u64,
+    /// Chain and deployment of the batch.
+    pub domain: Domain,
     /// Number of the batch.
     pub batch_number: u64,
     /// Account that fees are credited to.
@@ -175,7 +176,7 @@ impl Witness {
     /// the structure only.
     pub fn blank(shape: Shape) -> Self {
         Self {
-            chain_id: 0,
+            domain: Domain::default(),
             batch_number: 0,
             operator: 0,
             roots: [Scalar::ZERO; 2],

@@ -71,6 +71,7 @@ impl EthereumSettler {
         let proof = Proof::from_bytes(&batch.proof).map_err(|error| contradiction(&error))?;
         let blob = BatchBlob::new(&elements).map_err(|error| contradiction(&error))?;
         let published = PublishedBatch {
+            chain_id: self.chain.chain,
             shape: self.shape,
             header,
             header_commitment,

@@ -20,7 +20,7 @@ use carillon_node::settlement::{
 use carillon_runtime::groth16::Proof;
 use group::{Curve, Group};
 
-use super::story::{BUNDLED, GIVEN, Story, WITHDRAWN};
+use super::story::{BUNDLED, CHAIN_ID, GIVEN, Story, WITHDRAWN};
 use super::world::{SHAPE, World, entries};
 use crate::exit::Failure;
 use carillon_runtime::cli::Output;
@@ -74,6 +74,7 @@ pub fn publish(
 ) -> Result<(PublishedBatch, BatchBlob), Failure> {
     let blob = BatchBlob::new(&story.batch.blob)?;
     let published = PublishedBatch {
+        chain_id: CHAIN_ID,
         shape: SHAPE,
         header: story.batch.header.clone(),
         header_commitment: circuit.public_inputs.header_commitment,
@@ -196,7 +197,7 @@ pub async fn afterwards(
     story: &Story,
 ) -> Result<Afterwards, Failure> {
     let [_, bob] = &world.users;
-    let sent = messages(&story.batch.header);
+    let sent = messages(CHAIN_ID, &story.batch.header);
     let [withdrawal, bundle] = sent.as_slice() else {
         return Err(Failure::wrong_result(format!(
             "{} messages instead of two",

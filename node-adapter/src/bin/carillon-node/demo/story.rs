@@ -57,7 +57,8 @@ impl Story {
         seed: u64,
     ) -> Result<Self, Failure> {
         let operator: [u8; 20] = world.operator.address().into();
-        let mut ledger = Ledger::new(CHAIN_ID, DEPTH, OPERATOR, operator);
+        let mut ledger = Ledger::new(world.domain(), DEPTH, OPERATOR, operator)
+            .with_bridge(world.l1.bridge.into());
         let before = ledger.state().clone();
         for (index, entry) in entries {
             let operation = ledger.from_queue(*index, entry).map_err(refused)?;
@@ -142,7 +143,7 @@ fn sign_and_execute(
         ..operation(from)
     };
     let signed = operation
-        .sign(&user.key, CHAIN_ID, &owner)
+        .sign(&user.key, ledger.domain(), &owner)
         .map_err(|error| Failure::unexpected(error.to_string()))?;
     ledger.execute(&signed).map_err(refused)
 }

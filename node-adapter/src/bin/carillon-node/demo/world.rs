@@ -5,7 +5,7 @@ use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::{SolCall, SolEvent};
 use blstrs::Scalar;
 use carillon_node::crypto::schnorr::SecretKey;
-use carillon_node::protocol::Record;
+use carillon_node::protocol::{Domain, Record};
 use carillon_node::settlement::abi::RollupChain::QueueEntry;
 use carillon_node::settlement::abi::SharedBridge;
 use carillon_node::settlement::calls::key_proof;
@@ -86,6 +86,11 @@ impl World {
             operator_key,
             l1,
         })
+    }
+
+    /// What the chain's operations are signed for.
+    pub fn domain(&self) -> Domain {
+        Domain::new(&self.l1.home(self.l1_chain_id), CHAIN_ID)
     }
 
     /// Deposits with the user's key; returns the queue's entry.
