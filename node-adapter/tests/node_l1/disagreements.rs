@@ -3,7 +3,7 @@
 
 use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::sol_types::SolValue;
-use carillon_node::node::{L1Mark, LogLine, RollupOptions, Store};
+use carillon_node::node::{L1Mark, LogLine, Store};
 use serde_json::{Value, json};
 
 use crate::binary::{ended, secret_file};

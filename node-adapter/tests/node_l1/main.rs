@@ -18,7 +18,7 @@ use alloy::primitives::{Address, B256, U256};
 use alloy::sol_types::SolCall;
 use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::node::{L1Prices, NodePrices, Part, RollupOptions, Store};
-use carillon_node::protocol::Operation;
+use carillon_node::protocol::{Domain, Home, Operation};
 use carillon_node::settlement::abi::{RollupChain, SharedBridge};
 use carillon_node::settlement::calls::key_proof;
 use carillon_node::settlement::{
@@ -214,6 +214,10 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     );
 
     let (signer, secret) = &users[0];
+    // The node names the deployment that operations are signed for.
+    let domain = setup.options().domain();
+    let said = node.ask("carillon_chain", json!([])).await;
+    assert_eq!(said["result"]["domain"], domain.to_string(), "{said}");
     let first = transfer(domain, secret, signer.address(), 2_500, 0);
     let receipt = node.ask("carillon_sendOperation", first.clone()).await;
     let id = receipt["result"]["id"].clone();
