@@ -379,7 +379,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     let data = format!("0x{}", hex::encode(call.abi_encode()));
     let change = json!([{ "from": governor, "to": chain, "data": data }]);
     setup.ask("eth_sendTransaction", change).await;
-    let fourth = transfer(secret, signer.address(), 500, 3);
+    let fourth = transfer(domain, secret, signer.address(), 500, 3);
     let receipt = node.ask("carillon_sendOperation", fourth).await;
     assert!(receipt["result"]["id"].is_string(), "{receipt}");
     let mut node = node;

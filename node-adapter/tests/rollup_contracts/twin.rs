@@ -150,14 +150,7 @@ async fn every_kind_of_record_is_proved_settled_and_claimed() {
     let keys = [1, 2].map(|seed| SecretKey::from_seed(&[seed; 32]));
     twin.deposit(1, ALICE, Some(&keys[0])).await;
     twin.deposit(2, BOB, None).await;
-    let exit = RollupChain::requestExitCall {
-        account: U256::from(2),
-        token: U256::ZERO,
-    };
-    twin.world
-        .send(bob, twin.world.l1.chain, &exit)
-        .await
-        .unwrap();
+    twin.world.request_exit(bob, 2, 0).await.unwrap();
     let kinds = twin.take_queue().await;
     assert_eq!(kinds, [Kind::Deposit, Kind::Deposit, Kind::Exit]);
 
