@@ -1,4 +1,4 @@
-//! The commands of users and operators on these contracts: `carillon-node deposit`, `claim`,
+//! The commands of users and operators on these contracts: `carillon-node deposit`, `claim`, `reclaim`,
 //! `message`, `exit`, `recover`, `halt`, `pause`, `unpause`, `revert`, each as a process, with its checks
 //! before anything is sent. `tests/demo/pages` runs them on chains with real proofs.
 
@@ -230,6 +230,90 @@ async fn messages_are_listed_proved_and_claimed_once() {
         .map(|m| m["amount"].clone())
         .collect();
     assert_eq!(open, ["200", "300"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_claim_is_taken_back_by_its_sender() {
+    let mut world = World::new(95, U256::from(1)).await;
+    let user = Terminal::new(&world.anvil, world.l1.chain);
+    let (alice, bob, bridge) = (world.user(1), world.user(2), world.l1.bridge);
+    let amount = 1_000_000_000_000_000u128;
+    world.deposit_eth(alice, amount).await.unwrap();
+    let account = |owner, amount| Account {
+        key: [U256::from(7), U256::from(8)],
+        nonce: 0,
+        owner,
+        balances: [(0, amount)].into(),
+    };
+    let state = State([(5, account(alice, amount - 600)), (6, account(bob, 0))].into());
+    let mut batch = world.batch(
+        1,
+        [1, 0],
+        vec![
+            record(2, 5, 0, amount, address_word(alice)),
+            record(3, 5, 0, 100, address_word(bridge)),
+            record(3, 5, 0, 200, address_word(bob)),
+            record(3, 5, 0, 300, address_word(bridge)),
+        ],
+    );
+    batch.new_root = state.root();
+    world.settle(&batch).await.unwrap();
+    let write = |file: &str, account: u32| {
+        let proof = carillon_node::archive::StateProofJson::of(&state.proof(account, 0));
+        std::fs::write(user.path(file), serde_json::to_string(&[proof]).unwrap()).unwrap();
+    };
+    write("alice.json", 5);
+    write("bob.json", 6);
+
+    let claimed = user.refused(1, 4, "claim --batch 1 --record 1");
+    assert!(claimed.contains("`reclaim`"), "{claimed}");
+    let by_default = user.refused(1, 4, "reclaim");
+    assert!(by_default.contains("--archive"), "{by_default}");
+    let first = "reclaim --batch 1 --record 1";
+    for (signer, args, expected) in [
+        (
+            1,
+            "reclaim --batch 1 --record 2 --proofs alice.json".to_owned(),
+            "can be used by whom",
+        ),
+        (
+            1,
+            format!("{first} --proofs bob.json"),
+            "no proof of account 5",
+        ),
+        (
+            2,
+            format!("{first} --proofs alice.json --to {bob}"),
+            "may send the payment elsewhere",
+        ),
+        (
+            2,
+            format!("{first} --proofs alice.json --owner {bob}"),
+            "and not",
+        ),
+        (
+            2,
+            "reclaim --proofs alice.json".to_owned(),
+            "no withdrawal of an account of",
+        ),
+    ] {
+        let refused = user.refused(signer, 4, &args);
+        assert!(refused.contains(expected), "{args}: {refused}");
+    }
+
+    // One by name, by anyone; what is left by its owner, to another address; each once.
+    let before = world.balance(alice).await;
+    let done = user.succeeds(2, &format!("{first} --proofs alice.json"));
+    assert_eq!(done["reclaims"][0]["account_owner"], alice.to_string());
+    assert_eq!(world.balance(alice).await, before + U256::from(100));
+    let again = user.refused(2, 4, &format!("{first} --proofs alice.json"));
+    assert!(again.contains("taken back already"), "{again}");
+    let to = Address::repeat_byte(0x53);
+    let rest = user.succeeds(1, &format!("reclaim --proofs alice.json --to {to}"));
+    assert_eq!(rest["reclaims"].as_array().unwrap().len(), 1);
+    assert_eq!(world.balance(to).await, U256::from(300));
+    let over = user.refused(1, 4, "reclaim --proofs alice.json");
+    assert!(over.contains("is left"), "{over}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

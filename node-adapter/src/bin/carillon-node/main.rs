@@ -121,6 +121,10 @@ enum Command {
     ///
     /// Without --batch and --record all open messages of the owner. Needs Ethereum alone.
     Claim(user::claim::ClaimArgs),
+    /// Take back withdrawals that nobody can claim: to no address, to the zero address, to the bridge
+    ///
+    /// The owner of the account that sent one is paid, shown by a proof of the last executed state.
+    Reclaim(user::reclaim::ReclaimArgs),
     /// Messages from the rollup to Ethereum, and their proofs
     #[command(subcommand)]
     Message(user::message::MessageCommand),
@@ -231,6 +235,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
         }
         Command::Deposit(args) => user::deposit::run(output, args).await,
         Command::Claim(args) => user::claim::run(output, args).await,
+        Command::Reclaim(args) => user::reclaim::run(output, args).await,
         Command::Message(command) => user::message::run(output, command).await,
         Command::Exit(command) => user::exit::run(output, command).await,
         Command::Recover(args) => user::recover::run(output, args).await,

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::chain::Chain;
 use super::message::{PlaceArgs, fields, used};
+use super::reclaim::is_stuck;
 use super::wallet::{Wallet, WalletArgs};
 use crate::exit::Failure;
 
@@ -95,6 +96,12 @@ async fn named(
     if sent.kind == Kind::Bundle {
         return Err(Failure::input(format!(
             "record {record} of batch {batch} is a bundle: it runs by `bundle execute`"
+        )));
+    }
+    if is_stuck(chain, &sent) {
+        return Err(Failure::input(format!(
+            "record {record} of batch {batch} pays nobody who can claim: the owner of account {} takes it back by `reclaim`",
+            sent.account
         )));
     }
     if used(chain, &sent).await? {

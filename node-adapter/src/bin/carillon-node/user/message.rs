@@ -33,7 +33,7 @@ pub struct PlaceArgs {
     pub past: PastArgs,
     /// The chain's archive, for batches whose data are not in plain transactions [default: none]
     #[arg(long, env = "CARILLON_ARCHIVE", value_name = "URL")]
-    archive: Option<String>,
+    pub archive: Option<String>,
 }
 
 /// Arguments of `message list`.

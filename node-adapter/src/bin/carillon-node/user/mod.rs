@@ -16,6 +16,7 @@ pub mod exit;
 pub mod govern;
 pub mod key;
 pub mod message;
+pub mod reclaim;
 pub mod recover;
 pub mod share;
 mod units;

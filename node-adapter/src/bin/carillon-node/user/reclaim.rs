@@ -1,0 +1,208 @@
+//! `carillon-node reclaim`: withdrawals whose recipient can claim nothing go back, on Ethereum, to the
+//! owner of the account that sent them.
+
+use std::path::PathBuf;
+
+use alloy::primitives::{Address, U256};
+use carillon_node::archive::SentMessage;
+use carillon_node::ledger::State;
+use carillon_node::protocol::Kind;
+use carillon_node::settlement::abi::ISharedBridge::StateProof;
+use carillon_node::settlement::abi::SharedBridge;
+use carillon_node::settlement::calls::state_proof;
+use carillon_runtime::cli::Output;
+use clap::Args;
+use serde_json::json;
+
+use super::chain::Chain;
+use super::exit::read_proofs;
+use super::message::{PlaceArgs, fields, used};
+use super::wallet::WalletArgs;
+use crate::exit::Failure;
+
+/// Arguments of `reclaim`.
+#[derive(Debug, Args)]
+pub struct ReclaimArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    wallet: WalletArgs,
+    /// The batch of one message [default: all such messages of the owner's accounts]
+    #[arg(long, value_name = "N", requires = "record")]
+    batch: Option<u64>,
+    /// The record of one message, as `message list` shows it
+    #[arg(long, value_name = "K", requires = "batch")]
+    record: Option<u64>,
+    /// Proofs of `exit proof --out` with one of the account, instead of the archive
+    #[arg(long, value_name = "FILE")]
+    proofs: Option<PathBuf>,
+    /// Whose accounts; anyone may have them paid [default: the one that signs]
+    #[arg(long, value_name = "ADDRESS")]
+    owner: Option<Address>,
+    /// Pay another address; only the owner may ask for that
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<Address>,
+}
+
+/// Where the proofs of accounts come from.
+enum Proofs {
+    File(Vec<StateProof>),
+    State(Box<State>),
+}
+
+impl Proofs {
+    /// Any cell's proof shows the owner of its account.
+    fn of(&self, sent: &SentMessage) -> Option<StateProof> {
+        match self {
+            Self::File(proofs) => {
+                let account = U256::from(sent.account);
+                proofs
+                    .iter()
+                    .find(|proof| proof.account == account)
+                    .cloned()
+            }
+            Self::State(state) => state_proof(&state.prove(sent.account, sent.token), sent.token),
+        }
+    }
+}
+
+/// Whether nobody can claim the message: it pays no address, the zero address, or the bridge.
+pub fn is_stuck(chain: &Chain, sent: &SentMessage) -> bool {
+    let stuck = |owner: Address| owner.is_zero() || owner == chain.contracts.bridge;
+    sent.kind == Kind::Withdraw && sent.owner().is_none_or(stuck)
+}
+
+/// Finds the messages and the proofs, checks them, and has one after the other paid.
+pub async fn run(output: &Output, args: ReclaimArgs) -> Result<(), Failure> {
+    let wallet = args.wallet.open(&args.place.chain)?;
+    if args.proofs.is_none() && args.place.archive.is_none() {
+        return Err(Failure::input(
+            "the owner of an account is shown by a proof of the state: name the chain's archive with --archive, or a file of proofs with --proofs".into(),
+        ));
+    }
+    let chain = args.place.chain.connect().await?;
+    let stuck = match (args.batch, args.record) {
+        (Some(batch), Some(record)) => vec![named(output, &args, &chain, batch, record).await?],
+        _ => all(output, &args, &chain).await?,
+    };
+    let proofs = match (&args.proofs, &args.place.archive) {
+        (Some(path), _) => Proofs::File(read_proofs(path)?),
+        (None, Some(archive)) => {
+            let state = chain.state(output, &args.place.past, archive).await?;
+            Proofs::State(Box::new(state))
+        }
+        (None, None) => Proofs::File(Vec::new()),
+    };
+    let wanted = args.owner.unwrap_or(wallet.address());
+    let mut reclaims = Vec::new();
+    let mut rows = Vec::new();
+    for sent in stuck {
+        let (account, at) = (sent.account, place(&sent));
+        let proof = proofs.of(&sent);
+        let owner = proof.as_ref().map(owner_in);
+        let theirs = owner != Some(wanted);
+        if args.batch.is_none() && theirs {
+            continue;
+        }
+        let Some((proof, owner)) = proof.zip(owner) else {
+            return Err(Failure::input(format!(
+                "there is no proof of account {account}, which sent {at}; `exit proof --account {account}` makes one of an account that holds something, --archive of any"
+            )));
+        };
+        if theirs && args.owner.is_some() {
+            return Err(Failure::input(format!(
+                "account {account}, which sent {at}, is {owner}'s and not {wanted}'s"
+            )));
+        }
+        let to = args.to.unwrap_or(owner);
+        if to != owner && owner != wallet.address() {
+            return Err(Failure::input(format!(
+                "only {owner}, who is paid, may send the payment elsewhere; {} signs",
+                wallet.address()
+            )));
+        }
+        let call = SharedBridge::reclaimCall {
+            message: sent.message.clone(),
+            proof,
+            to,
+        };
+        let bridge = chain.contracts.bridge;
+        let done = wallet
+            .send(output, "reclaim", bridge, U256::ZERO, call)
+            .await?;
+        let mut reclaim = fields(&sent);
+        reclaim["account_owner"] = json!(owner);
+        reclaim["to"] = json!(to);
+        reclaim["transaction"] = done.json();
+        reclaims.push(reclaim);
+        rows.push((
+            at,
+            format!(
+                "{} of token {} to {to}, {}",
+                sent.amount,
+                sent.token,
+                done.row().1
+            ),
+        ));
+    }
+    if reclaims.is_empty() {
+        return Err(nothing(wanted));
+    }
+    let fields = json!({ "chain_id": chain.contracts.chain_id, "reclaims": reclaims });
+    output.result("carillon.reclaim/1", fields, &rows);
+    Ok(())
+}
+
+/// The message that was named, if its amount can be taken back.
+async fn named(
+    output: &Output,
+    args: &ReclaimArgs,
+    chain: &Chain,
+    batch: u64,
+    record: u64,
+) -> Result<SentMessage, Failure> {
+    let sent = args.place.one(output, chain, batch, record).await?;
+    if !is_stuck(chain, &sent) {
+        return Err(Failure::input(format!(
+            "{} can be used by whom it is for (`claim`, `bundle execute`): only a withdrawal to no address, to the zero address or to the bridge goes back",
+            place(&sent)
+        )));
+    }
+    if used(chain, &sent).await? {
+        return Err(Failure::input(format!(
+            "{} was taken back already: a message is paid once",
+            place(&sent)
+        )));
+    }
+    Ok(sent)
+}
+
+/// All withdrawals that nobody can claim and that were not taken back.
+async fn all(
+    output: &Output,
+    args: &ReclaimArgs,
+    chain: &Chain,
+) -> Result<Vec<SentMessage>, Failure> {
+    let mut stuck = Vec::new();
+    for sent in args.place.all(output, chain, None).await? {
+        if is_stuck(chain, &sent) && !used(chain, &sent).await? {
+            stuck.push(sent);
+        }
+    }
+    Ok(stuck)
+}
+
+fn owner_in(proof: &StateProof) -> Address {
+    let owner: U256 = proof.header >> 32;
+    Address::from_slice(&owner.to_be_bytes::<32>()[12..])
+}
+
+fn place(sent: &SentMessage) -> String {
+    format!("record {} of batch {}", sent.message.k, sent.message.batch)
+}
+
+fn nothing(owner: Address) -> Failure {
+    Failure::input(format!(
+        "no withdrawal of an account of {owner} is left that nobody can claim; `message list` shows all of them"
+    ))
+}
