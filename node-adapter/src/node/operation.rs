@@ -405,7 +405,7 @@ mod tests {
             json!({ "kind": "withdraw", "from": 1, "token": 3, "amount": "100", "fee": "0",
                 "nonce": 4, "recipient": hex0x(&[7; 20]), "signature": signature }),
             json!({ "kind": "bundle", "from": 1, "token": 0, "amount": "0", "fee": "1", "nonce": 0,
-                "bundle": hex0x(&[0x1f; 32]), "owner": hex0x(&[9; 20]), "signature": signature }),
+                "bundle": format!("0x00{}", "1f".repeat(31)), "owner": hex0x(&[9; 20]), "signature": signature }),
             json!({ "kind": "set_key", "from": 1, "token": 0, "fee": "1", "nonce": 2, "key": key,
                 "signature": signature }),
         ] {

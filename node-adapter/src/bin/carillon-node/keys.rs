@@ -67,7 +67,7 @@ fn below_home(variable: &str, below: &str) -> Result<PathBuf, Failure> {
     Ok(folder.join(HOME))
 }
 
-/// The file of a circuit's key, for example `rollup-v1-n4-…-0123456789abcdef-INSECURE.ckey`. Takes
+/// The file of a circuit's key, for example `rollup-v2-n4-…-0123456789abcdef-INSECURE.ckey`. Takes
 /// seconds for large circuits.
 fn file_of(folder: &Path, shape: Shape) -> Result<(PathBuf, groth16::CircuitDigest), Failure> {
     let digest = rollup::digest(shape)?;
