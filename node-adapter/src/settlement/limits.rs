@@ -10,8 +10,8 @@ use super::MAX_TRANSACTION_GAS;
 /// What a transaction does costs this without records, rounded up: proof, blob, storage, the first
 /// batch of a chain included.
 const BASE: u64 = 420_000;
-/// The same for each record: calldata at 16 and 4 gas a byte, hashes, the word at z.
-const RECORD: u64 = 3_000;
+/// The same for each record: calldata at 16 and 4 gas a byte, its check, hashes, the word at z.
+const RECORD: u64 = 4_270;
 /// What its calldata cost at least (EIP-7623) without records, rounded up: the transaction, the
 /// proof, the words beside H.
 const FLOOR_BASE: u64 = 80_000;
