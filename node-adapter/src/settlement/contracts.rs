@@ -11,9 +11,9 @@ use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolCall;
 
+use super::SettlementError;
 use super::abi::{ChainHub, RollupChain, SharedBridge};
 use super::watch::NodeSource;
-use super::{Meaning, SettlementError};
 
 /// Where the contracts of a chain are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +42,7 @@ impl Contracts {
         let chain = source.contract();
         let l1_chain = source.ask("eth_chainId", source.provider().get_chain_id());
         let l1_chain = l1_chain.await?;
-        let chain_id = source.read(chain, RollupChain::chainIdCall {}).await;
-        // The function of a chain never reverts.
-        let chain_id = chain_id.map_err(|error| match error.meaning() {
-            Some(Meaning::Reverted) => SettlementError::NotOurContract {
-                address: chain,
-                request: "chainId",
-                reason: error.to_string(),
-            },
-            _ => error,
-        })?;
+        let chain_id = source.read(chain, RollupChain::chainIdCall {}).await?;
         let hub = source.read(chain, RollupChain::hubCall {}).await?;
         let bridge = source.read(chain, RollupChain::bridgeCall {}).await?;
         let registered = ChainHub::chainCall { chainId: chain_id };
