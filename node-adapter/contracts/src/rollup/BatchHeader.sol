@@ -75,20 +75,38 @@ library BatchHeader {
 
     /// @notice Checks the form of each record. What could never be claimed or run leaves no chain: a withdrawal without a
     ///         recipient, a bundle whose hash has more than 248 bits.
+    /// @dev    The loop stops at the first record that is wrong; what is wrong with it is only looked for then, since a
+    ///         batch has thousands of records and each costs gas here.
     function check(uint256[] calldata h) internal pure {
+        uint256 k;
         uint256 count = (h.length - HEADER_WORDS) / RECORD_WORDS;
-        for (uint256 k = 0; k < count; ++k) {
-            uint256 start = HEADER_WORDS + RECORD_WORDS * k;
-            uint256 w0 = h[start];
-            uint256 w2 = h[start + 2];
-            if (w0 >> 33 != 0) revert IRollupChain.RecordMalformed(k, w0);
-            if (h[start + 1] >> 96 != 0) revert IRollupChain.RecordAmount(k, h[start + 1]);
-            uint256 kind = w0 & 7;
-            if (kind < 2) revert IRollupChain.RecordKind(k, kind);
-            if (kind == WITHDRAW && (w2 == 0 || w2 >> 160 != 0) || kind == BUNDLE && w2 >> 248 != 0) {
-                revert IRollupChain.RecordWord(k, w2);
+        assembly ("memory-safe") {
+            let at := add(h.offset, mul(HEADER_WORDS, 0x20))
+            for {} lt(k, count) {} {
+                let w0 := calldataload(at)
+                let wrong := or(shr(33, w0), shr(96, calldataload(add(at, 0x20))))
+                switch and(w0, 7)
+                case 0 { wrong := 1 }
+                case 1 { wrong := 1 }
+                case 3 {
+                    // A withdrawal.
+                    let w2 := calldataload(add(at, 0x40))
+                    wrong := or(wrong, or(iszero(w2), shr(160, w2)))
+                }
+                // A bundle.
+                case 4 { wrong := or(wrong, shr(248, calldataload(add(at, 0x40)))) }
+                if wrong { break }
+                k := add(k, 1)
+                at := add(at, mul(RECORD_WORDS, 0x20))
             }
         }
+        if (k == count) return;
+        uint256 start = HEADER_WORDS + RECORD_WORDS * k;
+        uint256 first = h[start];
+        if (first >> 33 != 0) revert IRollupChain.RecordMalformed(k, first);
+        if (h[start + 1] >> 96 != 0) revert IRollupChain.RecordAmount(k, h[start + 1]);
+        if ((first & 7) < 2) revert IRollupChain.RecordKind(k, first & 7);
+        revert IRollupChain.RecordWord(k, h[start + 2]);
     }
 
     /// @notice Goes on with the queue's hash over deposits, imports and exits, and collects messages. For records that
