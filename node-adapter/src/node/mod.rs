@@ -57,6 +57,7 @@ mod status;
 mod store;
 #[cfg(test)]
 mod toy;
+mod turns;
 mod writer;
 
 pub use accounts::Accounts;

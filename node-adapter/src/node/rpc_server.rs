@@ -9,16 +9,18 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, Methods, PingConfig, Server, ServerConfig, ServerHandle,
     StopHandle, TowerServiceBuilder, stop_channel,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::layer::util::Identity;
+use tower::layer::util::{Identity, Stack};
 use tower::{Layer, Service, ServiceExt};
 use tower_http::cors::{Any, CorsLayer};
 
+use super::turns::TakeTurns;
 use crate::serving::{self, Answer, Application, Connections, Limits, Probe, fixed, probed};
 
 /// Between two pings on a WebSocket.
@@ -103,7 +105,7 @@ impl RpcOptions {
 #[derive(Clone)]
 struct Rpc {
     methods: Methods,
-    builder: TowerServiceBuilder<Identity, Identity>,
+    builder: TowerServiceBuilder<Stack<TakeTurns, Identity>, Identity>,
     stop: StopHandle,
     server: ServerHandle,
     cors: Option<CorsLayer>,
@@ -174,7 +176,10 @@ pub async fn serve(
     let (stopped, server) = stop_channel();
     let rpc = Rpc {
         methods,
-        builder: Server::builder().set_config(config).to_service_builder(),
+        builder: Server::builder()
+            .set_config(config)
+            .to_service_builder()
+            .set_rpc_middleware(RpcServiceBuilder::new().layer(TakeTurns)),
         stop: stopped,
         server,
         cors,

@@ -11,7 +11,7 @@ use super::MAX_TRANSACTION_GAS;
 /// batch of a chain included.
 const BASE: u64 = 420_000;
 /// The same for each record: calldata at 16 and 4 gas a byte, its check, hashes, the word at z.
-const RECORD: u64 = 4_270;
+const RECORD: u64 = 4_120;
 /// What its calldata cost at least (EIP-7623) without records, rounded up: the transaction, the
 /// proof, the words beside H.
 const FLOOR_BASE: u64 = 80_000;

@@ -57,7 +57,7 @@ async fn attack(kind: usize, address: &str) -> std::io::Result<()> {
             stream.write_all(upgrade.as_bytes()).await?;
             let mut frame = vec![0x81, 0x80 | question.len() as u8, 0, 0, 0, 0];
             frame.extend_from_slice(question.as_bytes());
-            for _ in 0..200 {
+            for _ in 0..2000 {
                 stream.write_all(&frame).await?;
             }
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -222,7 +222,7 @@ async fn siege(count: usize, connections: usize, time: Duration) -> (u32, Durati
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_who_hold_connections_lock_nobody_out() {
-    let (operations, slowest) = siege(250, 64, Duration::from_secs(4)).await;
+    let (operations, slowest) = siege(900, 64, Duration::from_secs(4)).await;
     // Generous: other tests prove on all cores beside it. The soak measures.
     assert!(operations >= 3, "{operations}");
     assert!(slowest < Duration::from_secs(15), "{slowest:?}");
