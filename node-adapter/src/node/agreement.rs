@@ -112,6 +112,14 @@ pub fn settings(l1: &ChainOnL1, node: &Intended) -> Result<(), Disagreement> {
         l1.operator_account,
         "give that account as --operator",
     )?;
+    // Depths above that are none: `RollupOptions` are checked before.
+    let leaves = 1u64 << (2 * rollup.depth).min(63);
+    same(
+        "the leaves of the account tree",
+        leaves,
+        u64::from(l1.accounts),
+        "with fewer the contract takes deposits for which the tree has no place: give the --depth that the chain was deployed with",
+    )?;
     if l1.key_hash.is_none() {
         return Err(differs(
             "the circuit's verifier",

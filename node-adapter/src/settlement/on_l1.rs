@@ -38,6 +38,8 @@ pub struct ChainOnL1 {
     pub registered: Address,
     /// The state root after the last executed batch.
     pub state_root: U256,
+    /// The leaves of the account tree, as the queue counts its owners.
+    pub accounts: u32,
     /// Batches and queue entries.
     pub progress: Progress,
     /// The verifying key's hash for the shape that was asked about; none if it has no verifier.
@@ -88,6 +90,10 @@ impl ChainOnL1 {
             bridge,
             registered: at.ask(hub, ChainHub::chainCall { chainId: chain }).await?,
             state_root: at.ask(contract, RollupChain::stateRootCall {}).await?,
+            accounts: at
+                .ask(contract, RollupChain::queueTermsCall {})
+                .await?
+                .accounts,
             progress: at.ask(contract, RollupChain::progressCall {}).await?,
             key_hash,
         })

@@ -81,6 +81,8 @@ pub async fn each_is_refused(setup: &Setup, batches: u64) {
         &setup.run(&[("--shape-number", "2")]),
         &["verifier", "shape 2", "none"],
     );
+    let leaves = ["leaves of the account tree", "is 4194304", "is 16777216"];
+    refused(&setup.run(&[("--depth", "11")]), &leaves);
 
     // The folder: of no chain, of another one, used without Ethereum, behind the archive.
     let options = setup.options();

@@ -17,6 +17,7 @@ use std::time::Instant;
 use carillon_node::circuit::rollup::{RollupCircuit, Shape, circuit_of};
 use carillon_node::ledger::State;
 use carillon_node::settlement::{Anvil, AnvilOptions};
+use carillon_runtime::engine::EngineOptions;
 use carillon_runtime::groth16::{self, Proof, ProveReport, ProvingKey};
 use carillon_runtime::{Engine, EngineKind, engine};
 use clap::Args;
@@ -113,7 +114,8 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
     let started = Instant::now();
 
     let step = output.step("engine");
-    let engine = engine::open(plan.engine.clone())
+    let options = EngineOptions::from_env().map_err(Failure::opening)?;
+    let engine = engine::open_with(plan.engine.clone(), options)
         .await
         .map_err(Failure::opening)?;
     step.done(&engine.info().description);
