@@ -93,7 +93,7 @@ impl ChainOnL1 {
             accounts: at
                 .ask(contract, RollupChain::queueTermsCall {})
                 .await?
-                .accounts,
+                ._2,
             progress: at.ask(contract, RollupChain::progressCall {}).await?,
             key_hash,
         })
