@@ -124,7 +124,10 @@ mod tests {
     #[tokio::test]
     async fn a_connection_s_calls_wait_and_another_s_do_not() {
         let counted = Counted::default();
-        let (one, other) = (TakeTurns.layer(counted.clone()), TakeTurns.layer(counted.clone()));
+        let (one, other) = (
+            TakeTurns.layer(counted.clone()),
+            TakeTurns.layer(counted.clone()),
+        );
         let call = |turns: &Turns<Counted>, id: u64| {
             let turns = turns.clone();
             let request = Request::owned("carillon_chain".into(), None, Id::Number(id));

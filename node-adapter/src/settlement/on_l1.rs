@@ -90,10 +90,7 @@ impl ChainOnL1 {
             bridge,
             registered: at.ask(hub, ChainHub::chainCall { chainId: chain }).await?,
             state_root: at.ask(contract, RollupChain::stateRootCall {}).await?,
-            accounts: at
-                .ask(contract, RollupChain::queueTermsCall {})
-                .await?
-                ._2,
+            accounts: at.ask(contract, RollupChain::queueTermsCall {}).await?._2,
             progress: at.ask(contract, RollupChain::progressCall {}).await?,
             key_hash,
         })

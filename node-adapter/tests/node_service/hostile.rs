@@ -222,7 +222,7 @@ async fn siege(count: usize, connections: usize, time: Duration) -> (u32, Durati
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_who_hold_connections_lock_nobody_out() {
-    let (operations, slowest) = siege(900, 64, Duration::from_secs(4)).await;
+    let (operations, slowest) = siege(250, 64, Duration::from_secs(4)).await;
     // Generous: other tests prove on all cores beside it. The soak measures.
     assert!(operations >= 3, "{operations}");
     assert!(slowest < Duration::from_secs(15), "{slowest:?}");
