@@ -767,6 +767,14 @@ fn new_keys_are_in_the_subgroup() {
     for root in [root, mixed(root), order_two, Point::IDENTITY] {
         assert_stopped_by(of(&[with_key(bad, root)]), "new key's");
     }
+    // Each coordinate counts.
+    let negated = [
+        (Point { x: -good.x, ..good }, "new key's x"),
+        (Point { y: -good.y, ..good }, "new key's y"),
+    ];
+    for (key, part) in negated {
+        assert_stopped_by(of(&[with_key(key, root)]), part);
+    }
     // The identity, as eight times anything of small order.
     for root in [order_two, Point::IDENTITY] {
         let forged = of(&[with_key(Point::IDENTITY, root)]);
@@ -842,6 +850,31 @@ fn signatures_are_for_one_chain_and_one_nonce() {
         with(&signed(|h| h.owner += num(1), CHAIN), 1),
         "op 0/signature/",
     );
+}
+
+/// Points that agree in one coordinate are each other's negative, or the negative and the point of
+/// order two.
+#[test]
+fn both_coordinates_of_a_signature_count() {
+    let state = State::new();
+    let header = Batch::new(&state).tracer.header(1);
+    let (mut negated, mut shifted) = (transfer(1, 2, 300), transfer(1, 2, 300));
+    sign(&mut negated, &header, secret(1), CHAIN);
+    negated.s = (-Fr::from_bytes(&negated.s).unwrap()).to_bytes();
+    let nonce = Fr::from(77);
+    let r = public(nonce);
+    // Adding (0, -1) negates both coordinates.
+    shifted.r = Point { x: -r.x, y: -r.y };
+    let c = challenge(challenge_hash(&shifted, &header, shifted.r, CHAIN));
+    shifted.s = (-(nonce + c * secret(1))).to_bytes();
+    for (op, part) in [
+        (negated, "x coordinates agree"),
+        (shifted, "y coordinates agree"),
+    ] {
+        let mut batch = Batch::new(&state);
+        batch.tracer.push(op);
+        assert_stopped_by(circuit(&state, &batch.trace()), part);
+    }
 }
 
 #[test]

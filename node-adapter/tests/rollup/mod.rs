@@ -168,9 +168,8 @@ pub fn set_key(from: u32, secret: Fr) -> OpWitness {
     }
 }
 
-pub fn sign(op: &mut OpWitness, header: &HeaderWitness, secret: Fr, domain: Domain) {
-    let nonce = Fr::from(0x7777_1111 + u64::from(op.from)).square();
-    let r = public(nonce);
+/// The challenge hash of a signature with the point `r`.
+pub fn challenge_hash(op: &OpWitness, header: &HeaderWitness, r: Point, domain: Domain) -> Scalar {
     let (packed, domain) = (op.pack(), domain.number());
     let chained = Scalar::from_u64s_le(&[
         packed as u64,
@@ -179,7 +178,7 @@ pub fn sign(op: &mut OpWitness, header: &HeaderWitness, secret: Fr, domain: Doma
         (domain >> 79) as u64,
     ]);
     let [w2, w3, w4] = op.words;
-    let digest = hash_message(&[
+    hash_message(&[
         r.x,
         r.y,
         header.key.x,
@@ -191,11 +190,21 @@ pub fn sign(op: &mut OpWitness, header: &HeaderWitness, secret: Fr, domain: Doma
         w2,
         w3,
         w4,
-    ]);
-    let bytes = digest.to_bytes_le();
+    ])
+}
+
+/// The challenge: the low half of its hash.
+pub fn challenge(hash: Scalar) -> Fr {
+    let bytes = hash.to_bytes_le();
     let low = |i: usize| u64::from_le_bytes(bytes[8 * i..8 * i + 8].try_into().unwrap());
-    let s = nonce + Fr::from_raw([low(0), low(1), 0, 0]) * secret;
-    (op.r, op.s) = (r, s.to_bytes());
+    Fr::from_raw([low(0), low(1), 0, 0])
+}
+
+pub fn sign(op: &mut OpWitness, header: &HeaderWitness, secret: Fr, domain: Domain) {
+    let nonce = Fr::from(0x7777_1111 + u64::from(op.from)).square();
+    let r = public(nonce);
+    let c = challenge(challenge_hash(op, header, r, domain));
+    (op.r, op.s) = (r, (nonce + c * secret).to_bytes());
 }
 
 /// Operations on the state, signed by their accounts.
