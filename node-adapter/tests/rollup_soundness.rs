@@ -7,7 +7,19 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "rollup/constraints.rs"]
+mod constraints;
+#[path = "rollup/mutants.rs"]
+mod mutants;
+#[path = "rollup/relations.rs"]
+mod relations;
 mod rollup;
+#[path = "rollup/search.rs"]
+mod search;
+#[path = "rollup/solver.rs"]
+mod solver;
+#[path = "rollup/system.rs"]
+mod system;
 
 use bellpepper_core::test_cs::TestConstraintSystem;
 use bellpepper_core::{Comparable, LinearCombination};
@@ -991,4 +1003,40 @@ fn no_single_variable_can_be_changed() {
         }
         aux[variable] = honest;
     }
+}
+
+/// All forgeries of this file, for the mutation run.
+fn suite() {
+    every_public_input_is_bound();
+    data_of_another_batch_is_refused();
+    every_field_of_an_operation_is_signed();
+    kinds_cannot_be_exchanged();
+    what_an_operation_reads_is_bound();
+    what_a_row_opens_is_bound();
+    values_after_the_batch_are_those_written();
+    rows_stand_in_order_each_once();
+    an_account_has_one_header();
+    later_writes_cannot_be_read();
+    a_read_cannot_be_repeated();
+    no_touched_node_is_swallowed();
+    state_roots_are_those_of_the_tree();
+    fees_come_from_signed_operations();
+    an_operation_has_the_fields_of_its_kind_only();
+    a_withdrawal_has_a_recipient();
+    a_bundle_carries_its_owner();
+    amounts_are_what_the_field_says();
+    overspending_is_refused();
+    negative_amounts_are_refused();
+    records_are_those_of_the_operations();
+    words_behind_the_last_record_move_the_value_at_z();
+    an_exit_pays_the_owner_everything_or_nothing();
+    an_exit_cannot_be_dodged_by_another_split_of_the_leaf();
+    a_nonce_cannot_flow_into_the_owner();
+    deposits_go_to_their_owner();
+    keys_are_set_by_the_old_key();
+    new_keys_are_in_the_subgroup();
+    an_account_without_a_key_cannot_sign();
+    signatures_are_for_one_chain_and_one_nonce();
+    both_coordinates_of_a_signature_count();
+    chain_number_and_operator_are_in_the_header();
 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bellpepper_core::Circuit;
@@ -62,6 +63,13 @@ pub fn public(secret: Fr) -> Point {
 
 impl State {
     pub fn new() -> Self {
+        Self::with(|_, _| ())
+    }
+
+    /// The state with other headers and balances.
+    pub fn with(
+        change: impl FnOnce(&mut [HeaderWitness], &mut BTreeMap<(u32, u8), Scalar>),
+    ) -> Self {
         let header = |account: u32| match account {
             UNUSED | 10.. => HeaderWitness::UNUSED,
             KEYLESS => HeaderWitness {
@@ -78,8 +86,8 @@ impl State {
                 owner: owner(account),
             },
         };
-        let headers: Vec<_> = (0..16).map(header).collect();
-        let balances: BTreeMap<(u32, u8), Scalar> = (0..9)
+        let mut headers: Vec<_> = (0..16).map(header).collect();
+        let mut balances: BTreeMap<(u32, u8), Scalar> = (0..9)
             .filter(|account| *account != UNUSED)
             .flat_map(|account| {
                 let balance =
@@ -87,6 +95,7 @@ impl State {
                 [((account, 0), balance(0)), ((account, 5), balance(5))]
             })
             .collect();
+        change(&mut headers, &mut balances);
         let tokens: Vec<_> = (0..16)
             .map(|account| {
                 let leaf = |token| balances.get(&(account, token)).copied().unwrap_or_default();
@@ -320,8 +329,33 @@ pub fn all_kinds(state: &State) -> Trace {
     batch.trace()
 }
 
+thread_local! {
+    /// Forgeries that were refused, while they are recorded.
+    static REFUSED: RefCell<Option<Vec<RollupCircuit>>> = const { RefCell::new(None) };
+}
+
+/// The circuits that a suite sees refused.
+pub fn record(suite: impl FnOnce()) -> Vec<RollupCircuit> {
+    REFUSED.with_borrow_mut(|refused| *refused = Some(Vec::new()));
+    suite();
+    REFUSED.take().unwrap_or_default()
+}
+
 /// The first constraint that a circuit violates.
 pub fn violated(circuit: RollupCircuit) -> Option<String> {
+    let kept = REFUSED.with_borrow(|refused| refused.is_some().then(|| circuit.clone()));
+    let name = first_violated(circuit);
+    if name.is_some() {
+        REFUSED.with_borrow_mut(|refused| {
+            if let Some(refused) = refused {
+                refused.extend(kept);
+            }
+        });
+    }
+    name
+}
+
+fn first_violated(circuit: RollupCircuit) -> Option<String> {
     match groth16::synthesize(circuit) {
         Ok(_) => None,
         Err(Groth16Error::Unsatisfied { constraint, .. }) => Some(constraint),

@@ -13,6 +13,7 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use blstrs::Scalar;
 use ff::Field;
 
+use super::mutation::Mutation;
 use crate::circuit::num::{Num, alloc, constant, enforce_equal, enforce_product, mul, value};
 
 /// What a tuple speaks of: below 8, so that tag and address never mix.
@@ -26,6 +27,21 @@ pub(super) enum Tag {
     Record = 3,
     /// (index; node before, node after)
     Top = 4,
+}
+
+impl Tag {
+    /// Its name, and the names of its values after the time.
+    fn names(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Header => ("header", &["key x", "key y", "nonce", "owner"]),
+            Self::Cell => ("cell", &["balance"]),
+            Self::Record => (
+                "record",
+                &["word 0", "word 1", "word 2", "word 3", "word 4"],
+            ),
+            Self::Top => ("top", &["node before", "node after"]),
+        }
+    }
 }
 
 /// The time of a tuple, its first value.
@@ -55,6 +71,8 @@ pub(super) struct Bus {
     /// beta, beta^2, ...
     powers: Vec<Num>,
     sum: Num,
+    /// What a mutation run leaves out of the tuples.
+    without: Option<Mutation>,
 }
 
 impl Bus {
@@ -63,6 +81,7 @@ impl Bus {
         mut cs: CS,
         gamma: Num,
         beta: Num,
+        without: Option<Mutation>,
     ) -> Result<Self, SynthesisError> {
         let mut powers = vec![beta];
         for i in 1..MAX_VALUES {
@@ -77,6 +96,7 @@ impl Bus {
             gamma,
             powers,
             sum: Num::zero(),
+            without,
         })
     }
 
@@ -128,13 +148,18 @@ impl Bus {
         mut cs: CS,
         tuple: &Tuple<'_>,
     ) -> Result<Num, SynthesisError> {
-        let mut number = self
-            .gamma
-            .clone()
-            .add(&constant::<CS>(Scalar::from(tuple.tag as u64)))
-            .add(&tuple.address.clone().scale(Scalar::from(8)));
+        let (kind, names) = tuple.tag.names();
+        let kept = |part| self.without != Some(Mutation::Part(kind, part));
+        let mut number = self.gamma.clone();
+        if self.without != Some(Mutation::Tag) {
+            number = number.add(&constant::<CS>(Scalar::from(tuple.tag as u64)));
+        }
+        if kept("address") {
+            number = number.add(&tuple.address.clone().scale(Scalar::from(8)));
+        }
         let mut powers = self.powers.iter();
         match tuple.time {
+            Time::Known(_) | Time::Read(_) if !kept("time") => drop(powers.next()),
             Time::None => {}
             Time::Known(time) => {
                 let power = powers
@@ -149,6 +174,9 @@ impl Bus {
             }
         }
         for (power, (i, value)) in powers.zip(tuple.values.iter().enumerate()) {
+            if names.get(i).is_some_and(|name| !kept(name)) {
+                continue;
+            }
             number = number.add(&mul(cs.namespace(|| format!("value {i}")), power, value)?);
         }
         Ok(number)
@@ -191,7 +219,7 @@ mod tests {
             .unwrap()
         };
         let (gamma, beta) = (number(&mut cs, 0xfeed_5eed), number(&mut cs, 0xbe7a_be7a));
-        let mut bus = Bus::new(cs.namespace(|| "bus"), gamma, beta).unwrap();
+        let mut bus = Bus::new(cs.namespace(|| "bus"), gamma, beta, None).unwrap();
         let one = constant::<Cs>(Scalar::ONE);
         for (side, tuples) in [supplied, consumed].into_iter().enumerate() {
             for (i, (tag, address, time, values)) in tuples.iter().enumerate() {

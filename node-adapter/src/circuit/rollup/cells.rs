@@ -234,11 +234,15 @@ impl Rows {
         Ok(())
     }
 
-    /// What the challenges are drawn from: three values a row.
-    pub(super) fn absorbed(&self) -> impl Iterator<Item = Num> + '_ {
+    /// What the challenges are drawn from, by name: three values a row.
+    pub(super) fn absorbed(&self) -> impl Iterator<Item = (&'static str, Num)> + '_ {
         self.rows.iter().flat_map(|row| {
             let [before, after] = row.nodes.clone();
-            [before, after, row.packed.clone()]
+            [
+                ("row node before", before),
+                ("row node after", after),
+                ("row address, times and nonces", row.packed.clone()),
+            ]
         })
     }
 

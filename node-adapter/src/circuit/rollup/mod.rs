@@ -17,6 +17,8 @@ mod bus;
 mod cells;
 mod data;
 mod decimal;
+#[doc(hidden)]
+pub mod mutation;
 mod operation;
 mod poseidon;
 mod public;
@@ -43,6 +45,7 @@ use super::num::{Num, enforce_equal, input};
 use bus::Bus;
 use cells::Rows;
 use data::{HeaderVector, Identity};
+use mutation::Mutation;
 use slot::{Context, Slot};
 use top::Top;
 
@@ -103,6 +106,17 @@ impl RollupCircuit {
 
 impl Circuit<Scalar> for RollupCircuit {
     fn synthesize<CS: ConstraintSystem<Scalar>>(self, cs: &mut CS) -> Result<(), SynthesisError> {
+        self.synthesize_without(cs, None)
+    }
+}
+
+impl RollupCircuit {
+    /// The circuit; without a part of its memory argument in mutation runs.
+    fn synthesize_without<CS: ConstraintSystem<Scalar>>(
+        self,
+        cs: &mut CS,
+        without: Option<Mutation>,
+    ) -> Result<(), SynthesisError> {
         let Self {
             shape,
             public_inputs,
@@ -162,19 +176,30 @@ impl Circuit<Scalar> for RollupCircuit {
         inputs.bind_vectors(cs, &header.words, &blob)?;
 
         // The challenges, from everything that the tuples are made of.
-        let mut absorbed: Vec<Num> = slots
-            .iter()
-            .flat_map(|slot| slot.absorbed.clone())
+        let parts = slots.iter().flat_map(Slot::absorbed);
+        let parts = parts.chain(rows.absorbed()).chain(top.absorbed());
+        let absorbed: Vec<Num> = parts
+            .filter(|(part, _)| without != Some(Mutation::Absorbed(part)))
+            .map(|(_, value)| value)
             .collect();
-        absorbed.extend(rows.absorbed());
-        absorbed.extend(top.absorbed());
         let memory = poseidon::commit(cs.namespace(|| "memory commitment"), &absorbed)?;
-        let commitments = [inputs.header_commitment, inputs.blob_commitment, memory];
+        let commitments = [
+            ("C_H", inputs.header_commitment),
+            ("C_B", inputs.blob_commitment),
+            ("C_M", memory),
+        ];
+        let commitments = commitments.map(|(name, commitment)| {
+            if without == Some(Mutation::Commitment(name)) {
+                Num::zero()
+            } else {
+                commitment
+            }
+        });
         let [gamma, beta] = poseidon::bus_challenges(cs.namespace(|| "challenges"), commitments)?;
 
         // After the challenges.
         let mut cs = cs.namespace(|| "bus");
-        let mut bus = Bus::new(cs.namespace(|| "powers"), gamma, beta)?;
+        let mut bus = Bus::new(cs.namespace(|| "powers"), gamma, beta, without)?;
         for (i, slot) in slots.iter().enumerate() {
             slot.put_on(cs.namespace(|| format!("op {i}")), &mut bus)?;
         }

@@ -125,7 +125,7 @@ pub(super) struct Slot {
     /// The slot's 113 bits as a number.
     pub(super) packed: Num,
     /// The slot's share of what the challenges are drawn from.
-    pub(super) absorbed: [Num; 4],
+    absorbed: [Num; 4],
     /// Records up to and with this slot.
     pub(super) records: Num,
     /// Time of the first access.
@@ -264,6 +264,17 @@ impl Slot {
             ],
             record: (recorded, number, [word0, amount, w2, w3, w4]),
         })
+    }
+
+    /// What the challenges are drawn from, by name.
+    pub(super) fn absorbed(&self) -> [(&'static str, Num); 4] {
+        let [digest, own, to, operator] = self.absorbed.clone();
+        [
+            ("slot digest", digest),
+            ("slot balance and times", own),
+            ("slot receiver's balance", to),
+            ("slot operator's balance", operator),
+        ]
     }
 
     /// Puts the slot's accesses and its record on the bus.

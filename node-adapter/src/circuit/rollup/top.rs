@@ -63,14 +63,15 @@ impl Top {
     }
 
     /// What the challenges are drawn from: the flags. The hashes are bound by the roots.
-    pub(super) fn absorbed(&self) -> impl Iterator<Item = Num> + '_ {
+    pub(super) fn absorbed(&self) -> impl Iterator<Item = (&'static str, Num)> + '_ {
         self.nodes.chunks(FLAGS).map(|nodes| {
-            nodes
+            let flags = nodes
                 .iter()
                 .enumerate()
                 .fold(Num::zero(), |sum, (i, node)| {
                     sum.add(&node.touched.clone().scale(pow2(i as u64)))
-                })
+                });
+            ("top flags", flags)
         })
     }
 

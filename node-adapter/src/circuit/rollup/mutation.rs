@@ -1,0 +1,76 @@
+//! The circuit with one part of its memory argument left out: for mutation runs.
+//!
+//! Constraints can be left out from outside. What the challenges absorb and what a tuple is made of
+//! are terms of sums; [`weakened`] leaves one of them out, so that tests can see that a forgery works
+//! then (`tests/rollup/mutants.rs`). A weakened circuit has another digest: no key and no verifier takes
+//! its proofs. Not part of the documented interface.
+
+use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
+use blstrs::Scalar;
+
+use super::RollupCircuit;
+
+/// A part of the memory argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mutation {
+    /// A commitment that gamma is drawn from: `C_H`, `C_B`, `C_M`.
+    Commitment(&'static str),
+    /// A value that C_M commits to, of every slot, row or node.
+    Absorbed(&'static str),
+    /// The tag of every tuple.
+    Tag,
+    /// A part of every tuple of a kind: the kind's name and the part's.
+    Part(&'static str, &'static str),
+}
+
+impl Mutation {
+    /// Every mutation.
+    pub const ALL: [Self; 30] = [
+        Self::Commitment("C_H"),
+        Self::Commitment("C_B"),
+        Self::Commitment("C_M"),
+        Self::Absorbed("slot digest"),
+        Self::Absorbed("slot balance and times"),
+        Self::Absorbed("slot receiver's balance"),
+        Self::Absorbed("slot operator's balance"),
+        Self::Absorbed("row node before"),
+        Self::Absorbed("row node after"),
+        Self::Absorbed("row address, times and nonces"),
+        Self::Absorbed("top flags"),
+        Self::Tag,
+        Self::Part("header", "address"),
+        Self::Part("header", "time"),
+        Self::Part("header", "key x"),
+        Self::Part("header", "key y"),
+        Self::Part("header", "nonce"),
+        Self::Part("header", "owner"),
+        Self::Part("cell", "address"),
+        Self::Part("cell", "time"),
+        Self::Part("cell", "balance"),
+        Self::Part("record", "address"),
+        Self::Part("record", "word 0"),
+        Self::Part("record", "word 1"),
+        Self::Part("record", "word 2"),
+        Self::Part("record", "word 3"),
+        Self::Part("record", "word 4"),
+        Self::Part("top", "address"),
+        Self::Part("top", "node before"),
+        Self::Part("top", "node after"),
+    ];
+}
+
+/// A circuit without a part of its memory argument.
+pub fn weakened(circuit: RollupCircuit, without: Mutation) -> impl Circuit<Scalar> {
+    Weakened { circuit, without }
+}
+
+struct Weakened {
+    circuit: RollupCircuit,
+    without: Mutation,
+}
+
+impl Circuit<Scalar> for Weakened {
+    fn synthesize<CS: ConstraintSystem<Scalar>>(self, cs: &mut CS) -> Result<(), SynthesisError> {
+        self.circuit.synthesize_without(cs, Some(self.without))
+    }
+}
