@@ -22,6 +22,7 @@ pub struct Build {
     models: Vec<Model>,
     sources: Vec<PathBuf>,
     include_dirs: Vec<PathBuf>,
+    opt_level: u32,
 }
 
 impl Build {
@@ -34,6 +35,7 @@ impl Build {
             models: Vec::new(),
             sources: Vec::new(),
             include_dirs: Vec::new(),
+            opt_level: 2,
         }
     }
 
@@ -56,6 +58,14 @@ impl Build {
     #[must_use]
     pub fn include_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.include_dirs.push(path.into());
+        self
+    }
+
+    /// How far the compiler optimises the models, 2 if not said. At 1 large models compile in little more than
+    /// half the time: for models that run for seconds only.
+    #[must_use]
+    pub fn opt_level(mut self, level: u32) -> Self {
+        self.opt_level = level;
         self
     }
 
@@ -101,7 +111,7 @@ impl Build {
         folder: &Path,
         trace: bool,
     ) -> Result<Vec<PathBuf>, Error> {
-        let mut fast = self.compiler(trace, 2);
+        let mut fast = self.compiler(trace, self.opt_level);
         let mut slow = self.compiler(trace, 0);
         let files = cache::cpp_files(folder)?;
         for compiler in [&mut fast, &mut slow] {
