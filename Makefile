@@ -16,7 +16,7 @@ VM ?=
 MIRI ?= cargo miri
 PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test lint rtl-lint formal mutants generated rust-test soak loom miri e2e deb vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test parts lint rtl-lint formal mutants generated rust-test soak loom miri e2e deb vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,14 +31,18 @@ demo: setup ## prove a batch of signed transfers on the simulated card and settl
 	cargo build -p carillon-node --features rtl --bin carillon-node
 	@$${CARGO_TARGET_DIR:-target}/debug/carillon-node demo $(DEMO)
 
-test: setup lint generated rust-test e2e vm-test ## everything CI checks
+test: parts setup lint generated rust-test e2e vm-test ## everything CI checks, and where its time went
+	@scripts/parts report
+
+parts:
+	@scripts/parts start
 
 lint: setup rtl-lint ## formatting, clippy, RTL lint
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets --features $(FEATURES) -- -D warnings
+	@scripts/parts run clippy cargo clippy --quiet --workspace --all-targets --features $(FEATURES) -- -D warnings
 
 rtl-lint: setup ## the gateware alone: Verilator, verible, slang
-	scripts/lint-rtl.sh
+	@scripts/parts run 'RTL lint' scripts/lint-rtl.sh
 
 formal: setup ## prove the scheduler, the queues and the modular adders; then see that broken gateware is refuted
 	scripts/formal.sh
@@ -48,11 +52,11 @@ mutants: setup ## leave out each constraint of the batch circuit, each absorbed 
 	cargo test -p carillon-node --test rollup_soundness -- --ignored --nocapture can_be_left_out
 
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
-	scripts/check-generated.sh
+	@scripts/parts run 'generated files' scripts/check-generated.sh
 
 rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
 	rm -rf $${CARGO_TARGET_DIR:-target}/faults
-	cargo test --workspace --features $(FEATURES)
+	@scripts/parts run tests cargo test --workspace --features $(FEATURES)
 	scripts/faults-table --check
 
 soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors
@@ -69,16 +73,16 @@ miri: setup ## the driver's pure modules under Miri; skipped with one line where
 	fi
 
 e2e: setup ## the demo as a user runs it, on the Verilated card; the Debian package installed, examined and purged
-	scripts/test-demo.sh $(FEATURES)
+	@scripts/parts run demo scripts/test-demo.sh $(FEATURES)
 	@scripts/setup.sh --deb
-	scripts/test-deb.sh
+	@scripts/parts run packages scripts/test-deb.sh
 
 deb: setup ## build the Debian packages of carillon and carillon-node (release build)
 	@scripts/setup.sh --deb
 	scripts/build-deb.sh
 
 vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machine (no root, no KVM); skipped with one line where QEMU cannot be had
-	scripts/vm/run $(if $(VM_REQUIRED),--required) --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
+	@scripts/parts run 'VM gate' scripts/vm/run $(if $(VM_REQUIRED),--required) --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
 	@seen=$${CARGO_TARGET_DIR:-target}/vm/faults.log; if [ -s "$$seen" ]; then scripts/faults-table --check --console "$$seen"; fi
 
 vm-shell: setup ## a console in that machine, with the card bound to VFIO
