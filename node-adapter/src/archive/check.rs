@@ -27,7 +27,7 @@ pub enum Field {
     HeaderWord(usize),
     /// H does not decode.
     Header,
-    /// The chain's id in H.
+    /// The chain's domain in H.
     Domain,
     /// The batch's number in H.
     Number,

@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use alloy::consensus::Transaction;
 use alloy::eips::BlockNumberOrTag;
-use alloy::primitives::{Address, B256, Bytes, TxHash, TxKind, U256};
+use alloy::primitives::{Address, B256, TxHash, U256};
 use alloy::providers::Provider;
-use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolCall;
 use redb::{Database, WriteTransaction};
 
 use super::ChainId;
-use crate::protocol::Home;
+use crate::protocol::{Domain, Home};
 use crate::settlement::SettlementError;
 use crate::settlement::abi::RollupChain;
 use crate::settlement::sender::BlockRef;
@@ -206,7 +205,7 @@ pub async fn chain_of(source: &NodeSource) -> Result<ChainId, SettlementError> {
     let l1 = source
         .ask("eth_chainId", source.provider().get_chain_id())
         .await?;
-    let chain = asked(source, "chainId", RollupChain::chainIdCall {}).await?;
+    let chain = source.read(contract, RollupChain::chainIdCall {}).await?;
     Ok(ChainId {
         l1,
         contract,
@@ -214,38 +213,15 @@ pub async fn chain_of(source: &NodeSource) -> Result<ChainId, SettlementError> {
     })
 }
 
-/// Where a chain's contracts are, as its own contract says.
-pub async fn home_of(source: &NodeSource) -> Result<Home, SettlementError> {
-    let l1_chain_id = source
-        .ask("eth_chainId", source.provider().get_chain_id())
-        .await?;
-    let hub: Address = asked(source, "hub", RollupChain::hubCall {}).await?;
-    let bridge: Address = asked(source, "bridge", RollupChain::bridgeCall {}).await?;
-    Ok(Home {
-        l1_chain_id,
+/// What the chain's operations are signed for, by the hub that its contract names.
+pub async fn domain_of(source: &NodeSource, chain: &ChainId) -> Result<Domain, SettlementError> {
+    let hub: Address = source.read(chain.contract, RollupChain::hubCall {}).await?;
+    let home = Home {
+        l1_chain_id: chain.l1,
         hub: hub.into(),
-        bridge: bridge.into(),
-    })
-}
-
-/// Asks the contract.
-async fn asked<C: SolCall>(
-    source: &NodeSource,
-    request: &'static str,
-    call: C,
-) -> Result<C::Return, SettlementError> {
-    let address = source.contract();
-    let message = TransactionRequest {
-        to: Some(TxKind::Call(address)),
-        input: Bytes::from(call.abi_encode()).into(),
-        ..Default::default()
+        ..Home::default()
     };
-    let answer = source.ask(request, source.provider().call(message)).await?;
-    C::abi_decode_returns(&answer).map_err(|error| SettlementError::NotOurContract {
-        address,
-        request,
-        reason: error.to_string(),
-    })
+    Ok(Domain::new(&home, chain.chain))
 }
 
 /// Time of the block that committed a batch, and what its transaction published. A batch that came

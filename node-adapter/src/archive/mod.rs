@@ -26,7 +26,7 @@ mod resync;
 mod store;
 
 pub use check::{CheckError, Checked, Field, check, check_ahead};
-pub use history::{Executed, History, HistoryError, Published, chain_of, home_of, published};
+pub use history::{Executed, History, HistoryError, Published, chain_of, domain_of, published};
 pub use messages::{MessageError, SentMessage, sent_message, sent_messages};
 pub use object::{Batch, ChainId, ObjectError, Shape};
 pub use pending::pending_batches;

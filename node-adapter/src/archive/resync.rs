@@ -7,7 +7,7 @@
 use blstrs::Scalar;
 
 use super::check::{CheckError, Checked, Field, check, check_ahead};
-use super::history::{History, HistoryError, chain_of, home_of, published};
+use super::history::{History, HistoryError, chain_of, domain_of, published};
 use super::{Archive, ArchiveError, Batch, ChainId, Executed};
 use crate::ledger::{MAX_DEPTH, State};
 use crate::protocol::Domain;
@@ -196,7 +196,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             progress(ResyncStep::Read(block));
         })
         .await?;
-        let domain = Domain::new(&home_of(source).await?, chain.chain);
+        let domain = domain_of(source, &chain).await?;
         let state = State::genesis(options.depth);
         let archived = archive.list().await?.last().copied().unwrap_or(0);
         let total = history.executed.len() as u64;

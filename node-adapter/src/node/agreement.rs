@@ -112,7 +112,7 @@ pub fn settings(l1: &ChainOnL1, node: &Intended) -> Result<(), Disagreement> {
         l1.operator_account,
         "give that account as --operator",
     )?;
-    // Depths above that are none: `RollupOptions` are checked before.
+    // The depth was checked before; the bound keeps the shift in its range whatever it is.
     let leaves = 1u64 << (2 * rollup.depth).min(63);
     same(
         "the leaves of the account tree",
