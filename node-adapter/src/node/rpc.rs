@@ -17,10 +17,12 @@
 
 use std::sync::Arc;
 
+use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::server::RpcModule;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::fees::FeeBook;
 use super::machine::SubmitError;
@@ -50,6 +52,9 @@ pub mod code {
     pub const PARAMETERS: i32 = -32602;
 }
 
+/// Questions to the database at the same time, each with a thread: many fewer threads than the
+/// runtime has for all that blocks.
+const QUESTIONS: usize = 32;
 /// Most accounts of one answer to `carillon_findAccount`.
 const FOUND: usize = 64;
 
@@ -82,6 +87,15 @@ pub(super) struct Context {
     pub status: Arc<NodeStatus>,
     /// Least fees.
     pub fees: Arc<FeeBook>,
+    /// Turns of those who ask the database.
+    pub questions: Arc<Semaphore>,
+}
+
+impl Context {
+    /// Turns for [`QUESTIONS`].
+    pub fn questions() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(QUESTIONS))
+    }
 }
 
 type Answer = Result<Value, ErrorObjectOwned>;
@@ -90,36 +104,45 @@ type Answer = Result<Value, ErrorObjectOwned>;
 ///
 /// # Errors
 /// Never: names are given once.
-pub(super) fn methods(
-    context: Context,
-) -> Result<RpcModule<Context>, jsonrpsee::core::RegisterMethodError> {
+pub(super) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMethodError> {
     let mut module = RpcModule::new(context);
-    module.register_async_method("carillon_sendOperation", |params, context, _| async move {
-        send_operation(&context, &params).await
-    })?;
-    module.register_async_method("carillon_getAccount", |params, context, _| async move {
-        get_account(context, &params).await
-    })?;
-    module.register_async_method("carillon_findAccount", |params, context, _| async move {
-        find_account(context, &params).await
-    })?;
-    module.register_async_method("carillon_getOperation", |params, context, _| async move {
-        get_operation(context, &params).await
-    })?;
-    module.register_async_method("carillon_getBatch", |params, context, _| async move {
-        get_batch(context, &params).await
-    })?;
-    module.register_async_method(
-        "carillon_getMessageProof",
-        |params, context, _| async move { get_message_proof(context, &params).await },
+    register(
+        &mut module,
+        "carillon_sendOperation",
+        |params, context| async move { send_operation(&context, &params).await },
     )?;
-    module.register_async_method("carillon_chain", |_, context, _| async move {
+    register(
+        &mut module,
+        "carillon_getAccount",
+        |params, context| async move { get_account(context, &params).await },
+    )?;
+    register(
+        &mut module,
+        "carillon_findAccount",
+        |params, context| async move { find_account(context, &params).await },
+    )?;
+    register(
+        &mut module,
+        "carillon_getOperation",
+        |params, context| async move { get_operation(context, &params).await },
+    )?;
+    register(
+        &mut module,
+        "carillon_getBatch",
+        |params, context| async move { get_batch(context, &params).await },
+    )?;
+    register(
+        &mut module,
+        "carillon_getMessageProof",
+        |params, context| async move { get_message_proof(context, &params).await },
+    )?;
+    register(&mut module, "carillon_chain", |_, context| async move {
         Answer::Ok(chain(&context))
     })?;
-    module.register_async_method("carillon_fees", |_, context, _| async move {
+    register(&mut module, "carillon_fees", |_, context| async move {
         Answer::Ok(context.fees.published())
     })?;
-    module.register_async_method("carillon_queue", |_, context, _| async move {
+    register(&mut module, "carillon_queue", |_, context| async move {
         let progress = context.writer.progress().borrow().clone();
         let l1 = context.status.l1();
         Answer::Ok(json!({
@@ -133,6 +156,27 @@ pub(super) fn methods(
         }))
     })?;
     Ok(module)
+}
+
+/// Registers a method whose calls let others have their turn first: the calls of a batch are answered
+/// one behind the other, and a task that never waits keeps its thread.
+fn register<F, A>(
+    module: &mut RpcModule<Context>,
+    name: &'static str,
+    method: F,
+) -> Result<(), RegisterMethodError>
+where
+    F: Fn(Params<'static>, Arc<Context>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    module.register_async_method(name, move |params, context, _| {
+        let method = method.clone();
+        async move {
+            tokio::task::yield_now().await;
+            method(params, context).await
+        }
+    })?;
+    Ok(())
 }
 
 fn error(code: i32, message: impl Into<String>, data: Value) -> ErrorObjectOwned {
@@ -256,7 +300,13 @@ async fn ask<T: Send + 'static>(
     question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ErrorObjectOwned> {
     let failed = |reason: String| error(code::STORAGE, reason, json!({ "code": "storage" }));
-    tokio::task::spawn_blocking(move || question(&context.store))
+    // Kept by the question itself: a client that goes does not free it while the database works.
+    let turn = Arc::clone(&context.questions).acquire_owned().await;
+    let asked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        question(&context.store)
+    });
+    asked
         .await
         .map_err(|lost| failed(lost.to_string()))?
         .map_err(|fault| failed(fault.to_string()))

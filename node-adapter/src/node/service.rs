@@ -165,7 +165,7 @@ impl Node {
             (Some(_), Some(_)) => "queue and settlement",
         };
         // Before anything is replayed: an address that is taken is found out at once.
-        let (rpc_listener, rpc_address) = bind("JSON-RPC", options.rpc).await?;
+        let (rpc_listener, rpc_address) = bind("JSON-RPC", options.rpc)?;
         let store = Arc::new(Store::open(&options.data_dir, &options.rollup.mark())?);
         let pruned = store.prune()?;
         if pruned > 0 {
@@ -185,7 +185,7 @@ impl Node {
             let key = jobs.add_key(&proving.key)?;
             let jobs = Arc::new(jobs);
             if let Some((address, tokens, options)) = proving.api {
-                let (listener, bound) = bind("the prover API", address).await?;
+                let (listener, bound) = bind("the prover API", address)?;
                 let routes = prover_api::router(Arc::clone(&jobs), tokens, options);
                 api = Some((listener, bound, routes));
             }
@@ -232,6 +232,7 @@ impl Node {
             facts,
             status: Arc::clone(&status),
             fees: Arc::clone(&fees),
+            questions: rpc::Context::questions(),
         });
         let methods = methods.map_err(|_| NodeError::Ended("JSON-RPC"))?;
         tasks.spawn(ends(rpc_server::serve(
@@ -393,16 +394,13 @@ fn share_descriptors(options: &mut NodeOptions) -> Result<(), DescriptorError> {
 }
 
 /// Binds an address for a server.
-async fn bind(
-    what: &'static str,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), NodeError> {
+fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
     let fault = |source| NodeError::Bind {
         what,
         address,
         source,
     };
-    let listener = TcpListener::bind(address).await.map_err(fault)?;
+    let listener = serving::listen(address).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     Ok((listener, bound))
 }

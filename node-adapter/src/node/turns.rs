@@ -1,15 +1,19 @@
 //! The calls of one connection take turns: a WebSocket that asks without measure does not have the
-//! node for itself.
+//! node for itself, nor fills its memory with answers that it does not read.
 //!
 //! The server makes a task of each message, so that without this whoever sends most has most of the
-//! machine. A batch is one call; how long it may be is the server's own limit.
+//! machine. A batch is one call; how long it may be is the server's own limit. What waits is counted
+//! in `crate::serving::Backlog`, which pauses the reader.
 
 use std::sync::Arc;
 
+use jsonrpsee::MethodResponse;
 use jsonrpsee::core::middleware::{Batch, Notification, RpcServiceT};
 use jsonrpsee::types::Request;
 use tokio::sync::Semaphore;
 use tower::Layer;
+
+use crate::serving::Backlog;
 
 /// Calls of one connection that are answered at the same time.
 const AT_ONCE: usize = 8;
@@ -37,44 +41,71 @@ pub(super) struct Turns<S> {
     turns: Arc<Semaphore>,
 }
 
+impl<S> Turns<S> {
+    /// Answers when it is the call's turn and the answers before it are being read.
+    async fn take(
+        &self,
+        backlog: Option<Arc<Backlog>>,
+        answer: impl Future<Output = MethodResponse>,
+    ) -> MethodResponse {
+        let call = backlog.as_ref().map(Backlog::call);
+        let _turn = self.turns.acquire().await;
+        if let Some(backlog) = &backlog {
+            backlog.room().await;
+        }
+        let answer = answer.await;
+        if let Some(call) = call {
+            // What notifications give is not sent.
+            let sent = answer.is_method_call() || answer.is_batch();
+            call.answered(if sent {
+                answer.as_json().get().len()
+            } else {
+                0
+            });
+        }
+        answer
+    }
+}
+
 impl<S> RpcServiceT for Turns<S>
 where
-    S: RpcServiceT + Clone + Send + Sync + 'static,
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
 {
-    type MethodResponse = S::MethodResponse;
-    type NotificationResponse = S::NotificationResponse;
-    type BatchResponse = S::BatchResponse;
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
 
-    fn call<'a>(
-        &self,
-        request: Request<'a>,
-    ) -> impl Future<Output = Self::MethodResponse> + Send + 'a {
-        let Self { service, turns } = self.clone();
-        async move {
-            let _turn = turns.acquire().await;
-            service.call(request).await
-        }
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let this = self.clone();
+        let backlog = request.extensions().get().cloned();
+        async move { this.take(backlog, this.service.call(request)).await }
     }
 
     fn batch<'a>(
         &self,
-        requests: Batch<'a>,
-    ) -> impl Future<Output = Self::BatchResponse> + Send + 'a {
-        let Self { service, turns } = self.clone();
-        async move {
-            let _turn = turns.acquire().await;
-            service.batch(requests).await
-        }
+        mut requests: Batch<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let this = self.clone();
+        let backlog = requests.extensions().get().cloned();
+        async move { this.take(backlog, this.service.batch(requests)).await }
     }
 
     fn notification<'a>(
         &self,
         notification: Notification<'a>,
-    ) -> impl Future<Output = Self::NotificationResponse> + Send + 'a {
-        let Self { service, turns } = self.clone();
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let this = self.clone();
+        let backlog = notification.extensions().get().cloned();
         async move {
-            let _turn = turns.acquire().await;
-            service.notification(notification).await
+            let answer = this.service.notification(notification);
+            this.take(backlog, answer).await
         }
     }
 }
@@ -93,30 +124,34 @@ mod tests {
     struct Counted(Arc<(AtomicUsize, AtomicUsize)>);
 
     impl Counted {
-        async fn work(self) {
+        async fn work(self) -> MethodResponse {
             let (now, most) = &*self.0;
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             for _ in 0..5 {
                 tokio::task::yield_now().await;
             }
             now.fetch_sub(1, Ordering::SeqCst);
+            MethodResponse::notification()
         }
     }
 
     impl RpcServiceT for Counted {
-        type MethodResponse = ();
-        type NotificationResponse = ();
-        type BatchResponse = ();
+        type MethodResponse = MethodResponse;
+        type NotificationResponse = MethodResponse;
+        type BatchResponse = MethodResponse;
 
-        fn call<'a>(&self, _: Request<'a>) -> impl Future<Output = ()> + Send + 'a {
+        fn call<'a>(&self, _: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
             self.clone().work()
         }
 
-        fn batch<'a>(&self, _: Batch<'a>) -> impl Future<Output = ()> + Send + 'a {
+        fn batch<'a>(&self, _: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
             self.clone().work()
         }
 
-        fn notification<'a>(&self, _: Notification<'a>) -> impl Future<Output = ()> + Send + 'a {
+        fn notification<'a>(
+            &self,
+            _: Notification<'a>,
+        ) -> impl Future<Output = MethodResponse> + Send + 'a {
             self.clone().work()
         }
     }

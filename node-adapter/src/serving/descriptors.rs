@@ -4,12 +4,12 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::limits::CLOSING;
-
 /// Kept back from the listeners: databases, the archive, requests to Ethereum, the log, cards.
 const RESERVED: u64 = 160;
 /// More is not asked for.
 const ENOUGH: u64 = 1 << 16;
+/// Of each listener: a connection is accepted before another one is closed for it.
+const ACCEPTED: u64 = 1;
 /// With fewer connections a listener is of no use.
 const LEAST: u64 = 16;
 
@@ -42,9 +42,8 @@ pub fn raise() -> u64 {
 /// [`DescriptorError`] if one would have too few.
 pub fn share(limit: u64, wanted: &mut [&mut usize]) -> Result<(), DescriptorError> {
     let listeners = wanted.len() as u64;
-    let closing = CLOSING as u64;
-    let needed = RESERVED + listeners * (LEAST + closing);
-    let room = limit.saturating_sub(RESERVED + listeners * closing);
+    let needed = RESERVED + listeners * (LEAST + ACCEPTED);
+    let room = limit.saturating_sub(RESERVED + listeners * ACCEPTED);
     let all: u64 = wanted.iter().map(|wanted| **wanted as u64).sum();
     if limit < needed {
         return Err(DescriptorError { limit, needed });
@@ -76,12 +75,9 @@ mod tests {
         share(1024, &mut [&mut rpc, &mut api]).unwrap();
         assert_eq!((rpc, api), (512, 128));
         share(512, &mut [&mut rpc, &mut api]).unwrap();
-        assert!(
-            rpc + api + 2 * CLOSING + RESERVED as usize <= 512,
-            "{rpc} {api}"
-        );
+        assert!(rpc + api + 2 + RESERVED as usize <= 512, "{rpc} {api}");
         assert!(rpc > 3 * api && api >= 16, "{rpc} {api}");
-        let error = share(200, &mut [&mut rpc, &mut api]).unwrap_err();
+        let error = share(190, &mut [&mut rpc, &mut api]).unwrap_err();
         assert!(error.to_string().contains("ulimit -n"), "{error}");
         assert!(raise() >= 256);
     }

@@ -1,5 +1,5 @@
-//! A TCP stream that ends when its connection has to go, when its peer reads nothing of an answer for
-//! too long, or when it asks on without reading.
+//! A TCP stream that ends when its connection has to go, or when its peer reads nothing of an answer
+//! for too long, and that is not read while its peer's calls wait.
 //!
 //! It holds the connection's place, also after the connection has become a WebSocket, where HTTP's
 //! deadlines no longer apply. Called by `server`.
@@ -7,50 +7,39 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::limits::Place;
+use super::backlog::Backlog;
+use super::limits::Hold;
 
-/// Bytes that a WebSocket's client may send without reading anything: each message waits in memory
-/// until its answer can be written.
-const AHEAD: usize = 2 << 20;
-/// Writes of fewer bytes are pings, pongs and closes of a WebSocket.
-const ANSWER: usize = 32;
+/// Bytes that are read of a WebSocket at once. The server makes a task of each message in them, and
+/// each of those has its turn, and is counted, before the next piece is read.
+const PIECE: usize = 2 << 10;
 
 /// See above.
 pub(super) struct Guarded {
-    stream: TcpStream,
-    place: Arc<Place>,
-    socket: Arc<AtomicBool>,
-    /// One for each direction: a WebSocket is read by one task and written by another, and each must
-    /// be woken when the connection has to go.
-    reading: Pin<Box<WaitForCancellationFutureOwned>>,
-    writing: Pin<Box<WaitForCancellationFutureOwned>>,
+    backlog: Arc<Backlog>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    ahead: usize,
+    /// Nothing was there to read, at least once.
+    looked: bool,
+    /// A piece of a WebSocket was read; the calls in it are counted before the next one is.
+    piece: bool,
 }
 
 impl Guarded {
-    /// Guards a stream. `socket` is set by whoever turns the connection into a WebSocket.
-    pub fn new(stream: TcpStream, place: Arc<Place>, socket: Arc<AtomicBool>) -> Self {
-        let stall = place.connections().limits().stall;
+    pub fn new(backlog: Arc<Backlog>) -> Self {
+        let stall = backlog.place().connections().limits().stall;
         Self {
-            stream,
-            reading: Box::pin(place.end().clone().cancelled_owned()),
-            writing: Box::pin(place.end().clone().cancelled_owned()),
-            place,
-            socket,
+            backlog,
             stall,
             stalled: None,
-            ahead: 0,
+            looked: false,
+            piece: false,
         }
     }
 
@@ -62,13 +51,11 @@ impl Guarded {
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = result {
             self.stalled = None;
-            self.ahead = 0;
-            let is_socket = self.socket.load(Ordering::Relaxed);
-            if is_socket && result.as_ref().is_ok_and(|written| *written > ANSWER) {
-                self.place.refresh();
-            }
+            self.backlog
+                .wrote(result.as_ref().map_or(0, |bytes| *bytes));
             return Poll::Ready(result);
         }
+        self.backlog.stalled();
         let stall = self.stall;
         let stalled = self
             .stalled
@@ -78,22 +65,46 @@ impl Guarded {
     }
 }
 
+impl Drop for Guarded {
+    /// The application may keep the backlog for longer: the descriptor and the place are free now.
+    fn drop(&mut self) {
+        self.backlog.line().close();
+        self.backlog.place().free();
+    }
+}
+
 impl AsyncRead for Guarded {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        unless_ended(&mut self.reading, cx)?;
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if self.socket.load(Ordering::Relaxed) {
-            self.ahead += buffer.filled().len().saturating_sub(before);
-            if self.ahead > AHEAD {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        let this = self.get_mut();
+        let backlog = &this.backlog;
+        let result = backlog.line().read(cx, |stream, cx| {
+            if !backlog.reads() {
+                return Poll::Pending;
             }
+            if !backlog.is_socket() {
+                return Pin::new(stream).poll_read(cx, buffer);
+            }
+            if std::mem::take(&mut this.piece) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let room = buffer.remaining().min(PIECE);
+            let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            ready!(Pin::new(stream).poll_read(cx, &mut piece))?;
+            let read = piece.filled().len();
+            buffer.advance(read);
+            this.piece = true;
+            Poll::Ready(Ok(()))
+        });
+        if result.is_pending() && !this.looked {
+            this.looked = true;
+            backlog.place().looked();
         }
-        Poll::Ready(Ok(()))
+        result
     }
 }
 
@@ -103,8 +114,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        unless_ended(&mut self.writing, cx)?;
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let line = self.backlog.line();
+        let result = line.write(cx, |stream, cx| Pin::new(stream).poll_write(cx, bytes));
         self.written(cx, result)
     }
 
@@ -113,57 +124,74 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        unless_ended(&mut self.writing, cx)?;
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let line = self.backlog.line();
+        let result = line.write(cx, |stream, cx| {
+            Pin::new(stream).poll_write_vectored(cx, slices)
+        });
         self.written(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let line = self.backlog.line();
+        line.write(cx, |stream, cx| Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// An error once the connection has to go; the task is woken then.
-fn unless_ended(
-    ended: &mut Pin<Box<WaitForCancellationFutureOwned>>,
-    cx: &mut Context<'_>,
-) -> io::Result<()> {
-    match ended.as_mut().poll(cx) {
-        Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
-        Poll::Pending => Ok(()),
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let line = self.backlog.line();
+        line.write(cx, |stream, cx| Pin::new(stream).poll_shutdown(cx))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::serving::limits::Admission;
+    use crate::serving::line::Line;
     use crate::serving::{Connections, Limits};
 
-    #[tokio::test]
-    async fn both_directions_end_although_other_tasks_have_them() {
+    const SOON: Duration = Duration::from_secs(5);
+    const A_MOMENT: Duration = Duration::from_millis(200);
+
+    /// A WebSocket's connection of a listener that has room for one: the client, what it is guarded
+    /// by, and the listener's connections.
+    async fn connection() -> (TcpStream, Guarded, Arc<Connections>) {
         let connections = Connections::new(Limits {
             connections: 1,
             ..Limits::default()
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let client = client.await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
-        let place = Arc::new(connections.admit(peer.ip()).unwrap());
-        let socket = Arc::new(AtomicBool::new(true));
-        let (mut read, mut write) = split(Guarded::new(stream, place, socket));
+        let line = Line::new(stream);
+        let Admission::Place(place) = connections.admit(peer.ip(), &line) else {
+            panic!("there is room");
+        };
+        let backlog = Backlog::new(line, Arc::new(place));
+        backlog.socket();
+        (client, Guarded::new(backlog), connections)
+    }
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Hold for Nobody {
+        fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn both_directions_end_although_other_tasks_have_them() {
+        let (mut client, guarded, connections) = connection().await;
+        let kept = Arc::clone(&guarded.backlog);
+        let (mut read, mut write) = split(guarded);
         let reader = tokio::spawn(async move { read.read_u8().await });
         tokio::task::yield_now().await;
         // The reader waits; a ping goes out after that.
@@ -174,13 +202,54 @@ mod tests {
             while write.write_all(&piece).await.is_ok() {}
         });
         // Until the writer waits, too: nobody reads.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        sleep(A_MOMENT).await;
 
-        let _next = connections.admit(peer.ip()).unwrap();
-        let soon = Duration::from_secs(5);
-        let read = tokio::time::timeout(soon, reader).await.unwrap().unwrap();
+        let peer = client.local_addr().unwrap().ip();
+        let next = connections.admit(peer, &Arc::new(Nobody));
+        assert!(matches!(next, Admission::Place(_)));
+        // Closed before any of its tasks has run: the client sees its end.
+        let sink = async { while client.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} };
+        timeout(SOON, sink).await.unwrap();
+        let read = timeout(SOON, reader).await.unwrap().unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
-        tokio::time::timeout(soon, writer).await.unwrap().unwrap();
+        timeout(SOON, writer).await.unwrap().unwrap();
         assert_eq!(connections.counts().open, 1);
+        drop(kept);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_while_much_waits() {
+        let (mut client, mut guarded, connections) = connection().await;
+        let backlog = Arc::clone(&guarded.backlog);
+        // Calls under way.
+        let mut calls: Vec<_> = (0..16).map(|_| backlog.call()).collect();
+        client.write_u8(7).await.unwrap();
+        assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
+        let reader = tokio::spawn(async move { (guarded.read_u8().await, guarded) });
+        sleep(A_MOMENT).await;
+        // A call that ends wakes the reader.
+        calls.pop();
+        let (read, mut guarded) = timeout(SOON, reader).await.unwrap().unwrap();
+        assert_eq!(read.unwrap(), 7);
+        drop(calls);
+
+        // An answer that waits to be written.
+        backlog.call().answered(1 << 20);
+        client.write_u8(8).await.unwrap();
+        assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
+        assert!(timeout(A_MOMENT, backlog.room()).await.is_err());
+        guarded.write_u8(0).await.unwrap();
+        timeout(SOON, backlog.room()).await.unwrap();
+        assert_eq!(guarded.read_u8().await.unwrap(), 8);
+
+        // A write that cannot go on, although nothing is known of an answer.
+        client.write_u8(9).await.unwrap();
+        let filled = async { while guarded.write_all(&[0; 1 << 16]).await.is_ok() {} };
+        assert!(timeout(A_MOMENT, filled).await.is_err());
+        assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
+        assert!(timeout(A_MOMENT, backlog.room()).await.is_err());
+        // The application may keep the backlog; place and descriptor are free without it.
+        drop(guarded);
+        assert_eq!(connections.counts().open, 0);
     }
 }

@@ -1,21 +1,25 @@
 //! How many connections a listener may have, in all and per address, and which one has to go when
 //! they are used up.
 //!
-//! A connection waits (for a request, or for its answer to be read) or it works (the request is
-//! complete and being answered). One that works is never dropped. Of those that wait, the address
-//! with most connections loses the one that has waited longest. Called by `server` and `guarded`.
+//! A connection is new (nobody has looked yet whether its request is there), it waits (for a request,
+//! or for its answer to be read) or it works (the request is complete and being answered). Of those
+//! that wait, the address with most loses the one that has waited longest; others are never dropped.
+//! Called by `server` and `guarded`.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-/// Connections that may still be closing, over those that the limit allows.
-pub(super) const CLOSING: usize = 32;
+/// What a connection's place is taken from when it has to go.
+pub(super) trait Hold: Debug + Send + Sync {
+    /// Frees the descriptor at once, and tells whoever works for the connection.
+    fn close(&self);
+}
 
 /// What a listener allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,23 +75,41 @@ pub struct Counts {
     pub late: u64,
 }
 
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The server's: it has not tried to read yet.
+    New,
+    /// The client's, since then.
+    Waits(Instant),
+    /// The server's: the request is complete.
+    Works,
+}
+
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    /// When it began to wait; meaningless while it works.
-    since: Instant,
-    working: bool,
-    /// It is a WebSocket: whether it works is not known.
+    state: State,
+    /// It is a WebSocket, and waits since it was last of use.
     socket: bool,
-    end: CancellationToken,
+    hold: Arc<dyn Hold>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     entries: HashMap<u64, Entry>,
     next: u64,
-    /// Dropped to make room, and not closed yet.
-    closing: usize,
+}
+
+/// What becomes of a connection that wants a place.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It has one.
+    Place(Place),
+    /// In a moment there may be one: others have just come, and their requests are read first.
+    Later,
+    /// There is none: all others work, or its address has its share.
+    Full,
 }
 
 /// The connections of a listener.
@@ -141,22 +163,12 @@ impl Connections {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while too many connections are still closing.
-    pub(super) async fn room(&self) {
-        loop {
-            let closed = self.closed.notified();
-            {
-                let inner = self.lock();
-                if inner.entries.len() + inner.closing < self.limits.connections + CLOSING {
-                    return;
-                }
-            }
-            closed.await;
-        }
-    }
-
-    /// A place for a connection from `peer`; makes room if there is none. `None` if nothing can go.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// A place for a connection from `peer`; makes room if there is none.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        hold: &Arc<impl Hold + 'static>,
+    ) -> Admission {
         let address = network(peer);
         let exempt = self.limits.per_address == 0
             || address.is_loopback()
@@ -175,49 +187,55 @@ impl Connections {
         let victim = if !exempt && own().count() >= self.limits.per_address {
             longest(&inner, Some(address))
         } else if inner.entries.len() >= self.limits.connections {
-            longest(&inner, most(&inner))
+            let victim = longest(&inner, most(&inner));
+            let new = |entry: &Entry| entry.state == State::New;
+            if victim.is_err() && inner.entries.values().any(new) {
+                return Admission::Later;
+            }
+            victim
         } else {
             Ok(None)
         };
         let Ok(victim) = victim else {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
+            return Admission::Full;
         };
-        if let Some(entry) = victim.and_then(|id| inner.entries.remove(&id)) {
-            entry.end.cancel();
-            inner.closing += 1;
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        let victim = victim.and_then(|id| inner.entries.remove(&id));
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        let (id, end) = (inner.next, CancellationToken::new());
+        let id = inner.next;
         inner.next += 1;
         inner.entries.insert(
             id,
             Entry {
                 address,
-                since: Instant::now(),
-                working: false,
+                state: State::New,
                 socket: false,
-                end: end.clone(),
+                hold: Arc::clone(hold) as Arc<dyn Hold>,
             },
         );
+        drop(inner);
+        if let Some(victim) = victim {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            victim.hold.close();
+        }
         let connections = Arc::clone(self);
-        Some(Place {
-            connections,
-            id,
-            end,
-        })
+        Admission::Place(Place { connections, id })
     }
 
-    /// Ends connections: those that only wait, or all. Returns how many there were.
+    /// Ends connections: those that only wait, or all. Returns how many.
     pub(super) fn end(&self, all: bool) -> usize {
-        let inner = self.lock();
-        for entry in inner.entries.values() {
-            if all || !(entry.working || entry.socket) {
-                entry.end.cancel();
-            }
+        let ended: Vec<_> = {
+            let inner = self.lock();
+            let entries = inner.entries.values();
+            let ended =
+                entries.filter(|entry| all || !(entry.state == State::Works || entry.socket));
+            ended.map(|entry| Arc::clone(&entry.hold)).collect()
+        };
+        // Not under the lock: whoever works for a connection takes the two in the other order.
+        for hold in &ended {
+            hold.close();
         }
-        inner.entries.len()
+        ended.len()
     }
 
     /// Waits until every connection is closed.
@@ -225,8 +243,7 @@ impl Connections {
         loop {
             let closed = self.closed.notified();
             {
-                let inner = self.lock();
-                if inner.entries.is_empty() && inner.closing == 0 {
+                if self.lock().entries.is_empty() {
                     return;
                 }
             }
@@ -243,11 +260,13 @@ impl Connections {
     }
 }
 
-/// The address with most waiting connections; none if all work.
+/// The address with most waiting connections; none if none waits.
 fn most(inner: &Inner) -> Option<IpAddr> {
     let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-    for entry in inner.entries.values().filter(|entry| !entry.working) {
-        *counts.entry(entry.address).or_default() += 1;
+    for entry in inner.entries.values() {
+        if let State::Waits(_) = entry.state {
+            *counts.entry(entry.address).or_default() += 1;
+        }
     }
     let most = counts.into_iter().max_by_key(|(_, count)| *count);
     most.map(|(address, _)| address)
@@ -256,12 +275,14 @@ fn most(inner: &Inner) -> Option<IpAddr> {
 /// The connection of an address that has waited longest; an error if there is none.
 fn longest(inner: &Inner, address: Option<IpAddr>) -> Result<Option<u64>, ()> {
     let address = address.ok_or(())?;
-    let waiting = inner
-        .entries
-        .iter()
-        .filter(|(_, entry)| entry.address == address && !entry.working);
-    let longest = waiting.min_by_key(|(_, entry)| entry.since);
-    longest.map(|(id, _)| Some(*id)).ok_or(())
+    let own = inner.entries.iter();
+    let own = own.filter(|(_, entry)| entry.address == address);
+    let waiting = own.filter_map(|(id, entry)| match entry.state {
+        State::Waits(since) => Some((since, *id)),
+        State::New | State::Works => None,
+    });
+    let longest = waiting.min();
+    longest.map(|(_, id)| Some(id)).ok_or(())
 }
 
 /// What counts as one address: IPv4 also where it is written as IPv6, and of IPv6 the /64 network,
@@ -282,7 +303,6 @@ fn network(address: IpAddr) -> IpAddr {
 pub(super) struct Place {
     connections: Arc<Connections>,
     id: u64,
-    end: CancellationToken,
 }
 
 impl Place {
@@ -291,14 +311,16 @@ impl Place {
         &self.connections
     }
 
-    /// Is cancelled when the connection has to go.
-    pub fn end(&self) -> &CancellationToken {
-        &self.end
+    /// The connection is closed: its place is free, whatever still works for it.
+    pub fn free(&self) {
+        let entry = self.connections.lock().entries.remove(&self.id);
+        drop(entry);
+        self.connections.closed.notify_waiters();
     }
 
     /// A request is complete: until what this returns is dropped, the connection works.
     pub fn work(&self) -> Working<'_> {
-        self.set(true);
+        self.set(State::Works);
         Working { place: self }
     }
 
@@ -311,26 +333,28 @@ impl Place {
 
     /// Waits anew: it has been of use.
     pub fn refresh(&self) {
-        self.set(false);
+        self.set(State::Waits(Instant::now()));
     }
 
-    fn set(&self, working: bool) {
+    /// Its client has sent nothing yet: from now on it waits.
+    pub fn looked(&self) {
+        if let Some(entry) = self.connections.lock().entries.get_mut(&self.id)
+            && entry.state == State::New
+        {
+            entry.state = State::Waits(Instant::now());
+        }
+    }
+
+    fn set(&self, state: State) {
         if let Some(entry) = self.connections.lock().entries.get_mut(&self.id) {
-            entry.working = working;
-            entry.since = Instant::now();
+            entry.state = state;
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        {
-            let mut inner = self.connections.lock();
-            if inner.entries.remove(&self.id).is_none() {
-                inner.closing = inner.closing.saturating_sub(1);
-            }
-        }
-        self.connections.closed.notify_waiters();
+        self.free();
     }
 }
 
@@ -341,13 +365,45 @@ pub(super) struct Working<'a> {
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.place.set(false);
+        self.place.refresh();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
+
+    #[derive(Debug, Default)]
+    struct Flag(AtomicBool);
+
+    impl Hold for Flag {
+        fn close(&self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A place, and whether it was taken away.
+    struct Held(Place, Arc<Flag>);
+
+    impl Held {
+        fn is_closed(&self) -> bool {
+            self.1.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn admit(all: &Arc<Connections>, peer: &str) -> Option<Held> {
+        let flag = Arc::new(Flag::default());
+        match all.admit(peer.parse().unwrap(), &flag) {
+            Admission::Place(place) => {
+                place.looked();
+                Some(Held(place, flag))
+            }
+            Admission::Full => None,
+            Admission::Later => panic!("all were looked at"),
+        }
+    }
 
     fn connections(connections: usize, per_address: usize) -> Arc<Connections> {
         Connections::new(Limits {
@@ -358,57 +414,78 @@ mod tests {
         })
     }
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
     #[test]
     fn the_address_with_most_connections_loses_the_one_that_waits_longest() {
         let all = connections(5, 0);
-        let honest = all.admit(ip("192.0.2.1")).unwrap();
-        let hostile: Vec<Place> = (0..4).filter_map(|_| all.admit(ip("192.0.2.9"))).collect();
+        let honest = admit(&all, "192.0.2.1").unwrap();
+        let hostile: Vec<Held> = (0..4).filter_map(|_| admit(&all, "192.0.2.9")).collect();
         // The longest of all is the honest one, but the other address has more.
-        let another = all.admit(ip("192.0.2.2")).unwrap();
-        assert!(!honest.end().is_cancelled() && hostile[0].end().is_cancelled());
+        let another = admit(&all, "192.0.2.2").unwrap();
+        assert!(!honest.is_closed() && hostile[0].is_closed());
         // What was of use lately goes last, and what works does not go at all.
-        hostile[1].refresh();
-        let working = hostile[2].work();
-        let more = all.admit(ip("192.0.2.9")).unwrap();
-        assert!(hostile[3].end().is_cancelled());
-        assert!(!hostile[1].end().is_cancelled() && !hostile[2].end().is_cancelled());
-        let works = [&honest, &hostile[1], &another, &more].map(Place::work);
-        assert!(all.admit(ip("192.0.2.3")).is_none(), "all work");
+        hostile[1].0.refresh();
+        let working = hostile[2].0.work();
+        let more = admit(&all, "192.0.2.9").unwrap();
+        assert!(hostile[3].is_closed());
+        assert!(!hostile[1].is_closed() && !hostile[2].is_closed());
+        let works = [&honest, &hostile[1], &another, &more].map(|held| held.0.work());
+        assert!(admit(&all, "192.0.2.3").is_none(), "all work");
         let counts = all.counts();
         assert_eq!((counts.open, counts.dropped, counts.refused), (5, 2, 1));
         drop((works, working));
         assert_eq!(all.end(false), 5);
-        assert!(honest.end().is_cancelled());
+        assert!(honest.is_closed());
     }
 
     #[test]
     fn an_address_has_its_share_unless_it_is_a_proxys() {
         let all = connections(100, 2);
-        let places: Vec<Place> = (0..3).filter_map(|_| all.admit(ip("192.0.2.9"))).collect();
-        assert!(places[0].end().is_cancelled() && !places[1].end().is_cancelled());
-        let _working = (places[1].work(), places[2].work());
-        assert!(all.admit(ip("192.0.2.9")).is_none());
+        let places: Vec<Held> = (0..3).filter_map(|_| admit(&all, "192.0.2.9")).collect();
+        assert!(places[0].is_closed() && !places[1].is_closed());
+        let _working = (places[1].0.work(), places[2].0.work());
+        assert!(admit(&all, "192.0.2.9").is_none());
         assert!(
-            all.admit(ip("::ffff:192.0.2.9")).is_none(),
+            admit(&all, "::ffff:192.0.2.9").is_none(),
             "the same in IPv6"
         );
         for peer in ["127.0.0.1", "::1", "10.0.0.1"] {
-            let places: Vec<Place> = (0..9).filter_map(|_| all.admit(ip(peer))).collect();
+            let places: Vec<Held> = (0..9).filter_map(|_| admit(&all, peer)).collect();
             assert_eq!(places.len(), 9, "{peer}");
-            assert!(!places[0].end().is_cancelled(), "{peer}");
+            assert!(!places[0].is_closed(), "{peer}");
         }
-        let places: Vec<Place> = (1..4)
-            .filter_map(|host| all.admit(ip(&format!("2001:db8::{host}"))))
+        let places: Vec<Held> = (1..4)
+            .filter_map(|host| admit(&all, &format!("2001:db8::{host}")))
             .collect();
-        assert!(
-            places[0].end().is_cancelled(),
-            "a /64 network is one address"
-        );
+        assert!(places[0].is_closed(), "a /64 network is one address");
         drop(places);
         assert_eq!(all.counts().open, 2);
+    }
+
+    #[test]
+    fn whoever_has_just_come_has_its_request_read_first() {
+        let all = Connections::new(Limits {
+            connections: 2,
+            per_address: 1,
+            ..Limits::default()
+        });
+        let [first, second, third] = [(); 3].map(|()| Arc::new(Flag::default()));
+        let come = |host: u8, flag| all.admit(IpAddr::from([192, 0, 2, host]), flag);
+        let closed = |flag: &Arc<Flag>| flag.0.load(Ordering::Relaxed);
+        let Admission::Place(one) = come(1, &first) else {
+            panic!("there is room");
+        };
+        let Admission::Place(other) = come(2, &second) else {
+            panic!("there is room");
+        };
+        assert!(matches!(come(3, &third), Admission::Later));
+        // An address that has its share waits for nobody and keeps nobody waiting.
+        assert!(matches!(come(2, &third), Admission::Full));
+        // Its request was there.
+        let _working = other.work();
+        other.looked();
+        assert!(matches!(come(3, &third), Admission::Later));
+        one.looked();
+        assert!(matches!(come(3, &third), Admission::Place(_)));
+        assert!(closed(&first) && !closed(&second));
     }
 }

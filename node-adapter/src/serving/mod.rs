@@ -4,7 +4,9 @@
 //! | file | idea | I/O |
 //! |---|---|---|
 //! | `limits` | how many connections there may be, in all and per address, and which one has to go | none |
-//! | `guarded` | a TCP stream that ends when its connection has to go, or its peer reads nothing | network |
+//! | `line` | a TCP stream that is closed at once when its connection has to go | network |
+//! | `backlog` | what a WebSocket's client has asked and not been sent yet | none |
+//! | `guarded` | the two together: ends when the peer reads nothing, does not read while much waits | network |
 //! | `server` | accept loop, HTTP/1.1, deadlines for headers, bodies and answers | network |
 //! | `probe` | `/health`, `/ready` and `/metrics` | none |
 //! | `descriptors` | the process's limit of descriptors, raised and shared out | – |
@@ -15,13 +17,16 @@
 //! another needs. Knows nothing of what is asked and answered. Called by `crate::node` and
 //! `crate::prover_api`.
 
+mod backlog;
 mod descriptors;
 mod guarded;
 mod limits;
+mod line;
 mod probe;
 mod server;
 
+pub use backlog::{Backlog, Call};
 pub use descriptors::{DescriptorError, raise, share};
 pub use limits::{Connections, Counts, Limits};
 pub use probe::{Probe, Unready, probed};
-pub use server::{Answer, AnswerBody, Application, fixed, serve};
+pub use server::{Answer, AnswerBody, Application, fixed, listen, serve};

@@ -5,8 +5,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -18,17 +19,24 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::Backlog;
 use super::guarded::Guarded;
-use super::limits::{Connections, Place};
+use super::limits::{Admission, Connections, Place};
+use super::line::Line;
 
 /// Bytes of a request's line and headers, and of what is read of a body at once.
 const BUFFER: usize = 16 << 10;
 /// What a client is told for which there is no room.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Length: 0\r\n\r\n";
+/// Connections that the kernel holds until they are accepted. Of more it drops the first packet, and
+/// an honest client comes again only after a second, and then two.
+const BACKLOG: u32 = 4096;
+/// Until the requests of those who have just come are read.
+const MOMENT: Duration = Duration::from_millis(2);
 /// Pause after an accept that failed: out of descriptors, most likely.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Of a body that is too long so many bytes more are read, for so long.
@@ -76,6 +84,21 @@ fn refusal(status: StatusCode, reason: &str) -> Answer {
     answer
 }
 
+/// Listens at an address, with room for many who come at once.
+///
+/// # Errors
+/// The address is taken, or not this machine's.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A port that only closed connections still have is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Serves until `stop` is cancelled. Then requests under way are answered, within seconds; whoever
 /// only holds a connection is cut off at once.
 pub async fn serve<A: Application>(
@@ -87,20 +110,21 @@ pub async fn serve<A: Application>(
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = async {
-                connections.room().await;
-                listener.accept().await
-            } => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match connections.admit(peer.ip()) {
-                Some(place) => {
-                    let connection = hold(stream, place, application.clone(), stop.clone());
-                    tokio::spawn(connection);
+            Ok((stream, peer)) => {
+                // Small answers go out at once; a socket on which that fails is of no use anyway.
+                let _ = stream.set_nodelay(true);
+                let line = Line::new(stream);
+                match place(&connections, peer.ip(), &line).await {
+                    Some(place) => {
+                        let backlog = Backlog::new(line, Arc::new(place));
+                        tokio::spawn(hold(backlog, application.clone(), stop.clone()));
+                    }
+                    None => line.refuse(FULL),
                 }
-                // As much of it as the socket takes at once: nobody waits for a stranger.
-                None => drop(stream.try_write(FULL)),
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -116,23 +140,24 @@ pub async fn serve<A: Application>(
     }
 }
 
+/// A place for a connection, as soon as there may be one.
+async fn place(connections: &Arc<Connections>, peer: IpAddr, line: &Arc<Line>) -> Option<Place> {
+    loop {
+        match connections.admit(peer, line) {
+            Admission::Place(place) => return Some(place),
+            Admission::Full => return None,
+            Admission::Later => tokio::time::sleep(MOMENT).await,
+        }
+    }
+}
+
 /// One connection from its first to its last byte.
-async fn hold<A: Application>(
-    stream: TcpStream,
-    place: Place,
-    application: A,
-    stop: CancellationToken,
-) {
-    // Small answers go out at once; a socket on which that fails is of no use anyway.
-    let _ = stream.set_nodelay(true);
-    let place = Arc::new(place);
-    let socket = Arc::new(AtomicBool::new(false));
-    let headers = place.connections().limits().headers;
-    let io = Guarded::new(stream, Arc::clone(&place), Arc::clone(&socket));
+async fn hold<A: Application>(backlog: Arc<Backlog>, application: A, stop: CancellationToken) {
+    let headers = backlog.place().connections().limits().headers;
+    let io = Guarded::new(Arc::clone(&backlog));
     let service = service_fn(move |request| {
-        let (application, place) = (application.clone(), Arc::clone(&place));
-        let socket = Arc::clone(&socket);
-        async move { Ok::<_, Infallible>(respond(&application, &place, &socket, request).await) }
+        let (application, backlog) = (application.clone(), Arc::clone(&backlog));
+        async move { Ok::<_, Infallible>(respond(&application, &backlog, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -154,10 +179,10 @@ async fn hold<A: Application>(
 /// Reads a request and has it answered, each within its deadline.
 async fn respond<A: Application>(
     application: &A,
-    place: &Place,
-    socket: &AtomicBool,
+    backlog: &Arc<Backlog>,
     request: Request<Incoming>,
 ) -> Answer {
+    let place = backlog.place();
     let connections = place.connections();
     let limits = connections.limits();
     connections.asked();
@@ -192,12 +217,15 @@ async fn respond<A: Application>(
         }
     };
     let _working = place.work();
-    let request = Request::from_parts(head, Full::new(body));
+    // Requests may have come one behind the other, with all answers at hand: others have their turn
+    // in between.
+    tokio::task::yield_now().await;
+    let mut request = Request::from_parts(head, Full::new(body));
+    request.extensions_mut().insert(Arc::clone(backlog));
     match tokio::time::timeout(limits.answer, application.answer(request)).await {
         Ok(answer) => {
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                socket.store(true, Ordering::Relaxed);
-                place.socket();
+                backlog.socket();
             }
             answer
         }

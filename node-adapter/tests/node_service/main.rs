@@ -5,6 +5,7 @@
 
 mod hostile;
 mod watching;
+mod websocket;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -20,8 +21,6 @@ use carillon_node::node::{
 };
 use carillon_node::protocol::{Domain, Operation};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 const CHAIN: u64 = 270;
 
@@ -491,51 +490,12 @@ async fn rpc_answers_over_http_and_websocket_and_refuses_with_reasons() {
     // The same over a WebSocket.
     let request = json!({ "jsonrpc": "2.0", "id": 5, "method": "carillon_chain", "params": [] });
     let address = node.rpc.strip_prefix("http://").unwrap();
-    let answer = over_websocket(address, &request.to_string()).await;
+    let answer = websocket::ask(address, &request).await;
     assert_eq!(
         (&answer["id"], &answer["result"]["chain_id"]),
         (&json!(5), &json!("270"))
     );
     assert_eq!(node.terminate(), Some(0));
-}
-
-/// One request and its answer over a WebSocket (RFC 6455), by hand.
-async fn over_websocket(address: &str, request: &str) -> Value {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(stream.read_u8().await.unwrap());
-    }
-    assert!(
-        answer.starts_with(b"HTTP/1.1 101"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
-    // One text frame, masked with zeros.
-    assert!(request.len() < 126);
-    let mut frame = vec![0x81, 0x80 | request.len() as u8, 0, 0, 0, 0];
-    frame.extend_from_slice(request.as_bytes());
-    stream.write_all(&frame).await.unwrap();
-    let mut opcode = stream.read_u8().await.unwrap();
-    // The node asks whether its client is still there.
-    while opcode == 0x89 {
-        assert_eq!(stream.read_u8().await.unwrap(), 0);
-        opcode = stream.read_u8().await.unwrap();
-    }
-    assert_eq!(opcode, 0x81);
-    let length = match stream.read_u8().await.unwrap() {
-        126 => u64::from(stream.read_u16().await.unwrap()),
-        127 => stream.read_u64().await.unwrap(),
-        short => u64::from(short),
-    };
-    let mut payload = vec![0; usize::try_from(length).unwrap()];
-    stream.read_exact(&mut payload).await.unwrap();
-    serde_json::from_slice(&payload).unwrap()
 }
 
 /// Runs the binary to its end with `--json`; returns exit code and what it printed.

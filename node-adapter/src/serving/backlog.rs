@@ -1,0 +1,160 @@
+//! What a WebSocket's client has asked and not been sent yet: bounded, because no more is read while
+//! much waits.
+//!
+//! Without this, whoever asks faster than is answered, or reads slower, has everything kept in the
+//! memory of the process. Of plain HTTP one request is answered at a time. Kept by `guarded`, told of
+//! calls by the application, which finds it among a request's extensions.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::limits::Place;
+use super::line::Line;
+
+/// Calls under way at which no more is read.
+const CALLS: usize = 16;
+/// Bytes of answers that wait to be written, at which no more is read and no call begins.
+const BYTES: usize = 1 << 20;
+
+/// See above.
+#[derive(Debug)]
+pub struct Backlog {
+    line: Arc<Line>,
+    place: Arc<Place>,
+    socket: AtomicBool,
+    waiting: Mutex<Waiting>,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    calls: usize,
+    /// Of answers that were made and not written. Whatever else is written counts, too (pings, the
+    /// end of the handshake), so that nobody waits for bytes that are gone.
+    bytes: usize,
+    /// The last write could not go on.
+    stalled: bool,
+}
+
+impl Waiting {
+    fn room(&self) -> bool {
+        self.bytes < BYTES && !self.stalled
+    }
+
+    fn reads(&self) -> bool {
+        self.calls < CALLS && self.room()
+    }
+}
+
+impl Backlog {
+    pub(super) fn new(line: Arc<Line>, place: Arc<Place>) -> Arc<Self> {
+        Arc::new(Self {
+            line,
+            place,
+            socket: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            room: Notify::new(),
+        })
+    }
+
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The connection has become a WebSocket.
+    pub(super) fn socket(&self) {
+        self.socket.store(true, Ordering::Relaxed);
+        self.place.socket();
+    }
+
+    pub(super) fn is_socket(&self) -> bool {
+        self.socket.load(Ordering::Relaxed)
+    }
+
+    /// A poisoned lock guards nothing half done: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what waits; wakes who can go on because of it.
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let (before, after) = {
+            let mut waiting = self.lock();
+            let before = (waiting.room(), waiting.reads());
+            change(&mut waiting);
+            (before, (waiting.room(), waiting.reads()))
+        };
+        if after.0 && !before.0 {
+            self.room.notify_waiters();
+        }
+        if after.1 && !before.1 {
+            self.line.reader.wake();
+        }
+    }
+
+    /// Whether more may be read. The reader is registered before it asks and woken when that changes.
+    pub(super) fn reads(&self) -> bool {
+        !self.is_socket() || self.lock().reads()
+    }
+
+    /// So many bytes were written.
+    pub(super) fn wrote(&self, bytes: usize) {
+        if self.is_socket() {
+            self.change(|waiting| {
+                waiting.stalled = false;
+                waiting.bytes = waiting.bytes.saturating_sub(bytes);
+            });
+        }
+    }
+
+    /// A write cannot go on, because the client does not read.
+    pub(super) fn stalled(&self) {
+        if self.is_socket() {
+            self.change(|waiting| waiting.stalled = true);
+        }
+    }
+
+    /// A call has been read. It is under way until what this returns is dropped.
+    pub fn call(self: &Arc<Self>) -> Call {
+        self.change(|waiting| waiting.calls += 1);
+        Call(Arc::clone(self))
+    }
+
+    /// Waits until answers can be written again.
+    pub async fn room(&self) {
+        loop {
+            let room = self.room.notified();
+            if self.lock().room() {
+                return;
+            }
+            room.await;
+        }
+    }
+}
+
+/// See [`Backlog::call`].
+#[derive(Debug)]
+pub struct Call(Arc<Backlog>);
+
+impl Call {
+    /// Its answer of so many bytes waits to be written. A client that asks and reads has been of use.
+    pub fn answered(self, bytes: usize) {
+        let backlog = &self.0;
+        if backlog.is_socket() {
+            backlog.change(|waiting| waiting.bytes += bytes);
+            backlog.place.refresh();
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.change(|waiting| waiting.calls -= 1);
+    }
+}

@@ -1,0 +1,159 @@
+//! WebSockets (RFC 6455) by hand, because well-behaved clients do not do what is tested here; and one
+//! whose client asks much and reads slowly.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::{NodeProcess, folder};
+
+const TEXT: u8 = 1;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// What makes a WebSocket of a connection.
+pub const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A frame of a client: whole, masked with zeros.
+pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | short as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// A frame of text.
+pub fn text(payload: &str) -> Vec<u8> {
+    frame(TEXT, payload.as_bytes())
+}
+
+/// Opens a WebSocket.
+async fn open(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(UPGRADE.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    stream
+}
+
+/// The next frame of the server.
+async fn next(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let opcode = stream.read_u8().await.unwrap();
+    let length = match stream.read_u8().await.unwrap() {
+        126 => u64::from(stream.read_u16().await.unwrap()),
+        127 => stream.read_u64().await.unwrap(),
+        short => u64::from(short),
+    };
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    stream.read_exact(&mut payload).await.unwrap();
+    assert_eq!(opcode & 0xf0, 0x80, "one frame is one message");
+    (opcode & 0xf, payload)
+}
+
+/// One request and its answer.
+pub async fn ask(address: &str, request: &Value) -> Value {
+    let mut stream = open(address).await;
+    stream.write_all(&text(&request.to_string())).await.unwrap();
+    loop {
+        // The node asks whether its client is still there.
+        if let (TEXT, payload) = next(&mut stream).await {
+            return serde_json::from_slice(&payload).unwrap();
+        }
+    }
+}
+
+/// Memory of a process now, in MiB.
+fn memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse::<u64>().unwrap() >> 10
+}
+
+/// Asks so many times for answers of about 150 KiB each, with a ping before each.
+async fn ask_on(stream: &mut (impl AsyncWrite + Unpin), times: u32) {
+    let question =
+        |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "carillon_chain", "params": [] });
+    for time in 0..times {
+        let batch: Vec<_> = (0..200).map(|call| question(time * 200 + call)).collect();
+        stream.write_all(&frame(PING, b"there?")).await.unwrap();
+        let batch = text(&Value::from(batch).to_string());
+        stream.write_all(&batch).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_slowly_fills_no_memory_and_gets_every_answer() {
+    const TIMES: u32 = 600;
+    let folder = folder(1, 1000);
+    let node = NodeProcess::start(folder.path(), &[]);
+    let address = node.rpc.strip_prefix("http://").unwrap();
+    // What a first call makes stays.
+    ask(
+        address,
+        &json!({ "jsonrpc": "2.0", "id": 0, "method": "carillon_chain", "params": [] }),
+    )
+    .await;
+    let (mut reader, mut writer) = open(address).await.into_split();
+    let before = memory(node.child.id());
+    let asking = tokio::spawn(async move {
+        ask_on(&mut writer, TIMES).await;
+        // Whoever closes this direction wants no more answers.
+        writer
+    });
+
+    // A trickle: the node's writes go on, and each lets something through.
+    let mut trickle = vec![0; 2 << 20];
+    let mut most = before;
+    for piece in trickle.chunks_mut(64 << 10) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        reader.read_exact(piece).await.unwrap();
+        most = most.max(memory(node.child.id()));
+    }
+    assert!(!asking.is_finished(), "the client's questions wait, too");
+    assert!(most - before < 24, "{before} MiB, and then {most} MiB");
+
+    // Whatever the pace was, each call is answered once.
+    let mut answers = std::io::Cursor::new(trickle).chain(reader);
+    let mut seen = HashSet::new();
+    let mut pongs = 0;
+    while seen.len() < TIMES as usize * 200 {
+        let answer = tokio::time::timeout(Duration::from_secs(60), next(&mut answers));
+        match answer.await.unwrap() {
+            (TEXT, payload) => {
+                let batch: Vec<Value> = serde_json::from_slice(&payload).unwrap();
+                for answer in batch {
+                    assert_eq!(answer["result"]["chain_id"], "270");
+                    assert!(seen.insert(answer["id"].as_u64().unwrap()), "{answer}");
+                }
+            }
+            (PONG, payload) => {
+                assert_eq!(payload, b"there?");
+                pongs += 1;
+            }
+            (opcode, payload) => {
+                let payload = String::from_utf8_lossy(&payload);
+                assert_eq!(opcode, PING, "{payload}; {} answers", seen.len());
+            }
+        }
+    }
+    drop(asking.await.unwrap());
+    assert!(pongs > 0);
+    assert_eq!(node.terminate(), Some(0));
+}
