@@ -188,13 +188,14 @@ impl Ledger {
         self.execute_as(operation, Signed::Verified)
     }
 
-    /// Executes an operation that was accepted before, as on restart: signature and nonce are not
-    /// looked at.
+    /// Executes an operation that was accepted before, as on restart: the signature is not looked at,
+    /// and neither are the rules of admission, which may have become stricter.
     ///
     /// # Errors
-    /// [`RuleError`]; nothing has changed then.
-    pub fn execute_trusted(&mut self, operation: &Operation) -> Result<(), RuleError> {
-        self.execute_as(operation, Signed::Trusted)
+    /// [`RuleError`] if it does not follow from the state, or could not be proved or settled; nothing
+    /// has changed then.
+    pub fn execute_accepted(&mut self, operation: &Operation) -> Result<(), RuleError> {
+        self.execute_as(operation, Signed::Accepted)
     }
 
     /// The operation that executes an entry of the L1 queue on the present state.
@@ -265,12 +266,12 @@ impl Ledger {
     }
 
     fn apply(&self, operation: &Operation, signed: Signed) -> Result<rules::Outcome, RuleError> {
-        // The circuit does not know the bridge, so what was accepted before must be taken.
+        // Neither circuit nor L1 refuse it, so what was accepted before must be taken.
         let [w2, ..] = operation.words;
         let to_bridge = operation.kind == Kind::Withdraw
             && self.bridge != [0; 20]
             && w2 == owner_word(&self.bridge);
-        if to_bridge && signed != Signed::Trusted {
+        if to_bridge && signed.is_new() {
             return Err(RuleError::ToBridge);
         }
         let account = |index| self.account(index);
@@ -579,6 +580,81 @@ mod tests {
         };
         assert_eq!(next(Kind::Withdraw, [beyond - one, zero, zero]), Ok(()));
         assert_eq!(next(Kind::Bundle, [hash(248) - one, alice, zero]), Ok(()));
+    }
+
+    /// Rules of admission do not end a restart; what circuit and L1 ask for does.
+    #[test]
+    fn what_was_accepted_before_is_executed_though_it_is_refused_now() {
+        let bridge = [0xbb; 20];
+        let mut ledger = funded().with_bridge(bridge);
+        let [zero, one] = [Scalar::ZERO, Scalar::ONE];
+        let withdrawal = |amount, words| Operation {
+            words,
+            ..Operation::new(Kind::Withdraw, 1, 0, amount, 2, 0)
+        };
+        let [w2, beyond] = [bridge, owner(1)].map(|owner| owner_word(&owner));
+        let beyond = beyond + Scalar::from(2).pow_vartime([160]);
+        let unused = RuleError::Unused { account: 5 };
+        for (operation, refused) in [
+            (withdrawal(100, [w2, zero, zero]), RuleError::ToBridge),
+            (withdrawal(0, [one, zero, zero]), RuleError::ZeroAmount),
+            (Operation::transfer(1, 2, 0, 0, 1, 0), RuleError::ZeroAmount),
+            (Operation::transfer(1, 5, 0, 7, 1, 0), unused),
+        ] {
+            let operation = signed(&ledger, operation);
+            assert_eq!(ledger.execute(&operation), Err(refused.clone()));
+            assert_eq!(ledger.execute_verified(&operation), Err(refused));
+            assert_eq!(ledger.execute_accepted(&operation), Ok(()));
+        }
+        assert_eq!(ledger.account(1).nonce, 4);
+        assert_eq!(ledger.account(1).balance(0), 1000 - 102 - 2 - 1 - 8);
+        assert_eq!(ledger.account(5).balance(0), 7);
+
+        let good = signed(&ledger, Operation::transfer(1, 2, 0, 1, 1, 0));
+        let change = |change: &dyn Fn(&mut Operation)| {
+            let mut changed = good.clone();
+            change(&mut changed);
+            changed
+        };
+        for (operation, refused) in [
+            (
+                change(&|op| op.nonce = 3),
+                RuleError::Nonce {
+                    expected: 4,
+                    got: 3,
+                },
+            ),
+            (change(&|op| op.from = 3), RuleError::NoKey { account: 3 }),
+            (
+                change(&|op| op.amount = 10_000),
+                RuleError::Overspend {
+                    account: 1,
+                    token: 0,
+                    balance: 887,
+                    needed: 10_001,
+                },
+            ),
+            (
+                Operation {
+                    nonce: 4,
+                    ..withdrawal(1, [w2, one, zero])
+                },
+                RuleError::Word { word: 3 },
+            ),
+            (
+                Operation {
+                    nonce: 4,
+                    ..withdrawal(1, [beyond, zero, zero])
+                },
+                RuleError::Form(OperationError::Recipient),
+            ),
+        ] {
+            assert_eq!(ledger.execute_accepted(&operation), Err(refused));
+        }
+        let closed = ledger.close();
+        let mut checker = State::genesis(4);
+        replay(&mut checker, &closed.header, &closed.blob).unwrap();
+        assert_eq!(checker.root(), ledger.state().root());
     }
 
     #[test]

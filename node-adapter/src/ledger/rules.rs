@@ -107,18 +107,30 @@ pub enum RuleError {
     },
 }
 
-/// Whether the signature is to be checked.
+/// What is known of an operation, which says what of it is still to be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signed {
-    /// Check it, for this chain.
+    /// It is new: check the signature, for this chain.
     Check {
         /// Chain and deployment.
         domain: Domain,
     },
-    /// It was checked before against the account's present key and owner; the nonce was not.
+    /// It is new, and the signature was checked against the account's present key and owner; the
+    /// nonce was not.
     Verified,
-    /// The data do not hold it: neither signature nor nonce are looked at.
+    /// It was accepted before and stands in the node's own log. What circuit and L1 ask for must
+    /// hold, the nonce included; rules of admission may have become stricter since.
+    Accepted,
+    /// It is in a batch, or comes from the queue on L1. The data hold neither signature nor nonce.
     Trusted,
+}
+
+impl Signed {
+    /// Whether it is still open if the operation is taken. Only then rules count that neither the
+    /// circuit nor L1 has.
+    pub fn is_new(self) -> bool {
+        matches!(self, Self::Check { .. } | Self::Verified)
+    }
 }
 
 /// Accounts as an operation left them, in order of change; a later entry replaces an earlier one.
@@ -156,8 +168,8 @@ pub(super) fn apply(
     check_words(operation)?;
     let [w2, w3, w4] = operation.words;
     match kind {
-        // The circuit does not mind them, so replay must take them.
-        Kind::Transfer | Kind::Withdraw if operation.amount == 0 && signed != Signed::Trusted => {
+        // Neither circuit nor L1 mind them, so what was accepted before must be taken.
+        Kind::Transfer | Kind::Withdraw if operation.amount == 0 && signed.is_new() => {
             return Err(RuleError::ZeroAmount);
         }
         Kind::Bundle if w3 != owner_word(&own.owner) => return Err(RuleError::Word { word: 3 }),
@@ -203,7 +215,7 @@ pub(super) fn apply(
     };
     if kind == Kind::Transfer {
         let mut receiver = now(&outcome, to);
-        if signed != Signed::Trusted && receiver == Account::default() {
+        if signed.is_new() && receiver == Account::default() {
             return Err(RuleError::Unused { account: to });
         }
         credit(&mut receiver, to, token, operation.amount)?;

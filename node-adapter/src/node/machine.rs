@@ -86,7 +86,9 @@ pub trait Machine: Send + Sync + 'static {
     fn fits(&self, operation: &Self::Operation) -> bool;
 
     /// Executes an operation. If the state has moved on so that the ticket no longer speaks for it,
-    /// checks the signature again; without a ticket (from the log, from L1) it does not.
+    /// checks the signature again. One without a ticket (from the log, from L1) was accepted before:
+    /// neither its signature nor rules that only decide what is accepted are looked at, or a rule
+    /// that became stricter would end the next start.
     ///
     /// # Errors
     /// [`Refusal`]; then nothing has changed.

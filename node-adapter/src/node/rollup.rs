@@ -377,17 +377,18 @@ impl Machine for Rollup {
     }
 
     fn execute(&mut self, operation: &Operation, ticket: Option<Ticket>) -> Result<(), Refusal> {
-        if let Some(ticket) = ticket {
+        let executed = if let Some(ticket) = ticket {
             let Account { key, owner, .. } = self.ledger.account(operation.from);
             // An operation before it in the group may have changed the key.
             if key != Some(ticket.key) || owner != ticket.owner {
                 let key = key.unwrap_or(ticket.key);
                 self.verify(operation, &key, &owner)?;
             }
-        }
-        self.ledger
-            .execute_verified(operation)
-            .map_err(|error| refusal(&error))?;
+            self.ledger.execute_verified(operation)
+        } else {
+            self.ledger.execute_accepted(operation)
+        };
+        executed.map_err(|error| refusal(&error))?;
         if !operation.kind.is_signed() {
             self.queue = operation.nonce + 1;
         }

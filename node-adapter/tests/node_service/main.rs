@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use blstrs::Scalar;
 use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
 use carillon_node::node::{
     Machine, QueueEntry, Receipt, Rollup, RollupOptions, Store, Writer, WriterOptions, code,
 };
-use carillon_node::protocol::{Domain, Operation};
+use carillon_node::protocol::{Domain, Kind, Operation, owner_word};
 use serde_json::{Value, json};
 
 const CHAIN: u64 = 270;
@@ -936,6 +937,73 @@ async fn a_prover_in_another_process_proves_what_the_node_seals() {
     assert_eq!(node.terminate(), Some(0));
 }
 
+/// An entry of the L1 queue: a user's deposit with the user's key.
+fn deposit_entry(number: u8, amount: u32) -> QueueEntry {
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 32];
+        word[32 - bytes.len()..].copy_from_slice(bytes);
+        word
+    };
+    let point = user(number).public().coordinates();
+    let words = [
+        word(&[2]),
+        word(&amount.to_be_bytes()),
+        word(&owner(number)),
+        point.x.to_bytes_be(),
+        point.y.to_bytes_be(),
+    ];
+    QueueEntry {
+        index: number.into(),
+        words,
+    }
+}
+
+/// The bridge that a start finds may be the recipient of a withdrawal that was accepted before, and
+/// rules of admission may have become stricter: both end no restart.
+#[tokio::test]
+async fn what_was_accepted_is_replayed_under_stricter_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = rollup_options();
+    let start = |options: &RollupOptions| {
+        let store = Arc::new(Store::open(folder.path(), &options.mark()).unwrap());
+        let rollup = Rollup::restore(options, &store).unwrap();
+        let key = SecretKey::from_seed(&[250; 32]);
+        let writer_options = WriterOptions {
+            seal_after: Duration::from_secs(3600),
+            ..WriterOptions::new(CHAIN)
+        };
+        Writer::start(rollup, store, key, writer_options).unwrap()
+    };
+    let bridge = [0xbb; 20];
+    let withdrawal = |nonce| {
+        let operation = Operation {
+            words: [owner_word(&bridge), Scalar::from(0), Scalar::from(0)],
+            ..Operation::new(Kind::Withdraw, 1, 0, 40, 1, nonce)
+        };
+        operation.sign(&user(0), domain(), &owner(0)).unwrap()
+    };
+    let (writer, thread) = start(&options);
+    writer.queue(vec![deposit_entry(0, 1_000)]).await.unwrap();
+    writer.submit(withdrawal(0)).await.unwrap();
+    drop(writer);
+    thread.join().unwrap().unwrap();
+
+    options.home.bridge = bridge;
+    let (writer, thread) = start(&options);
+    let account = |writer: Writer<Rollup>| async move {
+        let asked = writer.look(|rollup| rollup.ledger().account(1)).await;
+        let account = asked.unwrap();
+        (account.nonce, account.balance(0))
+    };
+    assert_eq!(account(writer.clone()).await, (1, 1_000 - 41));
+    let refused = writer.submit(withdrawal(1)).await.unwrap_err();
+    assert!(refused.to_string().contains("bridge"), "{refused}");
+    assert_eq!(writer.seal().await.unwrap(), Some(1));
+    assert_eq!(account(writer.clone()).await, (1, 1_000 - 41));
+    drop(writer);
+    thread.join().unwrap().unwrap();
+}
+
 /// Prints what the sequencer accepts: signatures checked on all cores, executed, durable in the log.
 /// Proving and settlement are not part of it.
 #[tokio::test(flavor = "multi_thread")]
@@ -953,25 +1021,7 @@ async fn sequencing_rate() {
     let rollup = Rollup::new(&options);
     let key = SecretKey::from_seed(&[250; 32]);
     let (writer, _) = Writer::start(rollup, Arc::clone(&store), key, writer_options).unwrap();
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 32];
-        word[32 - bytes.len()..].copy_from_slice(bytes);
-        word
-    };
-    let deposits = (0..USERS).map(|number| {
-        let point = user(number).public().coordinates();
-        let words = [
-            word(&[2]),
-            word(&1_000_000u32.to_be_bytes()),
-            word(&owner(number)),
-            point.x.to_bytes_be(),
-            point.y.to_bytes_be(),
-        ];
-        QueueEntry {
-            index: number.into(),
-            words,
-        }
-    });
+    let deposits = (0..USERS).map(|number| deposit_entry(number, 1_000_000));
     writer.queue(deposits.collect()).await.unwrap();
     // One user at a time in the outer loop: the transfers of a group are of different accounts.
     let operations: Vec<Operation> = (0..EACH)
