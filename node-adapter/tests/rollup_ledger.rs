@@ -219,6 +219,44 @@ fn words_that_the_circuit_refuses_are_refused_by_the_ledger() {
     assert_eq!(violated(world.close()), None);
 }
 
+/// What the circuit accepts is history once it is settled: whether word 2 can be claimed or run on L1 is
+/// for L1 to say when the batch is committed, so replay takes what new operations may not have.
+#[test]
+fn words_that_the_circuit_accepts_are_replayed() {
+    let two = |bits: u64| Scalar::from(2).pow_vartime([bits]);
+    let mut world = funded();
+    let recipient = owner_word(&owner(1));
+    let new = |kind, words| Operation {
+        words,
+        ..Operation::new(kind, 0, 0, 100, 3, 0)
+    };
+    // Kind, words, and whether the circuit takes them.
+    let cases = [
+        (Kind::Withdraw, [recipient + two(160), ZERO, ZERO], true),
+        (Kind::Bundle, [two(248), recipient, ZERO], true),
+        (Kind::Withdraw, [ZERO; 3], false),
+    ];
+    for (kind, words, proved) in cases {
+        let honest = world.sign(1, new(kind, [recipient, words[1], ZERO]));
+        let changed = world.sign(1, new(kind, words));
+        let refused = world.ledger.clone().execute(&changed);
+        assert!(matches!(refused, Err(RuleError::Form(_))), "{kind:?}");
+        // Word 2 is not in the state: the roots are those of the honest batch.
+        world.ledger.execute(&honest).unwrap();
+        let Opened {
+            mut header, blob, ..
+        } = world.ledger.close();
+        header.records[0].words = words;
+        let circuit = circuit_of(shape(), &world.before, &header, &[changed]).unwrap();
+        assert_eq!(violated(circuit).is_none(), proved, "{kind:?}");
+        let replayed = replay(&mut world.checker.clone(), &header, &blob);
+        assert_eq!(replayed.is_ok(), proved, "{kind:?}: {replayed:?}");
+        header.records[0].words = honest.words;
+        replay(&mut world.checker, &header, &blob).unwrap();
+        world.before = world.ledger.state().clone();
+    }
+}
+
 #[test]
 fn keys_outside_the_subgroup_are_refused_by_both() {
     let mut world = funded();

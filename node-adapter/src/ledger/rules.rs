@@ -144,7 +144,11 @@ pub(super) fn apply(
     signed: Signed,
     account: impl Fn(u32) -> Account,
 ) -> Result<Outcome, RuleError> {
-    operation.check_form()?;
+    if signed == Signed::Trusted {
+        operation.check_proved_form()?;
+    } else {
+        operation.check_form()?;
+    }
     let Operation {
         kind,
         from,

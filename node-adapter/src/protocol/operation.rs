@@ -165,11 +165,30 @@ impl Operation {
         }
     }
 
-    /// Checks what does not need the state: ranges, encodings, fields that the kind has.
+    /// Checks what does not need the state: what the circuit asks for, and what L1 asks for when a
+    /// batch is committed.
     ///
     /// # Errors
     /// [`OperationError`] naming the field.
     pub fn check_form(&self) -> Result<(), OperationError> {
+        self.check_proved_form()?;
+        // What could never be claimed or run on L1 does not leave L2.
+        let [w2, ..] = self.words;
+        let high = |bits: usize| w2.to_bytes_be()[..32 - bits / 8].iter().any(|b| *b != 0);
+        match self.kind {
+            Kind::Withdraw if high(160) => Err(OperationError::Recipient),
+            Kind::Bundle if high(248) => Err(OperationError::BundleHash),
+            _ => Ok(()),
+        }
+    }
+
+    /// The part of [`Operation::check_form`] that the circuit asks for, too: ranges, encodings, fields
+    /// that the kind has. It holds for every operation of a settled batch; what L1 asks for beside it
+    /// was looked at when that batch was committed, by the contract of then.
+    ///
+    /// # Errors
+    /// [`OperationError`] naming the field.
+    pub fn check_proved_form(&self) -> Result<(), OperationError> {
         for account in [self.from, self.to] {
             if account >> ACCOUNT_BITS != 0 {
                 return Err(OperationError::Account { account });
@@ -195,15 +214,8 @@ impl Operation {
                 return Err(OperationError::Extra { kind, field });
             }
         }
-        // What could never be claimed or run on L1 does not leave L2.
-        let [w2, ..] = self.words;
-        let high = |bits: usize| w2.to_bytes_be()[..32 - bits / 8].iter().any(|b| *b != 0);
-        match kind {
-            Kind::Withdraw if w2 == Scalar::ZERO || high(160) => {
-                return Err(OperationError::Recipient);
-            }
-            Kind::Bundle if high(248) => return Err(OperationError::BundleHash),
-            _ => {}
+        if kind == Kind::Withdraw && self.words[0] == Scalar::ZERO {
+            return Err(OperationError::Recipient);
         }
         self.packed_amount()?;
         self.packed_fee().map(|_| ())
