@@ -33,6 +33,6 @@ pub use pending::pending_batches;
 pub use proof_json::StateProofJson;
 pub use resync::{
     Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync,
-    resync_ahead,
+    resync_ahead, resync_until,
 };
 pub use store::{Archive, ArchiveError, Fault, PutOutcome, Verified};

@@ -89,6 +89,16 @@ pub enum ResyncError {
     /// What was made of the batches could not be kept.
     #[error("{0}")]
     Keep(String),
+    /// L1 has not executed the batch that was asked for, or the node does not know of it yet.
+    #[error(
+        "the Ethereum node tells of {executed} executed batches, batch {number} is none of them: the node is behind; ask it again in a moment, or another one"
+    )]
+    NotExecuted {
+        /// The batch.
+        number: u64,
+        /// By the node's events.
+        executed: u64,
+    },
 }
 
 /// How far a resync is.
@@ -113,7 +123,7 @@ pub struct ResyncReport {
     pub queue: u64,
     /// The last L1 block read.
     pub block: Option<BlockRef>,
-    /// The state root; after [`resync`] the same on L1.
+    /// The state root; after [`resync`] the same on L1, after [`resync_until`] that of its batch.
     pub root: Scalar,
     /// Archived batches that L1 has not executed, or not deep enough; [`resync`] does not look at
     /// them, [`resync_ahead`] replays them, too.
@@ -147,6 +157,27 @@ pub async fn resync(
     progress: impl FnMut(ResyncStep) + Send,
 ) -> Result<(State, ResyncReport), ResyncError> {
     let mut walk = Walk::begin(source, archive, options, progress).await?;
+    walk.executed(|_| Ok(())).await?;
+    Ok(walk.end())
+}
+
+/// Rebuilds the state after batch `last`, which L1 has executed, whatever it has executed since.
+pub async fn resync_until(
+    source: &NodeSource,
+    archive: &Archive,
+    options: ResyncOptions,
+    last: u64,
+    progress: impl FnMut(ResyncStep) + Send,
+) -> Result<(State, ResyncReport), ResyncError> {
+    let mut walk = Walk::begin(source, archive, options, progress).await?;
+    let executed = walk.report.batches;
+    if last > executed {
+        return Err(ResyncError::NotExecuted {
+            number: last,
+            executed,
+        });
+    }
+    walk.report.batches = last;
     walk.executed(|_| Ok(())).await?;
     Ok(walk.end())
 }
@@ -221,13 +252,14 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
         })
     }
 
-    /// The batches that L1 has executed.
+    /// The batches that L1 has executed, as many as the report says.
     async fn executed(
         &mut self,
         mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
     ) -> Result<(), ResyncError> {
         let total = self.report.batches;
-        for executed in &self.history.executed {
+        let wanted = self.history.executed.iter();
+        for executed in wanted.take_while(|executed| executed.number <= total) {
             let batch = match self.archive.get(executed.number).await {
                 Err(ArchiveError::Missing { number }) if number > self.archived => {
                     return Err(ResyncError::ArchiveBehind {

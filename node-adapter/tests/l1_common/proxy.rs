@@ -42,6 +42,8 @@ pub struct Modes {
     pub late_receipts: usize,
     /// Every second newest block is older by so many.
     pub lag: u64,
+    /// From the n-th request with this text on, counted from 1, all of them wait until this is changed.
+    pub hold: Option<(String, usize)>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,8 @@ struct Inner {
     modes: Modes,
     counts: BTreeMap<String, usize>,
     newest: usize,
+    /// Requests that met `Modes::hold`.
+    held: usize,
     client: reqwest::Client,
 }
 
@@ -103,6 +107,11 @@ impl Proxy {
         inner.counts.get(method).copied().unwrap_or(0)
     }
 
+    /// Requests so far with the text of [`Modes::hold`].
+    pub fn held(&self) -> usize {
+        self.inner.lock().unwrap().held
+    }
+
     pub fn counts(&self) -> BTreeMap<String, usize> {
         self.inner.lock().unwrap().counts.clone()
     }
@@ -141,7 +150,33 @@ async fn give(request: &Value, answer: &Answer) -> Reply {
     }
 }
 
+/// Waits while a request is to be held.
+async fn hold(inner: &Mutex<Inner>, body: &[u8]) {
+    let body = String::from_utf8_lossy(body);
+    let mut place = None;
+    loop {
+        {
+            let mut inner = inner.lock().unwrap();
+            let Some((text, from)) = inner.modes.hold.clone() else {
+                return;
+            };
+            if !body.contains(&text) {
+                return;
+            }
+            let place = *place.get_or_insert_with(|| {
+                inner.held += 1;
+                inner.held
+            });
+            if place < from {
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn serve(State(inner): State<Arc<Mutex<Inner>>>, body: Bytes) -> Reply {
+    hold(&inner, &body).await;
     let request: Value = serde_json::from_slice(&body).unwrap();
     let method = request["method"].as_str().unwrap_or("a batch").to_owned();
     let (modes, upstream, client, newest) = {

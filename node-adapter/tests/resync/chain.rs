@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolEvent;
 use blstrs::Scalar;
 use carillon_node::archive::{Batch as Archived, ChainId, Shape};
@@ -115,10 +115,14 @@ impl Chain {
     }
 
     pub fn withdraw(&mut self, user: usize, amount: u128) {
+        self.withdraw_to(user, self.world.user(user), amount);
+    }
+
+    pub fn withdraw_to(&mut self, user: usize, to: Address, amount: u128) {
         let account = self.accounts[&user];
         let nonce = self.ledger.account(account).nonce.into();
         let mut operation = Operation::new(Kind::Withdraw, account, 0, amount, 1, nonce);
-        operation.words[0] = scalar(U256::from_be_bytes(self.world.user(user).into_word().0));
+        operation.words[0] = scalar(U256::from_be_bytes(to.into_word().0));
         self.execute(user, operation);
     }
 

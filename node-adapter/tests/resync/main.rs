@@ -1,10 +1,16 @@
 //! Archive and resync: a chain with real contracts and blobs on anvil, its batches archived and
-//! replayed, and everything that can be wrong with an archive.
+//! replayed, and everything that can be wrong with an archive; `reclaim` while the chain moves on.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../rollup_common/mod.rs"]
 mod common;
+#[path = "../l1_common/proxy.rs"]
+#[allow(dead_code)]
+mod proxy;
+#[path = "../rollup_common/terminal.rs"]
+#[allow(dead_code)]
+mod terminal;
 
 mod chain;
 
@@ -13,18 +19,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::U256;
+use alloy::sol_types::SolCall;
 use blstrs::Scalar;
 use carillon_node::archive::{
     Archive, ArchiveError, Batch, Field, ObjectError, PutOutcome, ResyncError, ResyncOptions,
-    ResyncReport, resync, resync_ahead,
+    ResyncReport, resync, resync_ahead, resync_until,
 };
 use carillon_node::ledger::State;
+use carillon_node::protocol::Header;
+use carillon_node::settlement::abi::SharedBridge;
 use carillon_node::settlement::watch::{NodeSource, WatchOptions};
 use chain::Chain;
 use ff::Field as _;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
+use proxy::{Modes, Proxy};
+use serde_json::json;
+use terminal::Terminal;
 
 fn options() -> ResyncOptions {
     ResyncOptions {
@@ -335,4 +347,120 @@ async fn the_command_rebuilds_from_a_folder() {
     let output = node("/nowhere/at/all");
     assert_eq!(output.status.code(), Some(4));
     assert!(!std::path::Path::new("/nowhere").exists());
+}
+
+/// Batches that are executed while `reclaim` works do not keep it from its end: it has the newest state
+/// root kept, and proves that state's owners, though the archive does not have what came later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_claim_is_taken_back_from_a_chain_that_moves_on() {
+    let mut chain = Chain::new(4).await;
+    let (alice, bridge) = (chain.world.user(1), chain.world.l1.bridge);
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("archive").display().to_string();
+    let archive = Archive::create(&url, chain.id()).await.unwrap();
+    chain.deposit(1, 1_000_000).await;
+    chain.withdraw_to(1, bridge, 700);
+    chain.withdraw_to(1, bridge, 50);
+    archive.put(&chain.settle().await).await.unwrap();
+
+    let proxy = Proxy::start(chain.world.anvil.url()).await;
+    let selector = format!("0x{}", hex::encode(SharedBridge::reclaimCall::SELECTOR));
+    // The n-th simulation of the payment waits.
+    let hold = |from| Modes {
+        hold: Some((selector.clone(), from)),
+        ..Modes::default()
+    };
+    let reached = async |count| {
+        for _ in 0..3_000 {
+            if proxy.held() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{} requests of {count}", proxy.held());
+    };
+    proxy.set(hold(1));
+    let user = Arc::new(Terminal::new(&chain.world.anvil, chain.world.l1.chain));
+    let reclaim = |more: &str| {
+        let (user, l1) = (Arc::clone(&user), proxy.url().to_owned());
+        let args = format!("reclaim --archive {url}{more}");
+        tokio::task::spawn_blocking(move || {
+            let key = user.path("1.l1");
+            user.with(
+                &[("CARILLON_L1_KEY_FILE", &key), ("CARILLON_L1", &l1)],
+                &args,
+            )
+        })
+    };
+    let running = reclaim("");
+    reached(1).await;
+    chain.transfer(1, 1, 5);
+    archive.put(&chain.settle().await).await.unwrap();
+    proxy.set(hold(2));
+    reached(2).await;
+    // Not archived.
+    chain.transfer(1, 1, 6);
+    let third = chain.settle().await;
+    let before = chain.world.balance(chain.world.l1.bridge).await;
+    proxy.set(Modes::default());
+    let (code, done) = running.await.unwrap();
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["reclaims"].as_array().unwrap().len(), 2);
+    assert_eq!(done["reclaims"][1]["account_owner"], json!(alice));
+    let kept = done["kept_state_roots"].as_array().unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0]["batch"], 2);
+    let after = chain.world.balance(chain.world.l1.bridge).await;
+    assert_eq!(before - after, U256::from(750));
+
+    // A trial keeps nothing, and says so.
+    archive.put(&third).await.unwrap();
+    chain.withdraw_to(1, bridge, 9);
+    archive.put(&chain.settle().await).await.unwrap();
+    proxy.set(hold(proxy.held() + 1));
+    let (next, running) = (proxy.held() + 1, reclaim(" --dry-run"));
+    reached(next).await;
+    chain.transfer(1, 1, 7);
+    archive.put(&chain.settle().await).await.unwrap();
+    proxy.set(Modes::default());
+    let (code, said) = running.await.unwrap();
+    assert_eq!(code, 3, "{said}");
+    let said = said["message"].as_str().unwrap();
+    assert!(said.contains("without --dry-run"), "{said}");
+}
+
+/// The state after any executed batch, and none after one that L1 has not executed.
+#[tokio::test]
+async fn an_earlier_state_is_rebuilt() {
+    let mut chain = Chain::new(5).await;
+    let batches = chain.story().await;
+    let (_, archive) = archive_of(&chain, &batches[..2]).await;
+    for last in [0, 1, 2] {
+        let rebuilt = resync_until(&source(&chain), &archive, options(), last, |_| {}).await;
+        let (state, report) = rebuilt.unwrap();
+        assert_eq!((report.batches, report.root), (last, state.root()));
+        let expected = match last {
+            0 => State::genesis(options().depth).root(),
+            last => {
+                Header::from_words(&batches[last as usize - 1].header)
+                    .unwrap()
+                    .new_root
+            }
+        };
+        assert_eq!(state.root(), expected, "batch {last}");
+    }
+    let behind = resync_until(&source(&chain), &archive, options(), 3, |_| {}).await;
+    assert!(matches!(behind, Err(ResyncError::ArchiveBehind { .. })));
+    let ahead = resync_until(&source(&chain), &archive, options(), 4, |_| {}).await;
+    let ahead = ahead.map(|_| ()).unwrap_err();
+    assert!(
+        matches!(
+            ahead,
+            ResyncError::NotExecuted {
+                number: 4,
+                executed: 3
+            }
+        ),
+        "{ahead}"
+    );
 }

@@ -454,3 +454,131 @@ async fn what_nobody_can_claim_goes_back_to_the_account_that_sent_it() {
     let refused = world.send_value(alice, bridge, &deposit, U256::from(5));
     assert_eq!(name(refused.await), "RecipientCannotClaim");
 }
+
+/// A state that was kept shows owners after later batches; one that was not, or that L1 never executed,
+/// shows nothing, and no balance is paid by it.
+#[tokio::test]
+async fn a_kept_state_shows_owners_and_nothing_else() {
+    let account = |owner, balance| Account {
+        owner,
+        balances: [(0, balance)].into(),
+        ..Account::default()
+    };
+    let state_of = |accounts: &[(u32, Address, u128)]| {
+        let accounts = accounts.iter();
+        State(
+            accounts
+                .map(|(index, owner, balance)| (*index, account(*owner, *balance)))
+                .collect(),
+        )
+    };
+    let mut world = World::new(26, State::default().root()).await;
+    let (alice, bob) = (world.user(1), world.user(2));
+    let (operator, bridge, chain) = (world.user(0), world.l1.bridge, world.l1.chain);
+    // Account 9 is Bob's in a batch that is committed and taken back.
+    let states = [
+        state_of(&[(4, alice, 900)]),
+        state_of(&[(4, alice, 800), (5, bob, 50)]),
+        state_of(&[(4, alice, 700), (5, bob, 60)]),
+        state_of(&[(4, bob, 700), (9, bob, 900)]),
+    ];
+    let roots = [State::default().root()]
+        .into_iter()
+        .chain(states.iter().map(State::root))
+        .collect::<Vec<_>>();
+    world.deposit_eth(alice, 1000).await.unwrap();
+    let stuck = |amount| record(3, 4, 0, amount, address_word(bridge));
+    let mut batches = Vec::new();
+    for (number, records) in [
+        (
+            1,
+            vec![record(2, 4, 0, 1000, address_word(alice)), stuck(30)],
+        ),
+        (2, vec![stuck(40)]),
+        (3, vec![stuck(50)]),
+        (4, vec![]),
+    ] {
+        let mut batch = world.batch(number, [0, 0], records);
+        (batch.old_root, batch.new_root) = (roots[number as usize - 1], roots[number as usize]);
+        batches.push(batch);
+    }
+    let keep = |chain_id| SharedBridge::keepStateRootCall { chainId: chain_id };
+    let is_kept = async |world: &World, root| {
+        let call = SharedBridge::stateRootKeptCall {
+            chainId: CHAIN_ID,
+            root,
+        };
+        world.view(bridge, &call).await.unwrap()
+    };
+    let reclaim = |message: Message, state: &State, account| SharedBridge::reclaimCall {
+        message,
+        proof: state.proof(account, 0),
+        to: alice,
+    };
+    let refused = world.send(bob, bridge, &keep(CHAIN_ID + 1)).await;
+    assert_eq!(name(refused), "UnknownChain");
+
+    world.settle(&batches[0]).await.unwrap();
+    assert!(!is_kept(&world, roots[1]).await);
+    // Anyone keeps it, as often as he likes.
+    for _ in 0..2 {
+        let receipt = world.send(bob, bridge, &keep(CHAIN_ID)).await.unwrap();
+        let kept = receipt.inner.logs().iter();
+        let kept = kept.filter_map(|log| SharedBridge::StateRootKept::decode_log(&log.inner).ok());
+        let kept: Vec<_> = kept.map(|event| (event.batch, event.root)).collect();
+        assert_eq!(kept, [(1, roots[1])]);
+        println!("gas of keeping a state root: {}", receipt.gas_used);
+    }
+    assert!(is_kept(&world, roots[1]).await);
+    world.settle(&batches[1]).await.unwrap();
+    world.settle(&batches[2]).await.unwrap();
+    // The fourth is committed only.
+    let pending = world.commit(&batches[3]).await.unwrap();
+    world.send(bob, bridge, &keep(CHAIN_ID)).await.unwrap();
+    assert!(is_kept(&world, roots[3]).await);
+    for root in [roots[2], roots[4]] {
+        assert!(!is_kept(&world, root).await);
+    }
+
+    // The second state was executed and is gone, the fourth was never executed: neither shows an
+    // owner. An owner is nobody's to change in a kept one.
+    let message = |batch: usize| batches[batch].message(if batch == 0 { 1 } else { 0 });
+    let mut forged = reclaim(message(0), &states[0], 4);
+    (forged.proof.header, forged.to) = (address_word(bob) << 32, bob);
+    let mut thief = reclaim(message(0), &states[3], 4);
+    thief.to = bob;
+    let old = reclaim(message(0), &states[1], 4);
+    for call in [&forged, &thief, &old] {
+        let refused = world.send(bob, bridge, call).await;
+        assert_eq!(name(refused), "StateProofInvalid");
+    }
+    let revert = RollupChain::revertBatchesCall { first: pending };
+    world.send(operator, chain, &revert).await.unwrap();
+    assert_eq!(
+        name(world.send(bob, bridge, &thief).await),
+        "StateProofInvalid"
+    );
+    // Of the third batch's message the first state, which was kept, is as good as the newest; an account
+    // that it does not have is nobody's there.
+    let before = world.balance(alice).await;
+    for (batch, state) in [(2, 0), (0, 0), (1, 2)] {
+        let call = reclaim(message(batch), &states[state], 4);
+        world.send(bob, bridge, &call).await.unwrap();
+        assert_eq!(name(world.send(bob, bridge, &call).await), "MessageUsed");
+    }
+    assert_eq!(world.balance(alice).await - before, U256::from(120));
+
+    // Halted, the chain pays balances of its last state alone.
+    world.request_exit(alice, 4, 0).await.unwrap();
+    world.warp(8 * 24 * 3600).await;
+    let halt = RollupChain::haltCall {};
+    world.send(bob, chain, &halt).await.unwrap();
+    let exit = |state: &State| SharedBridge::exitCall {
+        chainId: CHAIN_ID,
+        proof: state.proof(4, 0),
+        to: alice,
+    };
+    let refused = world.send(alice, bridge, &exit(&states[0])).await;
+    assert_eq!(name(refused), "StateProofInvalid");
+    world.send(alice, bridge, &exit(&states[2])).await.unwrap();
+}

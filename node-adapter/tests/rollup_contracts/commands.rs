@@ -317,6 +317,21 @@ async fn what_nobody_can_claim_is_taken_back_by_its_sender() {
     assert_eq!(world.balance(to).await, U256::from(300));
     let over = user.refused(1, 4, "reclaim --proofs alice.json");
     assert!(over.contains("is left"), "{over}");
+
+    // The next batch makes a file too old; one of another state never was good.
+    let last = vec![record(3, 5, 0, 50, address_word(bridge))];
+    let mut batch = world.batch(2, [0, 3], last);
+    batch.old_root = state.root();
+    world.settle(&batch).await.unwrap();
+    let old = user.refused(1, 4, "reclaim --proofs alice.json");
+    let said = ["after batch 1", "has executed 2", "--archive"];
+    assert!(said.iter().all(|part| old.contains(part)), "{old}");
+    let other = State([(5, account(alice, 1))].into());
+    let proof = carillon_node::archive::StateProofJson::of(&other.proof(5, 0));
+    let text = serde_json::to_string(&[proof]).unwrap();
+    std::fs::write(user.path("other.json"), text).unwrap();
+    let none = user.refused(1, 4, "reclaim --proofs other.json");
+    assert!(none.contains("no state of this chain"), "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

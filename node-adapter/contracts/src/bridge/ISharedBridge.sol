@@ -16,8 +16,8 @@ interface ISharedBridge {
         uint256 position;
     }
 
-    /// @notice A cell of a halted chain, opened against the last executed root. Paths hold the three siblings of each
-    ///         level, from the leaf up, in the order of their places.
+    /// @notice A cell, opened against the last executed root; for `reclaim` also one that was kept. Paths hold the three
+    ///         siblings of each level, from the leaf up, in the order of their places.
     /// @param  account     The account index.
     /// @param  token       The token slot.
     /// @param  balance     The balance of the cell.
@@ -53,6 +53,8 @@ interface ISharedBridge {
     event Exited(uint64 indexed chainId, uint256 indexed account, uint256 indexed token, address to, uint256 amount);
     /// @notice An entry of a halted chain's queue that was never executed was paid back.
     event Recovered(uint64 indexed chainId, uint64 indexed index, address to, uint256 amount);
+    /// @notice Proofs against the state root after this batch show owners from here on, whatever the chain executes.
+    event StateRootKept(uint64 indexed chainId, uint64 indexed batch, uint256 root);
     /// @notice A chain's token slot was given to a token, for good.
     event TokenSet(uint64 indexed chainId, uint256 indexed slot, address indexed token);
     /// @notice Deposits below `least` are refused.
@@ -127,7 +129,7 @@ interface ISharedBridge {
     error RecipientCanClaim(address recipient);
     /// @notice The state proof is of another account than the one that sent the message.
     error WrongAccount(uint256 account, uint256 expected);
-    /// @notice The state proof does not lead to the chain's root.
+    /// @notice The state proof does not lead to the chain's root; it may be of an earlier state (`keepStateRoot`).
     error StateProofInvalid(uint256 root, uint256 expected);
     /// @notice A part of the state proof is out of range.
     error StateProofRange();
@@ -163,9 +165,15 @@ interface ISharedBridge {
     ///         the chain is halted, on L1. For the handler.
     function returnBundle(Message calldata message) external;
 
+    /// @notice Keeps the last executed state root of a chain, so that no later batch voids the proofs for `reclaim` that
+    ///         are made against it. For anyone; who makes such a proof pays, and not each batch.
+    /// @return batch The batch after which the chain has that state.
+    /// @return root  The root.
+    function keepStateRoot(uint64 chainId) external returns (uint64 batch, uint256 root);
+
     /// @notice Pays a withdrawal whose recipient can never claim it (zero, the bridge itself, or no address) to the owner
     ///         of the account that sent it, who may name another address. The owner is shown by a proof of any cell of
-    ///         that account against the last executed root.
+    ///         that account against the last executed root, or one that was kept.
     function reclaim(Message calldata message, StateProof calldata proof, address to) external;
 
     /// @notice After a halt: pays the balance of a cell to the account's owner, who may name another address.
@@ -210,6 +218,9 @@ interface ISharedBridge {
 
     /// @notice Whether a cell of a halted chain was paid.
     function cellExited(uint64 chainId, uint256 account, uint256 token) external view returns (bool);
+
+    /// @notice Whether a chain had this state root when `keepStateRoot` was called.
+    function stateRootKept(uint64 chainId, uint256 root) external view returns (bool);
 
     /// @notice Whether an entry of a halted chain's queue was paid back.
     function entryRecovered(uint64 chainId, uint64 index) external view returns (bool);

@@ -33,6 +33,8 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     mapping(uint64 chainId => mapping(uint256 account => mapping(uint256 token => bool))) public cellExited;
     /// @inheritdoc ISharedBridge
     mapping(uint64 chainId => mapping(uint64 index => bool)) public entryRecovered;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 chainId => mapping(uint256 root => bool)) public stateRootKept;
 
     /// @dev The logic contract itself is never a bridge.
     constructor(StateVerifier stateVerifier_) {
@@ -110,6 +112,16 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     }
 
     /// @inheritdoc ISharedBridge
+    /// @dev Here and not in the chain, which moves its root with every batch and would pay for a list of them each time.
+    function keepStateRoot(uint64 chainId) external returns (uint64 batch, uint256 root) {
+        IRollupChain chain = _chain(chainId);
+        root = chain.stateRoot();
+        batch = chain.progress().executed;
+        stateRootKept[chainId][root] = true;
+        emit StateRootKept(chainId, batch, root);
+    }
+
+    /// @inheritdoc ISharedBridge
     /// @dev The owner of an account never changes, so any executed state names the right one.
     function reclaim(Message calldata message, StateProof calldata proof, address to) external nonReentrant {
         uint256 kind = _kind(message);
@@ -118,7 +130,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         if (!_cannotClaim(recipient)) revert RecipientCanClaim(_address(recipient));
         uint256 account = _accountOfMessage(message);
         if (proof.account != account) revert WrongAccount(proof.account, account);
-        address owner = _ownerIn(_chain(message.chainId), proof);
+        address owner = _ownerEver(message.chainId, proof);
         if (owner == address(0)) revert NothingToPay();
         _requireRecipient(owner, to);
         _use(message);
@@ -130,7 +142,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     function exit(uint64 chainId, StateProof calldata proof, address to) external nonReentrant {
         IRollupChain chain = _chain(chainId);
         if (!chain.halted()) revert ChainNotHalted(chainId);
-        address owner = _ownerIn(chain, proof);
+        address owner = _ownerNow(chain, proof);
         if (owner == address(0) || proof.balance == 0) revert NothingToPay();
         _requireRecipient(owner, to);
         if (cellExited[chainId][proof.account][proof.token]) revert AlreadyExited(chainId, proof.account, proof.token);
@@ -187,11 +199,23 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         if (to != recipient && msg.sender != recipient) revert NotRecipient(msg.sender, recipient);
     }
 
-    /// @dev The owner of an account of the chain's last executed state.
-    function _ownerIn(IRollupChain chain, StateProof calldata proof) private view returns (address) {
+    /// @dev The owner of an account of the chain's last executed state, whose balances count.
+    function _ownerNow(IRollupChain chain, StateProof calldata proof) private view returns (address) {
         uint256 root = stateVerifier.rootOf(proof);
         uint256 expected = chain.stateRoot();
         if (root != expected) revert StateProofInvalid(root, expected);
+        return _ownerOf(proof);
+    }
+
+    /// @dev The owner of an account of the last executed state, or of one that was kept: of these only the owner counts.
+    function _ownerEver(uint64 chainId, StateProof calldata proof) private view returns (address) {
+        uint256 root = stateVerifier.rootOf(proof);
+        uint256 expected = _chain(chainId).stateRoot();
+        if (root != expected && !stateRootKept[chainId][root]) revert StateProofInvalid(root, expected);
+        return _ownerOf(proof);
+    }
+
+    function _ownerOf(StateProof calldata proof) private pure returns (address) {
         return address(uint160(proof.header >> 32));
     }
 

@@ -173,7 +173,9 @@ fn failure(error: ResyncError) -> Failure {
         ResyncError::History(_)
         | ResyncError::Node(_)
         | ResyncError::Archive(ArchiveError::Store(_)) => Failure::unavailable(text),
-        ResyncError::Keep(_) | ResyncError::Queue { .. } => Failure::unavailable(text),
+        ResyncError::Keep(_) | ResyncError::Queue { .. } | ResyncError::NotExecuted { .. } => {
+            Failure::unavailable(text)
+        }
         ResyncError::Archive(_)
         | ResyncError::ArchiveBehind { .. }
         | ResyncError::Ahead { .. }

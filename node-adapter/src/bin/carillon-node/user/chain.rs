@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use carillon_node::archive::{
     Archive, ArchiveError, History, HistoryError, MessageError, ResyncError, ResyncOptions,
-    open_archive, resync,
+    open_archive, resync, resync_until,
 };
 use carillon_node::ledger::State;
 use carillon_node::settlement::abi::IRollupChain::Progress;
@@ -132,13 +132,27 @@ impl Chain {
         past: &PastArgs,
         archive: &str,
     ) -> Result<State, Failure> {
+        self.state_until(output, past, archive, None).await
+    }
+
+    /// The same after an earlier executed batch.
+    pub async fn state_until(
+        &self,
+        output: &Output,
+        past: &PastArgs,
+        archive: &str,
+        last: Option<u64>,
+    ) -> Result<State, Failure> {
         let archive = self.archive(archive).await?;
         let step = output.step("state from Ethereum and the archive");
         let options = ResyncOptions {
             watch: past.options(),
             ..ResyncOptions::default()
         };
-        let rebuilt = resync(&self.source, &archive, options, |_| {}).await;
+        let rebuilt = match last {
+            None => resync(&self.source, &archive, options, |_| {}).await,
+            Some(last) => resync_until(&self.source, &archive, options, last, |_| {}).await,
+        };
         let (state, report) = rebuilt.map_err(resync_failure)?;
         step.done(&format!("{} batches replayed", report.batches));
         Ok(state)
@@ -180,6 +194,7 @@ fn resync_failure(error: ResyncError) -> Failure {
         ResyncError::Node(error) => failure(error),
         ResyncError::History(_)
         | ResyncError::Queue { .. }
+        | ResyncError::NotExecuted { .. }
         | ResyncError::Archive(ArchiveError::Store(_)) => Failure::unavailable(text),
         ResyncError::Archive(_)
         | ResyncError::ArchiveBehind { .. }

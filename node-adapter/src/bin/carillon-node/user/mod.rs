@@ -16,6 +16,7 @@ pub mod exit;
 pub mod govern;
 pub mod key;
 pub mod message;
+mod owner_proofs;
 pub mod reclaim;
 pub mod recover;
 pub mod share;

@@ -5,19 +5,17 @@ use std::path::PathBuf;
 
 use alloy::primitives::{Address, U256};
 use carillon_node::archive::SentMessage;
-use carillon_node::ledger::State;
 use carillon_node::protocol::Kind;
 use carillon_node::settlement::abi::ISharedBridge::StateProof;
 use carillon_node::settlement::abi::SharedBridge;
-use carillon_node::settlement::calls::state_proof;
 use carillon_runtime::cli::Output;
 use clap::Args;
 use serde_json::json;
 
 use super::chain::Chain;
-use super::exit::read_proofs;
 use super::message::{PlaceArgs, fields, used};
-use super::wallet::WalletArgs;
+use super::owner_proofs::{Origin, OwnerProofs, STALE};
+use super::wallet::{Sent, Wallet, WalletArgs};
 use crate::exit::Failure;
 
 /// Arguments of `reclaim`.
@@ -44,27 +42,8 @@ pub struct ReclaimArgs {
     to: Option<Address>,
 }
 
-/// Where the proofs of accounts come from.
-enum Proofs {
-    File(Vec<StateProof>),
-    State(Box<State>),
-}
-
-impl Proofs {
-    /// Any cell's proof shows the owner of its account.
-    fn of(&self, sent: &SentMessage) -> Option<StateProof> {
-        match self {
-            Self::File(proofs) => {
-                let account = U256::from(sent.account);
-                proofs
-                    .iter()
-                    .find(|proof| proof.account == account)
-                    .cloned()
-            }
-            Self::State(state) => state_proof(&state.prove(sent.account, sent.token), sent.token),
-        }
-    }
-}
+/// How often proofs are renewed for a message; once is enough unless Ethereum turns.
+const RENEWALS: usize = 3;
 
 /// Whether nobody can claim the message: it pays no address, the zero address, or the bridge.
 pub fn is_stuck(chain: &Chain, sent: &SentMessage) -> bool {
@@ -75,24 +54,13 @@ pub fn is_stuck(chain: &Chain, sent: &SentMessage) -> bool {
 /// Finds the messages and the proofs, checks them, and has one after the other paid.
 pub async fn run(output: &Output, args: ReclaimArgs) -> Result<(), Failure> {
     let wallet = args.wallet.open(&args.place.chain)?;
-    if args.proofs.is_none() && args.place.archive.is_none() {
-        return Err(Failure::input(
-            "the owner of an account is shown by a proof of the state: name the chain's archive with --archive, or a file of proofs with --proofs".into(),
-        ));
-    }
+    let origin = Origin::named(&args.place, args.proofs.as_deref())?;
     let chain = args.place.chain.connect().await?;
     let stuck = match (args.batch, args.record) {
         (Some(batch), Some(record)) => vec![named(output, &args, &chain, batch, record).await?],
         _ => all(output, &args, &chain).await?,
     };
-    let proofs = match (&args.proofs, &args.place.archive) {
-        (Some(path), _) => Proofs::File(read_proofs(path)?),
-        (None, Some(archive)) => {
-            let state = chain.state(output, &args.place.past, archive).await?;
-            Proofs::State(Box::new(state))
-        }
-        (None, None) => Proofs::File(Vec::new()),
-    };
+    let mut proofs = OwnerProofs::open(output, &chain, &args.place, origin).await?;
     let wanted = args.owner.unwrap_or(wallet.address());
     let mut reclaims = Vec::new();
     let mut rows = Vec::new();
@@ -121,15 +89,7 @@ pub async fn run(output: &Output, args: ReclaimArgs) -> Result<(), Failure> {
                 wallet.address()
             )));
         }
-        let call = SharedBridge::reclaimCall {
-            message: sent.message.clone(),
-            proof,
-            to,
-        };
-        let bridge = chain.contracts.bridge;
-        let done = wallet
-            .send(output, "reclaim", bridge, U256::ZERO, call)
-            .await?;
+        let done = pay(output, &chain, &wallet, &mut proofs, &sent, proof, to).await?;
         let mut reclaim = fields(&sent);
         reclaim["account_owner"] = json!(owner);
         reclaim["to"] = json!(to);
@@ -148,9 +108,50 @@ pub async fn run(output: &Output, args: ReclaimArgs) -> Result<(), Failure> {
     if reclaims.is_empty() {
         return Err(nothing(wanted));
     }
-    let fields = json!({ "chain_id": chain.contracts.chain_id, "reclaims": reclaims });
+    let fields = json!({
+        "chain_id": chain.contracts.chain_id,
+        "kept_state_roots": proofs.kept(),
+        "reclaims": reclaims,
+    });
     output.result("carillon.reclaim/1", fields, &rows);
     Ok(())
+}
+
+/// Has a message paid. A batch that the chain executes meanwhile voids the proof: then it is renewed.
+async fn pay(
+    output: &Output,
+    chain: &Chain,
+    wallet: &Wallet,
+    proofs: &mut OwnerProofs<'_>,
+    sent: &SentMessage,
+    mut proof: StateProof,
+    to: Address,
+) -> Result<Sent, Failure> {
+    let bridge = chain.contracts.bridge;
+    let mut renewals = 0;
+    loop {
+        let call = SharedBridge::reclaimCall {
+            message: sent.message.clone(),
+            proof: proof.clone(),
+            to,
+        };
+        let stale = async || -> Result<bool, Failure> {
+            let refusal = wallet.refusal("reclaim", bridge, call.clone()).await?;
+            Ok(refusal == Some(STALE) && renewals < RENEWALS)
+        };
+        if !stale().await? {
+            let done = wallet
+                .send(output, "reclaim", bridge, U256::ZERO, call.clone())
+                .await;
+            let refused = matches!(done, Err(Failure::Settlement(_)));
+            if !refused || !stale().await? {
+                return done;
+            }
+        }
+        renewals += 1;
+        proofs.renew(wallet, &proof).await?;
+        proof = proofs.of(sent).unwrap_or(proof);
+    }
 }
 
 /// The message that was named, if its amount can be taken back.
