@@ -334,7 +334,7 @@ fn part(store: &Store, number: u64, part: Part) -> Result<Vec<u8>, StoreError> {
     store
         .part(number, part)?
         .ok_or_else(|| StoreError::Damaged {
-            what: format!("batch {number} has no {part:?}"),
+            what: format!("batch {number} has no {}", part.name()),
         })
 }
 

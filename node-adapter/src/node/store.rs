@@ -56,15 +56,27 @@ pub enum StoreError {
         /// The reason.
         reason: String,
     },
-    /// It belongs to another chain or another layout.
-    #[error("{} holds {found}, this node is set to {expected}; give it a folder of its own with --data-dir", .path.display())]
+    /// It belongs to another chain.
+    #[error("{} belongs to another chain: expected is {expected}, found is {found}; start the node with {remedy}, or give it a folder of its own with --data-dir", .path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What it is for.
+        /// What it is for, as far as it differs.
         found: String,
-        /// What was asked for.
+        /// What was asked for, as far as it differs.
         expected: String,
+        /// The options that fit the file.
+        remedy: String,
+    },
+    /// It has another layout.
+    #[error("{} has layout {found}, this program reads layout {expected}; use the version of carillon-node that made it, or make a new folder with `carillon-node resync --out FOLDER`", .path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// Of the file.
+        found: u32,
+        /// Of this program.
+        expected: u32,
     },
     /// Reading or writing failed.
     #[error(
@@ -153,6 +165,18 @@ pub struct BatchRow {
     pub status: BatchStatus,
 }
 
+impl Part {
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header => "words of H",
+            Self::Blob => "elements of B",
+            Self::Input => "input for provers",
+            Self::Proof => "proof",
+        }
+    }
+}
+
 impl BatchRow {
     /// The transaction that executed it on L1, as far as known.
     pub fn transaction(&self) -> Option<&String> {
@@ -203,6 +227,56 @@ pub struct ChainMark {
     pub depth: usize,
     /// The account that fees go to.
     pub operator: u32,
+}
+
+impl ChainMark {
+    /// Each part in words.
+    fn facts(&self) -> [String; 4] {
+        let home = match (self.l1_chain_id, self.hub.as_str()) {
+            // Such a folder does not know the field.
+            (_, "") => {
+                "a chain of an earlier version, whose signatures name no deployment".to_owned()
+            }
+            (0, _) => "a chain without Ethereum".to_owned(),
+            (l1, hub) => format!("a chain on Ethereum chain {l1} with the hub {hub}"),
+        };
+        [
+            format!("chain id {}", self.chain_id),
+            home,
+            format!("an account tree of depth {}", self.depth),
+            format!("operator's account {}", self.operator),
+        ]
+    }
+
+    /// Says in what a file of this chain differs from what was asked for.
+    fn foreign(&self, asked: &Self, path: &Path) -> StoreError {
+        let home = match (self.l1_chain_id, asked.l1_chain_id) {
+            _ if self.hub.is_empty() => "the version of carillon-node that made it".to_owned(),
+            (0, _) => "no --l1".to_owned(),
+            (_, 0) => "--l1 and --chain".to_owned(),
+            _ => "the --l1 and --chain of its contracts".to_owned(),
+        };
+        let options = [
+            format!("--chain-id {}", self.chain_id),
+            home,
+            format!("--depth {}", self.depth),
+            format!("--operator {}", self.operator),
+        ];
+        let (found, expected) = (self.facts(), asked.facts());
+        let differ: Vec<usize> = (0..found.len())
+            .filter(|part| found[*part] != expected[*part])
+            .collect();
+        let those = |all: &[String; 4]| {
+            let parts: Vec<&str> = differ.iter().map(|part| all[*part].as_str()).collect();
+            parts.join(", ")
+        };
+        StoreError::Foreign {
+            path: path.to_owned(),
+            found: those(&found),
+            expected: those(&expected),
+            remedy: those(&options),
+        }
+    }
 }
 
 /// Where a folder's chain lives on Ethereum, if it does.
@@ -285,11 +359,6 @@ impl Store {
             let mut meta = write.open_table(META).map_err(access)?;
             let found: Option<u32> = read_json(&meta, "format")?;
             let chain: Option<ChainMark> = read_json(&meta, "chain")?;
-            let foreign = |found: String, expected: String| StoreError::Foreign {
-                path: path.to_owned(),
-                found,
-                expected,
-            };
             match (found, chain) {
                 (None, _) => {
                     let format = encode(&FORMAT)?;
@@ -298,14 +367,18 @@ impl Store {
                     meta.insert("chain", chain.as_slice()).map_err(access)?;
                 }
                 (Some(FORMAT), Some(chain)) if chain == *mark => {}
-                (Some(FORMAT), chain) => {
-                    return Err(foreign(format!("{chain:?}"), format!("{mark:?}")));
+                (Some(FORMAT), Some(chain)) => return Err(chain.foreign(mark, path)),
+                (Some(FORMAT), None) => {
+                    return Err(StoreError::Damaged {
+                        what: "the chain that it is for".into(),
+                    });
                 }
-                (Some(other), _) => {
-                    return Err(foreign(
-                        format!("layout {other}"),
-                        format!("layout {FORMAT}"),
-                    ));
+                (Some(found), _) => {
+                    return Err(StoreError::Layout {
+                        path: path.to_owned(),
+                        found,
+                        expected: FORMAT,
+                    });
                 }
             }
             write.open_table(LOG).map_err(access)?;

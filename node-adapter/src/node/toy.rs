@@ -454,20 +454,79 @@ async fn a_damaged_or_foreign_log_is_noticed() {
     }
     drop((writer, store));
     let disk = disk.after_crash();
-    let other = ChainMark {
-        chain_id: 271,
+    let on_l1 = ChainMark {
+        l1_chain_id: 1,
+        hub: "0x12".into(),
         ..MARK
     };
-    let db = Database::builder()
-        .create_with_backend(disk.clone())
-        .unwrap();
-    let error = Store::on(db, Path::new("disk"), &other)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("chain_id: 270") && error.contains("--data-dir"),
-        "{error}"
-    );
+    let moved = ChainMark {
+        chain_id: 271,
+        depth: MARK.depth + 1,
+        ..MARK
+    };
+    let operator = ChainMark {
+        operator: 5,
+        ..MARK
+    };
+    let depth = MARK.depth;
+    let words = [
+        (
+            on_l1.clone(),
+            "found is a chain of an earlier version, whose signatures name no deployment; start the node with the version of carillon-node that made it, or".to_owned(),
+        ),
+        (
+            moved,
+            format!(
+                "expected is chain id 271, an account tree of depth {}, found is chain id 270, an account tree of depth {depth}; start the node with --chain-id 270, --depth {depth}, or",
+                depth + 1
+            ),
+        ),
+        (
+            operator,
+            format!(
+                "found is operator's account {0}; start the node with --operator {0}, or",
+                MARK.operator
+            ),
+        ),
+    ];
+    // With Ethereum and without.
+    let local = ChainMark {
+        hub: "0x00".into(),
+        ..MARK
+    };
+    for (made, asked, words) in [
+        (
+            &local,
+            &on_l1,
+            "expected is a chain on Ethereum chain 1 with the hub 0x12, found is a chain without Ethereum; start the node with no --l1, or",
+        ),
+        (
+            &on_l1,
+            &local,
+            "expected is a chain without Ethereum, found is a chain on Ethereum chain 1 with the hub 0x12; start the node with --l1 and --chain, or",
+        ),
+    ] {
+        let disk = Disk::new(Vec::new());
+        let open = |mark| {
+            let db = Database::builder().create_with_backend(disk.clone());
+            Store::on(db.unwrap(), Path::new("disk"), mark)
+        };
+        drop(open(made).unwrap());
+        let error = open(asked).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    for (other, words) in words {
+        let db = Database::builder()
+            .create_with_backend(disk.clone())
+            .unwrap();
+        let error = Store::on(db, Path::new("disk"), &other)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&words) && error.contains("--data-dir"),
+            "{error}"
+        );
+    }
 
     let disk = disk.after_crash();
     let store = Arc::new(store_on(&disk).unwrap());

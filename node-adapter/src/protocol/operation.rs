@@ -43,6 +43,19 @@ impl Kind {
         Self::Exit,
     ];
 
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transfer => "transfer",
+            Self::Deposit => "deposit",
+            Self::Withdraw => "withdrawal",
+            Self::Bundle => "bundle",
+            Self::Import => "import",
+            Self::SetKey => "new key",
+            Self::Exit => "exit",
+        }
+    }
+
     /// The kind with a number; 0 is the no-op, which is not an operation.
     pub fn new(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
@@ -109,7 +122,7 @@ pub enum OperationError {
     #[error("a bundle's hash is below 2^248: the keccak of the bundle without its last byte")]
     BundleHash,
     /// A field that this kind does not have.
-    #[error("{kind:?} operations have no {field}: leave it zero")]
+    #[error("an operation of the kind {} has no {field}: leave it zero", .kind.name())]
     Extra {
         /// Kind.
         kind: Kind,

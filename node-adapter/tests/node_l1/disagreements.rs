@@ -109,6 +109,15 @@ pub async fn each_is_refused(setup: &Setup, batches: u64) {
     drop(store);
     let words = ["chain on Ethereum", &ours, "chain 31337"];
     refused(&setup.run(&[("--data-dir", &path)]), &words);
+    let mut mark = options.mark();
+    mark.hub = "0x12".into();
+    let path = setup.folder.path().join("other-hub");
+    drop(Store::open(&path, &mark).unwrap());
+    let words = ["belongs to another chain", "with the hub 0x12; start"];
+    refused(
+        &setup.run(&[("--data-dir", &path.display().to_string())]),
+        &words,
+    );
     let (store, path) = folder("alone");
     let line = LogLine {
         sequence: 0,

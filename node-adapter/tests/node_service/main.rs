@@ -630,8 +630,8 @@ async fn one_folder_one_node_and_send_signs_for_people() {
     for (more, exit, reason) in [
         (
             &["--depth", "4", "--chain-id", "271"][..],
-            3,
-            "chain_id: 271",
+            4,
+            "node.redb belongs to another chain: expected is chain id 271, found is chain id 270; start the node with --chain-id 270, or give it a folder of its own with --data-dir",
         ),
         (&["--prover-api", "127.0.0.1:0"][..], 4, "--prover-tokens"),
         (&["--slots", "0"][..], 4, "slots"),

@@ -49,10 +49,8 @@ pub async fn status(subject: &Subject) -> Checked {
     let count = u16::from(subject.card().info().io_queues) + 1;
     for queue in QueueState::read_all(&*subject.transport, count) {
         if !queue.active || queue.error.is_some() {
-            return Err(wrong(format!(
-                "queue {} does not run: {queue:?}",
-                queue.number
-            )));
+            let why = queue.error.unwrap_or("it is not active");
+            return Err(wrong(format!("queue {} does not run: {why}", queue.number)));
         }
     }
     Ok(format!("ready, {count} queues run"))

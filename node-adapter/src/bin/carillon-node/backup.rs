@@ -158,6 +158,7 @@ fn failure(error: BackupError) -> Failure {
         BackupError::NoNode { .. } | BackupError::Exists { .. } | BackupError::Write { .. } => {
             Failure::input(error.to_string())
         }
-        BackupError::Store(_) | BackupError::Node(_) => Failure::unavailable(error.to_string()),
+        BackupError::Store(error) => error.into(),
+        BackupError::Node(_) => Failure::unavailable(error.to_string()),
     }
 }

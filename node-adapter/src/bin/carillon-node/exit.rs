@@ -1,6 +1,7 @@
 //! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
 
 use carillon_node::circuit::rollup::ShapeError;
+use carillon_node::node::StoreError;
 use carillon_node::redact;
 use carillon_node::settlement::{AnvilError, SettlementError};
 use carillon_runtime::EngineError;
@@ -118,6 +119,18 @@ impl From<KeyError> for Failure {
 impl From<ShapeError> for Failure {
     fn from(error: ShapeError) -> Self {
         Failure::input(error.to_string())
+    }
+}
+
+/// A folder of another chain is wrong input; everything else keeps the database from being used.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Foreign { .. } | StoreError::Layout { .. } => {
+                Failure::input(error.to_string())
+            }
+            _ => Failure::unavailable(error.to_string()),
+        }
     }
 }
 

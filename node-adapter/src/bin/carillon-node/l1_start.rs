@@ -56,25 +56,31 @@ impl<'a> L1Start<'a> {
         };
         agreement::settings(&found, &node).map_err(differs)?;
         // A folder that is new stays so until all of this agrees.
-        let open = || Store::open(&run.data_dir, &rollup.mark()).map_err(unavailable);
+        // What the settings say by now is what Ethereum says.
+        let open = || {
+            Store::open(&run.data_dir, &rollup.mark()).map_err(|error| match error {
+                StoreError::Foreign { .. } => Failure::Disagreement(error.to_string()),
+                other => other.into(),
+            })
+        };
         let store = match run.data_dir.join(STORE_FILE).exists() {
             true => Some(open()?),
             false => None,
         };
         let sealed = store.as_ref().map(Store::sealed).transpose();
-        let sealed = sealed.map_err(unavailable)?.flatten().unwrap_or_default();
+        let sealed = sealed?.flatten().unwrap_or_default();
         let archived = is_archived(plan, &found, sealed.batch + 1).await?;
         let mark = agreement::history(&found, &node, store.as_ref(), archived);
         let mark = mark.map_err(|error| match error {
             AgreementError::Differs(error) => differs(error),
             AgreementError::Archive { .. } => Failure::Disagreement(error.to_string()),
-            AgreementError::Store(error) => unavailable(error),
+            AgreementError::Store(error) => error.into(),
         })?;
         let store = match store {
             Some(store) => store,
             None => open()?,
         };
-        store.bind(&mark).map_err(unavailable)?;
+        store.bind(&mark)?;
         drop(store);
         step.done(&format!(
             "{} on {}, {} batches executed",
@@ -166,8 +172,4 @@ fn archive_failure(error: ArchiveError) -> Failure {
 
 fn differs(error: Disagreement) -> Failure {
     Failure::Disagreement(error.to_string())
-}
-
-fn unavailable(error: StoreError) -> Failure {
-    Failure::unavailable(error.to_string())
 }

@@ -162,7 +162,8 @@ fn rebuild_failure(error: RebuildError) -> Failure {
         RebuildError::InUse { .. } | RebuildError::Folder { .. } => {
             Failure::input(error.to_string())
         }
-        RebuildError::Store(_) | RebuildError::Node(_) => Failure::unavailable(error.to_string()),
+        RebuildError::Store(error) => error.into(),
+        RebuildError::Node(_) => Failure::unavailable(error.to_string()),
     }
 }
 

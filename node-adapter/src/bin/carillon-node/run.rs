@@ -10,7 +10,7 @@ use carillon_node::crypto::schnorr::SecretKey;
 use carillon_node::ledger::Budget;
 use carillon_node::node::{
     DevQueue, DriverError, FeeBook, FeeOptions, L1Inbox, Node, NodeError, NodeOptions, Prices,
-    ProvingOptions, RollupOptions, RpcOptions, WriterOptions, prepare, shape_of,
+    ProvingOptions, RollupOptions, RpcOptions, WriterError, WriterOptions, prepare, shape_of,
 };
 use carillon_node::prover_api::{ApiOptions, BoardOptions, EnginePlugin, ProverPlugin, Tokens};
 use carillon_node::serving::Limits;
@@ -601,10 +601,10 @@ fn failure(error: NodeError) -> Failure {
         NodeError::Driver(DriverError::Contradiction(_)) => {
             Failure::Disagreement(error.to_string())
         }
-        NodeError::Store(_)
-        | NodeError::Jobs(_)
-        | NodeError::Bind { .. }
-        | NodeError::Descriptors(_) => Failure::unavailable(error.to_string()),
+        NodeError::Store(error) | NodeError::Writer(WriterError::Store(error)) => error.into(),
+        NodeError::Jobs(_) | NodeError::Bind { .. } | NodeError::Descriptors(_) => {
+            Failure::unavailable(error.to_string())
+        }
         NodeError::Fees(_) | NodeError::Origin(_) => Failure::input(error.to_string()),
         NodeError::Driver(DriverError::Refused(_)) => Failure::Settlement(error.to_string()),
         other => Failure::unexpected(other.to_string()),
