@@ -111,6 +111,9 @@ pub trait Machine: Send + Sync + 'static {
     /// Operations in the open batch.
     fn open(&self) -> u64;
 
+    /// State root, in hex, of a machine whose open batch is empty.
+    fn root(&self) -> String;
+
     /// Seals the open batch.
     ///
     /// # Errors

@@ -416,6 +416,10 @@ impl Machine for Rollup {
         self.ledger.operations().len() as u64
     }
 
+    fn root(&self) -> String {
+        word(&self.ledger.state().root())
+    }
+
     fn seal(&mut self) -> Result<Sealed, Refusal> {
         let Budget { slots, records, .. } = self.options.budget;
         let touched = self.ledger.touched().iter();

@@ -232,6 +232,10 @@ impl Machine for Toy {
         self.open
     }
 
+    fn root(&self) -> String {
+        self.root.clone()
+    }
+
     fn seal(&mut self) -> Result<Sealed, Refusal> {
         self.batch += 1;
         let (operations, old_root) = (self.open, self.root.clone());

@@ -77,7 +77,7 @@ pub struct Progress {
     pub accepted: u64,
     /// The last sealed batch.
     pub batch: u64,
-    /// State root after it, in hex.
+    /// State root after it, in hex; the genesis root before the first.
     pub root: String,
     /// Entries of the L1 queue executed, the open batch's included.
     pub queue: u64,
@@ -138,7 +138,12 @@ impl<M: Machine> Writer<M> {
             first: point.next,
             batch: point.batch,
             sealed_queue: point.queue,
-            root: point.root,
+            // Before the first batch the root is the genesis root.
+            root: if point.batch == 0 {
+                machine.root()
+            } else {
+                point.root
+            },
             machine,
             store,
             key,

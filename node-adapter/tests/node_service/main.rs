@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use blstrs::Scalar;
 use carillon_node::crypto::schnorr::{PublicKey, SecretKey};
+use carillon_node::ledger::State;
 use carillon_node::node::{
     Machine, QueueEntry, Receipt, Rollup, RollupOptions, Store, Writer, WriterOptions, code,
 };
@@ -550,9 +551,18 @@ async fn an_entry_that_cannot_be_executed_ends_no_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_folder_one_node_and_send_signs_for_people() {
     let folder = folder(2, 1000);
-    let node = NodeProcess::start(folder.path(), &[]);
-    node.until("deposits", |chain| chain["accepted"] == "2")
+    // Nothing is sealed here.
+    let slow = ["--seal-after-ms", "3600000"];
+    let node = NodeProcess::start(folder.path(), &slow);
+    let chain = node
+        .until("deposits", |chain| chain["accepted"] == "2")
         .await;
+    // Before the first batch there is a root, too: that of the genesis.
+    let genesis = hex0x(&State::genesis(4).root().to_bytes_be());
+    assert_eq!(
+        (&chain["batch"], &chain["root"]),
+        (&json!(0), &json!(genesis))
+    );
 
     let (exit, error) = run_to_end(&run_arguments(folder.path()));
     assert_eq!(exit, Some(3), "{error}");

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use carillon_node::ledger::State;
 use carillon_node::node::code;
 use prometheus_parse::{Scrape, Value as Sample};
 use serde_json::{Value, json};
@@ -225,6 +226,11 @@ async fn events_status_and_logs_say_what_happens_and_what_is_waited_for() {
     assert_eq!(batch["operation_ids"], json!([receipt["id"]]));
     assert_eq!(batch["transaction"], Value::Null);
     let first = node.ask("carillon_getBatch", json!([1])).await;
+    let genesis = hex0x(&State::genesis(4).root().to_bytes_be());
+    assert_eq!(
+        (&first["old_root"], &chain["root"]),
+        (&json!(genesis), &batch["new_root"])
+    );
     let id = &first["operation_ids"][1];
     let deposit = node.ask("carillon_getOperation", json!([id])).await["operation"].clone();
     let key = hex0x(&user(1).public().to_bytes());
