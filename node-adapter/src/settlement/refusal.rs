@@ -7,6 +7,9 @@ use alloy::sol_types::SolInterface;
 
 use super::abi;
 
+/// Characters of a stranger's words that are shown.
+const MOST_WORDS: usize = 300;
+
 /// Why a contract refused. Words and wording follow the errors of the Solidity sources.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -16,6 +19,13 @@ pub enum Refusal {
         /// The Solidity error.
         name: &'static str,
         /// The error with its arguments.
+        text: String,
+    },
+    /// A contract's own words, or the fault that Solidity found: tokens written before custom errors
+    /// speak so, and what a bundle calls may.
+    #[error("reverted: {text}")]
+    Words {
+        /// The words in quotes, or the fault.
         text: String,
     },
     /// Revert data that is none of the contracts' errors.
@@ -35,13 +45,16 @@ impl Refusal {
         if data.is_empty() {
             return Refusal::Silent;
         }
-        contract_error(data).unwrap_or_else(|| Refusal::Unknown { data: data.clone() })
+        contract_error(data)
+            .or_else(|| words(data))
+            .unwrap_or_else(|| Refusal::Unknown { data: data.clone() })
     }
 
     /// The name of the Solidity error, for tables and JSON.
     pub fn name(&self) -> &'static str {
         match self {
             Refusal::Contract { name, .. } => name,
+            Refusal::Words { .. } => "Words",
             Refusal::Unknown { .. } => "Unknown",
             Refusal::Silent => "Silent",
         }
@@ -101,6 +114,20 @@ fn contract_error(data: &Bytes) -> Option<Refusal> {
             abi::interop::AliasAccount::AliasAccountErrors,
         ]
     )
+}
+
+/// `Error(string)` and `Panic(uint256)`, which any contract may use. The words are a stranger's: they
+/// are quoted, cut, and cannot move a terminal's cursor.
+fn words(data: &Bytes) -> Option<Refusal> {
+    use alloy::sol_types::{Panic, Revert, SolError};
+    if let Ok(revert) = Revert::abi_decode(data) {
+        let words: String = revert.reason.chars().take(MOST_WORDS).collect();
+        let text = format!("\"{}\"", words.escape_debug());
+        return Some(Refusal::Words { text });
+    }
+    let panic = Panic::abi_decode(data).ok()?;
+    let text = panic.to_string();
+    Some(Refusal::Words { text })
 }
 
 /// Errors of bundles that carry the revert data of what they called.
@@ -170,6 +197,24 @@ mod tests {
             decoded.to_string(),
             "MessageUsed { chainId: 7, batch: 8, k: 9 }"
         );
+    }
+
+    #[test]
+    fn words_of_strangers_are_shown_and_cannot_do_harm() {
+        let decoded = |text: &str| {
+            let data = alloy::sol_types::Revert::from(text).abi_encode();
+            Refusal::decode(&data.into()).to_string()
+        };
+        let paused = "ERC20Pausable: token transfer while paused";
+        assert_eq!(decoded(paused), format!("reverted: \"{paused}\""));
+        assert_eq!(decoded("a\u{1b}[2J\n"), "reverted: \"a\\u{1b}[2J\\n\"");
+        assert!(decoded(&"x".repeat(10_000)).len() < 400);
+        let overflow = alloy::sol_types::Panic::from(0x11u64).abi_encode();
+        let shown = Refusal::decode(&overflow.into()).to_string();
+        assert!(shown.contains("overflow"), "{shown}");
+        // Cut short they are nobody's words.
+        let cut = alloy::sol_types::Revert::from(paused).abi_encode()[..50].to_vec();
+        assert_eq!(Refusal::decode(&cut.into()).name(), "Unknown");
     }
 
     #[test]
