@@ -13,7 +13,13 @@ use super::abi::{
     BundleAttacker, Counter, PlainToken, RebasingToken, ReentrantToken, ShareVault, SilentToken,
     SwitchedToken,
 };
+use super::common::published::pausing_token;
 use super::world::{ETH, PLAIN, SHARE, World, error_of, reason};
+
+alloy::sol! {
+    function pause();
+    function unpause();
+}
 
 /// The reason of a run that failed.
 async fn failure(world: &World, message: &Message, bundle: &Bundle) -> String {
@@ -348,6 +354,23 @@ async fn bundles_of_tokens_of_every_kind() {
         account,
         sent_back: U256::from(sent_back),
     };
+    let ran = world.handler.execute(&message, &back).await.unwrap();
+    assert_eq!(ran, executed(100));
+
+    // The same of a token that others wrote.
+    let pausing = world.create(&pausing_token()).await;
+    with_token(&mut world, 7, pausing).await;
+    world.send(pausing, &pauseCall {}).await.unwrap();
+    let message = world.message(&keep, 7, 100).await;
+    let queued = world.queue(0).await.len() as u64;
+    let why = failure(&world, &message, &keep).await;
+    assert!(why.contains("token transfer while paused"), "{why}");
+    let imported = [world.import(7, 100)];
+    assert_eq!(world.queue(queued).await, imported);
+    world.settle(&imported).await;
+    world.send(pausing, &unpauseCall {}).await.unwrap();
+    let back = world.bundle(vec![]).await.returning(7, 100);
+    let message = world.message(&back, 7, 100).await;
     let ran = world.handler.execute(&message, &back).await.unwrap();
     assert_eq!(ran, executed(100));
 

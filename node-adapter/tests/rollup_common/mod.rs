@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod blob;
+pub mod published;
 pub mod state;
 pub mod trapdoor;
 pub mod world;

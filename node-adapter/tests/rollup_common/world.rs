@@ -150,7 +150,8 @@ impl World {
         Ok(self.receipt(hash).await)
     }
 
-    async fn receipt(&self, hash: B256) -> TransactionReceipt {
+    /// The receipt of a transaction that succeeds.
+    pub async fn receipt(&self, hash: B256) -> TransactionReceipt {
         for _ in 0..2000 {
             if let Some(receipt) = self.provider.get_transaction_receipt(hash).await.unwrap() {
                 assert!(receipt.status(), "{hash} reverted after it was estimated");

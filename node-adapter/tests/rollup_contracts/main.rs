@@ -14,6 +14,7 @@ mod encoding;
 mod gas;
 mod halt;
 mod invariant;
+mod published;
 mod queue;
 #[path = "../rollup_common/terminal.rs"]
 mod terminal;
@@ -37,5 +38,6 @@ mod test_contracts {
     sol!(SwitchedToken, "contracts/artifacts/test/SwitchedToken.json");
     sol!(QueueFiller, "contracts/artifacts/test/QueueFiller.json");
     sol!(ContractOwner, "contracts/artifacts/test/ContractOwner.json");
+    sol!(HookedOwner, "contracts/artifacts/test/HookedOwner.json");
     sol!(ChainV2, "contracts/artifacts/test/ChainV2.json");
 }
