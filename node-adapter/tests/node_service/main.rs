@@ -599,6 +599,20 @@ async fn one_folder_one_node_and_send_signs_for_people() {
         (&account["balances"]["0"], &account["nonce"]),
         (&json!("846"), &json!(2))
     );
+    // Without --url the node is where the file says that `run` serves; the environment wins.
+    let config = folder.path().join("status.toml");
+    let served = node.rpc.trim_start_matches("http://");
+    std::fs::write(&config, format!("[run]\nrpc = \"{served}\"\n")).unwrap();
+    for command in [&["status"][..], &["account", "1"]] {
+        let arguments = [command, &["--config", config.to_str().unwrap()]].concat();
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let (exit, answer) = run_to_end(&arguments);
+        assert_eq!(exit, Some(0), "{answer}");
+        let mut elsewhere = binary();
+        elsewhere.args(&arguments).arg("--json");
+        let output = elsewhere.env("CARILLON_RPC", "http://127.0.0.1:1").output();
+        assert_eq!(output.unwrap().status.code(), Some(3));
+    }
     // A key that others can read is no secret.
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (exit, error) = send(&["transfer", "--to", "2", "--amount", "1"]);

@@ -14,6 +14,7 @@ mod exit;
 mod keys;
 mod keys_command;
 mod l1_start;
+mod node_url;
 mod prover;
 mod resync;
 mod run;
@@ -214,8 +215,14 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             prover::run(output, args.merge(config)?, stop).await
         }
-        Command::Send(command) => send::run(output, command).await,
-        Command::Status(args) => status::run(output, args).await,
+        Command::Send(command) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            send::run(output, command, &config).await
+        }
+        Command::Status(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            status::run(output, args, &config).await
+        }
         Command::Demo(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             demo::run(output, args.merge(config)?).await
@@ -233,15 +240,24 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             backup::run(output, args, config).await
         }
-        Command::Deposit(args) => user::deposit::run(output, args).await,
+        Command::Deposit(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            user::deposit::run(output, args, &config).await
+        }
         Command::Claim(args) => user::claim::run(output, args).await,
         Command::Reclaim(args) => user::reclaim::run(output, args).await,
         Command::Message(command) => user::message::run(output, command).await,
         Command::Exit(command) => user::exit::run(output, command).await,
         Command::Recover(args) => user::recover::run(output, args).await,
         Command::AcceptShare(args) => user::share::run(output, args).await,
-        Command::Bundle(command) => user::bundle::run(output, command).await,
-        Command::Account(args) => user::account::run(output, args).await,
+        Command::Bundle(command) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            user::bundle::run(output, command, &config).await
+        }
+        Command::Account(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            user::account::run(output, args, &config).await
+        }
         Command::Halt(args) => user::govern::halt(output, args).await,
         Command::Pause(args) => user::govern::pause(output, args).await,
         Command::Unpause(args) => user::govern::unpause(output, args).await,

@@ -28,6 +28,7 @@ use crate::config::{Config, FeeConfig};
 use crate::exit::Failure;
 use crate::keys::{self, ChainKey};
 use crate::l1_start::L1Start;
+use crate::node_url::DEFAULT_RPC;
 use crate::prover::describe;
 use crate::secret;
 use crate::send::address;
@@ -245,7 +246,6 @@ impl RunArgs {
             seal_after: seal_after.map_or(defaults.seal_after, Duration::from_millis),
             ..defaults
         };
-        let address = SocketAddr::from(([127, 0, 0, 1], 3060));
         let dev_queue = self.dev_queue.or(file.dev_queue);
         let url = self.l1.or(file.l1);
         if url.is_some() && dev_queue.is_some() {
@@ -336,7 +336,7 @@ impl RunArgs {
             }
         };
         Ok(Plan {
-            rpc: self.rpc.or(file.rpc).unwrap_or(address),
+            rpc: self.rpc.or(file.rpc).unwrap_or(DEFAULT_RPC),
             prover_api,
             engine: self.engine.or(file.engine),
             key_dir: keys::home(

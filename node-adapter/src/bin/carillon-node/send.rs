@@ -13,7 +13,9 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::exit::Failure;
+use crate::node_url::NodeArgs;
 use crate::secret::read_key;
 use crate::user::{BundleFile, amount, wait};
 
@@ -73,14 +75,8 @@ pub struct BundleArgs {
 /// Options of every operation.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The node's JSON-RPC
-    #[arg(
-        long,
-        env = "CARILLON_RPC",
-        default_value = "http://127.0.0.1:3060",
-        value_name = "URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    node: NodeArgs,
     /// File with the account's secret key: 64 hex digits
     #[arg(long, env = "CARILLON_ACCOUNT_KEY", value_name = "FILE")]
     key: PathBuf,
@@ -133,13 +129,13 @@ impl Until {
 }
 
 /// Signs and sends.
-pub async fn run(output: &Output, command: SendCommand) -> Result<(), Failure> {
+pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Result<(), Failure> {
     let (SendCommand::Transfer { common, .. }
     | SendCommand::Withdraw { common, .. }
     | SendCommand::SetKey { common, .. }
     | SendCommand::Bundle(BundleArgs { common, .. })) = &command;
     let key = read_key(&common.key, KEY_FILE)?;
-    let rpc = Rpc::new(&common.url)?;
+    let rpc = common.node.rpc(config)?;
     let chain: Value = rpc.ask("carillon_chain", json!([])).await?;
     let (home, chain_id, domain) = deployment(&chain, common.domain)?;
     let account: AccountJson = rpc.ask("carillon_getAccount", json!([common.from])).await?;

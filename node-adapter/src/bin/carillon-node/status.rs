@@ -6,25 +6,20 @@ use carillon_runtime::cli::Output;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::exit::Failure;
-use crate::send::Rpc;
+use crate::node_url::NodeArgs;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The node's JSON-RPC
-    #[arg(
-        long,
-        env = "CARILLON_RPC",
-        default_value = "http://127.0.0.1:3060",
-        value_name = "URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 /// Asks the node and prints what it says; fails if something keeps it from its work.
-pub async fn run(output: &Output, args: StatusArgs) -> Result<(), Failure> {
-    let rpc = Rpc::new(&args.url)?;
+pub async fn run(output: &Output, args: StatusArgs, config: &Config) -> Result<(), Failure> {
+    let rpc = args.node.rpc(config)?;
     let chain: Value = rpc.ask("carillon_chain", json!([])).await?;
     let queue: Value = rpc.ask("carillon_queue", json!([])).await?;
     let fields = json!({ "chain": chain, "queue": queue });

@@ -12,7 +12,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::chain::{ChainArgs, PastArgs};
+use crate::config::Config;
 use crate::exit::Failure;
+use crate::node_url::NodeArgs;
 use crate::secret;
 use crate::send::Rpc;
 
@@ -32,14 +34,8 @@ pub struct AccountArgs {
     /// All accounts with this public key, 0x and 64 hex digits
     #[arg(long, value_name = "HEX")]
     public_key: Option<String>,
-    /// The node's JSON-RPC
-    #[arg(
-        long,
-        env = "CARILLON_RPC",
-        default_value = "http://127.0.0.1:3060",
-        value_name = "URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Without a node: the state after the last batch executed on Ethereum, rebuilt from Ethereum and
     /// the archive
     #[arg(long, requires_all = ["l1", "chain", "archive"])]
@@ -89,14 +85,14 @@ impl AccountArgs {
 }
 
 /// Finds and prints.
-pub async fn run(output: &Output, args: AccountArgs) -> Result<(), Failure> {
+pub async fn run(output: &Output, args: AccountArgs, config: &Config) -> Result<(), Failure> {
     let who = args.who()?;
     let found = match (args.settled, &args.l1, args.chain, &args.archive) {
         (true, Some(l1), Some(chain), Some(archive)) => {
             let chain = ChainArgs::new(l1, chain);
             settled(output, &chain, &args.past, archive, &who).await?
         }
-        _ => of_node(&args.url, &who).await?,
+        _ => of_node(&args.node.rpc(config)?, &who).await?,
     };
     if found.is_empty() {
         let text = "no such account: a first deposit opens one, once the node has executed it";
@@ -106,8 +102,7 @@ pub async fn run(output: &Output, args: AccountArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn of_node(url: &str, who: &Who) -> Result<Vec<AccountJson>, Failure> {
-    let rpc = Rpc::new(url)?;
+async fn of_node(rpc: &Rpc, who: &Who) -> Result<Vec<AccountJson>, Failure> {
     let name = match who {
         Who::Index(index) => {
             let account = rpc.ask("carillon_getAccount", json!([index])).await?;

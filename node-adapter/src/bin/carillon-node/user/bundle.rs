@@ -18,6 +18,7 @@ use super::bundle_file::{BundleFile, CallFile, ReturnFile, back, call};
 use super::chain::{Chain, ChainArgs, failure};
 use super::message::{PlaceArgs, fields, write_json};
 use super::wallet::WalletArgs;
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::send::{self, SendCommand};
 
@@ -96,10 +97,10 @@ pub struct TakeBackArgs {
 }
 
 /// Runs a command.
-pub async fn run(output: &Output, command: BundleCommand) -> Result<(), Failure> {
+pub async fn run(output: &Output, command: BundleCommand, config: &Config) -> Result<(), Failure> {
     match command {
         BundleCommand::Encode(args) => encode(output, args).await,
-        BundleCommand::Send(args) => send::run(output, SendCommand::Bundle(args)).await,
+        BundleCommand::Send(args) => send::run(output, SendCommand::Bundle(args), config).await,
         BundleCommand::Execute(args) => execute(output, args).await,
         BundleCommand::Cancel(args) => cancel(output, args).await,
         BundleCommand::TakeBack(args) => take_back(output, args).await,

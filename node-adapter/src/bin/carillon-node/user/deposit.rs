@@ -17,7 +17,9 @@ use super::chain::{Chain, ChainArgs, failure};
 use super::units::amount;
 use super::wait;
 use super::wallet::{Sent, Wallet, WalletArgs};
+use crate::config::Config;
 use crate::exit::Failure;
+use crate::node_url::NodeArgs;
 use crate::secret;
 
 sol! {
@@ -52,17 +54,11 @@ pub struct DepositArgs {
     /// Let the bridge take this amount of the token first, in a transaction of its own
     #[arg(long)]
     approve: bool,
-    /// Wait until the node has executed the deposit
+    /// Wait until the node at --url has executed the deposit
     #[arg(long, value_name = "STATUS")]
     wait_for: Option<Until>,
-    /// The node's JSON-RPC, for --wait-for
-    #[arg(
-        long,
-        env = "CARILLON_RPC",
-        default_value = "http://127.0.0.1:3060",
-        value_name = "URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Seconds that --wait-for may take
     #[arg(long, value_name = "S", default_value_t = 600)]
     wait_timeout: u64,
@@ -76,10 +72,12 @@ enum Until {
 }
 
 /// Checks, then deposits.
-pub async fn run(output: &Output, args: DepositArgs) -> Result<(), Failure> {
+pub async fn run(output: &Output, args: DepositArgs, config: &Config) -> Result<(), Failure> {
     if args.amount == 0 {
         return Err(Failure::input("a deposit has an amount above 0".into()));
     }
+    // Before anything is sent.
+    let node = args.wait_for.map(|_| args.node.rpc(config)).transpose()?;
     let wallet = args.wallet.open(&args.chain)?;
     let owner = args.owner.unwrap_or(wallet.address());
     let key = match &args.key {
@@ -116,9 +114,9 @@ pub async fn run(output: &Output, args: DepositArgs) -> Result<(), Failure> {
     let bridge = chain.contracts.bridge;
     let sent = wallet.send(output, "deposit", bridge, value, call).await?;
     let index = queue_index(&chain, &sent)?;
-    if let (Some(Until::Executed), Some(index)) = (args.wait_for, index) {
+    if let (Some(node), Some(index)) = (&node, index) {
         let patience = Duration::from_secs(args.wait_timeout);
-        wait::executed(output, &args.url, index, patience).await?;
+        wait::executed(output, node, index, patience).await?;
     }
     report(output, &chain, &args, owner, &sent, index);
     Ok(())

@@ -16,11 +16,10 @@ const STATUS: [&str; 5] = ["accepted", "sealed", "proved", "settled", "final"];
 /// Until the node has executed an entry of the L1 queue.
 pub async fn executed(
     output: &Output,
-    url: &str,
+    rpc: &Rpc,
     entry: u64,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let rpc = Rpc::new(url)?;
     let step = output.step("waiting until the node has executed the entry");
     let started = Instant::now();
     loop {
