@@ -80,7 +80,7 @@ pub enum ResyncError {
     },
     /// L1 has the batch as committed, the archive does not have it.
     #[error(
-        "batch {number} is committed on Ethereum and not executed, and the archive does not have it: copy it from another archive, or take it back there (`revertBatches`)"
+        "batch {number} is committed on Ethereum and not executed, and the archive does not have it: copy it from another archive, or take it back there with `carillon-node revert`"
     )]
     Open {
         /// The batch.

@@ -97,7 +97,7 @@ pub fn settings(l1: &ChainOnL1, node: &Intended) -> Result<(), Disagreement> {
             "batches committed and not executed",
             "none".into(),
             format!("{} to {}", progress.executed + 1, progress.committed),
-            "this node settles a batch in one step, which the contract refuses meanwhile: have them proved and executed (anyone may), or take them back with `revertBatches`",
+            "this node settles a batch in one step, which the contract refuses meanwhile: have them proved and executed (anyone may), or take them back with `carillon-node revert`",
         ));
     }
     same(

@@ -90,14 +90,17 @@ struct PowerArgs {
     /// Who announces changes to the timelock; may be given more than once [default: the guardian]
     #[arg(long = "proposer", value_name = "ADDRESS")]
     proposers: Vec<Address>,
-    /// Seconds that an entry of the queue may wait before anyone may halt the chain [default: a week]
+    /// Seconds that an entry of the queue may wait before anyone may halt the chain [default: 604800,
+    /// a week]
     #[arg(long, value_name = "SECONDS")]
     queue_delay: Option<u64>,
-    /// Seconds to leave after a halt before anything that was announced takes effect [default: a
-    /// week]
+    /// Seconds that users have for leaving a halted chain before a change that the governor has
+    /// announced can take effect. Nothing else depends on it: the timelock's delay must be longer than
+    /// queue delay and exit window together [default: 604800, a week]
     #[arg(long, value_name = "SECONDS")]
     exit_window: Option<u64>,
-    /// Seconds after which anyone may take back a batch that is not executed [default: a day]
+    /// Seconds after its commitment from which anyone, not only the operator, may take back a batch
+    /// that is not executed [default: 86400, a day]
     #[arg(long, value_name = "SECONDS")]
     revert_delay: Option<u64>,
     /// The longest pause in seconds, at most half of the queue delay [default: two days, or that half]

@@ -124,7 +124,8 @@ enum Command {
     Claim(user::claim::ClaimArgs),
     /// Take back withdrawals that nobody can claim: to no address, to the zero address, to the bridge
     ///
-    /// The owner of the account that sent one is paid, shown by a proof of the last executed state.
+    /// The owner of the account that sent one is paid, as a proof of the last executed state shows:
+    /// give --archive, from which the proof is made, or --proofs. Anyone may send it for the owner.
     Reclaim(user::reclaim::ReclaimArgs),
     /// Messages from the rollup to Ethereum, and their proofs
     #[command(subcommand)]
@@ -142,12 +143,18 @@ enum Command {
     /// Show an account by its index, its owner or its key
     Account(user::account::AccountArgs),
     /// End a chain whose operator leaves the queue's oldest entry waiting for too long; for good
+    ///
+    /// Anyone may, once an entry is overdue.
     Halt(user::govern::HaltArgs),
     /// For the guardian: stop a chain's deposits and batches for a time
     Pause(user::govern::PauseArgs),
     /// For the guardian: end a pause
     Unpause(user::govern::GovernArgs),
     /// Take back batches that are committed on Ethereum and not executed
+    ///
+    /// The chain's operator may at any time, anyone else once the first of them was committed longer
+    /// ago than the chain's revert delay (`deploy --revert-delay`, a day unless it said otherwise).
+    /// Executed batches stay. On a halted chain nobody may, and nobody needs to: such batches are void.
     Revert(user::govern::RevertArgs),
     /// Make a secret key, in a file that nobody else can read
     Keygen(user::key::KeygenArgs),

@@ -131,8 +131,10 @@ pub struct RunArgs {
     /// Number of the batches' circuit on Ethereum [default: 1]
     #[arg(long, value_name = "N")]
     shape_number: Option<u32>,
-    /// Where settled batches are archived: a folder or a URL; better not on the disk of the node's
-    /// folder [default: archive in the node's folder]
+    /// Where each proved batch is kept before it is settled, with --l1: a folder, or a URL like
+    /// file:///var/lib/carillon/archive. It is made at the first start. Blobs expire on Ethereum:
+    /// without the archive nobody can rebuild the state or leave a halted chain. Without this option
+    /// it is lost with the node's folder [default: archive in the node's folder]
     #[arg(
         long,
         env = "CARILLON_ARCHIVE",

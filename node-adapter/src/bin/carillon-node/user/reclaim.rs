@@ -20,6 +20,7 @@ use crate::exit::Failure;
 
 /// Arguments of `reclaim`.
 #[derive(Debug, Args)]
+#[command(mut_arg("archive", |arg| arg.help(ARCHIVE)))]
 pub struct ReclaimArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -41,6 +42,8 @@ pub struct ReclaimArgs {
     #[arg(long, value_name = "ADDRESS")]
     to: Option<Address>,
 }
+
+const ARCHIVE: &str = "The chain's archive: a folder, or a URL like file:///var/lib/carillon/archive. The state is rebuilt from it, to prove whose account sent the withdrawal. Needed unless --proofs is given";
 
 /// How often proofs are renewed for a message; once is enough unless Ethereum turns.
 const RENEWALS: usize = 3;
