@@ -66,6 +66,9 @@ fn binary() -> Command {
         "CARILLON_ENGINE",
         "CARILLON_NODE_CONFIG",
         "CARILLON_DATA_DIR",
+        "CARILLON_L1",
+        "CARILLON_CHAIN",
+        "CARILLON_RPC",
     ] {
         command.env_remove(variable);
     }
@@ -685,6 +688,26 @@ async fn one_folder_one_node_and_send_signs_for_people() {
             .contains("--operator-key"),
         "{error}"
     );
+    // The environment names both for every command that takes them.
+    for (command, found) in [
+        ("run", "--operator-key"),
+        ("resync", "eth_chainId"),
+        ("keys verify", "cannot read the key folder"),
+    ] {
+        let output = binary()
+            .args(command.split(' '))
+            .arg("--json")
+            .env("CARILLON_L1", "http://127.0.0.1:1")
+            .env("CARILLON_CHAIN", &chain)
+            .env("CARILLON_ARCHIVE", "/nowhere")
+            .env("CARILLON_DATA_DIR", &data)
+            .env("CARILLON_KEY_DIR", "/nowhere")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(found), "{command}: {text}");
+        assert!(!text.contains("--chain"), "{command}: {text}");
+    }
     // The file can say the same; what is given wins. Nothing of the URL but its host is shown.
     let config = folder.path().join("node.toml");
     let settings = format!(
@@ -807,6 +830,23 @@ fn prepare_key(folder: &Path, arguments: &[String]) {
     let (exit, good) = verify(&copy);
     assert_eq!(exit, Some(0), "{good}");
     assert_eq!(good["keys"][0]["key_hash"], key["key_hash"]);
+    // Ethereum does not answer: the key is as good as before.
+    let chain = hex0x(&[7; 20]);
+    let copied = copy.to_str().unwrap();
+    let compare = ["keys", "verify", copied, "--l1", "http://127.0.0.1:1"];
+    let compare: Vec<String> = compare.map(str::to_owned).into();
+    let (exit, error) = run_to_end(&compare);
+    assert_eq!(exit, Some(4), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("CARILLON_CHAIN"),
+        "{error}"
+    );
+    let with_chain = [compare, vec!["--chain".into(), chain]].concat();
+    let (exit, error) = run_to_end(&with_chain);
+    assert_eq!(exit, Some(3), "{error}");
     let mut bytes = std::fs::read(&copy).unwrap();
     bytes[5000] ^= 1;
     std::fs::write(&copy, &bytes).unwrap();

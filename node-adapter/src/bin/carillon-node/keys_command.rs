@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::keys;
+use crate::user::ethereum_failure;
 
 /// Commands about proving keys.
 #[derive(Debug, Subcommand)]
@@ -76,17 +77,11 @@ pub struct VerifyArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     home: HomeArgs,
-    /// URL of an Ethereum node: the chain's verifier must have one of the keys
-    #[arg(
-        long,
-        env = "CARILLON_L1",
-        hide_env_values = true,
-        value_name = "URL",
-        requires = "chain"
-    )]
+    /// URL of an Ethereum node: the verifier of --chain must have one of the keys
+    #[arg(long, env = "CARILLON_L1", hide_env_values = true, value_name = "URL")]
     l1: Option<String>,
-    /// The RollupChain contract
-    #[arg(long, value_name = "ADDRESS")]
+    /// The chain's contract (RollupChain) on Ethereum, for --l1
+    #[arg(long, env = "CARILLON_CHAIN", value_name = "ADDRESS")]
     chain: Option<Address>,
     /// Number of the batches' circuit on Ethereum
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -164,6 +159,15 @@ async fn make(output: &Output, args: MakeArgs, config: Config) -> Result<(), Fai
 }
 
 async fn verify(output: &Output, args: VerifyArgs, config: Config) -> Result<(), Failure> {
+    let chain = args.chain.or(config.run.chain);
+    if args.l1.is_some() && chain.is_none() {
+        return Err(Failure::input(
+            "--l1 needs --chain, the address of the RollupChain, as an option, in CARILLON_CHAIN or in the section [run] of the configuration file".into(),
+        ));
+    }
+    if args.l1.is_none() && args.chain.is_some() {
+        output.note("no --l1: nothing is compared with the chain's contract");
+    }
     let files = if args.files.is_empty() {
         key_files_in(&args.home.folder(config)?)?
     } else {
@@ -191,10 +195,12 @@ async fn verify(output: &Output, args: VerifyArgs, config: Config) -> Result<(),
             bad.join("; ")
         )));
     }
-    let on_l1 = match (&args.l1, args.chain) {
+    let on_l1 = match (&args.l1, chain) {
         (Some(url), Some(chain)) => {
-            let source = NodeSource::new(url, chain, Duration::from_secs(30))?;
-            let found = ChainOnL1::read(&source, args.shape_number).await?.key_hash;
+            let source = NodeSource::new(url, chain, Duration::from_secs(30));
+            let source = source.map_err(ethereum_failure)?;
+            let found = ChainOnL1::read(&source, args.shape_number).await;
+            let found = found.map_err(ethereum_failure)?.key_hash;
             if found.is_none() || !good.iter().any(|facts| facts.hash == found) {
                 let shown = found.map_or("none".to_owned(), |hash| hash.to_string());
                 return Err(Failure::Disagreement(format!(

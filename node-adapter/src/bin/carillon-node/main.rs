@@ -21,6 +21,8 @@ mod run;
 mod secret;
 mod send;
 mod status;
+#[cfg(test)]
+mod surface;
 mod user;
 
 use std::path::PathBuf;

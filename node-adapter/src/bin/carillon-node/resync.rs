@@ -25,7 +25,7 @@ pub struct ResyncArgs {
     #[arg(long, env = "CARILLON_L1", hide_env_values = true, value_name = "URL")]
     l1: Option<String>,
     /// The chain's contract (RollupChain) on Ethereum
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, env = "CARILLON_CHAIN", value_name = "ADDRESS")]
     chain: Option<Address>,
     /// The archive: a folder, or a URL like file:///var/lib/carillon/archive
     #[arg(

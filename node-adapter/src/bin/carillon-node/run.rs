@@ -52,7 +52,8 @@ pub struct RunArgs {
     /// Tokens of the provers, a line `name token` each, readable by nobody else
     #[arg(long, env = "CARILLON_PROVER_TOKENS", value_name = "FILE")]
     prover_tokens: Option<PathBuf>,
-    /// Prove in this process, on cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address
+    /// Prove in this process, on cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address. A
+    /// node proves only where it is told to: CARILLON_ENGINE is not read [default: only provers prove]
     #[arg(long, value_name = "ENGINE")]
     engine: Option<EngineKind>,
     /// Where the chain's proving key is; `keys make` and `deploy` put it there, `run` never does
@@ -122,8 +123,8 @@ pub struct RunArgs {
     /// [default: none]
     #[arg(long, env = "CARILLON_L1", hide_env_values = true, value_name = "URL")]
     l1: Option<String>,
-    /// The RollupChain contract
-    #[arg(long, value_name = "ADDRESS")]
+    /// The chain's contract (RollupChain) on Ethereum
+    #[arg(long, env = "CARILLON_CHAIN", value_name = "ADDRESS")]
     chain: Option<Address>,
     /// The operator's key on Ethereum: a file of 32 bytes in hex, readable by nobody else
     #[arg(long, env = "CARILLON_OPERATOR_KEY", value_name = "FILE")]
@@ -333,7 +334,7 @@ impl RunArgs {
             (None, None, _) => None,
             (None, Some(_), _) => {
                 return Err(Failure::input(
-                    "--chain needs --l1, the URL of an Ethereum node".into(),
+                    "--chain (or CARILLON_CHAIN) needs --l1, the URL of an Ethereum node".into(),
                 ));
             }
         };

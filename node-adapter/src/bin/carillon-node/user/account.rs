@@ -46,8 +46,13 @@ pub struct AccountArgs {
     /// The chain's contract (RollupChain) on Ethereum, for --settled
     #[arg(long, env = "CARILLON_CHAIN", value_name = "ADDRESS")]
     chain: Option<Address>,
-    /// The chain's archive, for --settled
-    #[arg(long, env = "CARILLON_ARCHIVE", value_name = "URL")]
+    /// The chain's archive, for --settled: a folder, or a URL like file:///var/lib/carillon/archive
+    #[arg(
+        long,
+        env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     archive: Option<String>,
     #[command(flatten)]
     past: PastArgs,

@@ -31,6 +31,7 @@ pub struct AsOwnerArgs {
     #[arg(
         long,
         env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
         value_name = "URL",
         required_unless_present = "proofs"
     )]

@@ -80,7 +80,12 @@ pub struct ProofArgs {
     #[command(flatten)]
     cells: CellArgs,
     /// The chain's archive: a folder, or a URL like file:///var/lib/carillon/archive
-    #[arg(long, env = "CARILLON_ARCHIVE", value_name = "URL")]
+    #[arg(
+        long,
+        env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     archive: String,
     /// The owner
     #[arg(long, value_name = "ADDRESS")]
@@ -105,6 +110,7 @@ pub struct ClaimArgs {
     #[arg(
         long,
         env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
         value_name = "URL",
         required_unless_present = "proofs"
     )]

@@ -31,8 +31,14 @@ pub struct PlaceArgs {
     pub chain: ChainArgs,
     #[command(flatten)]
     pub past: PastArgs,
-    /// The chain's archive, for batches whose data are not in plain transactions [default: none]
-    #[arg(long, env = "CARILLON_ARCHIVE", value_name = "URL")]
+    /// The chain's archive: a folder, or a URL like file:///var/lib/carillon/archive. Needed only for
+    /// batches that a contract committed, whose data are not in a plain transaction [default: none]
+    #[arg(
+        long,
+        env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub archive: Option<String>,
 }
 

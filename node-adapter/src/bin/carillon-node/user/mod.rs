@@ -25,4 +25,5 @@ pub mod wait;
 mod wallet;
 
 pub use bundle_file::BundleFile;
+pub use chain::failure as ethereum_failure;
 pub use units::amount;
