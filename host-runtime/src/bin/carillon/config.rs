@@ -26,3 +26,22 @@ impl Config {
         cli::read_config(given, "config.toml")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn help_names_every_key_of_the_file() {
+        let error = toml::from_str::<Config>("no_such_key = 1").unwrap_err();
+        let text = error.message().to_owned();
+        let keys: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
+        assert_eq!(keys, ["engine", "dma_memory"], "{text}");
+        let cli = crate::Cli::command();
+        let mut all = cli.get_arguments();
+        let config = all.find(|arg| arg.get_id() == "config").unwrap();
+        let help = config.get_help().unwrap().to_string();
+        assert!(keys.iter().all(|key| help.contains(key)), "{help}");
+    }
+}

@@ -55,7 +55,9 @@ struct Cli {
 struct Common {
     #[command(flatten)]
     print: PrintArgs,
-    /// Configuration file (TOML); `engine = "..."` sets the default engine
+    /// Configuration file (TOML) with the keys engine and dma_memory, which are the defaults of the
+    /// options of these names [default: carillon/config.toml in the user's configuration folder, if it
+    /// exists]
     #[arg(long, global = true, env = "CARILLON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Read `sys`, `proc` and `dev` below this folder instead of the machine's own

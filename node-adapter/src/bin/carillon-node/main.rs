@@ -54,9 +54,13 @@ struct Cli {
 struct Common {
     #[command(flatten)]
     print: PrintArgs,
-    /// Configuration file (TOML) with the keys engine, txs, batch_capacity, seed, key_dir and anvil,
-    /// and the sections [run] and [prover]; options and environment variables win over it [default:
-    /// carillon/node.toml in the user's configuration folder, if it exists]
+    /// Configuration file (TOML) of an operator; options and environment variables win over it.
+    /// Above all sections: engine, txs, batch_capacity, seed, key_dir, anvil. In [run] and [prover]:
+    /// what these commands' options are called, with _ for -. In [fees]: margin_percent,
+    /// fill_percent, base_fee, blob_base_fee; in [fees.tokens]: units of a token that are worth a wei,
+    /// by slot. It is read by run, deploy, keys, resync, backup, status, send, bundle send, deposit,
+    /// account, prover and demo [default: carillon/node.toml in the user's configuration folder, if it
+    /// exists]
     #[arg(long, global = true, env = "CARILLON_NODE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
