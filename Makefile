@@ -59,8 +59,9 @@ rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what the
 	@scripts/parts run tests cargo test --workspace --features $(FEATURES)
 	scripts/faults-table --check
 
-soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors
+soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs
 	cargo test --release -p carillon-node --test node_service -- --ignored --nocapture soak_
+	cargo test -p carillon-hdl-tests --features rtl --test msm_random -- --ignored soak_
 
 loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)
 	cargo test -p carillon-driver --lib -- handoff::

@@ -1,5 +1,6 @@
-//! Block test of `msm_engine`: ten thousand small sums of every size, kind and window size against blst. Most have short
-//! scalars: a run with few windows is quick, and small sums spend most of their cycles in the last doublings.
+//! Block test of `msm_engine`: small sums of every size, kind and window size against blst, ten thousand in `make soak` and the first
+//! eighth of each part in `make test`. Most have short scalars: a run with few windows is quick, and small sums spend most of their
+//! cycles in the last doublings.
 #![cfg(feature = "rtl")]
 
 use carillon_hdl_tests::axi_memory::Timing;
@@ -53,23 +54,63 @@ fn many(seed: u64, adders: usize, count: usize) {
     }
 }
 
-// Several tests, so that several cores can work.
+/// A part of the run: the seed of its sums, adders of the engine, number of sums.
+type Part = (u64, usize, usize);
+
+// Several parts, so that several cores can work.
+const ONE_ADDER: Part = (1, 1, 4_000);
+const ONE_ADDER_MORE: Part = (2, 1, 3_000);
+const TWO_ADDERS: Part = (3, 2, 1_500);
+const FOUR_ADDERS: Part = (4, 4, 1_500);
+
+fn sample((seed, adders, count): Part) {
+    many(seed, adders, count / 8);
+}
+
+fn whole((seed, adders, count): Part) {
+    many(seed, adders, count);
+}
+
 #[test]
 fn small_sums_are_right_first_part() {
-    many(1, 1, 4_000);
+    sample(ONE_ADDER);
 }
 
 #[test]
 fn small_sums_are_right_second_part() {
-    many(2, 1, 3_000);
+    sample(ONE_ADDER_MORE);
 }
 
 #[test]
 fn small_sums_are_right_with_two_adders() {
-    many(3, 2, 1_500);
+    sample(TWO_ADDERS);
 }
 
 #[test]
 fn small_sums_are_right_with_four_adders() {
-    many(4, 4, 1_500);
+    sample(FOUR_ADDERS);
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn soak_first_part() {
+    whole(ONE_ADDER);
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn soak_second_part() {
+    whole(ONE_ADDER_MORE);
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn soak_two_adders() {
+    whole(TWO_ADDERS);
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn soak_four_adders() {
+    whole(FOUR_ADDERS);
 }
