@@ -3,7 +3,7 @@
 //! A Carillon card and blst use the same images: Montgomery form, little-endian limbs, affine
 //! points as x then y with all zeros for infinity (`hdl/doc/contract.md`). This module views
 //! typed slices as bytes and back without a copy; `check` says whether an image is an element.
-//! It is the only place of this room, beside the file mapping in `keys`, that uses `unsafe`.
+//! It is the only place of this crate that uses `unsafe`.
 #![allow(unsafe_code)]
 
 use blst::{blst_fp, blst_fp_mul, blst_p1, blst_p1_affine, blst_p2, blst_p2_affine};
