@@ -25,8 +25,6 @@ use crate::serving::{self, Answer, Application, Connections, Limits, Probe, fixe
 
 /// Between two pings on a WebSocket.
 const PING: Duration = Duration::from_secs(20);
-/// A WebSocket whose client has not answered for so long is closed.
-const SILENT: Duration = Duration::from_secs(30);
 /// Answers that wait to be written on a WebSocket.
 const WAITING: u32 = 16;
 
@@ -168,8 +166,11 @@ pub async fn serve(
         .enable_ws_ping(
             PingConfig::new()
                 .ping_interval(PING)
-                .inactive_limit(SILENT)
-                .max_failures(1),
+                // Whether the client is still there is the kernel's word (`serving`). Its pongs wait
+                // like all else while it reads slowly, and a close that waits for a lock which a pong
+                // holds would wait for ever.
+                .inactive_limit(Duration::MAX)
+                .max_failures(usize::MAX),
         )
         .set_batch_request_config(BatchRequestConfig::Limit(options.batch))
         .build();

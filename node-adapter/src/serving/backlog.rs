@@ -17,6 +17,9 @@ use super::line::Line;
 const CALLS: usize = 16;
 /// Bytes of answers that wait to be written, at which no more is read and no call begins.
 const BYTES: usize = 1 << 20;
+/// Messages that were no calls (empty, garbage, too long), beyond those that were, for which a
+/// connection is closed: they are answered without a turn, so that nothing else bounds them.
+const GARBAGE: usize = 64;
 
 /// See above.
 #[derive(Debug)]
@@ -30,7 +33,11 @@ pub struct Backlog {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    /// Until the answer is written, if there is one.
     calls: usize,
+    /// Those whose answers were made.
+    answers: usize,
+    garbage: usize,
     /// Of answers that were made and not written. Whatever else is written counts, too (pings, the
     /// end of the handshake), so that nobody waits for bytes that are gone.
     bytes: usize,
@@ -103,14 +110,28 @@ impl Backlog {
         !self.is_socket() || self.lock().reads()
     }
 
-    /// So many bytes were written.
-    pub(super) fn wrote(&self, bytes: usize) {
-        if self.is_socket() {
-            self.change(|waiting| {
-                waiting.stalled = false;
-                waiting.bytes = waiting.bytes.saturating_sub(bytes);
-            });
+    /// So many bytes were written, and with them so many messages. False once the connection has to
+    /// be closed.
+    #[must_use]
+    pub(super) fn wrote(&self, bytes: usize, messages: usize) -> bool {
+        if !self.is_socket() {
+            return true;
         }
+        let (mut answers, mut garbage) = (0, 0);
+        self.change(|waiting| {
+            waiting.stalled = false;
+            waiting.bytes = waiting.bytes.saturating_sub(bytes);
+            answers = messages.min(waiting.answers);
+            waiting.answers -= answers;
+            waiting.calls = waiting.calls.saturating_sub(answers);
+            waiting.garbage = (waiting.garbage + messages - answers).saturating_sub(answers);
+            garbage = waiting.garbage;
+        });
+        // A client that asks and reads has been of use.
+        if answers > 0 {
+            self.place.refresh();
+        }
+        garbage <= GARBAGE
     }
 
     /// A write cannot go on, because the client does not read.
@@ -120,10 +141,11 @@ impl Backlog {
         }
     }
 
-    /// A call has been read. It is under way until what this returns is dropped.
+    /// A call has been read. It is under way until its answer is written, or what this returns is
+    /// dropped.
     pub fn call(self: &Arc<Self>) -> Call {
         self.change(|waiting| waiting.calls += 1);
-        Call(Arc::clone(self))
+        Call(Some(Arc::clone(self)))
     }
 
     /// Waits until answers can be written again.
@@ -140,21 +162,24 @@ impl Backlog {
 
 /// See [`Backlog::call`].
 #[derive(Debug)]
-pub struct Call(Arc<Backlog>);
+pub struct Call(Option<Arc<Backlog>>);
 
 impl Call {
-    /// Its answer of so many bytes waits to be written. A client that asks and reads has been of use.
-    pub fn answered(self, bytes: usize) {
-        let backlog = &self.0;
-        if backlog.is_socket() {
-            backlog.change(|waiting| waiting.bytes += bytes);
-            backlog.place.refresh();
+    /// Its answer of so many bytes waits to be written.
+    pub fn answered(mut self, bytes: usize) {
+        if let Some(backlog) = self.0.take_if(|backlog| backlog.is_socket()) {
+            backlog.change(|waiting| {
+                waiting.bytes += bytes;
+                waiting.answers += 1;
+            });
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.change(|waiting| waiting.calls -= 1);
+        if let Some(backlog) = &self.0 {
+            backlog.change(|waiting| waiting.calls = waiting.calls.saturating_sub(1));
+        }
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::backlog::Backlog;
+use super::frames::Frames;
 use super::limits::Hold;
 
 /// Bytes that are read of a WebSocket at once. The server makes a task of each message in them, and
@@ -25,6 +26,7 @@ pub(super) struct Guarded {
     backlog: Arc<Backlog>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    frames: Frames,
     /// Nothing was there to read, at least once.
     looked: bool,
     /// A piece of a WebSocket was read; the calls in it are counted before the next one is.
@@ -38,6 +40,7 @@ impl Guarded {
             backlog,
             stall,
             stalled: None,
+            frames: Frames::new(),
             looked: false,
             piece: false,
         }
@@ -47,13 +50,23 @@ impl Guarded {
     fn written(
         &mut self,
         cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
         result: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = result {
             self.stalled = None;
-            self.backlog
-                .wrote(result.as_ref().map_or(0, |bytes| *bytes));
-            return Poll::Ready(result);
+            let written = result?;
+            let mut left = written;
+            let mut messages = 0;
+            for slice in slices.iter().filter(|_| self.backlog.is_socket()) {
+                let piece = &slice[..left.min(slice.len())];
+                messages += self.frames.messages(piece);
+                left -= piece.len();
+            }
+            if !self.backlog.wrote(written, messages) {
+                self.backlog.line().close();
+            }
+            return Poll::Ready(Ok(written));
         }
         self.backlog.stalled();
         let stall = self.stall;
@@ -100,7 +113,7 @@ impl AsyncRead for Guarded {
             this.piece = true;
             Poll::Ready(Ok(()))
         });
-        if result.is_pending() && !this.looked {
+        if result.is_pending() && !this.looked && backlog.line().is_silent() {
             this.looked = true;
             backlog.place().looked();
         }
@@ -116,7 +129,7 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         let line = self.backlog.line();
         let result = line.write(cx, |stream, cx| Pin::new(stream).poll_write(cx, bytes));
-        self.written(cx, result)
+        self.written(cx, &[IoSlice::new(bytes)], result)
     }
 
     fn poll_write_vectored(
@@ -128,7 +141,7 @@ impl AsyncWrite for Guarded {
         let result = line.write(cx, |stream, cx| {
             Pin::new(stream).poll_write_vectored(cx, slices)
         });
-        self.written(cx, result)
+        self.written(cx, slices, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -251,5 +264,31 @@ mod tests {
         // The application may keep the backlog; place and descriptor are free without it.
         drop(guarded);
         assert_eq!(connections.counts().open, 0);
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_until_its_answer_is_written_and_garbage_ends_the_connection() {
+        let (mut client, mut guarded, connections) = connection().await;
+        let backlog = Arc::clone(&guarded.backlog);
+        guarded.write_all(b"HTTP/1.1 101\r\n\r\n").await.unwrap();
+        for _ in 0..16 {
+            backlog.call().answered(1);
+        }
+        client.write_u8(7).await.unwrap();
+        assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
+        // A pong, and the first half of an answer.
+        guarded.write_all(b"\x8a\x00\x81\x01").await.unwrap();
+        assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
+        guarded.write_all(b"1").await.unwrap();
+        assert_eq!(timeout(SOON, guarded.read_u8()).await.unwrap().unwrap(), 7);
+        // The other answers, and as many messages that nobody counted as a client may send.
+        for _ in 0..15 + 64 {
+            guarded.write_all(b"\x81\x011").await.unwrap();
+        }
+        assert_eq!(connections.counts().open, 1);
+        let written = async { while guarded.write_all(b"\x81\x011").await.is_ok() {} };
+        timeout(SOON, written).await.unwrap();
+        let sink = async { while client.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} };
+        timeout(SOON, sink).await.unwrap();
     }
 }

@@ -6,6 +6,7 @@
 //! that wait, the address with most loses the one that has waited longest; others are never dropped.
 //! Called by `server` and `guarded`.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv6Addr};
@@ -262,13 +263,16 @@ impl Connections {
 
 /// The address with most waiting connections; none if none waits.
 fn most(inner: &Inner) -> Option<IpAddr> {
-    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+    // How many, and since when; of several with as many, the one that waits longest.
+    let mut counts: HashMap<IpAddr, (usize, Reverse<Instant>)> = HashMap::new();
     for entry in inner.entries.values() {
-        if let State::Waits(_) = entry.state {
-            *counts.entry(entry.address).or_default() += 1;
+        if let State::Waits(since) = entry.state {
+            let (count, longest) = counts.entry(entry.address).or_insert((0, Reverse(since)));
+            *count += 1;
+            *longest = Reverse(since.min(longest.0));
         }
     }
-    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let most = counts.into_iter().max_by_key(|(_, most)| *most);
     most.map(|(address, _)| address)
 }
 
@@ -435,6 +439,20 @@ mod tests {
         drop((works, working));
         assert_eq!(all.end(false), 5);
         assert!(honest.is_closed());
+    }
+
+    #[test]
+    fn of_addresses_with_as_many_the_one_that_waits_longest_loses() {
+        for _ in 0..8 {
+            let all = connections(16, 0);
+            let places: Vec<Held> = (0..16)
+                .filter_map(|host| admit(&all, &format!("192.0.2.{host}")))
+                .collect();
+            places[0].0.refresh();
+            admit(&all, "198.51.100.1").unwrap();
+            let closed: Vec<usize> = (0..16).filter(|host| places[*host].is_closed()).collect();
+            assert_eq!(closed, [1]);
+        }
     }
 
     #[test]

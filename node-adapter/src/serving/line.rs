@@ -2,11 +2,14 @@
 //!
 //! Called by `limits` (through [`Hold`]), `guarded` and `backlog`.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use tokio::net::TcpStream;
 
 use super::limits::Hold;
@@ -51,14 +54,35 @@ impl Line {
         self.with(cx, write)
     }
 
-    /// Tells a client that there is no room, as much of it as the socket takes at once: nobody waits
-    /// for a stranger.
+    /// Tells a client that there is no place for it, as much of it as the socket takes at once: nobody
+    /// waits for a stranger. Closes the connection.
     pub fn refuse(&self, answer: &[u8]) {
-        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stream) = stream.as_ref() {
+        // Not through tokio: it does not know yet that the socket can be written.
+        if let Some(Ok(mut stream)) = self.take().map(TcpStream::into_std) {
             // It is closed right after that, told or not.
-            let _ = stream.try_write(answer);
+            let _ = stream.write(answer);
         }
+    }
+
+    /// Whether the client has sent nothing that was not read. Tokio's word is not enough: of a new
+    /// socket it does not know yet whether it can be read.
+    pub fn is_silent(&self) -> bool {
+        let stream = self.lock();
+        let Some(stream) = stream.as_ref() else {
+            return true;
+        };
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let peeked = recv(stream.as_raw_fd(), &mut [0], flags);
+        peeked == Err(Errno::EAGAIN)
+    }
+
+    /// A poisoned lock guards nothing half done: the stream is there or not.
+    fn lock(&self) -> MutexGuard<'_, Option<TcpStream>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<TcpStream> {
+        self.lock().take()
     }
 
     fn with<T>(
@@ -66,9 +90,7 @@ impl Line {
         cx: &mut Context<'_>,
         work: impl FnOnce(&mut TcpStream, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        // A poisoned lock guards nothing half done: the stream is there or not.
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        match stream.as_mut() {
+        match self.lock().as_mut() {
             Some(stream) => work(stream, cx),
             None => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
         }
@@ -77,11 +99,7 @@ impl Line {
 
 impl Hold for Line {
     fn close(&self) {
-        let stream = {
-            let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-            stream.take()
-        };
-        drop(stream);
+        drop(self.take());
         self.reader.wake();
         self.writer.wake();
     }

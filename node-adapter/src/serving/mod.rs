@@ -6,6 +6,7 @@
 //! | `limits` | how many connections there may be, in all and per address, and which one has to go | none |
 //! | `line` | a TCP stream that is closed at once when its connection has to go | network |
 //! | `backlog` | what a WebSocket's client has asked and not been sent yet | none |
+//! | `frames` | counts the messages that are written on a WebSocket | none |
 //! | `guarded` | the two together: ends when the peer reads nothing, does not read while much waits | network |
 //! | `server` | accept loop, HTTP/1.1, deadlines for headers, bodies and answers | network |
 //! | `probe` | `/health`, `/ready` and `/metrics` | none |
@@ -19,6 +20,7 @@
 
 mod backlog;
 mod descriptors;
+mod frames;
 mod guarded;
 mod limits;
 mod line;

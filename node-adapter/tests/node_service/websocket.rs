@@ -157,3 +157,37 @@ async fn a_client_that_reads_slowly_fills_no_memory_and_gets_every_answer() {
     assert!(pongs > 0);
     assert_eq!(node.terminate(), Some(0));
 }
+
+/// Messages that are no calls are answered, too, but nobody needs many of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_no_calls_is_cut_off() {
+    let folder = folder(1, 1000);
+    let node = NodeProcess::start(folder.path(), &[]);
+    let address = node.rpc.strip_prefix("http://").unwrap();
+    let before = memory(node.child.id());
+    for message in [&[0x81, 0x00][..], &text("[]"), &text("{}"), &text("[1,2]")] {
+        for reads in [true, false] {
+            let (mut reader, mut writer) = open(address).await.into_split();
+            let reader = tokio::spawn(async move {
+                let mut sink = vec![0; 4096];
+                while reads && reader.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+                reader
+            });
+            let piece = message.repeat(1000);
+            let flood = async { while writer.write_all(&piece).await.is_ok() {} };
+            let ended = tokio::time::timeout(Duration::from_secs(60), flood).await;
+            assert!(ended.is_ok(), "{message:?} {reads}");
+            drop(reader.await);
+        }
+    }
+    // A few are no reason.
+    let mut stream = open(address).await;
+    for _ in 0..20 {
+        stream.write_all(&text("nonsense")).await.unwrap();
+        let (opcode, answer) = next(&mut stream).await;
+        assert!(opcode == PING || String::from_utf8_lossy(&answer).contains("-32700"));
+    }
+    let after = memory(node.child.id());
+    assert!(after < before + 64, "{before} MiB, and then {after} MiB");
+    assert_eq!(node.terminate(), Some(0));
+}
