@@ -100,7 +100,7 @@ async fn ask_on(stream: &mut (impl AsyncWrite + Unpin), times: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_slowly_fills_no_memory_and_gets_every_answer() {
-    const TIMES: u32 = 600;
+    const TIMES: u32 = 300;
     let folder = folder(1, 1000);
     let node = NodeProcess::start(folder.path(), &[]);
     let address = node.rpc.strip_prefix("http://").unwrap();
