@@ -19,8 +19,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::TcpUserTimeout;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -37,9 +36,9 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nR
 /// Connections that the kernel holds until they are accepted. Of more it drops the first packet, and
 /// an honest client comes again only after a second, and then two.
 const BACKLOG: u32 = 4096;
-/// Milliseconds after which a client is gone whose machine acknowledges nothing that was sent (pings of
-/// WebSockets, too).
-const GONE: u32 = 30_000;
+/// After so long a client is gone whose machine acknowledges nothing that was sent (pings of WebSockets,
+/// too).
+const GONE: Duration = Duration::from_secs(30);
 /// Until the requests of those who have just come are read.
 const MOMENT: Duration = Duration::from_millis(2);
 /// Pause after an accept that failed: out of descriptors, most likely.
@@ -121,7 +120,7 @@ pub async fn serve<A: Application>(
             Ok((stream, peer)) => {
                 // Small answers go out at once; a socket on which that fails is of no use anyway.
                 let _ = stream.set_nodelay(true);
-                let _ = setsockopt(&stream, TcpUserTimeout, &GONE);
+                let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(GONE));
                 let line = Line::new(stream);
                 match place(&connections, peer.ip(), &line).await {
                     Some(place) => {
