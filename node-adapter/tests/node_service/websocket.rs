@@ -86,15 +86,21 @@ fn memory(process: u32) -> u64 {
     kib.parse::<u64>().unwrap() >> 10
 }
 
-/// Asks so many times for answers of about 150 KiB each, with a ping before each.
+/// Calls of a batch; their answers have about 70 KiB.
+const CALLS: u32 = 100;
+
+/// Asks so many times for [`CALLS`] answers, with a ping before each. The questions are long: more than
+/// the kernel's buffers hold.
 async fn ask_on(stream: &mut (impl AsyncWrite + Unpin), times: u32) {
     let question =
         |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "carillon_chain", "params": [] });
     for time in 0..times {
-        let batch: Vec<_> = (0..200).map(|call| question(time * 200 + call)).collect();
+        let batch: Vec<_> = (0..CALLS)
+            .map(|call| question(time * CALLS + call))
+            .collect();
         stream.write_all(&frame(PING, b"there?")).await.unwrap();
-        let batch = text(&Value::from(batch).to_string());
-        stream.write_all(&batch).await.unwrap();
+        let batch = format!("{:<60000}", Value::from(batch).to_string());
+        stream.write_all(&text(&batch)).await.unwrap();
     }
 }
 
@@ -133,7 +139,7 @@ async fn a_client_that_reads_slowly_fills_no_memory_and_gets_every_answer() {
     let mut answers = std::io::Cursor::new(trickle).chain(reader);
     let mut seen = HashSet::new();
     let mut pongs = 0;
-    while seen.len() < TIMES as usize * 200 {
+    while seen.len() < (TIMES * CALLS) as usize {
         let answer = tokio::time::timeout(Duration::from_secs(60), next(&mut answers));
         match answer.await.unwrap() {
             (TEXT, payload) => {
