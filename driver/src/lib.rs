@@ -17,7 +17,8 @@
 #[cfg(target_endian = "big")]
 compile_error!("the card's structures are little-endian, and are used as they lie in memory");
 
-pub mod audit;
+pub mod announced;
+mod audit;
 pub mod bar;
 pub mod card;
 pub mod claim;

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use crate::announced::Announced;
 use crate::bar::{Bar, Gone};
 use crate::claim::Claim;
 use crate::command::Command;
@@ -93,7 +94,7 @@ macro_rules! driver_counters {
 driver_counters! {
     /// Completions taken.
     completions,
-    /// Completions found by looking, without an interrupt: lost interrupts.
+    /// Interrupts that had not come a poll after their completion was found.
     lost_interrupts,
     /// Commands that were overdue.
     timeouts,
@@ -140,8 +141,9 @@ pub(crate) struct Worker {
     wake: Arc<Notify>,
     events: broadcast::Receiver<TransportEvent>,
     lines: Vec<Arc<InterruptLine>>,
-    /// Interrupts seen per queue when completions were last looked for.
-    seen: Vec<u64>,
+    announced: Vec<Announced>,
+    /// Asynchronous interrupts when the card's errors were last looked for.
+    complaints: u64,
     watches: Vec<Watch>,
     last: Option<Sample>,
     // Ends the tasks that wait for interrupts, when dropped.
@@ -181,7 +183,11 @@ impl Worker {
         let queues = shared.queues.len();
         Ok(Self {
             events: transport.events(),
-            seen: lines.iter().map(|l| l.count()).collect(),
+            announced: lines[..queues]
+                .iter()
+                .map(|l| Announced::new(l.count()))
+                .collect(),
+            complaints: lines[queues].count(),
             lines,
             shared,
             requests,
@@ -270,7 +276,8 @@ impl Worker {
     }
 
     async fn next(&mut self, ticks: &mut Interval) -> Turn {
-        let busy = self.shared.queues.iter().any(|q| q.outstanding() > 0);
+        let busy = self.shared.queues.iter().any(|q| q.outstanding() > 0)
+            || self.announced.iter().any(Announced::is_owed);
         // A transport that has dropped its events has nothing more to tell.
         let events = !self.events.is_closed();
         tokio::select! {
@@ -286,14 +293,13 @@ impl Worker {
     async fn look(&mut self, tick: bool) -> bool {
         for index in 0..self.shared.queues.len() {
             let raised = self.lines[index].count();
-            let silent = tick && raised == self.seen[index];
-            self.seen[index] = raised;
             match self.shared.queues[index].poll() {
-                Ok(0) => {}
-                Ok(n) => {
+                Ok(taken) => {
                     let counters = &self.shared.counters;
-                    counters.completions.fetch_add(n as u64, Ordering::Relaxed);
-                    if silent {
+                    counters
+                        .completions
+                        .fetch_add(taken as u64, Ordering::Relaxed);
+                    if self.announced[index].looked(raised, tick, taken) {
                         Shared::count(&counters.lost_interrupts);
                         tracing::warn!(queue = index, "completion without an interrupt");
                     }
@@ -309,9 +315,8 @@ impl Worker {
         }
         self.abort_unwanted();
         let asynchronous = self.lines.last().map_or(0, |l| l.count());
-        let last = self.seen.len() - 1;
-        if tick || asynchronous != self.seen[last] {
-            self.seen[last] = asynchronous;
+        if tick || asynchronous != self.complaints {
+            self.complaints = asynchronous;
             return self.look_at_errors().await;
         }
         true

@@ -23,6 +23,7 @@ use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use super::fees::FeeBook;
 use super::machine::SubmitError;
@@ -300,16 +301,25 @@ async fn ask<T: Send + 'static>(
     question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ErrorObjectOwned> {
     let failed = |reason: String| error(code::STORAGE, reason, json!({ "code": "storage" }));
-    // Kept by the question itself: a client that goes does not free it while the database works.
-    let turn = Arc::clone(&context.questions).acquire_owned().await;
-    let asked = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        question(&context.store)
-    });
-    asked
+    let questions = Arc::clone(&context.questions);
+    in_turn(questions, move || question(&context.store))
         .await
         .map_err(|lost| failed(lost.to_string()))?
         .map_err(|fault| failed(fault.to_string()))
+}
+
+/// Does work that blocks, when one of the `turns` is free.
+async fn in_turn<T: Send + 'static>(
+    turns: Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    // Kept by the work itself: a client that goes does not free it while the work goes on.
+    let turn = turns.acquire_owned().await;
+    let worked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    worked.await
 }
 
 async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
@@ -420,4 +430,45 @@ fn chain(context: &Context) -> Value {
         "ethereum": context.status.l1(),
         "failed": context.status.failure(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::Barrier;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn questions_work_in_turn_whoever_waits_for_them() {
+        const TURNS: usize = 2;
+        let turns = Arc::new(Semaphore::new(TURNS));
+        let (asked, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let all = Arc::new(Barrier::new(8 + 1));
+        let mut clients = JoinSet::new();
+        for client in 0..8 {
+            let (turns, all) = (Arc::clone(&turns), Arc::clone(&all));
+            let (asked, most) = (Arc::clone(&asked), Arc::clone(&most));
+            let question = move || {
+                most.fetch_max(asked.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(20));
+                asked.fetch_sub(1, Ordering::SeqCst);
+            };
+            clients.spawn(async move {
+                let answer = in_turn(turns, question);
+                if client % 2 == 0 {
+                    answer.await.unwrap();
+                } else {
+                    // Goes while the database works.
+                    let _ = tokio::time::timeout(Duration::from_millis(5), answer).await;
+                }
+                all.wait().await;
+            });
+        }
+        all.wait().await;
+        assert_eq!(most.load(Ordering::SeqCst), TURNS);
+    }
 }

@@ -93,8 +93,8 @@ impl AsyncRead for Guarded {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let backlog = &this.backlog;
-        let result = backlog.line().read(cx, |stream, cx| {
+        let (backlog, line) = (&this.backlog, this.backlog.line());
+        let result = line.with(&line.reader, cx, |stream, cx| {
             if !backlog.reads() {
                 return Poll::Pending;
             }
@@ -113,7 +113,7 @@ impl AsyncRead for Guarded {
             this.piece = true;
             Poll::Ready(Ok(()))
         });
-        if result.is_pending() && !this.looked && backlog.line().is_silent() {
+        if result.is_pending() && !this.looked && line.is_silent() {
             this.looked = true;
             backlog.place().looked();
         }
@@ -128,7 +128,9 @@ impl AsyncWrite for Guarded {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let line = self.backlog.line();
-        let result = line.write(cx, |stream, cx| Pin::new(stream).poll_write(cx, bytes));
+        let result = line.with(&line.writer, cx, |stream, cx| {
+            Pin::new(stream).poll_write(cx, bytes)
+        });
         self.written(cx, &[IoSlice::new(bytes)], result)
     }
 
@@ -138,7 +140,7 @@ impl AsyncWrite for Guarded {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let line = self.backlog.line();
-        let result = line.write(cx, |stream, cx| {
+        let result = line.with(&line.writer, cx, |stream, cx| {
             Pin::new(stream).poll_write_vectored(cx, slices)
         });
         self.written(cx, slices, result)
@@ -150,12 +152,16 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let line = self.backlog.line();
-        line.write(cx, |stream, cx| Pin::new(stream).poll_flush(cx))
+        line.with(&line.writer, cx, |stream, cx| {
+            Pin::new(stream).poll_flush(cx)
+        })
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let line = self.backlog.line();
-        line.write(cx, |stream, cx| Pin::new(stream).poll_shutdown(cx))
+        line.with(&line.writer, cx, |stream, cx| {
+            Pin::new(stream).poll_shutdown(cx)
+        })
     }
 }
 

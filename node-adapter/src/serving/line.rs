@@ -22,7 +22,7 @@ pub(super) struct Line {
     /// One for each direction: a WebSocket is read by one task and written by another, and each must
     /// be woken when the connection has to go.
     pub reader: AtomicWaker,
-    writer: AtomicWaker,
+    pub writer: AtomicWaker,
 }
 
 impl Line {
@@ -34,24 +34,18 @@ impl Line {
         })
     }
 
-    /// Reads from the stream; an error once it is closed, for which the task is woken.
-    pub fn read<T>(
+    /// Reads from the stream or writes to it; an error once it is closed, for which `waker` is woken.
+    pub fn with<T>(
         &self,
+        waker: &AtomicWaker,
         cx: &mut Context<'_>,
-        read: impl FnOnce(&mut TcpStream, &mut Context<'_>) -> Poll<io::Result<T>>,
+        work: impl FnOnce(&mut TcpStream, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.reader.register(cx.waker());
-        self.with(cx, read)
-    }
-
-    /// The same for whoever writes.
-    pub fn write<T>(
-        &self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(&mut TcpStream, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        self.writer.register(cx.waker());
-        self.with(cx, write)
+        waker.register(cx.waker());
+        match self.lock().as_mut() {
+            Some(stream) => work(stream, cx),
+            None => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+        }
     }
 
     /// Tells a client that there is no place for it, as much of it as the socket takes at once: nobody
@@ -83,17 +77,6 @@ impl Line {
 
     fn take(&self) -> Option<TcpStream> {
         self.lock().take()
-    }
-
-    fn with<T>(
-        &self,
-        cx: &mut Context<'_>,
-        work: impl FnOnce(&mut TcpStream, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        match self.lock().as_mut() {
-            Some(stream) => work(stream, cx),
-            None => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-        }
     }
 }
 

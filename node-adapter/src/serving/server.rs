@@ -99,6 +99,10 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }?;
     // A port that only closed connections still have is free.
     socket.set_reuseaddr(true)?;
+    // Connections inherit what is set here.
+    SockRef::from(&socket).set_tcp_user_timeout(Some(GONE))?;
+    // Small answers go out at once.
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -118,9 +122,6 @@ pub async fn serve<A: Application>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                // Small answers go out at once; a socket on which that fails is of no use anyway.
-                let _ = stream.set_nodelay(true);
-                let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(GONE));
                 let line = Line::new(stream);
                 match place(&connections, peer.ip(), &line).await {
                     Some(place) => {
@@ -257,4 +258,123 @@ async fn skip(body: &mut Incoming) {
     };
     // Whether it came to its end or not, the answer is the same.
     let _ = tokio::time::timeout(SKIPPING, skipped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::Semaphore;
+    use tokio::task::JoinHandle;
+
+    use super::super::limits::Limits;
+    use super::*;
+
+    const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nHost: node\r\nContent-Length: 2\r\n\r\n{}";
+
+    /// Answers when it may.
+    #[derive(Clone)]
+    struct Slow(Arc<Semaphore>);
+
+    impl Application for Slow {
+        async fn answer(&self, _request: Request<Full<Bytes>>) -> Answer {
+            let _turn = self.0.acquire().await;
+            fixed(StatusCode::OK, "text/plain", "answered")
+        }
+    }
+
+    struct Server {
+        address: SocketAddr,
+        connections: Arc<Connections>,
+        /// A permit lets it answer.
+        may: Arc<Semaphore>,
+        stop: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    fn server(limits: Limits) -> Server {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Connections::new(limits);
+        let may = Arc::new(Semaphore::new(0));
+        let stop = CancellationToken::new();
+        let served = serve(
+            listener,
+            Arc::clone(&connections),
+            Slow(Arc::clone(&may)),
+            stop.clone(),
+        );
+        Server {
+            address,
+            connections,
+            may,
+            stop,
+            task: tokio::spawn(served),
+        }
+    }
+
+    impl Server {
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+
+        async fn until(&self, requests: u64) {
+            while self.connections.counts().requests < requests {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_told_when_to_come_again() {
+        let server = server(Limits {
+            connections: 1,
+            ..Limits::default()
+        });
+        let mut first = server.connect().await;
+        first.write_all(REQUEST).await.unwrap();
+        server.until(1).await;
+        let told = rest(&mut server.connect().await).await;
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+        assert!(told.contains("Retry-After: 1\r\n"), "{told}");
+        assert_eq!(server.connections.counts().refused, 1);
+        // The server ends, and who was first has the answer all the same.
+        server.may.add_permits(1);
+        server.stop.cancel();
+        let answer = rest(&mut first).await;
+        assert!(answer.ends_with("answered"), "{answer}");
+        server.task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_closed_its_direction_has_its_answer() {
+        let server = server(Limits::default());
+        let mut client = server.connect().await;
+        client.write_all(REQUEST).await.unwrap();
+        client.shutdown().await.unwrap();
+        server.until(1).await;
+        // The server sees the end before it has the answer.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.may.add_permits(1);
+        let answer = rest(&mut client).await;
+        assert!(answer.ends_with("answered"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn connections_have_the_options_of_their_listener() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = listen(address.parse().unwrap()).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap());
+            let _client = client.await.unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            let timeout = SockRef::from(&accepted).tcp_user_timeout().unwrap();
+            assert_eq!((timeout, accepted.nodelay().unwrap()), (Some(GONE), true));
+        }
+    }
 }

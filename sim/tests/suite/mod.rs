@@ -414,7 +414,7 @@ macro_rules! whole_suite {
             }
             futures::{
                 futures_dropped_in_every_state,
-                a_dropped_chain_ends_at_its_first_command,
+                a_dropped_chain_is_not_computed_to_its_end,
             }
             hang::{
                 escalation_goes_as_deep_as_it_must,
