@@ -49,7 +49,7 @@ formal: setup ## prove the scheduler, the queues and the modular adders; then se
 	scripts/formal.sh --mutants
 
 mutants: setup ## leave out each constraint of the batch circuit, each absorbed value and each part of a tuple: a forgery must work then (about 5 minutes)
-	cargo test -p carillon-node --test rollup_soundness -- --ignored --nocapture can_be_left_out
+	cargo test -p carillon-circuit --test rollup_soundness -- --ignored --nocapture can_be_left_out
 
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
 	@scripts/parts run 'generated files' scripts/check-generated.sh

@@ -27,7 +27,7 @@ if [ "${1:-}" = "--dev" ]; then
   target=$out/target
   options+=(--no-strip --output "$out/")
 else
-  cargo build --release -p carillon-runtime --bin carillon
+  cargo build --release -p carillon-cli --bin carillon
   cargo build --release -p carillon-node --bin carillon-node
 fi
 export CARGO_TARGET_DIR=$target
@@ -53,5 +53,5 @@ $program (${version#* }-1) unstable; urgency=medium
 EOT
   cargo deb -p "$1" "${options[@]}"
 }
-package carillon-runtime carillon deb
+package carillon-cli carillon deb
 package carillon-node carillon-node deb-node

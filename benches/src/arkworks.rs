@@ -6,7 +6,7 @@ use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef, Synthesis
 use ark_relations::lc;
 use ark_serialize::CanonicalDeserialize;
 use blstrs::{G1Affine, Scalar};
-use carillon_runtime::workload::SquareChain;
+use carillon_workload::SquareChain;
 
 /// A scalar, by its canonical bytes.
 pub fn scalar(value: &Scalar) -> Fr {

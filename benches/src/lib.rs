@@ -2,7 +2,7 @@
 //!
 //! Everything a benchmark compares is prepared here, once, outside the measured code. Peers get
 //! their inputs in their own types, so conversion is never part of a figure. Used by the benches
-//! of this crate only. May use `host-runtime` and the peers.
+//! of this crate only. May use every crate of Carillon and the peers.
 #![allow(clippy::unwrap_used)] // a benchmark stops at the first surprise
 
 mod arkworks;
@@ -18,7 +18,7 @@ use carillon_runtime::Engine;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::NttKind;
 use carillon_runtime::groth16::{Proof, ProvingKey, prove, setup};
-use carillon_runtime::workload::{self, Distribution, SquareChain};
+use carillon_workload::{Distribution, SquareChain};
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 use tokio::runtime::Runtime;
@@ -41,8 +41,8 @@ pub struct Msm {
 impl Msm {
     /// 2^log2 distinct bases and uniform scalars.
     pub fn new(log2: u32) -> Self {
-        let bases = workload::g1_bases(1 << log2, 1);
-        let scalars = workload::scalars(1 << log2, Distribution::Uniform, 1);
+        let bases = carillon_workload::g1_bases(1 << log2, 1);
+        let scalars = carillon_workload::scalars(1 << log2, Distribution::Uniform, 1);
         Self {
             runtime: Runtime::new().unwrap(),
             engine: CpuEngine::new(),
@@ -88,7 +88,7 @@ pub struct Ntt {
 impl Ntt {
     /// 2^log2 uniform values.
     pub fn new(log2: u32) -> Self {
-        let values = workload::scalars(1 << log2, Distribution::Uniform, 1);
+        let values = carillon_workload::scalars(1 << log2, Distribution::Uniform, 1);
         Self {
             runtime: Runtime::new().unwrap(),
             engine: CpuEngine::new(),

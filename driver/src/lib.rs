@@ -1,8 +1,8 @@
 //! `carillon-driver`: the card contract in Rust and the driver that speaks it.
 //!
-//! The room between the gateware (`hdl/`, which defines the contract) and
-//! everything that uses a card. It may use no other room. It reaches a card
-//! only through [`transport::Transport`].
+//! The layer between the gateware (`hdl/`, which defines the contract) and
+//! everything that uses a card. It uses no other crate of this workspace. It
+//! reaches a card only through [`transport::Transport`].
 //!
 //! | layer | modules |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! `carillon-sim`: simulated Carillon cards behind the driver's `Transport`.
 //!
-//! The room between the driver, which it implements the transport of, and the
+//! The layer between the driver, which it implements the transport of, and the
 //! runtime, which opens its cards. It may use the driver and the gateware's
 //! sources (`hdl/`), nothing above.
 //!
@@ -13,7 +13,6 @@
 //! | [`split`], [`digits`] | how a card takes the scalars of an MSM apart |
 //! | [`trace`] | recordings of what passes between driver and card, and their replay |
 //! | [`vfio_user`] | a card in another process: server and client over a Unix socket |
-//! | [`vectors`] | test cases with results that no card computed |
 
 pub mod digits;
 pub mod faults;
@@ -23,5 +22,4 @@ pub mod model;
 pub mod rtl;
 pub mod split;
 pub mod trace;
-pub mod vectors;
 pub mod vfio_user;

@@ -20,7 +20,7 @@ use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::rtl::{RtlCard, RtlOptions};
-use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 

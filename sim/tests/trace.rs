@@ -18,7 +18,7 @@ use carillon_sim::trace::history::{Loss, Why};
 use carillon_sim::trace::record::{Entry, Record};
 use carillon_sim::trace::replay::{Outcome, ReplayError, ReplayOptions, What, replay};
 use carillon_sim::trace::{Keep, Recording, TracingTransport};
-use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
 
 const TWO_THREADS: usize = 2;
 

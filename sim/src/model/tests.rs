@@ -10,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use super::arith::{self, BadData};
 use super::msm::MsmSum;
 use crate::split::split;
-use crate::vectors::{self, ScalarPattern};
+use carillon_workload::vectors::{self, ScalarPattern};
 
 #[test]
 fn msm_equals_blstrs_for_every_pattern_and_size() {

@@ -1,5 +1,5 @@
-//! Which commands a command depends on, through card memory. Room `sim`; pure;
-//! lets a replay leave out the work that a failure has nothing to do with.
+//! Which commands a command depends on, through card memory. Pure; lets a
+//! replay leave out the work that a failure has nothing to do with.
 
 use carillon_driver::command::{Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES};
 

@@ -1,5 +1,5 @@
 //! The file of a trace: a header, then records, each with its length and a
-//! checksum. Room `sim`; touches only what it is given to read or write.
+//! checksum. Touches only what it is given to read or write.
 //!
 //! ```text
 //! header   "CARTRACE"  version u32  CRC-32 of the twelve bytes before

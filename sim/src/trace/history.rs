@@ -1,5 +1,5 @@
-//! What became of the commands of a trace, and which one failed first. Room
-//! `sim`; pure; the listing and the replay are built on it.
+//! What became of the commands of a trace, and which one failed first. Pure;
+//! the listing and the replay are built on it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,4 @@
-//! Records as lines for people. Pure; room `sim`; the command `trace show` prints
-//! them.
+//! Records as lines for people. Pure; the command `trace show` prints them.
 
 use carillon_driver::command::RawCommand;
 use carillon_driver::completion::Completion;

@@ -1,6 +1,6 @@
 //! Traces: everything that passed between driver and card, in a file; read,
-//! listed and repeated on another card. Room `sim`, above the driver; the
-//! runtime wraps its transports in the tap and has the command `carillon trace`.
+//! listed and repeated on another card. Above the driver; `carillon-runtime`
+//! wraps its transports in the tap, and `carillon trace` is the command.
 //!
 //! | module | what |
 //! |---|---|

@@ -1,5 +1,5 @@
 //! Names for what a trace holds: registers and commands as the contract calls
-//! them. Pure; room `sim`; used by the observer, the listing and the replay.
+//! them. Pure; used by the observer, the listing and the replay.
 
 use carillon_driver::command::{Command, MsmMode, RawCommand};
 use carillon_driver::registers as reg;

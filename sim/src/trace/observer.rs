@@ -1,6 +1,6 @@
-//! Sees what passes between driver and card and makes records of it. Room
-//! `sim`; reads host memory that is mapped for the card, writes none; called by
-//! the tap under its lock.
+//! Sees what passes between driver and card and makes records of it. Reads
+//! host memory that is mapped for the card, writes none; called by the tap under
+//! its lock.
 //!
 //! It follows the queues as the contract describes them, so that it knows which
 //! ring entries are new: commands and the memory that they make the card read

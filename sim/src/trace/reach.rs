@@ -1,5 +1,5 @@
 //! Host memory as a card reaches it: by I/O address, through the mappings there
-//! are now. Room `sim`; only reads; used by the observer and the replay.
+//! are now. Only reads; used by the observer and the replay.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

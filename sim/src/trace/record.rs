@@ -1,7 +1,6 @@
 //! What a trace consists of: one [`Record`] for everything that passed between
-//! driver and card, with the time. Pure data of the room `sim`; `format.rs`
-//! puts it into files, `observer.rs` makes it, `history.rs` and `replay.rs`
-//! use it.
+//! driver and card, with the time. Pure data: `format.rs` puts it into
+//! files, `observer.rs` makes it, `history.rs` and `replay.rs` use it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! A trace in a file, as the tools use it: what can be read of it, and its
-//! history. Room `sim`; reads one file, twice if need be, since a recording may
+//! history. Reads one file, twice if need be, since a recording may
 //! be larger than memory.
 
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! Where records go: a file as they come, or a bounded ring in memory that
-//! becomes a file at the first failure or at the end. Room `sim`; touches one
-//! file; the observer feeds it.
+//! becomes a file at the first failure or at the end. Touches one file; the
+//! observer feeds it.
 
 use std::collections::VecDeque;
 use std::fs::{File, Permissions};

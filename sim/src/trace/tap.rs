@@ -1,5 +1,5 @@
-//! The tap: a transport that passes everything on and records it. Room `sim`;
-//! opened by the runtime around any other transport when the operator asks for
+//! The tap: a transport that passes everything on and records it.
+//! Opened by the runtime around any other transport when the operator asks for
 //! a recording.
 //!
 //! It never stands between card and waiter: interrupt lines are the inner

@@ -1,5 +1,5 @@
 //! A replay's waveform on the Verilated card: switched on for the failing
-//! command, and a file that opens a viewer there. Room `sim`; needs the feature
+//! command, and a file that opens a viewer there. Needs the feature
 //! `rtl`, and `rtl-trace` for the waveform itself.
 
 use std::fmt::Write as _;

@@ -3,7 +3,7 @@
 use blstrs::Scalar;
 use carillon_driver::command::{MsmMode, NttKind};
 use carillon_driver::{CardConfig, Msm, Ntt, Quotient};
-use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 

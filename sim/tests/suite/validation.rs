@@ -3,7 +3,7 @@
 use carillon_driver::command::{Command, MsmMode, NttKind, RawCommand};
 use carillon_driver::status::StatusCode;
 use carillon_driver::{CardError, JobError, Msm, Ntt, Quotient, RecoveryAction};
-use carillon_sim::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
 
 use super::{Bench, Rig, bench};
 

@@ -1,9 +1,9 @@
 //! The card's arithmetic for every size around powers of two up to 2^10 and
-//! every pattern of `carillon_sim::vectors`, against blstrs.
+//! every pattern of `carillon_workload::vectors`, against blstrs.
 
 use carillon_driver::command::{MsmMode, NttKind};
 use carillon_driver::{Ntt, Quotient};
-use carillon_sim::vectors::{self, ScalarPattern};
+use carillon_workload::vectors::{self, ScalarPattern};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 

@@ -5,7 +5,7 @@ import {PoseidonConstants} from "./PoseidonConstants.sol";
 
 /// @title  Poseidon over the scalar field of BLS12-381, four inputs
 /// @notice The hash of the account tree, for state proofs after a halt. Same digests as
-///         `src/crypto/poseidon.rs`: a state of five elements that begins with the domain's tag and ends with the
+///         `crypto::poseidon` of carillon-protocol: a state of five elements that begins with the domain's tag and ends with the
 ///         digest in its second one.
 library Poseidon {
     uint256 private constant R = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;

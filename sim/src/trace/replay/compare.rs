@@ -1,5 +1,5 @@
 //! The comparing half of a replay: completions and what was read, against the
-//! recording. Room `sim`; part of [`Replay`].
+//! recording. Part of [`Replay`].
 
 use carillon_driver::command::Command;
 use carillon_driver::completion::Completion;

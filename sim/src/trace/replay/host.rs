@@ -1,5 +1,5 @@
-//! Host memory of a replay: the recording's addresses on another card. Room
-//! `sim`; maps memory at the replay's card; used by the replay alone.
+//! Host memory of a replay: the recording's addresses on another card. Maps
+//! memory at the replay's card; used by the replay alone.
 //!
 //! A card hands out I/O addresses as it likes, so every address of the
 //! recording is translated: ring bases, operands, entries of lists.

@@ -1,5 +1,5 @@
-//! Repeats a recording on another card and compares what it answers. Room
-//! `sim`; drives a card through [`Transport`] alone, as the driver did.
+//! Repeats a recording on another card and compares what it answers. Drives a
+//! card through [`Transport`] alone, as the driver did.
 //!
 //! Register writes, mappings, commands and payloads are repeated in the recorded
 //! order, with addresses translated. Where the recording shows that the driver

@@ -1,4 +1,4 @@
-//! What a replay found. Room `sim`; plain data, for the command line.
+//! What a replay found. Plain data, for the command line.
 
 use std::fmt;
 

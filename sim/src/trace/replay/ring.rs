@@ -1,5 +1,5 @@
 //! One queue of a replay: which command completes where, and how long to wait
-//! for it. Room `sim`; used by the replay alone.
+//! for it. Used by the replay alone.
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,356 @@
+//! The card engine: Groth16's heavy operations as commands to one Carillon card.
+//!
+//! Everything goes through `carillon-driver`; which card it is (on PCIe, behind a vfio-user socket,
+//! or a simulated one of `carillon-sim`) is decided in `connect`. Opened by `engine::open`.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `address` | where a card is, as users write it |
+//! | `connect` | from an address to an open card |
+//! | `simulated` | cards that are not on this machine's bus (feature `sim`) |
+//! | `transfer` | slices to card memory and back |
+//! | `tally` | completions to statistics |
+//! | `jobs` | single operations |
+//! | `chain` | one proof as one command list |
+//! | `keys` | proving keys that stay in card memory |
+//! | `room` | who gets card memory, and who waits for it |
+//!
+//! A job that a restart of the card cut short is run once more.
+
+mod address;
+mod chain;
+mod connect;
+mod jobs;
+mod keys;
+mod room;
+#[cfg(feature = "sim")]
+mod simulated;
+mod tally;
+mod transfer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use blstrs::{G1Affine, G2Affine, Scalar};
+use carillon_driver::{Card, CardError, JobError, RecoveryAction};
+
+pub use address::{CardAddress, UnknownCard};
+pub use connect::{open, open_card, open_on, transport};
+#[cfg(feature = "sim")]
+pub use simulated::simulated;
+
+use crate::cpu::CpuEngine;
+use crate::engine::{
+    Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
+};
+use crate::groth16::{Assignment, ProvingKey, check_job};
+use crate::progress::ProgressSink;
+use crate::stats::JobStats;
+
+/// Computes on one card; G2 on the CPU beside it.
+#[derive(Debug)]
+pub struct CardEngine {
+    name: String,
+    card: Card,
+    /// Where G2 is computed.
+    cpu: CpuEngine,
+    room: room::Room,
+}
+
+/// What went wrong with a command or its preparation, before it has the engine's name on it.
+#[derive(Debug)]
+enum Fault {
+    /// The driver or the card says so.
+    Card(CardError),
+    /// The card answered, but not with a possible result.
+    Implausible(String),
+}
+
+type CardResult<T> = Result<T, Fault>;
+
+impl From<CardError> for Fault {
+    fn from(error: CardError) -> Self {
+        Fault::Card(error)
+    }
+}
+
+impl From<JobError> for Fault {
+    fn from(error: JobError) -> Self {
+        Fault::Card(error.into())
+    }
+}
+
+impl Fault {
+    fn implausible(what: impl fmt::Display) -> Self {
+        Fault::Implausible(what.to_string())
+    }
+
+    fn recovery_action(&self) -> RecoveryAction {
+        match self {
+            Fault::Card(error) => error.recovery_action(),
+            Fault::Implausible(_) => RecoveryAction::Replace,
+        }
+    }
+}
+
+impl CardEngine {
+    /// An engine over an open card.
+    pub fn new(name: impl Into<String>, card: Card) -> Self {
+        Self {
+            name: name.into(),
+            card,
+            cpu: CpuEngine::new(),
+            room: room::Room::default(),
+        }
+    }
+
+    /// The card below, for its counters and health.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn fault(&self, operation: &'static str, fault: Fault) -> EngineError {
+        let engine = self.name.clone();
+        match fault {
+            Fault::Card(CardError::CardMemory { bytes, free, .. }) => EngineError::CardMemory {
+                operation,
+                needed: bytes,
+                available: free,
+                total: self.card.info().memory_bytes,
+            },
+            Fault::Card(error) => EngineError::Card {
+                engine,
+                operation,
+                source: Box::new(error),
+            },
+            Fault::Implausible(reason) => EngineError::Implausible {
+                engine,
+                operation,
+                reason,
+            },
+        }
+    }
+
+    /// Refuses a job that does not fit into an empty card. Keys and other jobs make room.
+    fn fits(
+        &self,
+        operation: &'static str,
+        regions: impl IntoIterator<Item = u64>,
+    ) -> Result<(), EngineError> {
+        let needed = regions.into_iter().fold(0u64, |sum, bytes| {
+            sum.saturating_add(bytes.checked_next_multiple_of(64).unwrap_or(u64::MAX))
+        });
+        let total = self.card.info().memory_bytes;
+        if needed <= total {
+            return Ok(());
+        }
+        let (available, _) = self.card.free_memory();
+        Err(EngineError::CardMemory {
+            operation,
+            needed,
+            available,
+            total,
+        })
+    }
+
+    /// Runs `attempt`, and once more if the card was restarted under it or asks for a retry. Keys
+    /// are forgotten when card memory was lost.
+    async fn retrying<T, F>(
+        &self,
+        operation: &'static str,
+        mut attempt: impl FnMut() -> F + Send,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = CardResult<T>> + Send,
+    {
+        let first = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match first.recovery_action() {
+            RecoveryAction::Retry => {}
+            RecoveryAction::RewriteAndRetry => self.room.forget_all(),
+            _ => return Err(self.fault(operation, first)),
+        }
+        tracing::warn!(engine = %self.name, operation, error = ?first, "repeating the job");
+        attempt()
+            .await
+            .map_err(|second| self.fault(operation, second))
+    }
+
+    fn window_bits(&self, options: MsmOptions) -> Result<u8, EngineError> {
+        let max = self.card.info().msm_max_window_bits;
+        match options.window_bits {
+            None => Ok(0),
+            Some(bits) if (1..=max).contains(&bits) => Ok(bits),
+            Some(bits) => Err(EngineError::WindowBits {
+                engine: self.name.clone(),
+                bits,
+                max,
+            }),
+        }
+    }
+}
+
+/// The end of a command whose memory is of no more interest.
+fn done<M>(
+    finished: carillon_driver::Finished<M>,
+) -> Result<carillon_driver::completion::Completion, JobError> {
+    finished.result
+}
+
+#[async_trait]
+impl Engine for CardEngine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn info(&self) -> EngineInfo {
+        let card = self.card.info();
+        EngineInfo {
+            name: self.name.clone(),
+            description: format!(
+                "card at {} (configuration {}, {} point adder(s), {} butterfly unit(s)); G2 on the CPU",
+                card.transport, card.configuration, card.msm_adders, card.ntt_butterflies
+            ),
+            card_memory: Some(card.memory_bytes),
+            max_ntt_log2: u32::from(card.ntt_max_log2n),
+            max_window_bits: Some(card.msm_max_window_bits),
+            msm_adders: Some(card.msm_adders),
+            window_choice: card.msm_choice,
+        }
+    }
+
+    async fn msm_g1_with(
+        &self,
+        bases: Bases<'_>,
+        scalars: &[Scalar],
+        options: MsmOptions,
+    ) -> Result<(G1Affine, JobStats), EngineError> {
+        const OPERATION: &str = "msm_g1";
+        check::msm(OPERATION, bases.points(), scalars)?;
+        let window_bits = self.window_bits(options)?;
+        self.fits(OPERATION, jobs::msm_memory(scalars.len()))?;
+        let started = Instant::now();
+        let (point, card) = self
+            .retrying(OPERATION, || {
+                jobs::msm_g1(&self.card, &self.room, bases, scalars, window_bits)
+            })
+            .await?;
+        Ok((
+            point,
+            JobStats {
+                wall: started.elapsed(),
+                card: Some(card),
+            },
+        ))
+    }
+
+    async fn msm_g2(
+        &self,
+        bases: &[G2Affine],
+        scalars: &[Scalar],
+    ) -> Result<(G2Affine, JobStats), EngineError> {
+        self.cpu.msm_g2(bases, scalars).await
+    }
+
+    async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError> {
+        const OPERATION: &str = "ntt";
+        let log2 = check::ntt(
+            &self.name,
+            values,
+            u32::from(self.card.info().ntt_max_log2n),
+        )?;
+        self.fits(OPERATION, jobs::ntt_memory(values.len()))?;
+        let started = Instant::now();
+        let source: &[Scalar] = values;
+        let (output, card) = self
+            .retrying(OPERATION, || {
+                jobs::ntt(&self.card, &self.room, source, log2, kind)
+            })
+            .await?;
+        values.copy_from_slice(&output);
+        Ok(JobStats {
+            wall: started.elapsed(),
+            card: Some(card),
+        })
+    }
+
+    async fn quotient(
+        &self,
+        a: &[Scalar],
+        b: &[Scalar],
+        c: &[Scalar],
+        z: &Scalar,
+    ) -> Result<(Vec<Scalar>, JobStats), EngineError> {
+        const OPERATION: &str = "quotient";
+        check::quotient(a, b, c, z)?;
+        self.fits(OPERATION, jobs::quotient_memory(a.len()))?;
+        let started = Instant::now();
+        let (output, card) = self
+            .retrying(OPERATION, || {
+                jobs::quotient(&self.card, &self.room, [a, b, c], z)
+            })
+            .await?;
+        Ok((
+            output,
+            JobStats {
+                wall: started.elapsed(),
+                card: Some(card),
+            },
+        ))
+    }
+
+    async fn load_key(&self, key: &Arc<ProvingKey>) -> Result<JobStats, EngineError> {
+        const OPERATION: &str = "load_key";
+        self.fits(OPERATION, keys::ResidentKeys::sizes(key))?;
+        let started = Instant::now();
+        let card = self
+            .retrying(OPERATION, || self.room.load(&self.card, key))
+            .await?;
+        Ok(JobStats {
+            wall: started.elapsed(),
+            card: Some(card),
+        })
+    }
+
+    async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError> {
+        self.room.forget(key);
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<(), EngineError> {
+        self.card
+            .in_service()
+            .map_err(|error| self.fault("open", Fault::Card(error)))
+    }
+
+    async fn groth16(
+        &self,
+        key: &Arc<ProvingKey>,
+        assignment: &Arc<Assignment>,
+        progress: &dyn ProgressSink,
+    ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
+        const OPERATION: &str = "groth16";
+        check_job(key, assignment)?;
+        let max = u32::from(self.card.info().ntt_max_log2n);
+        check::ntt(&self.name, assignment.polynomials()[0], max)?;
+        let regions = chain::memory(key).map(|region| region.bytes);
+        self.fits(
+            OPERATION,
+            keys::ResidentKeys::sizes(key).into_iter().chain(regions),
+        )?;
+        let g2 = chain::spawn_g2(key, assignment, OPERATION);
+        let (g1, mut stats) = self
+            .retrying(OPERATION, || {
+                chain::run(&self.card, &self.room, key, assignment, progress)
+            })
+            .await?;
+        let (b2, cost) = g2.finish(progress).await?;
+        stats.b2 = cost;
+        let chain::G1Points { h, l, a, b1 } = g1;
+        Ok((Groth16Points { h, l, a, b1, b2 }, stats))
+    }
+}

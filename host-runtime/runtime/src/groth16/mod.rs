@@ -1,0 +1,32 @@
+//! Groth16 over BLS12-381: development set-up, proving through an [`Engine`](crate::Engine),
+//! verification.
+//!
+//! J. Groth, "On the Size of Pairing-based Non-interactive Arguments", EUROCRYPT 2016, with
+//! bellman's conventions: the constraint system is extended by one row `x_i * 0 = 0` per public
+//! input (the constant ONE included) so that the input polynomials are independent; the quotient
+//! is computed on the coset of generator 7; the H query holds `tau^i * t(tau) / delta`. Proofs and
+//! keys are therefore interchangeable with bellman and arkworks.
+//!
+//! Circuits are `bellpepper_core::Circuit<Scalar>`. Everything here but [`prove`] is free of I/O.
+//! Called by the crates of `node-adapter`, by `carillon-cli` and by whoever embeds the prover.
+
+mod assignment;
+pub mod eip2537;
+mod error;
+mod fixed_base;
+mod key;
+mod proof;
+mod prover;
+mod r1cs;
+mod setup;
+mod verifier;
+
+pub use assignment::{Assignment, synthesize};
+pub use error::Groth16Error;
+pub use key::{CircuitDigest, CircuitShape, KeyOrigin, ProvingKey, VerifyingKey};
+pub use proof::{PROOF_BYTES, Proof};
+pub(crate) use prover::check_job;
+pub use prover::{PhaseTimes, ProveReport, prove, prove_assignment, prove_with};
+pub use r1cs::{R1cs, circuit_digest};
+pub use setup::setup;
+pub use verifier::{verify, verify_batch};

@@ -1,0 +1,175 @@
+//! The Ethereum side of `run` at its start: first a comparison of everything that the node has with
+//! what the contracts say, then the connection.
+
+use std::time::Duration;
+
+use alloy::signers::local::PrivateKeySigner;
+use carillon_cli::Output;
+use carillon_node::agreement::{self, AgreementError, Disagreement, Intended};
+use carillon_node::{Ethereum, EthereumOptions, RollupOptions, STORE_FILE, Store, StoreError};
+use carillon_protocol::Home;
+use carillon_runtime::groth16::VerifyingKey;
+use carillon_settlement::ChainOnL1;
+use carillon_settlement::archive::{Archive, ArchiveError, ChainId};
+use carillon_settlement::deploy::key_hash;
+use carillon_settlement::sender::Policy;
+use carillon_settlement::watch::{NodeSource, WatchOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::deploy::operator_key;
+use crate::exit::Failure;
+use crate::run::{L1Plan, Plan};
+
+/// How long one answer of the Ethereum node may take.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// A chain on Ethereum that is this node's.
+pub struct L1Start<'a> {
+    plan: &'a L1Plan,
+    operator: PrivateKeySigner,
+    found: ChainOnL1,
+}
+
+impl<'a> L1Start<'a> {
+    /// Reads the contracts and compares settings and folder with them; the first difference is code 8.
+    pub async fn look(output: &Output, run: &Plan, plan: &'a L1Plan) -> Result<Self, Failure> {
+        let operator = operator_key(&plan.operator_key)?;
+        let step = output.step("Ethereum");
+        let source = NodeSource::new(&plan.url, plan.chain, ANSWER)
+            .map_err(|error| Failure::input(error.to_string()))?;
+        let found = ChainOnL1::read(&source, plan.shape)
+            .await
+            .map_err(|error| {
+                Failure::Settlement(format!(
+                    "Ethereum at {}: {error}",
+                    carillon_redact::url(&plan.url)
+                ))
+            })?;
+        let rollup = RollupOptions {
+            home: found.home(),
+            ..run.rollup
+        };
+        let node = Intended {
+            rollup,
+            operator: operator.address(),
+            shape: plan.shape,
+        };
+        agreement::settings(&found, &node).map_err(differs)?;
+        // A folder that is new stays so until all of this agrees.
+        // What the settings say by now is what Ethereum says.
+        let open = || {
+            Store::open(&run.data_dir, &rollup.mark()).map_err(|error| match error {
+                StoreError::Foreign { .. } => Failure::Disagreement(error.to_string()),
+                other => other.into(),
+            })
+        };
+        let store = match run.data_dir.join(STORE_FILE).exists() {
+            true => Some(open()?),
+            false => None,
+        };
+        let sealed = store.as_ref().map(Store::sealed).transpose();
+        let sealed = sealed?.flatten().unwrap_or_default();
+        let archived = is_archived(plan, &found, sealed.batch + 1).await?;
+        let mark = agreement::history(&found, &node, store.as_ref(), archived);
+        let mark = mark.map_err(|error| match error {
+            AgreementError::Differs(error) => differs(error),
+            AgreementError::Archive { .. } => Failure::Disagreement(error.to_string()),
+            AgreementError::Store(error) => error.into(),
+        })?;
+        let store = match store {
+            Some(store) => store,
+            None => open()?,
+        };
+        store.bind(&mark)?;
+        drop(store);
+        step.done(&format!(
+            "{} on {}, {} batches executed",
+            plan.chain,
+            carillon_redact::url(&plan.url),
+            found.progress.executed
+        ));
+        if plan.archive == run.data_dir.join("archive").display().to_string() {
+            output.note(
+                "the archive is in the node's folder: whoever loses the one loses both; name another disk with --archive",
+            );
+        }
+        Ok(Self {
+            plan,
+            operator,
+            found,
+        })
+    }
+
+    /// Where the chain's contracts are.
+    pub fn home(&self) -> Home {
+        self.found.home()
+    }
+
+    /// Compares the verifying key with that of the contract.
+    pub fn agree_on_key(&self, key: &VerifyingKey) -> Result<(), Failure> {
+        let hash = key_hash(key)?;
+        agreement::key(&self.found, hash).map_err(differs)
+    }
+
+    /// Connects, and goes on where the folder's files end.
+    pub async fn start(
+        self,
+        output: &Output,
+        run: &Plan,
+        stop: &CancellationToken,
+    ) -> Result<Ethereum, Failure> {
+        let step = output.step("queue and settlement");
+        let options = EthereumOptions {
+            url: self.plan.url.clone(),
+            chain: self.plan.chain,
+            operator: self.operator,
+            shape: self.plan.shape,
+            budget: run.rollup.budget,
+            archive: self.plan.archive.clone(),
+            watch: WatchOptions {
+                start: self.plan.from_block,
+                confirmations: self.plan.confirmations,
+                ..WatchOptions::default()
+            },
+            policy: Policy {
+                confirmations: self.plan.confirmations,
+                poll: self.plan.poll,
+                retry_after: self.plan.poll * 3,
+                ..Policy::default()
+            },
+        };
+        let chain = run.rollup.chain_id;
+        let ethereum = Ethereum::start(&run.data_dir, chain, options, stop.clone())
+            .await
+            .map_err(|error| Failure::Settlement(error.to_string()))?;
+        step.done("go on");
+        Ok(ethereum)
+    }
+}
+
+/// Whether the archive has a batch.
+async fn is_archived(plan: &L1Plan, found: &ChainOnL1, number: u64) -> Result<bool, Failure> {
+    let chain = ChainId {
+        l1: found.l1,
+        contract: found.contract,
+        chain: found.chain,
+    };
+    match Archive::open(&plan.archive, chain).await {
+        // The first start makes it.
+        Err(ArchiveError::Empty) => Ok(false),
+        Ok(archive) => archive.contains(number).await.map_err(archive_failure),
+        Err(error) => Err(archive_failure(error)),
+    }
+}
+
+fn archive_failure(error: ArchiveError) -> Failure {
+    match error {
+        ArchiveError::OtherChain { .. } => Failure::Disagreement(error.to_string()),
+        ArchiveError::Store(_) => Failure::unavailable(error.to_string()),
+        other => Failure::input(other.to_string()),
+    }
+}
+
+fn differs(error: Disagreement) -> Failure {
+    Failure::Disagreement(error.to_string())
+}

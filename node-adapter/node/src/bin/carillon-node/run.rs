@@ -1,0 +1,615 @@
+//! `carillon-node run`: the sequencer as a service.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::Address;
+use carillon_cli::Output;
+use carillon_node::{
+    DevQueue, DriverError, FeeBook, FeeOptions, L1Inbox, Node, NodeError, NodeOptions, Prices,
+    ProvingOptions, RollupOptions, RpcOptions, WriterError, WriterOptions, prepare, shape_of,
+};
+use carillon_protocol::crypto::schnorr::SecretKey;
+use carillon_protocol::ledger::Budget;
+use carillon_prover_api::{ApiOptions, BoardOptions, EnginePlugin, ProverPlugin, Tokens};
+use carillon_runtime::{EngineKind, engine};
+use carillon_serving::Limits;
+use carillon_settlement::limits::check_records;
+use clap::Args;
+use rand::RngCore;
+use rand::rngs::OsRng;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::config::{Config, FeeConfig};
+use crate::exit::Failure;
+use crate::keys::{self, ChainKey};
+use crate::l1_start::L1Start;
+use crate::node_url::DEFAULT_RPC;
+use crate::prover::describe;
+use crate::secret;
+use crate::send::address;
+
+/// Schema of the lines that `run` prints.
+const EVENT: &str = "carillon.run.event/1";
+
+/// Arguments of `run`. Those without a value come from the section [run] of the configuration file or
+/// the defaults.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The node's folder: log, state, batches and jobs; one node at a time
+    #[arg(long, env = "CARILLON_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Where users are served (JSON-RPC over HTTP and WebSocket) [default: 127.0.0.1:3060]
+    #[arg(long, value_name = "ADDRESS")]
+    rpc: Option<SocketAddr>,
+    /// Where provers are served [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    prover_api: Option<SocketAddr>,
+    /// Tokens of the provers, a line `name token` each, readable by nobody else
+    #[arg(long, env = "CARILLON_PROVER_TOKENS", value_name = "FILE")]
+    prover_tokens: Option<PathBuf>,
+    /// Prove in this process, on cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address. A
+    /// node proves only where it is told to: CARILLON_ENGINE is not read [default: only provers prove]
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<EngineKind>,
+    /// Where the chain's proving key is; `keys make` and `deploy` put it there, `run` never does
+    /// [default: keys in the node's folder]
+    #[arg(long, env = "CARILLON_KEY_DIR", value_name = "FOLDER")]
+    key_dir: Option<PathBuf>,
+    /// The chain's id [default: 270]
+    #[arg(long, value_name = "ID")]
+    chain_id: Option<u64>,
+    /// Account that fees are credited to [default: 0]
+    #[arg(long, value_name = "INDEX")]
+    operator: Option<u32>,
+    /// Owner on L1 whose deposits open the operator's account [default: nobody]
+    #[arg(long, value_name = "ADDRESS")]
+    operator_owner: Option<String>,
+    /// The sequencer's secret key, 32 bytes in hex; made if it does not exist [default: sequencer.key
+    /// in the node's folder]
+    #[arg(long, value_name = "FILE")]
+    sequencer_key: Option<PathBuf>,
+    /// Most operations of a batch [default: 64]
+    #[arg(long, value_name = "N")]
+    slots: Option<usize>,
+    /// Most distinct balances of a batch [default: as many as slots]
+    #[arg(long, value_name = "N")]
+    cells: Option<usize>,
+    /// Most records of a batch [default: a quarter of the slots]
+    #[arg(long, value_name = "N")]
+    records: Option<usize>,
+    /// Levels of the account tree, 4 children each [default: 12]
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Seal after so many operations, though more would fit
+    #[arg(long, value_name = "N")]
+    seal_count: Option<u64>,
+    /// Seal when an operation has waited so long [default: 10000]
+    #[arg(long, value_name = "MS")]
+    seal_after_ms: Option<u64>,
+    /// How long a prover's lease holds without a heartbeat [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    lease_seconds: Option<u64>,
+    /// How long it can hold with heartbeats: longer than the slowest proof takes [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    lease_max_seconds: Option<u64>,
+    /// Leases that the provers of one token may hold at the same time [default: 16]
+    #[arg(long, value_name = "N")]
+    leases_per_token: Option<usize>,
+    /// Most connections of users; fewer if the limit of open files is low [default: 512]
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// Most connections from one address, 0 for no such limit; this machine's own addresses have none
+    /// [default: 64]
+    #[arg(long, value_name = "N")]
+    connections_per_address: Option<usize>,
+    /// Address of a reverse proxy, which has no limit of its own; repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Vec<IpAddr>,
+    /// Origin whose pages may ask (CORS), * for all, none for none; repeatable [default: *]
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
+    /// Price of gas that least fees are computed from, 0 for none [default: Ethereum's with --l1, else 0]
+    #[arg(long, value_name = "WEI")]
+    base_fee: Option<u128>,
+    /// INSECURE, for development: entries of this file are executed as if the L1 queue held them
+    #[arg(long, value_name = "FILE")]
+    dev_queue: Option<PathBuf>,
+    /// Ethereum node to read the queue from and to settle on; needs --chain and --operator-key
+    /// [default: none]
+    #[arg(long, env = "CARILLON_L1", hide_env_values = true, value_name = "URL")]
+    l1: Option<String>,
+    /// The chain's contract (RollupChain) on Ethereum
+    #[arg(long, env = "CARILLON_CHAIN", value_name = "ADDRESS")]
+    chain: Option<Address>,
+    /// The operator's key on Ethereum: a file of 32 bytes in hex, readable by nobody else
+    #[arg(long, env = "CARILLON_OPERATOR_KEY", value_name = "FILE")]
+    operator_key: Option<PathBuf>,
+    /// Number of the batches' circuit on Ethereum [default: 1]
+    #[arg(long, value_name = "N")]
+    shape_number: Option<u32>,
+    /// Where each proved batch is kept before it is settled, with --l1: a folder, or a URL like
+    /// file:///var/lib/carillon/archive. It is made at the first start. Blobs expire on Ethereum:
+    /// without the archive nobody can rebuild the state or leave a halted chain. Without this option
+    /// it is lost with the node's folder [default: archive in the node's folder]
+    #[arg(
+        long,
+        env = "CARILLON_ARCHIVE",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    archive: Option<String>,
+    /// Blocks on top of one until a deposit in it is executed, and a batch in it is final
+    /// [default: 32]
+    #[arg(long, value_name = "N")]
+    confirmations: Option<u64>,
+    /// The block that created the contract, or one before it: events are read from there [default: 0]
+    #[arg(long, value_name = "BLOCK")]
+    from_block: Option<u64>,
+    /// Milliseconds between two looks at Ethereum; after an error at least three times as long
+    /// [default: 4000]
+    #[arg(long, env = "CARILLON_L1_POLL_MS", value_name = "MS")]
+    l1_poll_ms: Option<u64>,
+}
+
+/// What a node does, with every choice made.
+#[derive(Debug)]
+pub struct Plan {
+    pub data_dir: PathBuf,
+    rpc: SocketAddr,
+    prover_api: Option<(SocketAddr, PathBuf)>,
+    engine: Option<EngineKind>,
+    key_dir: PathBuf,
+    pub rollup: RollupOptions,
+    writer: WriterOptions,
+    sequencer_key: PathBuf,
+    board: BoardOptions,
+    rpc_options: RpcOptions,
+    fees: FeeOptions,
+    api_options: ApiOptions,
+    dev_queue: Option<PathBuf>,
+    l1: Option<L1Plan>,
+}
+
+/// Where the chain lives on Ethereum.
+#[derive(Debug)]
+pub struct L1Plan {
+    /// The Ethereum node.
+    pub url: String,
+    /// The chain's contract.
+    pub chain: Address,
+    /// The operator's key.
+    pub operator_key: PathBuf,
+    /// The number of the batches' circuit.
+    pub shape: u32,
+    /// Where settled batches go.
+    pub archive: String,
+    /// Blocks until something counts.
+    pub confirmations: u64,
+    /// Where events begin.
+    pub from_block: u64,
+    /// Between two looks.
+    pub poll: Duration,
+}
+
+impl RunArgs {
+    /// Options first, then the configuration file, then the defaults.
+    pub fn merge(self, config: Config) -> Result<Plan, Failure> {
+        let file = config.run;
+        let data_dir = self.data_dir.or(file.data_dir).ok_or_else(|| {
+            Failure::input(
+                "--data-dir is needed: the folder that holds the node's log and state".into(),
+            )
+        })?;
+        let tokens = self.prover_tokens.or(file.prover_tokens);
+        let prover_api = match (self.prover_api.or(file.prover_api), tokens) {
+            (Some(address), Some(tokens)) => Some((address, tokens)),
+            (Some(_), None) => {
+                return Err(Failure::input(
+                    "--prover-api needs --prover-tokens: provers are told apart by their tokens"
+                        .into(),
+                ));
+            }
+            (None, _) => None,
+        };
+        let operator_owner = match self.operator_owner.or(file.operator_owner) {
+            None => [0; 20],
+            Some(text) => address(&text)?,
+        };
+        let slots = self.slots.or(file.slots).unwrap_or(64);
+        let rollup = RollupOptions::new(
+            self.chain_id.or(file.chain_id).unwrap_or(270),
+            self.operator.or(file.operator).unwrap_or(0),
+            slots,
+            self.cells.or(file.cells).unwrap_or(slots.max(3)),
+            self.records.or(file.records).unwrap_or(slots.div_ceil(4)),
+            self.depth.or(file.depth).unwrap_or(12),
+        )
+        .map_err(|error| Failure::input(error.to_string()))?;
+        let rollup = RollupOptions {
+            operator_owner,
+            ..rollup
+        };
+        if self.l1.is_some() || file.l1.is_some() {
+            check_records(rollup.budget.records)
+                .map_err(|error| Failure::input(error.to_string()))?;
+        }
+        let defaults = WriterOptions::new(rollup.chain_id);
+        let seal_after = self.seal_after_ms.or(file.seal_after_ms);
+        let writer = WriterOptions {
+            seal_count: self
+                .seal_count
+                .or(file.seal_count)
+                .unwrap_or(defaults.seal_count)
+                .max(1),
+            seal_after: seal_after.map_or(defaults.seal_after, Duration::from_millis),
+            ..defaults
+        };
+        let dev_queue = self.dev_queue.or(file.dev_queue);
+        let url = self.l1.or(file.l1);
+        if url.is_some() && dev_queue.is_some() {
+            return Err(Failure::input(
+                "--l1 and --dev-queue exclude each other: a chain has one queue".into(),
+            ));
+        }
+        let board = board_options(
+            self.lease_seconds.or(file.lease_seconds),
+            self.lease_max_seconds.or(file.lease_max_seconds),
+            self.leases_per_token.or(file.leases_per_token),
+        )?;
+        let mut limits = Limits::default();
+        limits.connections = self
+            .connections
+            .or(file.connections)
+            .unwrap_or(limits.connections);
+        let per_address = self
+            .connections_per_address
+            .or(file.connections_per_address);
+        limits.per_address = per_address.unwrap_or(limits.per_address);
+        limits.proxies = if self.proxy.is_empty() {
+            file.proxy
+        } else {
+            self.proxy
+        };
+        let origins = if self.origin.is_empty() {
+            file.origin
+        } else {
+            self.origin
+        };
+        let api_options = ApiOptions::default();
+        let api_options = ApiOptions {
+            limits: Limits {
+                proxies: limits.proxies.clone(),
+                ..api_options.limits.clone()
+            },
+            ..api_options
+        };
+        let defaults = RpcOptions::default();
+        let rpc_options = RpcOptions {
+            origins: match origins.as_slice() {
+                [] => defaults.origins.clone(),
+                [none] if none == "none" => Vec::new(),
+                _ => origins,
+            },
+            limits,
+            ..defaults
+        };
+        rpc_options
+            .cors()
+            .map_err(|error| Failure::input(error.to_string()))?;
+        let fees = fee_options(self.base_fee, config.fees)?;
+        // Checked here, before anything is opened.
+        FeeBook::new(fees.clone(), rollup.budget, false)
+            .map_err(|error| Failure::input(error.to_string()))?;
+        let archive = data_dir.join("archive").display().to_string();
+        let chain = self.chain.or(file.chain);
+        let operator_key = self.operator_key.or(file.operator_key);
+        let l1 = match (url, chain, operator_key) {
+            (Some(url), Some(chain), Some(operator_key)) => Some(L1Plan {
+                url,
+                chain,
+                operator_key,
+                shape: self.shape_number.or(file.shape_number).unwrap_or(1),
+                archive: self.archive.or(file.archive).unwrap_or(archive),
+                confirmations: self.confirmations.or(file.confirmations).unwrap_or(32),
+                from_block: self.from_block.or(file.from_block).unwrap_or(0),
+                poll: Duration::from_millis(
+                    self.l1_poll_ms.or(file.l1_poll_ms).unwrap_or(4_000).max(50),
+                ),
+            }),
+            (Some(_), chain, _) => {
+                let missing = match chain {
+                    None => "--chain, the address of the RollupChain",
+                    Some(_) => "--operator-key, the file of the operator's key",
+                };
+                return Err(Failure::input(format!(
+                    "--l1 needs {missing}, as an option or in the section [run] of the configuration file"
+                )));
+            }
+            // An operator's key may be in the environment for other commands.
+            (None, None, _) => None,
+            (None, Some(_), _) => {
+                return Err(Failure::input(
+                    "--chain (or CARILLON_CHAIN) needs --l1, the URL of an Ethereum node".into(),
+                ));
+            }
+        };
+        Ok(Plan {
+            rpc: self.rpc.or(file.rpc).unwrap_or(DEFAULT_RPC),
+            prover_api,
+            engine: self.engine.or(file.engine),
+            key_dir: keys::home(
+                self.key_dir.or(file.key_dir).or(config.key_dir),
+                Some(&data_dir),
+            )?,
+            rollup,
+            writer,
+            sequencer_key: self
+                .sequencer_key
+                .or(file.sequencer_key)
+                .unwrap_or_else(|| data_dir.join("sequencer.key")),
+            board,
+            rpc_options,
+            fees,
+            api_options,
+            dev_queue,
+            l1,
+            data_dir,
+        })
+    }
+}
+
+/// Fees by the section [fees], with another price of gas if one is given.
+fn fee_options(base_fee: Option<u128>, file: FeeConfig) -> Result<FeeOptions, Failure> {
+    let defaults = FeeOptions::default();
+    let base = base_fee.or(file.base_fee.map(u128::from));
+    let tokens = file
+        .tokens
+        .into_iter()
+        .map(|(slot, units)| match slot.parse() {
+            Ok(slot) => Ok((slot, units)),
+            Err(_) => Err(Failure::input(format!(
+                "[fees.tokens]: `{slot}` is not a token's slot, 1 to 63"
+            ))),
+        });
+    Ok(FeeOptions {
+        margin_percent: file.margin_percent.unwrap_or(defaults.margin_percent),
+        fill_percent: file.fill_percent.unwrap_or(defaults.fill_percent),
+        tokens: tokens.collect::<Result<_, _>>()?,
+        fixed: base.map(|base| Prices {
+            base,
+            blob: file.blob_base_fee.unwrap_or(0).into(),
+        }),
+    })
+}
+
+/// How leases are given, with numbers that make sense together.
+fn board_options(
+    lease: Option<u64>,
+    longest: Option<u64>,
+    per_token: Option<usize>,
+) -> Result<BoardOptions, Failure> {
+    let defaults = BoardOptions::default();
+    let lease = lease.map_or(defaults.lease, Duration::from_secs);
+    let longest = longest.map_or(defaults.longest.max(lease), Duration::from_secs);
+    let per_token = per_token.unwrap_or(defaults.per_token);
+    if lease.is_zero() || longest < lease || per_token == 0 {
+        return Err(Failure::input(
+            "a lease holds for a second at least, with heartbeats at least as long as without, and a token may hold one at least"
+                .into(),
+        ));
+    }
+    Ok(BoardOptions {
+        lease,
+        longest,
+        per_token,
+    })
+}
+
+/// Serves until it is told to stop.
+pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> Result<(), Failure> {
+    std::fs::create_dir_all(&plan.data_dir).map_err(|error| {
+        let folder = plan.data_dir.display();
+        Failure::unavailable(format!("cannot make the folder {folder}: {error}"))
+    })?;
+    let inbox = match &plan.dev_queue {
+        Some(path) => {
+            let queue = DevQueue::read(path).map_err(|error| Failure::input(error.to_string()))?;
+            output.note("INSECURE: the queue of a file is executed as if Ethereum held it");
+            Some(Arc::new(queue) as Arc<dyn L1Inbox>)
+        }
+        None => None,
+    };
+    // What is quick to find wrong comes first, then what takes long: the key, the engine.
+    let l1 = match &plan.l1 {
+        None => {
+            output.note("no --l1: nothing is settled, and acknowledged is not final");
+            None
+        }
+        Some(l1) => Some(L1Start::look(output, &plan, l1).await?),
+    };
+    if let Some(l1) = &l1 {
+        plan.rollup.home = l1.home();
+    }
+    let key = proving_key(output, &plan).await?;
+    if let (Some(l1), Some(key)) = (&l1, &key) {
+        l1.agree_on_key(&key.key.vk)?;
+    }
+    let proving = match key {
+        Some(key) => Some(proving_options(output, &plan, key).await?),
+        None => {
+            output.note("no --prover-api and no --engine: batches are sealed and wait unproved");
+            None
+        }
+    };
+    let sequencer_key = sequencer_key(&plan.sequencer_key)?;
+    let (inbox, settler, l1, prices) = match l1 {
+        None => (inbox, None, None, None),
+        Some(l1) => {
+            let ethereum = l1.start(output, &plan, stop).await?;
+            (
+                Some(ethereum.inbox),
+                Some(ethereum.settler),
+                Some(ethereum.status),
+                ethereum.prices,
+            )
+        }
+    };
+
+    let step = output.step("log");
+    let told = output.clone();
+    let node = Node::start(NodeOptions {
+        data_dir: plan.data_dir.clone(),
+        rollup: plan.rollup,
+        writer: plan.writer,
+        sequencer_key,
+        rpc: plan.rpc,
+        rpc_options: plan.rpc_options,
+        proving,
+        inbox,
+        settler,
+        fees: plan.fees,
+        prices,
+        l1,
+        observe: Arc::new(move |event| {
+            let line = event.to_string();
+            told.event(EVENT, json!(event), &line);
+        }),
+    })
+    .await
+    .map_err(failure)?;
+    let progress = node.writer().progress().borrow().clone();
+    step.done(&format!(
+        "{} operations, {} batches",
+        progress.accepted, progress.batch
+    ));
+    let rpc = format!("http://{}", node.rpc_address());
+    let api = node
+        .api_address()
+        .map(|address| format!("http://{address}"));
+    let line = match &api {
+        Some(api) => format!("serving users on {rpc}, provers on {api}"),
+        None => format!("serving users on {rpc}"),
+    };
+    let fields = json!({
+        "event": "serving",
+        "rpc": rpc,
+        "prover_api": api,
+        "accepted": progress.accepted,
+        "batch": progress.batch,
+        "root": progress.root,
+    });
+    output.event(EVENT, fields, &line);
+    node.run(stop.clone()).await.map_err(failure)?;
+    output.event(EVENT, json!({ "event": "stopped" }), "stopped");
+    Ok(())
+}
+
+/// The key of the batches' circuit, if batches are to be proved. It is never made here: a chain that
+/// is deployed takes proofs of one key alone.
+async fn proving_key(output: &Output, plan: &Plan) -> Result<Option<ChainKey>, Failure> {
+    if plan.prover_api.is_none() && plan.engine.is_none() {
+        return Ok(None);
+    }
+    let shape = shape_of(&plan.rollup).map_err(|error| Failure::input(error.to_string()))?;
+    let folder = plan.key_dir.clone();
+    let missing = if plan.l1.is_some() {
+        "put the key that the chain was deployed with there, or name its folder with --key-dir; a new key does not fit, and without a copy of that one (`carillon-node backup` has it) the chain's governor must set another verifier".to_owned()
+    } else {
+        let Budget {
+            slots,
+            cells,
+            records,
+        } = plan.rollup.budget;
+        format!(
+            "for a development chain make one with `carillon-node keys make --key-dir {} --slots {slots} --cells {cells} --records {records} --depth {}`",
+            folder.display(),
+            plan.rollup.depth
+        )
+    };
+    let step = output.step("proving key");
+    let read = tokio::task::spawn_blocking(move || keys::load(&folder, shape, &missing));
+    let key = read
+        .await
+        .map_err(|error| Failure::unexpected(format!("a worker thread stopped: {error}")))??;
+    step.done(&format!("{} {}", key.key.origin, key.path.display()));
+    Ok(Some(key))
+}
+
+/// Board and prover.
+async fn proving_options(
+    output: &Output,
+    plan: &Plan,
+    key: ChainKey,
+) -> Result<ProvingOptions, Failure> {
+    let api = match &plan.prover_api {
+        Some((address, tokens)) => {
+            let tokens = Tokens::read(tokens).map_err(|error| Failure::input(error.to_string()))?;
+            Some((*address, tokens, plan.api_options.clone()))
+        }
+        None => None,
+    };
+    let shape = shape_of(&plan.rollup).map_err(|error| Failure::input(error.to_string()))?;
+    let plugin = match &plan.engine {
+        Some(kind) => {
+            let step = output.step("engine");
+            let options = engine::EngineOptions::from_env().map_err(Failure::opening)?;
+            let engine = engine::open_lasting(kind.clone(), options)
+                .await
+                .map_err(Failure::opening)?;
+            step.done(&engine.info().description);
+            let plugin = EnginePlugin::new(engine).with(Arc::clone(&key.key), prepare(shape));
+            Some(Arc::new(plugin) as Arc<dyn ProverPlugin>)
+        }
+        None => None,
+    };
+    let told = output.clone();
+    Ok(ProvingOptions {
+        key: key.key.vk.clone(),
+        board: plan.board,
+        api,
+        plugin,
+        progress: Arc::new(()),
+        observe: Arc::new(move |event| {
+            let (fields, line) = describe(&event);
+            told.event("carillon.prover.event/1", fields, &line);
+        }),
+    })
+}
+
+/// Reads the sequencer's key, or makes one that nobody else can read.
+fn sequencer_key(path: &Path) -> Result<SecretKey, Failure> {
+    const WHAT: &str = "the sequencer's key";
+    let mut seed = Zeroizing::new([0; 32]);
+    OsRng.fill_bytes(&mut *seed);
+    let text = Zeroizing::new(hex::encode(*seed));
+    match secret::create(path, &text) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            let path = path.display();
+            return Err(Failure::input(format!("{WHAT} {path}: {error}")));
+        }
+    }
+    secret::read_key(path, WHAT)
+}
+
+/// A node's end as an exit code.
+fn failure(error: NodeError) -> Failure {
+    match error {
+        NodeError::Driver(DriverError::Contradiction(_)) => {
+            Failure::Disagreement(error.to_string())
+        }
+        NodeError::Store(error) | NodeError::Writer(WriterError::Store(error)) => error.into(),
+        NodeError::Jobs(_) | NodeError::Bind { .. } | NodeError::Descriptors(_) => {
+            Failure::unavailable(error.to_string())
+        }
+        NodeError::Fees(_) | NodeError::Origin(_) => Failure::input(error.to_string()),
+        NodeError::Driver(DriverError::Refused(_)) => Failure::Settlement(error.to_string()),
+        other => Failure::unexpected(other.to_string()),
+    }
+}

@@ -1,0 +1,356 @@
+//! The driver: offers sealed batches to provers, keeps their proofs, hands proved batches to the
+//! settler, and brings entries of the L1 queue to the writer.
+//!
+//! Everything it does can be repeated: a job that is offered twice is one job, a proof is kept
+//! before the board forgets it, and the settler must not settle twice. So it needs no memory of its
+//! own; after a restart it looks at each batch that is not final and goes on. Called by `service`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blstrs::Scalar;
+use tokio_util::sync::CancellationToken;
+
+use super::event::NodeEvent;
+use super::machine::{Machine, SubmitError};
+use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
+use super::status::Reached;
+use super::store::{BatchRow, BatchStatus, Part, Store, StoreError};
+use super::writer::Writer;
+use carillon_protocol::Kind;
+use carillon_prover_api::{BoardError, Job, JobBoard, KeyHash};
+
+/// Most entries of the L1 queue that are asked for at once.
+const ENTRIES: usize = 64;
+
+/// Why the driver stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The node's database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The job board failed.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// L1 contradicts the node.
+    #[error(
+        "Ethereum contradicts this node: {0}; nothing more is executed or settled, compare with `carillon-node resync`"
+    )]
+    Contradiction(String),
+    /// L1 refuses a batch for a reason that does not pass.
+    #[error("Ethereum refuses a batch of this node: {0}")]
+    Refused(String),
+    /// The writer stopped.
+    #[error(transparent)]
+    Writer(#[from] SubmitError),
+    /// A worker thread was lost.
+    #[error("a worker thread stopped: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// What the driver connects. What is missing is left out.
+pub struct Driver<M: Machine> {
+    /// The writer.
+    pub writer: Writer<M>,
+    /// Its store.
+    pub store: Arc<Store>,
+    /// Where provers look for jobs, and the key of the batches' circuit.
+    pub board: Option<(Arc<JobBoard>, KeyHash)>,
+    /// The L1 queue.
+    pub inbox: Option<Arc<dyn L1Inbox>>,
+    /// What settles.
+    pub settler: Option<Arc<dyn Settler>>,
+    /// Between two looks when nothing happens.
+    pub poll: Duration,
+    /// Told what happens.
+    pub observe: Observe,
+    /// Told how far batches are, after each look at them.
+    pub reach: Arc<dyn Fn(Reached) + Send + Sync>,
+}
+
+/// Is told what happens in a node.
+pub type Observe = Arc<dyn Fn(NodeEvent) + Send + Sync>;
+
+impl<M: Machine> Driver<M> {
+    /// Works until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// [`DriverError`]; what only does not answer now is asked again.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), DriverError> {
+        let mut sealed = self.writer.progress();
+        let mut proved = self.board.as_ref().map(|(board, _)| board.watch());
+        // Batches below this one are done as far as this node can bring them.
+        let mut from = 1;
+        // Batches sealed before this life are no news.
+        let mut told = sealed.borrow().batch;
+        loop {
+            if let Some(reason) = self.writer.failure() {
+                return Err(SubmitError::Stopped(reason.to_owned()).into());
+            }
+            self.queue().await?;
+            from = self.batches(from, &mut told).await?;
+            let proof = async {
+                match &mut proved {
+                    Some(proved) => drop(proved.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
+            // Progress changes with every group; waiting for all of them would be a busy loop.
+            let batch = sealed.borrow_and_update().batch;
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(self.poll) => {}
+                () = proof => {}
+                changed = sealed.wait_for(|progress| progress.batch != batch) => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings what is new in the L1 queue to the writer.
+    async fn queue(&self) -> Result<(), DriverError> {
+        let Some(inbox) = &self.inbox else {
+            return Ok(());
+        };
+        let from = self.writer.progress().borrow().queue;
+        match inbox.entries(from, ENTRIES).await {
+            Ok(entries) if entries.is_empty() => Ok(()),
+            Ok(entries) => {
+                let exits: Vec<bool> = entries.iter().map(is_exit).collect();
+                match self.writer.queue(entries).await {
+                    Ok(executed) => {
+                        // One that cannot be executed stays where it is, with those behind it.
+                        let new = usize::try_from(executed.saturating_sub(from)).unwrap_or(0);
+                        let exits = exits.iter().take(new).filter(|exit| **exit).count();
+                        if new > 0 {
+                            (self.observe)(NodeEvent::Queue {
+                                first: from,
+                                deposits: (new - exits) as u64,
+                                exits: exits as u64,
+                            });
+                        }
+                        Ok(())
+                    }
+                    Err(SubmitError::Busy) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Err(PortError::Unreachable(reason)) => {
+                tracing::warn!(reason, "the L1 queue is not known; it is asked again");
+                Ok(())
+            }
+            Err(PortError::Later) => Ok(()),
+            Err(PortError::Refused(reason)) => Err(DriverError::Refused(reason)),
+            Err(PortError::Contradiction(reason)) => Err(DriverError::Contradiction(reason)),
+        }
+    }
+
+    /// Moves each batch from `from` on as far as it goes; returns the first one that is not done.
+    async fn batches(&self, from: u64, told: &mut u64) -> Result<u64, DriverError> {
+        let mut low = from;
+        // Batches below `from` have come as far as this node brings any.
+        let done = |brings: bool| if brings { from - 1 } else { 0 };
+        let mut reached = Reached {
+            proved: done(self.board.is_some() || self.settler.is_some()),
+            settled: done(self.settler.is_some()),
+            finalized: done(self.settler.is_some()),
+        };
+        // Batches settle in order: behind one that waits, the others only get their proofs.
+        let mut settling = true;
+        for mut row in self.on_store(move |store| store.batches(from)).await? {
+            if row.number > *told {
+                *told = row.number;
+                (self.observe)(NodeEvent::Sealed {
+                    batch: row.number,
+                    operations: row.operations,
+                    records: row.records,
+                });
+            }
+            let before = row.status.clone();
+            if row.status == BatchStatus::Sealed {
+                row = self.prove(row).await?;
+            }
+            if settling && row.status != BatchStatus::Sealed {
+                row = self.settle(row).await?;
+            }
+            self.tell(row.number, &before, &row.status);
+            let (settled, last) = match row.status {
+                BatchStatus::Sealed | BatchStatus::Proved => (false, false),
+                BatchStatus::Settled { .. } => (true, false),
+                BatchStatus::Final { .. } => (true, true),
+            };
+            settling &= settled;
+            // Each counts only up to the first batch that has not come so far.
+            for (reached, so_far) in [
+                (&mut reached.proved, row.status != BatchStatus::Sealed),
+                (&mut reached.settled, settled),
+                (&mut reached.finalized, last),
+            ] {
+                if so_far && *reached + 1 == row.number {
+                    *reached = row.number;
+                }
+            }
+            let done = match row.status {
+                BatchStatus::Sealed => self.board.is_none(),
+                BatchStatus::Proved => self.settler.is_none(),
+                BatchStatus::Settled { .. } => self.settler.is_none(),
+                BatchStatus::Final { .. } => true,
+            };
+            if done && low == row.number {
+                low += 1;
+            }
+        }
+        (self.reach)(reached);
+        Ok(low)
+    }
+
+    /// Says what has become of a batch.
+    fn tell(&self, batch: u64, before: &BatchStatus, after: &BatchStatus) {
+        let name = |status: &BatchStatus| match status {
+            BatchStatus::Sealed => 0,
+            BatchStatus::Proved => 1,
+            BatchStatus::Settled { .. } => 2,
+            BatchStatus::Final { .. } => 3,
+        };
+        let (from, to) = (name(before), name(after));
+        if to < from {
+            (self.observe)(NodeEvent::Unsettled { batch });
+            return;
+        }
+        if from < 1 && to >= 1 {
+            (self.observe)(NodeEvent::BatchProved { batch });
+        }
+        match after.clone() {
+            BatchStatus::Settled { transaction } if from < 2 => {
+                (self.observe)(NodeEvent::Settled { batch, transaction });
+            }
+            BatchStatus::Final { transaction } if from < 3 => {
+                if from < 2 {
+                    let transaction = transaction.clone();
+                    (self.observe)(NodeEvent::Settled { batch, transaction });
+                }
+                (self.observe)(NodeEvent::Final { batch, transaction });
+            }
+            _ => {}
+        }
+    }
+
+    /// Offers a sealed batch to the provers, or takes its proof.
+    async fn prove(&self, row: BatchRow) -> Result<BatchRow, DriverError> {
+        let Some((board, key)) = self.board.clone() else {
+            return Ok(row);
+        };
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || {
+            let mut row = row;
+            let number = row.number;
+            if let Some(proof) = board.proof(number) {
+                row.status = BatchStatus::Proved;
+                store.set_status(number, &row.status, Some(&proof.to_bytes()))?;
+                board.forget(&[number]).map_err(BoardError::from)?;
+            } else if !board.has(number) {
+                let job = Job {
+                    number,
+                    key,
+                    public_inputs: scalars(&row)?,
+                    input: part(&store, number, Part::Input)?,
+                };
+                board.add(&job)?;
+            }
+            Ok(row)
+        })
+        .await?
+    }
+
+    /// Hands a proved batch to the settler and keeps what it says.
+    async fn settle(&self, mut row: BatchRow) -> Result<BatchRow, DriverError> {
+        let Some(settler) = &self.settler else {
+            return Ok(row);
+        };
+        if matches!(row.status, BatchStatus::Final { .. }) {
+            return Ok(row);
+        }
+        let number = row.number;
+        let answer = match settler.known(number).await {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => {
+                let batch = self.proved(number).await?;
+                settler.settle(&batch).await
+            }
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(status) if status != row.status => {
+                row.status = status.clone();
+                self.on_store(move |store| store.set_status(number, &status, None))
+                    .await?;
+            }
+            Ok(_) => {}
+            Err(PortError::Unreachable(reason)) => {
+                tracing::warn!(batch = number, reason, "not settled; it is tried again");
+            }
+            Err(PortError::Later) => {}
+            Err(PortError::Refused(reason)) => {
+                return Err(DriverError::Refused(format!("batch {number}: {reason}")));
+            }
+            Err(PortError::Contradiction(reason)) => {
+                return Err(DriverError::Contradiction(reason));
+            }
+        }
+        Ok(row)
+    }
+
+    /// A proved batch with its data.
+    async fn proved(&self, number: u64) -> Result<ProvedBatch, DriverError> {
+        self.on_store(move |store| {
+            Ok(ProvedBatch {
+                number,
+                header: words(&part(store, number, Part::Header)?),
+                blob: words(&part(store, number, Part::Blob)?),
+                proof: part(store, number, Part::Proof)?,
+            })
+        })
+        .await
+    }
+
+    async fn on_store<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, DriverError> {
+        let store = Arc::clone(&self.store);
+        Ok(tokio::task::spawn_blocking(move || question(&store)).await??)
+    }
+}
+
+/// Whether an entry of the queue is an exit request; the others bring something in.
+fn is_exit(entry: &QueueEntry) -> bool {
+    entry.words[0][31] & 7 == Kind::Exit as u8
+}
+
+fn part(store: &Store, number: u64, part: Part) -> Result<Vec<u8>, StoreError> {
+    store
+        .part(number, part)?
+        .ok_or_else(|| StoreError::Damaged {
+            what: format!("batch {number} has no {}", part.name()),
+        })
+}
+
+fn words(bytes: &[u8]) -> Vec<[u8; 32]> {
+    bytes.as_chunks::<32>().0.to_vec()
+}
+
+/// The public inputs of a batch.
+fn scalars(row: &BatchRow) -> Result<Vec<Scalar>, StoreError> {
+    let scalar = |text: &String| {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes).ok()?;
+        Option::from(Scalar::from_bytes_be(&bytes))
+    };
+    let scalars: Option<Vec<Scalar>> = row.public_inputs.iter().map(scalar).collect();
+    scalars.ok_or_else(|| StoreError::Damaged {
+        what: format!("public inputs of batch {}", row.number),
+    })
+}

@@ -1,0 +1,74 @@
+//! What the node asks of Ethereum, as traits: entries of the L1 queue in, sealed and proved batches
+//! out. Implemented over `carillon-settlement`, and by tests. Called by `writer` and `driver`.
+
+use async_trait::async_trait;
+
+use super::store::BatchStatus;
+
+/// An entry of the chain's L1 queue: a deposit, an import or an exit request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// Its index in the queue, from 0.
+    pub index: u64,
+    /// The record's five words, 32 bytes big-endian each, masked as the contract hashes them.
+    pub words: [[u8; 32]; 5],
+}
+
+/// Why an L1 port gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// It may work later.
+    #[error("Ethereum does not answer: {0}; it is asked again")]
+    Unreachable(String),
+    /// It failed a moment ago and is not tried again yet; the failure was told.
+    #[error("Ethereum is asked again later")]
+    Later,
+    /// L1 refuses a batch again and again, for a reason that does not pass.
+    #[error("{0}")]
+    Refused(String),
+    /// L1 contradicts what this node has executed. Nothing may go on.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// The L1 queue as the node may use it: entries so deep that no reorg is expected to remove them.
+#[async_trait]
+pub trait L1Inbox: Send + Sync + 'static {
+    /// Entries from index `from` on, in order, `most` at a time.
+    ///
+    /// # Errors
+    /// [`PortError::Contradiction`] if an entry below `from` is no longer what was delivered.
+    async fn entries(&self, from: u64, most: usize) -> Result<Vec<QueueEntry>, PortError>;
+}
+
+/// A batch as the settler gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvedBatch {
+    /// Its number.
+    pub number: u64,
+    /// The words of H.
+    pub header: Vec<[u8; 32]>,
+    /// The elements of B.
+    pub blob: Vec<[u8; 32]>,
+    /// The proof.
+    pub proof: Vec<u8>,
+}
+
+/// Brings proved batches to Ethereum.
+#[async_trait]
+pub trait Settler: Send + Sync + 'static {
+    /// How far a batch is, if that is known without its data and without asking L1.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn known(&self, _number: u64) -> Result<Option<BatchStatus>, PortError> {
+        Ok(None)
+    }
+
+    /// Settles a batch, or says how far it is. It is called again and again for every batch that is
+    /// not final, in order; it must not settle twice.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, PortError>;
+}

@@ -1,0 +1,525 @@
+//! The machine that the writer drives, on the ledger: signatures, execution, sealing, restart.
+//!
+//! Called by `writer`, `rpc` and `service`; everything about the rules is in `carillon_protocol::ledger`.
+
+use std::collections::BTreeMap;
+
+use blstrs::Scalar;
+use serde::{Deserialize, Serialize};
+
+use super::machine::{Machine, Refusal, Sealed};
+use super::operation;
+use super::ports::QueueEntry;
+use super::proving;
+use super::publish;
+use super::store::{ChainMark, Part, Store, StoreError};
+use carillon_protocol::crypto::schnorr::PublicKey;
+use carillon_protocol::ledger::{Account, Budget, Ledger, MAX_DEPTH, RuleError, State};
+use carillon_protocol::{
+    ACCOUNT_BITS, BLOB_ELEMENTS, Domain, Home, Kind, Operation, Record, TOKENS, blob_bytes,
+};
+
+/// Numbers that no node has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is {given}: choose {allowed}")]
+pub struct OptionsError {
+    what: &'static str,
+    given: u64,
+    allowed: String,
+}
+
+/// What the machine is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollupOptions {
+    /// The chain.
+    pub chain_id: u64,
+    /// Where its contracts are.
+    pub home: Home,
+    /// The account that fees go to.
+    pub operator: u32,
+    /// The owner whose deposits open that account; zeros for nobody.
+    pub operator_owner: [u8; 20],
+    /// Room of a batch.
+    pub budget: Budget,
+    /// Levels of the account tree.
+    pub depth: usize,
+}
+
+impl RollupOptions {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`OptionsError`] naming the one that is out of range.
+    pub fn new(
+        chain_id: u64,
+        operator: u32,
+        slots: usize,
+        cells: usize,
+        records: usize,
+        depth: usize,
+    ) -> Result<Self, OptionsError> {
+        let most_slots = 2 * BLOB_ELEMENTS;
+        let tree = depth.min(MAX_DEPTH);
+        for (what, given, least, most) in [
+            ("the number of slots", slots, 1, most_slots),
+            // One transfer touches three balances.
+            (
+                "the number of cells",
+                cells,
+                3,
+                (3 * most_slots).min(usize::from(TOKENS) << (2 * tree)),
+            ),
+            ("the number of records", records, 1, slots.max(1)),
+            ("the depth of the account tree", depth, 1, MAX_DEPTH),
+        ] {
+            if !(least..=most).contains(&given) {
+                return Err(OptionsError {
+                    what,
+                    given: given as u64,
+                    allowed: format!("{least} to {most}"),
+                });
+            }
+        }
+        let accounts = 1u64 << (2 * depth).min(ACCOUNT_BITS as usize);
+        if u64::from(operator) >= accounts {
+            return Err(OptionsError {
+                what: "the operator's account",
+                given: operator.into(),
+                allowed: format!("an index below {accounts}"),
+            });
+        }
+        Ok(Self {
+            chain_id,
+            home: Home::default(),
+            operator,
+            operator_owner: [0; 20],
+            budget: Budget {
+                slots,
+                cells,
+                records,
+            },
+            depth,
+        })
+    }
+
+    /// What the chain's operations are signed for.
+    pub fn domain(&self) -> Domain {
+        Domain::new(&self.home, self.chain_id)
+    }
+
+    /// What a folder is bound to.
+    pub fn mark(&self) -> ChainMark {
+        ChainMark {
+            chain_id: self.chain_id,
+            l1_chain_id: self.home.l1_chain_id,
+            hub: format!("0x{}", hex::encode(self.home.hub)),
+            depth: self.depth,
+            operator: self.operator,
+        }
+    }
+}
+
+/// What `carillon_chain` says of a node, beside its progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainFacts {
+    /// The chain.
+    pub chain_id: u64,
+    /// Where its contracts are; the default without Ethereum.
+    pub home: Home,
+    /// What its operations are signed for.
+    pub domain: Domain,
+    /// Slots, cells, records and depth in one word.
+    pub shape: String,
+    /// Operations of a batch.
+    pub slots: usize,
+    /// The account that fees go to.
+    pub operator: u32,
+    /// The key that signs soft confirmations, in hex.
+    pub sequencer: String,
+    /// What is connected of Ethereum.
+    pub l1: &'static str,
+}
+
+impl ChainFacts {
+    /// The facts of a node without Ethereum.
+    pub fn new(options: &RollupOptions, sequencer: &PublicKey) -> Self {
+        let Budget {
+            slots,
+            cells,
+            records,
+        } = options.budget;
+        Self {
+            chain_id: options.chain_id,
+            home: options.home,
+            domain: options.domain(),
+            shape: format!("n{slots}-a{cells}-d{records}-h{}", options.depth),
+            slots,
+            operator: options.operator,
+            sequencer: format!("0x{}", hex::encode(sequencer.to_bytes())),
+            l1: "none",
+        }
+    }
+}
+
+/// An account in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountJson {
+    /// Its index.
+    pub index: u32,
+    /// Its key, compressed; none until its owner sets one.
+    pub key: Option<String>,
+    /// Its owner's address on L1; none for the operator's until it is opened.
+    pub owner: Option<String>,
+    /// Nonce of its next signed operation.
+    pub nonce: u32,
+    /// Balances that are not zero, by token slot.
+    pub balances: BTreeMap<u8, String>,
+}
+
+impl AccountJson {
+    /// An account by its bytes in the store; `None` if nobody has used it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn read(index: u32, bytes: &[u8]) -> Result<Option<Self>, StoreError> {
+        let account = account_from_bytes(bytes).ok_or_else(|| StoreError::Damaged {
+            what: format!("account {index}"),
+        })?;
+        if account == Account::default() {
+            return Ok(None);
+        }
+        let prefixed = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+        Ok(Some(Self {
+            index,
+            key: account.key.map(|key| prefixed(&key.to_bytes())),
+            owner: (account.owner != [0; 20]).then(|| prefixed(&account.owner)),
+            nonce: account.nonce,
+            balances: account
+                .balances
+                .iter()
+                .map(|(token, balance)| (*token, balance.to_string()))
+                .collect(),
+        }))
+    }
+
+    /// The owner's address, zeros for none.
+    ///
+    /// # Errors
+    /// [`Refusal`] for text that is no address.
+    pub fn owner_bytes(&self) -> Result<[u8; 20], Refusal> {
+        let mut bytes = [0; 20];
+        let text = match &self.owner {
+            None => return Ok(bytes),
+            Some(text) => text.strip_prefix("0x").unwrap_or(text),
+        };
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| Refusal::new("encoding", format!("`{text}` is not an address")))?;
+        Ok(bytes)
+    }
+}
+
+/// The rollup as the writer drives it.
+#[derive(Clone, Debug)]
+pub struct Rollup {
+    options: RollupOptions,
+    ledger: Ledger,
+    /// Entries of the L1 queue executed.
+    queue: u64,
+}
+
+impl Rollup {
+    /// The empty state.
+    pub fn new(options: &RollupOptions) -> Self {
+        let RollupOptions {
+            operator,
+            operator_owner,
+            depth,
+            ..
+        } = *options;
+        Self {
+            options: *options,
+            ledger: Ledger::new(options.domain(), depth, operator, operator_owner)
+                .with_bridge(options.home.bridge),
+            queue: 0,
+        }
+    }
+
+    /// The state as of the store's sealed point, with its root checked.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Damaged`] if accounts and root do not belong together.
+    pub fn restore(options: &RollupOptions, store: &Store) -> Result<Self, StoreError> {
+        let Some(point) = store.sealed()? else {
+            return Ok(Self::new(options));
+        };
+        let accounts = store.accounts()?.into_iter().map(|(index, bytes)| {
+            let account = account_from_bytes(&bytes).ok_or_else(|| StoreError::Damaged {
+                what: format!("account {index}"),
+            })?;
+            Ok((index, account))
+        });
+        let accounts = accounts.collect::<Result<Vec<_>, StoreError>>()?;
+        let mut state = State::genesis(options.depth);
+        state.update(accounts);
+        let root = word(&state.root());
+        if root != point.root {
+            return Err(StoreError::Damaged {
+                what: format!(
+                    "the accounts have root {root}, batch {} has {}",
+                    point.batch, point.root
+                ),
+            });
+        }
+        Ok(Self {
+            options: *options,
+            ledger: Ledger::resume(
+                options.domain(),
+                options.operator,
+                options.operator_owner,
+                state,
+                point.batch + 1,
+            )
+            .with_bridge(options.home.bridge),
+            queue: point.queue,
+        })
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether the signature is that of this key, for this owner.
+    fn verify(
+        &self,
+        operation: &Operation,
+        key: &PublicKey,
+        owner: &[u8; 20],
+    ) -> Result<(), Refusal> {
+        let account = operation.from;
+        let message = operation.message(self.ledger.domain(), owner);
+        let message = message.map_err(|error| refusal(&error.into()))?;
+        let valid = operation
+            .decoded_signature()
+            .is_some_and(|signature| key.verify(&message, &signature));
+        if valid {
+            Ok(())
+        } else {
+            Err(refusal(&RuleError::BadSignature { account }))
+        }
+    }
+}
+
+/// What a signature was checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    key: PublicKey,
+    owner: [u8; 20],
+}
+
+impl Machine for Rollup {
+    type Operation = Operation;
+    type Ticket = Ticket;
+
+    fn encode(&self, operation: &Operation) -> Vec<u8> {
+        operation::encode(operation)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Operation, Refusal> {
+        operation::decode(bytes)
+    }
+
+    fn id(&self, operation: &Operation) -> [u8; 32] {
+        operation.id(self.ledger.domain())
+    }
+
+    fn check(&self, operation: &Operation) -> Result<Ticket, Refusal> {
+        if !operation.kind.is_signed() {
+            let reason = "operations of this kind come from the queue on L1 alone";
+            return Err(Refusal::new("kind", reason));
+        }
+        operation
+            .check_form()
+            .map_err(|error| refusal(&error.into()))?;
+        let Account { key, owner, .. } = self.ledger.account(operation.from);
+        let account = operation.from;
+        let key = key.ok_or_else(|| refusal(&RuleError::NoKey { account }))?;
+        self.verify(operation, &key, &owner)?;
+        Ok(Ticket { key, owner })
+    }
+
+    fn touches(&self, operation: &Operation) -> Vec<u32> {
+        let mut accounts = vec![operation.from];
+        if operation.kind == Kind::Transfer {
+            accounts.push(operation.to);
+        }
+        if operation.kind.is_signed() {
+            accounts.push(self.options.operator);
+        }
+        accounts
+    }
+
+    fn account(&self, index: u32) -> Vec<u8> {
+        account_to_bytes(&self.ledger.account(index))
+    }
+
+    fn names(account: &[u8]) -> Vec<Vec<u8>> {
+        let Some(account) = account_from_bytes(account) else {
+            return Vec::new();
+        };
+        let key = account.key.map(|key| key_name(&key.to_bytes()));
+        let owner = (account.owner != [0; 20]).then(|| owner_name(&account.owner));
+        key.into_iter().chain(owner).collect()
+    }
+
+    fn fits(&self, operation: &Operation) -> bool {
+        self.ledger.fits(operation, &self.options.budget)
+    }
+
+    fn execute(&mut self, operation: &Operation, ticket: Option<Ticket>) -> Result<(), Refusal> {
+        let executed = if let Some(ticket) = ticket {
+            let Account { key, owner, .. } = self.ledger.account(operation.from);
+            // An operation before it in the group may have changed the key.
+            if key != Some(ticket.key) || owner != ticket.owner {
+                let key = key.unwrap_or(ticket.key);
+                self.verify(operation, &key, &owner)?;
+            }
+            self.ledger.execute_verified(operation)
+        } else {
+            self.ledger.execute_accepted(operation)
+        };
+        executed.map_err(|error| refusal(&error))?;
+        if !operation.kind.is_signed() {
+            self.queue = operation.nonce + 1;
+        }
+        Ok(())
+    }
+
+    fn from_queue(&self, entry: &QueueEntry) -> Result<Operation, Refusal> {
+        let scalar = |bytes: &[u8; 32]| Option::<Scalar>::from(Scalar::from_bytes_be(bytes));
+        let words: Option<Vec<Scalar>> = entry.words.iter().map(scalar).collect();
+        let words = words.and_then(|words| <[Scalar; 5]>::try_from(words).ok());
+        let words =
+            words.ok_or_else(|| Refusal::new("queue", "a word is not below the field's order"))?;
+        let record = Record::from_words(&words, 0);
+        let record = record.map_err(|error| Refusal::new("queue", error.to_string()))?;
+        self.ledger
+            .from_queue(entry.index, &record)
+            .map_err(|error| refusal(&error))
+    }
+
+    fn queue(&self) -> u64 {
+        self.queue
+    }
+
+    fn open(&self) -> u64 {
+        self.ledger.operations().len() as u64
+    }
+
+    fn root(&self) -> String {
+        word(&self.ledger.state().root())
+    }
+
+    fn seal(&mut self) -> Result<Sealed, Refusal> {
+        let Budget { slots, records, .. } = self.options.budget;
+        let touched = self.ledger.touched().iter();
+        let accounts = touched.map(|(index, account)| (*index, account_to_bytes(account)));
+        let accounts = accounts.collect();
+        let view = proving::StatePart::of(&self.ledger, &self.options)?;
+        let number = self.ledger.batch_number();
+        let closed = self.ledger.close();
+        let words = closed.header.to_words();
+        let inputs = publish::public_inputs(&words, &closed.blob, slots, records)?;
+        let input = proving::BatchInput {
+            domain: self.ledger.domain(),
+            number,
+            operator: self.options.operator,
+            budget: self.options.budget,
+            z: inputs[2],
+            state: view,
+            operations: closed.operations,
+        };
+        Ok(Sealed {
+            number,
+            operations: input.operations.len() as u64,
+            records: closed.header.records.len() as u64,
+            old_root: word(&closed.header.old_root),
+            new_root: word(&closed.header.new_root),
+            public_inputs: inputs.iter().map(word).collect(),
+            parts: vec![
+                (Part::Header, blob_bytes(&words)),
+                (Part::Blob, blob_bytes(&closed.blob)),
+                (Part::Input, input.to_bytes()),
+            ],
+            accounts,
+        })
+    }
+}
+
+/// A field element in hex.
+fn word(value: &Scalar) -> String {
+    format!("0x{}", hex::encode(value.to_bytes_be()))
+}
+
+/// A rule's refusal with its short name.
+fn refusal(error: &RuleError) -> Refusal {
+    let code = match error {
+        RuleError::Form(_) => "form",
+        RuleError::NoSuchIndex { .. } | RuleError::Unused { .. } => "account",
+        RuleError::NoKey { .. } | RuleError::Key(_) => "key",
+        RuleError::BadSignature { .. } => "signature",
+        RuleError::Nonce { .. } | RuleError::NonceExhausted { .. } => "nonce",
+        RuleError::ZeroAmount | RuleError::Overspend { .. } | RuleError::Overflow { .. } => "funds",
+        RuleError::WrongOwner { .. } => "owner",
+        RuleError::Word { .. } | RuleError::ExitAmount { .. } | RuleError::ToBridge => "record",
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// The name that an account is found by through its owner.
+pub(super) fn owner_name(owner: &[u8; 20]) -> Vec<u8> {
+    [b"owner ", &owner[..]].concat()
+}
+
+/// The name that an account is found by through its key.
+pub(super) fn key_name(key: &[u8; 32]) -> Vec<u8> {
+    [b"key ", &key[..]].concat()
+}
+
+/// Nonce (4), owner (20), key (32, zeros for none), then token (1) and balance (16) for each balance.
+pub(super) fn account_to_bytes(account: &Account) -> Vec<u8> {
+    let mut out = Vec::with_capacity(56 + 17 * account.balances.len());
+    out.extend_from_slice(&account.nonce.to_be_bytes());
+    out.extend_from_slice(&account.owner);
+    // Zeros encode a point of order four: never a key.
+    let key = account.key.map_or([0; 32], |key| key.to_bytes());
+    out.extend_from_slice(&key);
+    for (token, balance) in &account.balances {
+        out.push(*token);
+        out.extend_from_slice(&balance.to_be_bytes());
+    }
+    out
+}
+
+/// Reads [`account_to_bytes`].
+pub(super) fn account_from_bytes(bytes: &[u8]) -> Option<Account> {
+    let (nonce, rest) = bytes.split_first_chunk::<4>()?;
+    let (owner, rest) = rest.split_first_chunk::<20>()?;
+    let (key, rest) = rest.split_first_chunk::<32>()?;
+    let (balances, left) = rest.as_chunks::<17>();
+    let balance = |entry: &[u8; 17]| {
+        let (token, balance) = entry.split_first()?;
+        let balance = u128::from_be_bytes(balance.try_into().ok()?);
+        (*token < TOKENS).then_some((*token, balance))
+    };
+    Some(Account {
+        key: match key {
+            [0, ..] if *key == [0; 32] => None,
+            key => Some(PublicKey::from_bytes(key).ok()?),
+        },
+        nonce: u32::from_be_bytes(*nonce),
+        owner: *owner,
+        balances: balances.iter().map(balance).collect::<Option<_>>()?,
+    })
+    .filter(|_| left.is_empty())
+}

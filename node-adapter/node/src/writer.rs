@@ -1,0 +1,626 @@
+//! The single writer: one thread that checks, executes, makes durable, acknowledges and seals.
+//!
+//! 1. It takes what waits, up to a limit: a group.
+//! 2. Signatures of the group are checked on all cores against the present state.
+//! 3. The group is executed in order. An operation that does not fit the open batch ends the group
+//!    there; the batch is sealed first.
+//! 4. The accepted operations are written to the log in one transaction: the group commit.
+//! 5. Only then are they acknowledged, with a receipt each.
+//! 6. The batch is sealed when it is full or old enough.
+//!
+//! What waits meanwhile is the next group, so that groups grow with the load. If the disk fails the
+//! memory is ahead of it: the writer answers everybody with the reason and takes nothing more; a
+//! restart begins from what is durable. Called by `service`.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rayon::prelude::*;
+use tokio::sync::{oneshot, watch};
+
+use super::accounts::Accounts;
+use super::machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
+use super::ports::QueueEntry;
+use super::receipt::{self, Receipt};
+use super::store::{BatchRow, BatchStatus, LogLine, SealLine, SealedPoint, Store};
+use carillon_protocol::crypto::schnorr::SecretKey;
+
+/// How the writer works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// The chain's id, for receipts.
+    pub chain_id: u64,
+    /// Most operations of a group.
+    pub group: usize,
+    /// Commands that may wait.
+    pub waiting: usize,
+    /// Seal after so many operations, though more would fit.
+    pub seal_count: u64,
+    /// Seal when the oldest operation of the open batch has waited so long.
+    pub seal_after: Duration,
+}
+
+impl WriterOptions {
+    /// The defaults for a chain.
+    pub fn new(chain_id: u64) -> Self {
+        Self {
+            chain_id,
+            group: 4096,
+            waiting: 1 << 15,
+            seal_count: u64::MAX,
+            seal_after: Duration::from_secs(10),
+        }
+    }
+}
+
+type Answer<T> = oneshot::Sender<T>;
+/// An operation of a user, and who waits for its receipt.
+type Submitted<M> = (
+    <M as Machine>::Operation,
+    Answer<Result<Receipt, SubmitError>>,
+);
+
+enum Command<M: Machine> {
+    Submit(M::Operation, Answer<Result<Receipt, SubmitError>>),
+    Queue(Vec<QueueEntry>, Answer<Result<u64, SubmitError>>),
+    Seal(Answer<Result<Option<u64>, SubmitError>>),
+    Ask(Box<dyn FnOnce(&M) + Send>),
+}
+
+/// What the writer tells everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Operations that are durable.
+    pub accepted: u64,
+    /// The last sealed batch.
+    pub batch: u64,
+    /// State root after it, in hex; the genesis root before the first.
+    pub root: String,
+    /// Entries of the L1 queue executed, the open batch's included.
+    pub queue: u64,
+    /// Entries of the L1 queue executed by sealed batches.
+    pub sealed_queue: u64,
+    /// Operations in the open batch.
+    pub open: u64,
+    /// Why the next entry of the L1 queue is not executed, if it cannot be. Nothing behind it is
+    /// executed either; operations of users go on.
+    pub stuck: Option<String>,
+}
+
+/// Speaks to the writer.
+pub struct Writer<M: Machine> {
+    commands: SyncSender<Command<M>>,
+    progress: watch::Receiver<Progress>,
+    accounts: Arc<Accounts>,
+    failed: Arc<OnceLock<String>>,
+}
+
+impl<M: Machine> Clone for Writer<M> {
+    fn clone(&self) -> Self {
+        Self {
+            commands: self.commands.clone(),
+            progress: self.progress.clone(),
+            accounts: Arc::clone(&self.accounts),
+            failed: Arc::clone(&self.failed),
+        }
+    }
+}
+
+impl<M: Machine> std::fmt::Debug for Writer<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("progress", &*self.progress.borrow())
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Machine> Writer<M> {
+    /// Replays the log onto the machine, which stands at the store's sealed point, and starts the
+    /// thread. The thread ends when every handle is dropped.
+    ///
+    /// # Errors
+    /// [`WriterError`].
+    pub fn start(
+        machine: M,
+        store: Arc<Store>,
+        key: SecretKey,
+        options: WriterOptions,
+    ) -> Result<(Self, JoinHandle<Result<(), WriterError>>), WriterError> {
+        let point = store.sealed()?.unwrap_or_default();
+        store.index(M::names)?;
+        let accounts = Arc::new(Accounts::new(Arc::clone(&store), M::names));
+        let mut core = Core {
+            next: point.next,
+            first: point.next,
+            batch: point.batch,
+            sealed_queue: point.queue,
+            // Before the first batch the root is the genesis root.
+            root: if point.batch == 0 {
+                machine.root()
+            } else {
+                point.root
+            },
+            machine,
+            store,
+            key,
+            options,
+            oldest: None,
+            fresh: BTreeSet::new(),
+            accounts: Arc::clone(&accounts),
+            stuck: None,
+            progress: watch::Sender::new(Progress::default()),
+        };
+        core.replay()?;
+        core.publish();
+        core.tell();
+        let (commands, inbox) = sync_channel(options.waiting);
+        let failed = Arc::new(OnceLock::new());
+        let this = Self {
+            commands,
+            progress: core.progress.subscribe(),
+            accounts,
+            failed: Arc::clone(&failed),
+        };
+        let thread = std::thread::Builder::new()
+            .name("sequencer".into())
+            .spawn(move || core.run(&inbox, &failed))
+            .map_err(WriterError::Thread)?;
+        Ok((this, thread))
+    }
+
+    /// Where the writer is, and a way to wait for changes.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// The accounts as of the last group commit. Reading them does not disturb the writer.
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    /// Why the writer takes nothing more, if so.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    /// Hands in an operation. The receipt comes once it is durable.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit(&self, operation: M::Operation) -> Result<Receipt, SubmitError> {
+        self.ask_for(|answer| Command::Submit(operation, answer))
+            .await
+    }
+
+    /// Hands in the next entries of the L1 queue; returns how many are executed in all.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn queue(&self, entries: Vec<QueueEntry>) -> Result<u64, SubmitError> {
+        self.ask_for(|answer| Command::Queue(entries, answer)).await
+    }
+
+    /// Seals the open batch now; returns its number, or nothing if it was empty.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn seal(&self) -> Result<Option<u64>, SubmitError> {
+        self.ask_for(Command::Seal).await
+    }
+
+    /// Looks at the machine between two groups, when all of its state is durable.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&M) -> T + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        self.ask_for(|answer: Answer<Result<T, SubmitError>>| {
+            Command::Ask(Box::new(move |machine| {
+                let _ = answer.send(Ok(question(machine)));
+            }))
+        })
+        .await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        command: impl FnOnce(Answer<Result<T, SubmitError>>) -> Command<M>,
+    ) -> Result<T, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.commands.try_send(command(answer));
+        let stopped = || {
+            let reason = self.failure().unwrap_or("it is shutting down");
+            SubmitError::Stopped(reason.to_owned())
+        };
+        match sent {
+            Ok(()) => answered.await.map_err(|_| stopped())?,
+            Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+        }
+    }
+}
+
+/// An operation that waits for the group commit.
+struct Accepted {
+    id: [u8; 32],
+    bytes: Vec<u8>,
+    answer: Option<Answer<Result<Receipt, SubmitError>>>,
+}
+
+struct Core<M: Machine> {
+    machine: M,
+    store: Arc<Store>,
+    key: SecretKey,
+    options: WriterOptions,
+    /// Sequence number of the next operation.
+    next: u64,
+    /// That of the first operation of the open batch.
+    first: u64,
+    /// The last sealed batch.
+    batch: u64,
+    sealed_queue: u64,
+    root: String,
+    /// When the oldest operation of the open batch came.
+    oldest: Option<Instant>,
+    /// Accounts that executed operations have changed and readers do not see yet.
+    fresh: BTreeSet<u32>,
+    accounts: Arc<Accounts>,
+    /// Why the next entry of the L1 queue is not executed.
+    stuck: Option<String>,
+    progress: watch::Sender<Progress>,
+}
+
+impl<M: Machine> Core<M> {
+    /// Executes what the log holds behind the sealed point.
+    fn replay(&mut self) -> Result<(), WriterError> {
+        for (sequence, bytes) in self.store.log(self.next..)? {
+            let operation = self.machine.decode(&bytes);
+            let refused = |reason| WriterError::Replay { sequence, reason };
+            let operation = operation.map_err(refused)?;
+            // Only after a change of the batch's size: the log's open part fitted before.
+            if !self.machine.fits(&operation) {
+                self.seal()?;
+            }
+            self.machine.execute(&operation, None).map_err(refused)?;
+            self.fresh.extend(self.machine.touches(&operation));
+            self.next = sequence + 1;
+            self.oldest.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn run(
+        mut self,
+        inbox: &Receiver<Command<M>>,
+        failed: &OnceLock<String>,
+    ) -> Result<(), WriterError> {
+        let result = self.serve(inbox);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the sequencer stopped");
+            let reason = failed.get_or_init(|| error.to_string()).clone();
+            // Whoever asks now gets the reason, until the last handle is gone.
+            while let Ok(command) = inbox.recv() {
+                let stopped = SubmitError::Stopped(reason.clone());
+                match command {
+                    Command::Submit(_, answer) => drop(answer.send(Err(stopped))),
+                    Command::Queue(_, answer) => drop(answer.send(Err(stopped))),
+                    Command::Seal(answer) => drop(answer.send(Err(stopped))),
+                    // Dropping the question tells who asked.
+                    Command::Ask(_) => {}
+                }
+            }
+        }
+        result
+    }
+
+    fn serve(&mut self, inbox: &Receiver<Command<M>>) -> Result<(), WriterError> {
+        loop {
+            let first = match self.oldest {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(oldest) => {
+                    let age = oldest.elapsed();
+                    inbox.recv_timeout(self.options.seal_after.saturating_sub(age))
+                }
+            };
+            let mut group = VecDeque::new();
+            match first {
+                Ok(command) => group.push_back(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            while group.len() < self.options.group
+                && let Ok(command) = inbox.try_recv()
+            {
+                group.push_back(command);
+            }
+            self.work(group)?;
+            let old = self
+                .oldest
+                .map(|oldest| oldest.elapsed() >= self.options.seal_after);
+            if old == Some(true) {
+                self.seal()?;
+                self.tell();
+            }
+        }
+    }
+
+    /// Does everything of a group, in order.
+    fn work(&mut self, mut group: VecDeque<Command<M>>) -> Result<(), WriterError> {
+        while !group.is_empty() {
+            let mut submitted = Vec::new();
+            while let Some(Command::Submit(..)) = group.front()
+                && let Some(Command::Submit(operation, answer)) = group.pop_front()
+            {
+                submitted.push((operation, answer));
+            }
+            self.accept(submitted)?;
+            match group.pop_front() {
+                None => {}
+                Some(Command::Submit(operation, answer)) => {
+                    self.accept(vec![(operation, answer)])?;
+                }
+                // Whoever has the answer finds the progress as it is behind it.
+                Some(Command::Queue(entries, answer)) => {
+                    self.take_queue(entries)?;
+                    self.tell();
+                    let _ = answer.send(Ok(self.machine.queue()));
+                }
+                Some(Command::Seal(answer)) => {
+                    let sealed = self.seal()?;
+                    self.tell();
+                    let _ = answer.send(Ok(sealed));
+                }
+                Some(Command::Ask(question)) => question(&self.machine),
+            }
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// Checks, executes, stores and acknowledges operations of users.
+    fn accept(&mut self, submitted: Vec<Submitted<M>>) -> Result<(), WriterError> {
+        if submitted.is_empty() {
+            return Ok(());
+        }
+        let machine = &self.machine;
+        let tickets: Vec<_> = submitted
+            .par_iter()
+            .with_min_len(8)
+            .map(|(operation, _)| machine.check(operation))
+            .collect();
+        let mut accepted = Vec::with_capacity(submitted.len());
+        for ((operation, answer), ticket) in submitted.into_iter().zip(tickets) {
+            let executed = match ticket {
+                Ok(ticket) => {
+                    if self.is_full() || !self.machine.fits(&operation) {
+                        self.commit(&mut accepted)?;
+                        self.seal()?;
+                    }
+                    self.machine.execute(&operation, Some(ticket))
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let id = self.machine.id(&operation);
+            match executed {
+                Ok(()) => {
+                    self.fresh.extend(self.machine.touches(&operation));
+                    accepted.push(Accepted {
+                        id,
+                        bytes: self.machine.encode(&operation),
+                        answer: Some(answer),
+                    });
+                }
+                Err(refusal) => {
+                    let _ = answer.send(Err(self.explain(&id, refusal, &accepted)));
+                }
+            }
+        }
+        self.commit(&mut accepted)?;
+        if self.is_full() {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the open batch has as many operations as a batch is to have.
+    fn is_full(&self) -> bool {
+        self.machine.open() >= self.options.seal_count
+    }
+
+    /// A refusal, or the news that this very operation was accepted before.
+    fn explain(&self, id: &[u8; 32], refusal: Refusal, accepted: &[Accepted]) -> SubmitError {
+        let in_group = accepted.iter().any(|other| other.id == *id);
+        match self.store.sequence(id) {
+            Ok(Some(sequence)) => SubmitError::Known { sequence },
+            _ if in_group => SubmitError::Busy,
+            _ => SubmitError::Refused(refusal),
+        }
+    }
+
+    /// Executes entries of the L1 queue. L1 takes in what can be executed alone; an entry that cannot
+    /// be all the same stays the next one, is tried again whenever entries are handed in, and is
+    /// shown. It ends nothing: users, and batches that need no queue, go on.
+    fn take_queue(&mut self, entries: Vec<QueueEntry>) -> Result<(), WriterError> {
+        let mut accepted = Vec::new();
+        let mut stuck = None;
+        for entry in entries {
+            if entry.index < self.machine.queue() {
+                continue;
+            }
+            let executed = self.execute_entry(&entry, &mut accepted)?;
+            if let Err(reason) = executed {
+                stuck = Some(format!("entry {} of the L1 queue: {reason}", entry.index));
+                break;
+            }
+        }
+        self.commit(&mut accepted)?;
+        match &stuck {
+            Some(reason) if self.stuck != stuck => tracing::error!(
+                reason,
+                "the L1 queue is stuck: nothing behind this entry is executed, and once it is overdue anyone may halt the chain; compare the shape, the operator's account and the contract with the deployment, then restart"
+            ),
+            None if self.stuck.is_some() => tracing::info!("the L1 queue goes on"),
+            _ => {}
+        }
+        self.stuck = stuck;
+        Ok(())
+    }
+
+    /// Executes one entry, after what is in `accepted`; the inner error says why it cannot be.
+    fn execute_entry(
+        &mut self,
+        entry: &QueueEntry,
+        accepted: &mut Vec<Accepted>,
+    ) -> Result<Result<(), String>, WriterError> {
+        let expected = self.machine.queue();
+        if entry.index > expected {
+            return Ok(Err(format!("entry {expected} is the next one")));
+        }
+        let mut made = self.machine.from_queue(entry);
+        if let Ok(operation) = &made
+            && !self.machine.fits(operation)
+        {
+            self.commit(accepted)?;
+            self.seal()?;
+            made = self.machine.from_queue(entry);
+        }
+        let executed = made.and_then(|operation| {
+            self.machine.execute(&operation, None)?;
+            Ok(operation)
+        });
+        Ok(match executed {
+            Ok(operation) => {
+                self.fresh.extend(self.machine.touches(&operation));
+                accepted.push(Accepted {
+                    id: self.machine.id(&operation),
+                    bytes: self.machine.encode(&operation),
+                    answer: None,
+                });
+                Ok(())
+            }
+            Err(refusal) => Err(refusal.to_string()),
+        })
+    }
+
+    /// The group commit: durable first, acknowledged then.
+    fn commit(&mut self, accepted: &mut Vec<Accepted>) -> Result<(), WriterError> {
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<LogLine<'_>> = (self.next..)
+            .zip(accepted.iter())
+            .map(|(sequence, operation)| LogLine {
+                sequence,
+                id: &operation.id,
+                bytes: &operation.bytes,
+            })
+            .collect();
+        if let Err(error) = self.store.append(&lines) {
+            let reason = error.to_string();
+            for operation in accepted.drain(..) {
+                if let Some(answer) = operation.answer {
+                    let _ = answer.send(Err(SubmitError::Stopped(reason.clone())));
+                }
+            }
+            return Err(error.into());
+        }
+        self.publish();
+        let ids: Vec<[u8; 32]> = accepted.iter().map(|operation| operation.id).collect();
+        let chain = self.options.chain_id;
+        let receipts = receipt::confirm(&self.key, chain, self.next, now(), &ids);
+        self.next += ids.len() as u64;
+        self.oldest.get_or_insert_with(Instant::now);
+        for (operation, receipt) in accepted.drain(..).zip(receipts) {
+            if let Some(answer) = operation.answer {
+                let _ = answer.send(Ok(receipt));
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows readers what has become durable.
+    fn publish(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh).into_iter();
+        let accounts: Vec<_> = fresh
+            .map(|index| (index, self.machine.account(index)))
+            .collect();
+        self.accounts.publish(accounts);
+    }
+
+    /// Seals the open batch, if there is anything in it. Everything in it is durable.
+    fn seal(&mut self) -> Result<Option<u64>, WriterError> {
+        self.oldest = None;
+        if self.machine.open() == 0 {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let Sealed {
+            number,
+            operations,
+            records,
+            old_root,
+            new_root,
+            public_inputs,
+            parts,
+            accounts,
+        } = self.machine.seal().map_err(WriterError::Seal)?;
+        let queue = self.machine.queue();
+        let row = BatchRow {
+            number,
+            first: self.first,
+            end: self.next,
+            operations,
+            records,
+            old_root,
+            new_root,
+            public_inputs,
+            queue,
+            sealed_at: now(),
+            status: BatchStatus::Sealed,
+        };
+        let point = SealedPoint {
+            batch: number,
+            next: self.next,
+            queue,
+            root: row.new_root.clone(),
+        };
+        self.store.seal(&SealLine {
+            row: &row,
+            parts: &parts,
+            accounts: &accounts,
+            names: M::names,
+            point: &point,
+        })?;
+        // Nothing is fresh any more: what was executed is in the sealed state.
+        self.fresh.clear();
+        self.accounts.sealed();
+        tracing::info!(batch = number, operations, wall = ?started.elapsed(), "sealed");
+        (self.first, self.batch, self.sealed_queue) = (self.next, number, queue);
+        self.root = point.root;
+        Ok(Some(number))
+    }
+
+    fn tell(&self) {
+        self.progress.send_replace(Progress {
+            accepted: self.next,
+            batch: self.batch,
+            root: self.root.clone(),
+            queue: self.machine.queue(),
+            sealed_queue: self.sealed_queue,
+            open: self.machine.open(),
+            stuck: self.stuck.clone(),
+        });
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(elapsed.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

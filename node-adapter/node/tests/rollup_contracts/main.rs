@@ -1,0 +1,23 @@
+//! The rollup protocol's contracts on a real Ethereum node (anvil: real precompiles, real blob
+//! transactions), with proofs from a known trapdoor: what they accept, what they refuse and why,
+//! and what it costs. `twin` settles each kind of record with a real proof.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bridge;
+mod chain;
+mod commands;
+mod encoding;
+mod gas;
+mod halt;
+mod invariant;
+mod published;
+mod queue;
+#[path = "../common/terminal.rs"]
+mod terminal;
+mod tokens;
+mod twin;
+mod verifier;
+
+use carillon_testing as common;
+use carillon_testing::contracts as test_contracts;

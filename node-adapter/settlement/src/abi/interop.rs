@@ -1,0 +1,21 @@
+//! The interop contracts: alias accounts, their factory, and the handler of bundles. In a module of
+//! its own because the types of the handler's messages repeat those of the bridge.
+#![allow(missing_docs)]
+
+use alloy::sol;
+
+sol!(
+    #[sol(all_derives)]
+    AliasAccount,
+    "artifacts/interop/AliasAccount.json"
+);
+sol!(
+    #[sol(all_derives)]
+    AliasFactory,
+    "artifacts/interop/AliasFactory.json"
+);
+sol!(
+    #[sol(all_derives)]
+    InteropHandler,
+    "artifacts/interop/InteropHandler.json"
+);

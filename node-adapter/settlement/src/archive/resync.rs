@@ -1,0 +1,355 @@
+//! [`resync`]: the state rebuilt from nothing but L1 and the archive.
+//!
+//! L1 says which batches count and what binds their data; the archive has the data; replay says what
+//! they do. Nothing in the archive is believed. Called by `carillon-node resync`, and by a node that
+//! has lost its disk.
+
+use blstrs::Scalar;
+
+use super::check::{CheckError, Checked, Field, check, check_ahead};
+use super::history::{History, HistoryError, chain_of, domain_of, published};
+use super::{Archive, ArchiveError, Batch, ChainId, Executed};
+use crate::sender::BlockRef;
+use crate::watch::{NodeSource, WatchOptions};
+use crate::{BatchBlob, SettlementError, verify_on_l1};
+use carillon_protocol::Domain;
+use carillon_protocol::ledger::{MAX_DEPTH, State};
+
+/// Settings of a resync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResyncOptions {
+    /// How L1 is read.
+    pub watch: WatchOptions,
+    /// Levels of the account tree.
+    pub depth: usize,
+}
+
+impl Default for ResyncOptions {
+    fn default() -> Self {
+        Self {
+            watch: WatchOptions::default(),
+            depth: MAX_DEPTH,
+        }
+    }
+}
+
+/// Why the state was not rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum ResyncError {
+    /// L1.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A request to L1.
+    #[error(transparent)]
+    Node(#[from] SettlementError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// L1 has executed batches that the archive does not have yet.
+    #[error(
+        "L1 has executed {executed} batches, the archive ends with batch {archived}: L1 is ahead of it; wait for the node to archive, or copy the missing batches"
+    )]
+    ArchiveBehind {
+        /// On L1.
+        executed: u64,
+        /// In the archive.
+        archived: u64,
+    },
+    /// Archive, L1 and replay differ.
+    #[error(transparent)]
+    Mismatch(#[from] CheckError),
+    /// A batch that the archive has, and that cannot follow what L1 has executed.
+    #[error(
+        "the archive has batch {number}, which Ethereum has not executed and would not: {reason}; take its object, and those after it, out of the archive"
+    )]
+    Ahead {
+        /// The batch.
+        number: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A batch that the archive has is ahead of what was read of the queue.
+    #[error(
+        "batch {number} of the archive executes entry {index} of the L1 queue, which is not there or not deep enough yet: wait, or give the --confirmations that the node ran with"
+    )]
+    Queue {
+        /// The batch.
+        number: u64,
+        /// The entry.
+        index: u64,
+    },
+    /// L1 has the batch as committed, the archive does not have it.
+    #[error(
+        "batch {number} is committed on Ethereum and not executed, and the archive does not have it: copy it from another archive, or take it back there with `carillon-node revert`"
+    )]
+    Open {
+        /// The batch.
+        number: u64,
+    },
+    /// What was made of the batches could not be kept.
+    #[error("{0}")]
+    Keep(String),
+    /// L1 has not executed the batch that was asked for, or the node does not know of it yet.
+    #[error(
+        "the Ethereum node tells of {executed} executed batches, batch {number} is none of them: the node is behind; ask it again in a moment, or another one"
+    )]
+    NotExecuted {
+        /// The batch.
+        number: u64,
+        /// By the node's events.
+        executed: u64,
+    },
+}
+
+/// How far a resync is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResyncStep {
+    /// L1 is read up to this block.
+    Read(u64),
+    /// So many batches of so many are replayed.
+    Replayed(u64, u64),
+}
+
+/// A rebuilt state.
+#[derive(Clone, Debug)]
+pub struct ResyncReport {
+    /// The chain.
+    pub chain: ChainId,
+    /// Batches replayed.
+    pub batches: u64,
+    /// Operations in them.
+    pub operations: u64,
+    /// Queue entries on L1.
+    pub queue: u64,
+    /// The last L1 block read.
+    pub block: Option<BlockRef>,
+    /// The state root; after [`resync`] the same on L1, after [`resync_until`] that of its batch.
+    pub root: Scalar,
+    /// Archived batches that L1 has not executed, or not deep enough; [`resync`] does not look at
+    /// them, [`resync_ahead`] replays them, too.
+    pub pending: u64,
+}
+
+/// The archive of the chain behind `source`, opened by its URL.
+pub async fn open_archive(source: &NodeSource, url: &str) -> Result<Archive, ResyncError> {
+    let chain = chain_of(source).await?;
+    Ok(Archive::open(url, chain).await?)
+}
+
+/// A batch on the way, after it was replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Replayed<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
+    /// What L1 says of it; none if it is not executed there, or not deep enough.
+    pub executed: Option<&'a Executed>,
+    /// Time of the block that committed it, in seconds; 0 if it is not executed.
+    pub time: u64,
+    /// What it does.
+    pub checked: &'a Checked,
+}
+
+/// Rebuilds the state after the last executed batch. The first mismatch ends it.
+pub async fn resync(
+    source: &NodeSource,
+    archive: &Archive,
+    options: ResyncOptions,
+    progress: impl FnMut(ResyncStep) + Send,
+) -> Result<(State, ResyncReport), ResyncError> {
+    let mut walk = Walk::begin(source, archive, options, progress).await?;
+    walk.executed(|_| Ok(())).await?;
+    Ok(walk.end())
+}
+
+/// Rebuilds the state after batch `last`, which L1 has executed, whatever it has executed since.
+pub async fn resync_until(
+    source: &NodeSource,
+    archive: &Archive,
+    options: ResyncOptions,
+    last: u64,
+    progress: impl FnMut(ResyncStep) + Send,
+) -> Result<(State, ResyncReport), ResyncError> {
+    let mut walk = Walk::begin(source, archive, options, progress).await?;
+    let executed = walk.report.batches;
+    if last > executed {
+        return Err(ResyncError::NotExecuted {
+            number: last,
+            executed,
+        });
+    }
+    walk.report.batches = last;
+    walk.executed(|_| Ok(())).await?;
+    Ok(walk.end())
+}
+
+/// Rebuilds the state after the last batch that the archive has, though L1 has not executed it yet, or
+/// not deep enough: as [`resync`], then each further batch, which must follow from the state and the
+/// queue, and whose proof the chain's verifier on L1 must accept. `keep` is told each batch.
+pub async fn resync_ahead(
+    source: &NodeSource,
+    archive: &Archive,
+    options: ResyncOptions,
+    progress: impl FnMut(ResyncStep) + Send,
+    mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
+) -> Result<(State, ResyncReport), ResyncError> {
+    let mut walk = Walk::begin(source, archive, options, progress).await?;
+    walk.executed(&mut keep).await?;
+    walk.ahead(&mut keep).await?;
+    Ok(walk.end())
+}
+
+/// A resync on its way.
+struct Walk<'a, P> {
+    source: &'a NodeSource,
+    archive: &'a Archive,
+    domain: Domain,
+    history: History,
+    progress: P,
+    state: State,
+    archived: u64,
+    report: ResyncReport,
+}
+
+impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
+    async fn begin(
+        source: &'a NodeSource,
+        archive: &'a Archive,
+        options: ResyncOptions,
+        mut progress: P,
+    ) -> Result<Self, ResyncError> {
+        let chain = chain_of(source).await?;
+        if chain != archive.chain() {
+            let found = archive.chain();
+            let wanted = chain;
+            return Err(ArchiveError::OtherChain { found, wanted }.into());
+        }
+        let history = History::read(source, options.watch, |block| {
+            progress(ResyncStep::Read(block));
+        })
+        .await?;
+        let domain = domain_of(source, &chain).await?;
+        let state = State::genesis(options.depth);
+        let archived = archive.list().await?.last().copied().unwrap_or(0);
+        let total = history.executed.len() as u64;
+        let report = ResyncReport {
+            chain,
+            batches: total,
+            operations: 0,
+            queue: history.queue.len() as u64,
+            block: history.read,
+            root: state.root(),
+            pending: archived.saturating_sub(total),
+        };
+        Ok(Self {
+            source,
+            archive,
+            domain,
+            history,
+            progress,
+            state,
+            archived,
+            report,
+        })
+    }
+
+    /// The batches that L1 has executed, as many as the report says.
+    async fn executed(
+        &mut self,
+        mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
+    ) -> Result<(), ResyncError> {
+        let total = self.report.batches;
+        let wanted = self.history.executed.iter();
+        for executed in wanted.take_while(|executed| executed.number <= total) {
+            let batch = match self.archive.get(executed.number).await {
+                Err(ArchiveError::Missing { number }) if number > self.archived => {
+                    return Err(ResyncError::ArchiveBehind {
+                        executed: total,
+                        archived: self.archived,
+                    });
+                }
+                other => other?,
+            };
+            let (time, data) = published(self.source, executed).await?;
+            let (queue, state) = (&self.history.queue, &mut self.state);
+            let checked = check(
+                &batch,
+                executed,
+                self.domain,
+                time,
+                data.as_ref(),
+                queue,
+                state,
+            )?;
+            self.report.operations += checked.operations.len() as u64;
+            keep(Replayed {
+                batch: &batch,
+                executed: Some(executed),
+                time,
+                checked: &checked,
+            })
+            .map_err(ResyncError::Keep)?;
+            (self.progress)(ResyncStep::Replayed(executed.number, total));
+        }
+        Ok(())
+    }
+
+    /// The batches behind them that the archive has.
+    async fn ahead(
+        &mut self,
+        mut keep: impl FnMut(Replayed<'_>) -> Result<(), String> + Send,
+    ) -> Result<(), ResyncError> {
+        let last = self.history.executed.last();
+        let mut queue_start = last.map_or(0, |last| last.queue_end);
+        let open = self.history.open.keys().last().copied().unwrap_or(0);
+        for number in self.report.batches + 1..=self.archived.max(open) {
+            let refused = |reason: String| ResyncError::Ahead { number, reason };
+            let batch = match self.archive.get(number).await {
+                Err(ArchiveError::Missing { .. }) if number <= open => {
+                    return Err(ResyncError::Open { number });
+                }
+                other => other?,
+            };
+            let queue = &self.history.queue;
+            let checked = check_ahead(
+                &batch,
+                number,
+                self.domain,
+                queue_start,
+                queue,
+                &mut self.state,
+            )
+            .map_err(|error| match error.field {
+                Field::QueueEntry(index) if index >= queue.len() as u64 => {
+                    ResyncError::Queue { number, index }
+                }
+                _ => refused(error.to_string()),
+            })?;
+            if let Some(committed) = self.history.open.get(&number) {
+                let blob = BatchBlob::new(&batch.blob)?.versioned_hash();
+                if blob != *committed {
+                    return Err(refused(format!(
+                        "another batch with that number is committed there, with the blob {committed}"
+                    )));
+                }
+            }
+            let shape = batch.shape.number;
+            let verified = verify_on_l1(self.source, shape, &batch.proof, &checked.inputs);
+            verified.await?.map_err(refused)?;
+            queue_start = checked.queue_end;
+            self.report.operations += checked.operations.len() as u64;
+            keep(Replayed {
+                batch: &batch,
+                executed: None,
+                time: 0,
+                checked: &checked,
+            })
+            .map_err(ResyncError::Keep)?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> (State, ResyncReport) {
+        self.report.root = self.state.root();
+        (self.state, self.report)
+    }
+}

@@ -1,0 +1,58 @@
+//! Settlement: from a proved batch to a transaction that Ethereum accepts.
+//!
+//! The way of a batch through this crate:
+//!
+//! 1. [`BatchBlob`] commits to B; `calls` encodes H and the proof as the contract takes them.
+//! 2. [`settle_intent`] makes of both what is to be done on L1, as plain data.
+//! 3. `sender` writes it to its journal and brings it to effect exactly once; [`Executed`] is how it
+//!    sees that on L1.
+//! 4. `watch` reads the queue and the executed batches back, through reorgs.
+//!
+//! Every request goes through one [`EthNode`]; `answer` says what an error means, whichever client gave
+//! it. [`L1Reporter`] holds what stands between the node and Ethereum, for RPC, `status` and metrics.
+//!
+//! [`L1Client`] is for everything else: one key, one transaction, one receipt. `deploy` puts the
+//! contracts up; [`Anvil`] is the Ethereum node of the demo and the tests.
+//!
+//! [`archive`] keeps batches as objects and rebuilds the state from them and L1; [`interop`] has
+//! bundles and alias accounts.
+//!
+//! May use `carillon-protocol`, `carillon-redact` and `carillon-runtime` (proofs and keys). Called by
+//! `carillon-node` and the tests. The Solidity sources and their compiled artifacts are in `node-adapter/contracts`.
+
+pub mod abi;
+pub mod answer;
+mod anvil;
+pub mod archive;
+mod blob;
+pub mod calls;
+mod client;
+mod contracts;
+pub mod deploy;
+mod deploy_check;
+mod deploy_journal;
+mod error;
+pub mod interop;
+mod l1;
+pub mod limits;
+mod on_l1;
+mod refusal;
+mod retry;
+pub mod sender;
+mod settle;
+mod status;
+mod transport;
+pub mod watch;
+
+pub use answer::{Meaning, RpcFailure};
+pub use anvil::{Anvil, AnvilError, AnvilOptions};
+pub use blob::BatchBlob;
+pub use client::EthNode;
+pub use contracts::Contracts;
+pub use error::SettlementError;
+pub use l1::{Deadlines, GasLimit, L1Client, MAX_TRANSACTION_GAS, Mined};
+pub use on_l1::{ChainOnL1, verify_on_l1};
+pub use refusal::Refusal;
+pub use retry::{Backoff, jittered};
+pub use settle::{Executed, progress, settle_intent, state_root};
+pub use status::{L1Failure, L1Part, L1Reporter, L1Status, PartStatus, Trouble};

@@ -1,0 +1,153 @@
+//! What Ethereum says of a chain: who operates it, which key its batches are proved with, and how
+//! far it is. Called at the node's start, to compare it with what the node has, and by
+//! `resync`.
+
+use alloy::eips::BlockId;
+use alloy::network::Ethereum;
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy::providers::{EthCall, Provider};
+use alloy::rpc::types::TransactionRequest;
+use alloy::sol_types::SolCall;
+use blstrs::Scalar;
+
+use super::SettlementError;
+use super::abi::{ChainHub, Groth16Verifier, IRollupChain::Progress, RollupChain};
+use super::watch::{NodeSource, Source};
+use carillon_protocol::Home;
+
+/// A chain as its contracts describe it, all as of one block.
+#[derive(Clone, Debug)]
+pub struct ChainOnL1 {
+    /// Id of the Ethereum chain.
+    pub l1: u64,
+    /// The block that this is true of.
+    pub block: u64,
+    /// The `RollupChain`.
+    pub contract: Address,
+    /// Id of the rollup chain.
+    pub chain: u64,
+    /// Who commits batches.
+    pub operator: Address,
+    /// The operator's account on the chain.
+    pub operator_account: u32,
+    /// The `ChainHub`.
+    pub hub: Address,
+    /// The `SharedBridge`.
+    pub bridge: Address,
+    /// The contract that the hub has under the chain's id.
+    pub registered: Address,
+    /// The state root after the last executed batch.
+    pub state_root: U256,
+    /// The leaves of the account tree, as the queue counts its owners.
+    pub accounts: u32,
+    /// Batches and queue entries.
+    pub progress: Progress,
+    /// The verifying key's hash for the shape that was asked about; none if it has no verifier.
+    pub key_hash: Option<B256>,
+}
+
+impl ChainOnL1 {
+    /// Where the chain's contracts are.
+    pub fn home(&self) -> Home {
+        Home {
+            l1_chain_id: self.l1,
+            hub: self.hub.into(),
+            bridge: self.bridge.into(),
+        }
+    }
+
+    /// Reads the contracts behind `source`; `shape` is the number of a circuit.
+    ///
+    /// # Errors
+    /// Errors of the node, and [`SettlementError::NotOurContract`].
+    pub async fn read(source: &NodeSource, shape: u32) -> Result<Self, SettlementError> {
+        let l1 = source.ask("eth_chainId", source.provider().get_chain_id());
+        let l1 = l1.await?;
+        let block = source.head().await?;
+        let contract = source.contract();
+        let at = View { source, block };
+        let chain = at.ask(contract, RollupChain::chainIdCall {}).await?;
+        let hub = at.ask(contract, RollupChain::hubCall {}).await?;
+        let bridge = at.ask(contract, RollupChain::bridgeCall {}).await?;
+        let verifier = at
+            .ask(contract, RollupChain::verifierCall { shape })
+            .await?;
+        let key_hash = if verifier.is_zero() {
+            None
+        } else {
+            Some(at.ask(verifier, Groth16Verifier::keyHashCall {}).await?)
+        };
+        Ok(Self {
+            l1,
+            block,
+            contract,
+            chain,
+            operator: at.ask(contract, RollupChain::operatorCall {}).await?,
+            operator_account: at
+                .ask(contract, RollupChain::operatorAccountCall {})
+                .await?,
+            hub,
+            bridge,
+            registered: at.ask(hub, ChainHub::chainCall { chainId: chain }).await?,
+            state_root: at.ask(contract, RollupChain::stateRootCall {}).await?,
+            accounts: at.ask(contract, RollupChain::queueTermsCall {}).await?._2,
+            progress: at.ask(contract, RollupChain::progressCall {}).await?,
+            key_hash,
+        })
+    }
+}
+
+/// Asks a chain's verifier on Ethereum whether it accepts a proof, in EIP-2537 encoding, for these
+/// public inputs. The inner error is its refusal.
+///
+/// # Errors
+/// Errors of the node.
+pub async fn verify_on_l1(
+    source: &NodeSource,
+    shape: u32,
+    proof: &[u8],
+    inputs: &[Scalar; 5],
+) -> Result<Result<(), String>, SettlementError> {
+    let block = source.head().await?;
+    let at = View { source, block };
+    let verifier = at.ask(source.contract(), RollupChain::verifierCall { shape });
+    let verifier = verifier.await?;
+    if verifier.is_zero() {
+        return Ok(Err(format!("the chain has no verifier of shape {shape}")));
+    }
+    let call = Groth16Verifier::verifyProofCall {
+        proof: Bytes::copy_from_slice(proof),
+        inputs: inputs.map(|input| U256::from_be_bytes(input.to_bytes_be())),
+    };
+    let answer = source.ask_contract("eth_call", at.call(verifier, &call));
+    Ok(answer.await?.map(drop).map_err(|refusal| {
+        format!("its proof is refused by the verifier at {verifier}: {refusal}")
+    }))
+}
+
+/// Reads contracts as of one block.
+struct View<'a> {
+    source: &'a NodeSource,
+    block: u64,
+}
+
+impl View<'_> {
+    fn call(&self, to: Address, call: &impl SolCall) -> EthCall<Ethereum, Bytes> {
+        let request = TransactionRequest {
+            to: Some(TxKind::Call(to)),
+            input: Bytes::from(call.abi_encode()).into(),
+            ..Default::default()
+        };
+        let answer = self.source.provider().call(request);
+        answer.block(BlockId::number(self.block))
+    }
+
+    async fn ask<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, SettlementError> {
+        let answer = self.source.ask("eth_call", self.call(to, &call)).await?;
+        C::abi_decode_returns(&answer).map_err(|error| SettlementError::NotOurContract {
+            address: to,
+            request: C::SIGNATURE,
+            reason: error.to_string(),
+        })
+    }
+}

@@ -1,0 +1,24 @@
+//! Rust types of the contracts that only tests deploy (`node-adapter/contracts/src/test`).
+#![allow(clippy::too_many_arguments)]
+
+use alloy::sol;
+
+sol!(PlainToken, "artifacts/test/PlainToken.json");
+sol!(FeeToken, "artifacts/test/FeeToken.json");
+sol!(FalseToken, "artifacts/test/FalseToken.json");
+sol!(SilentToken, "artifacts/test/SilentToken.json");
+sol!(ReentrantToken, "artifacts/test/ReentrantToken.json");
+sol!(RebasingToken, "artifacts/test/RebasingToken.json");
+sol!(SwitchedToken, "artifacts/test/SwitchedToken.json");
+sol!(QueueFiller, "artifacts/test/QueueFiller.json");
+sol!(ContractOwner, "artifacts/test/ContractOwner.json");
+sol!(HookedOwner, "artifacts/test/HookedOwner.json");
+sol!(ChainV2, "artifacts/test/ChainV2.json");
+sol!(ShareVault, "artifacts/test/ShareVault.json");
+sol!(Counter, "artifacts/test/Counter.json");
+sol!(
+    #[sol(extra_derives(Debug))]
+    BundleAttacker,
+    "artifacts/test/BundleAttacker.json"
+);
+sol!(Ledger, "artifacts/test/Ledger.json");
