@@ -4,7 +4,7 @@
 //! card's worker takes completions ([`QueuePair::poll`]) and starts, stops and
 //! empties the queue. The rules are those of `driver/DESIGN.md`.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -348,11 +348,12 @@ impl QueuePair {
         handoff::completion(&**memory, at, phase).ok()?
     }
 
-    /// Takes every new completion and ends its job; the number of them.
+    /// Takes every new completion, adds their number to `counter`, and ends their jobs, in this order:
+    /// who waits for a job finds it counted. Returns the number.
     ///
     /// # Errors
     /// [`RingError`]: the queue takes no more commands and must be stopped.
-    pub fn poll(&self) -> Result<usize, RingError> {
+    pub fn poll(&self, counter: &AtomicU64) -> Result<usize, RingError> {
         let mut ended = Vec::new();
         let mut fault = None;
         {
@@ -379,6 +380,7 @@ impl QueuePair {
             }
         }
         let count = ended.len();
+        counter.fetch_add(count as u64, Ordering::Relaxed);
         for (completion, entry) in ended {
             entry.finish(completion);
         }

@@ -12,7 +12,6 @@
 //! reset or unmap succeeds. A card that is out of service comes back by a
 //! function-level reset ([`Worker::revive`]).
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -120,7 +119,7 @@ impl Worker {
         loop {
             let late = Instant::now() >= end;
             // The admin queue is looked at by the main loop afterwards.
-            if queue.poll().is_err() {
+            if queue.poll(&shared.counters.completions).is_err() {
                 return false;
             }
             if !queue.is_outstanding(cid) {
@@ -303,11 +302,8 @@ impl Shared {
     ) {
         for &index in queues {
             let queue = &self.queues[index];
-            if let Ok(n) = queue.poll() {
-                self.counters
-                    .completions
-                    .fetch_add(n as u64, Ordering::Relaxed);
-            }
+            // The queue is stopped already, whatever is wrong with it.
+            let _ = queue.poll(&self.counters.completions);
             let mut blame = if index == culprit {
                 cause.culprit(by)
             } else {
@@ -400,7 +396,7 @@ impl Shared {
         for queue in &self.queues {
             if done || unmapped {
                 // What ended before the stop has ended well.
-                let _ = queue.poll();
+                let _ = queue.poll(&self.counters.completions);
             }
             for entry in queue.take_all() {
                 if done {

@@ -145,7 +145,9 @@ impl Shared {
         loop {
             let late = moved.elapsed() >= self.deadlines.stall;
             for queue in &self.queues {
-                queue.poll().map_err(|cause| JobError::Protocol { cause })?;
+                queue
+                    .poll(&self.counters.completions)
+                    .map_err(|cause| JobError::Protocol { cause })?;
                 if queue.number() != 0
                     && let Some(cid) = queue.take_unwanted()
                 {

@@ -293,19 +293,16 @@ impl Worker {
     async fn look(&mut self, tick: bool) -> bool {
         for index in 0..self.shared.queues.len() {
             let raised = self.lines[index].count();
-            match self.shared.queues[index].poll() {
+            let counters = &self.shared.counters;
+            match self.shared.queues[index].poll(&counters.completions) {
                 Ok(taken) => {
-                    let counters = &self.shared.counters;
-                    counters
-                        .completions
-                        .fetch_add(taken as u64, Ordering::Relaxed);
                     if self.announced[index].looked(raised, tick, taken) {
                         Shared::count(&counters.lost_interrupts);
                         tracing::warn!(queue = index, "completion without an interrupt");
                     }
                 }
                 Err(error) => {
-                    Shared::count(&self.shared.counters.protocol_errors);
+                    Shared::count(&counters.protocol_errors);
                     tracing::error!(queue = index, %error, "queue protocol broken");
                     if !self.recover(index, Cause::Protocol(error)).await {
                         return false;

@@ -1,12 +1,15 @@
 //! Futures of commands that are dropped, in every state that a command has.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use carillon_driver::command::NttKind;
 use carillon_driver::registers as reg;
 use carillon_driver::{CardConfig, HostBuf, Ntt};
 
-use super::{Bench, Rig, bench_with, config, patience, record, within};
+use super::{Bench, Rig, bench, bench_with, config, patience, record, within};
 
 /// Sends a command that is under way for some time.
 fn long<R: Rig>(bench: &Bench<R>) -> HostBuf {
@@ -112,6 +115,44 @@ pub async fn futures_dropped_in_every_state<R: Rig>() {
     closed.unmapped().await;
     closed.bench().await.works().await;
     record::unnoticed("future dropped after the card was closed");
+}
+
+/// Told that a job has ended, it keeps the driver from going on for a moment.
+struct Delay(AtomicBool);
+
+impl Wake for Delay {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+pub async fn a_completion_is_counted_before_it_is_told<R: Rig>() {
+    let bench = bench::<R>().await;
+    let region = bench.card.allocate(64).unwrap();
+    let before = bench.card.driver_counters().completions;
+    let ticket = bench
+        .card
+        .queue(0)
+        .submit_write(bench.down(&[1; 64]), &region)
+        .await;
+    let mut ticket = std::pin::pin!(ticket.into_future());
+    let delay = Arc::new(Delay(AtomicBool::new(false)));
+    let waker = Arc::clone(&delay).into();
+    if ticket
+        .as_mut()
+        .poll(&mut Context::from_waker(&waker))
+        .is_pending()
+    {
+        let told = async {
+            while !delay.0.load(Ordering::Acquire) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        within(patience(&bench.config, 1), told).await;
+    }
+    assert_eq!(bench.card.driver_counters().completions, before + 1);
+    ticket.await.unwrap();
 }
 
 /// A proof that nobody wants any more: a chain of transforms whose futures are dropped is not computed

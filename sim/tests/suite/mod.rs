@@ -415,6 +415,7 @@ macro_rules! whole_suite {
             futures::{
                 futures_dropped_in_every_state,
                 a_dropped_chain_is_not_computed_to_its_end,
+                a_completion_is_counted_before_it_is_told,
             }
             hang::{
                 escalation_goes_as_deep_as_it_must,
