@@ -61,7 +61,7 @@ const output = JSON.parse(
     import: findImport,
   }),
 )
-// A warning about a line of OpenZeppelin's (transient storage in their reentrancy guard) is not ours to mend.
+// A warning about a line of OpenZeppelin's (transient storage in their reentrancy guard) is not ours to fix.
 const problems = (output.errors ?? []).filter(
   ({ severity, sourceLocation }) => severity === 'error' || !sourceLocation?.file.startsWith('@openzeppelin/'),
 )

@@ -297,7 +297,7 @@ fn may_have_written(c: &Completion) -> bool {
 }
 
 /// Gives the places that a failed command may have written one content again.
-fn mend(side: &Side, queue: &mut RawQueue<'_>, seed: u64) {
+fn restore(side: &Side, queue: &mut RawQueue<'_>, seed: u64) {
     let bytes = support::pattern(seed, HOST_BYTES as usize);
     side.host.memory.write(side.data, &bytes).unwrap();
     fill(side, queue, seed);
@@ -393,7 +393,7 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
         let from = side.host.address(side.data_end());
         let raw = write(0xfff3, from, BASES, points.len() as u64);
         queue.expect(&raw, StatusCode::Success);
-        mend(side, queue, seed);
+        restore(side, queue, seed);
     }
     let mut stream = Stream {
         rng: ChaCha20Rng::seed_from_u64(seed),
@@ -438,8 +438,8 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
         }
         done += batch.len();
         if undefined {
-            mend(&model, &mut mq, seed + done as u64);
-            mend(&rtl, &mut rq, seed + done as u64);
+            restore(&model, &mut mq, seed + done as u64);
+            restore(&rtl, &mut rq, seed + done as u64);
         } else if stream.rng.gen_bool(0.1) {
             let when = format!("seed {seed}, after {done} commands");
             compare(&model, &rtl, &mut mq, &mut rq, &when);

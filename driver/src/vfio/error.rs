@@ -1,4 +1,4 @@
-//! Why a card cannot be had through VFIO, and the command that mends it.
+//! Why a card cannot be had through VFIO, and the command that fixes it.
 
 use crate::pci::{GroupMember, Holder, PciAddress, PciError};
 

@@ -20,7 +20,7 @@ use crate::transport::InterruptLine;
 pub enum Notice {
     /// It wants the device back: the card is being removed.
     Release,
-    /// The bus has reported an error that the card cannot mend.
+    /// The bus has reported an error that the card cannot correct.
     BusError,
 }
 

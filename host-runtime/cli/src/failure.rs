@@ -39,7 +39,7 @@ pub const OPERATOR_CODES: [(u8, &str); 4] = [
     (7, "the card is held by another process"),
     (8, "there is no such card, or it has left the bus"),
     (9, "no permission"),
-    (10, "`doctor` found something that must be mended"),
+    (10, "`doctor` found something that must be fixed"),
 ];
 
 /// An error that ends a command.

@@ -58,14 +58,14 @@ fn only(facts: &Facts) -> Finding {
 }
 
 #[track_caller]
-fn is(finding: &Finding, severity: Severity, found: &str, mend: &str) {
+fn is(finding: &Finding, severity: Severity, found: &str, fix: &str) {
     assert_eq!(finding.severity, severity, "{finding:?}");
     assert!(finding.found.contains(found), "{finding:?}");
-    assert!(finding.mend.as_ref().unwrap().contains(mend), "{finding:?}");
+    assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
 }
 
 #[test]
-fn a_sound_machine_has_nothing_to_mend() {
+fn a_sound_machine_has_nothing_to_fix() {
     let machine = Machine::with_card();
     let mut facts = facts(&machine);
     // Owner and mode are those of whoever runs the test.

@@ -420,7 +420,7 @@ fn doctor_ends_with_its_own_code() {
     let cards = report["findings"].as_array().unwrap();
     let cards = cards.iter().find(|f| f["subject"] == "cards").unwrap();
     assert_eq!(cards["severity"], "fail");
-    assert!(text(&machine, &["doctor"]).contains("mend: check slot and power"));
+    assert!(text(&machine, &["doctor"]).contains("fix: check slot and power"));
     failure(&machine, 8, &["doctor", "0f:00.0"]);
     let output = carillon(&machine, &["doctor", "sim:model"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");

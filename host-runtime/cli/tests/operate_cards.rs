@@ -100,7 +100,7 @@ async fn a_busy_card_is_no_fault_of_the_machine() {
     );
     // What would be refused, too, is not advised.
     assert!(
-        !about[0]["mend"].as_str().unwrap().contains("examine"),
+        !about[0]["fix"].as_str().unwrap().contains("examine"),
         "{report}"
     );
     // Every command that needs the card says the same.

@@ -96,7 +96,7 @@ impl Found {
         }
     }
 
-    /// The first of the reasons, in the order in which they must be mended.
+    /// The first of the reasons, in the order in which they must be fixed.
     pub fn state(&self) -> CardState {
         if !self.device.answers {
             CardState::Gone

@@ -11,7 +11,7 @@
 //! | `reach` | a card that was let go a moment ago |
 //! | `identity` | what a card's registers say of it, also those of an unknown gateware |
 //! | `binding` | handing a card to processes and back: a plan first, then its writes |
-//! | [`doctor`] | facts of the machine, and findings from them, each with what mends it |
+//! | [`doctor`] | facts of the machine, and findings from them, each with what fixes it |
 //! | [`events`] | what happens to cards: kernel messages, and differences of two looks |
 //! | [`validate`] | checks of a card against the CPU, in four levels |
 

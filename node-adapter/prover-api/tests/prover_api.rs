@@ -588,10 +588,10 @@ async fn killed_and_stopped_provers_lose_no_job() {
     server.end().await;
 }
 
-/// A plug-in whose card is out of service until it is mended.
+/// A plug-in whose card is out of service until it is fixed.
 struct Broken {
     sound: Arc<dyn ProverPlugin>,
-    mended: AtomicBool,
+    fixed: AtomicBool,
 }
 
 #[async_trait]
@@ -601,7 +601,7 @@ impl ProverPlugin for Broken {
     }
 
     async fn ready(&self) -> Result<(), PluginError> {
-        match self.mended.load(Ordering::SeqCst) {
+        match self.fixed.load(Ordering::SeqCst) {
             true => self.sound.ready().await,
             false => Err(PluginError::Engine("no card".into())),
         }
@@ -623,7 +623,7 @@ async fn a_prover_whose_card_is_out_of_service_leases_nothing() {
     let server = Server::start(folder.path(), Duration::from_secs(20)).await;
     let broken = Arc::new(Broken {
         sound: plugin(&key),
-        mended: AtomicBool::new(false),
+        fixed: AtomicBool::new(false),
     });
     let plugin: Arc<dyn ProverPlugin> = Arc::clone(&broken) as _;
     let client = server.client(EAST, "broken");
@@ -641,7 +641,7 @@ async fn a_prover_whose_card_is_out_of_service_leases_nothing() {
     until(|| events.lock().unwrap().len() >= 3).await;
     let status = &server.board.status()[0];
     assert_eq!((status.state, status.generation), ("open", 0));
-    broken.mended.store(true, Ordering::SeqCst);
+    broken.fixed.store(true, Ordering::SeqCst);
     assert_eq!(prover.await.unwrap().unwrap().proved, 1);
     let status = &server.board.status()[0];
     assert_eq!((status.generation, status.failures), (1, 0));

@@ -7,7 +7,7 @@ use crate::error::{list, member};
 use crate::{CardState, Found, Verdict};
 use carillon_runtime::card::CardAddress;
 
-/// All of them, in the order in which they must be mended.
+/// All of them, in the order in which they must be fixed.
 pub fn findings(card: &CardFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(found) = &card.found {
@@ -51,11 +51,11 @@ fn on_bus(card: &CardFacts, found: &Found) -> Finding {
 
 fn driver(card: &CardFacts, found: &Found) -> Finding {
     let subject = subject(card, "driver");
-    let mend = format!("sudo carillon bind {}", card.address);
+    let fix = format!("sudo carillon bind {}", card.address);
     match &found.device.driver {
         _ if found.device.is_bound_to_vfio() => Finding::ok(subject, "vfio-pci"),
-        Some(other) => Finding::fail(subject, format!("{other} instead of vfio-pci"), mend),
-        None => Finding::fail(subject, "none", mend),
+        Some(other) => Finding::fail(subject, format!("{other} instead of vfio-pci"), fix),
+        None => Finding::fail(subject, "none", fix),
     }
 }
 
@@ -94,11 +94,11 @@ fn group(card: &CardFacts, found: &Found) -> Finding {
 fn file(card: &CardFacts, found: &Found) -> Finding {
     let subject = subject(card, "device file");
     let Some(file) = &found.file else {
-        let mend = match found.device.is_bound_to_vfio() {
+        let fix = match found.device.is_bound_to_vfio() {
             true => "sudo udevadm trigger --subsystem-match=vfio; see the end of dmesg".to_owned(),
             false => format!("sudo carillon bind {}", card.address),
         };
-        return Finding::fail(subject, "none in /dev/vfio", mend);
+        return Finding::fail(subject, "none in /dev/vfio", fix);
     };
     let path = file.path.display();
     let group = file.path.file_name().unwrap_or_default().display();
@@ -187,13 +187,13 @@ fn gateware(card: &CardFacts) -> Vec<Finding> {
                 }
                 address => format!("sudo carillon doctor {address}"),
             };
-            let mend = format!("nothing, if it should be in use; who has it: {who}");
-            return vec![Finding::warn(subject(card, "in use"), why.clone(), mend)];
+            let fix = format!("nothing, if it should be in use; who has it: {who}");
+            return vec![Finding::warn(subject(card, "in use"), why.clone(), fix)];
         }
         Look::Failed(why) => {
             // The error names its own next step.
-            let mend = format!("carillon examine {}", card.address);
-            return vec![Finding::fail(about, why.clone(), mend)];
+            let fix = format!("carillon examine {}", card.address);
+            return vec![Finding::fail(about, why.clone(), fix)];
         }
         Look::Seen(identity) => identity,
     };
@@ -210,8 +210,8 @@ fn gateware(card: &CardFacts) -> Vec<Finding> {
         )];
     }
     let split = |remark: &String| match remark.split_once(": ") {
-        Some((found, mend)) if identity.verdict() != Verdict::NotACard => {
-            Finding::fail(about.clone(), found, mend)
+        Some((found, fix)) if identity.verdict() != Verdict::NotACard => {
+            Finding::fail(about.clone(), found, fix)
         }
         _ => Finding::fail(
             about.clone(),

@@ -9,7 +9,7 @@ const FULL_MEMLOCK: u64 = 8 << 30;
 /// Huge pages, in bytes, below which most of the pools falls back to small pages.
 const LEAST_HUGE: u64 = 1 << 30;
 
-/// All of them, in the order in which they must be mended.
+/// All of them, in the order in which they must be fixed.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if facts.on_pcie {
@@ -83,7 +83,7 @@ fn cards(facts: &Facts) -> Finding {
 
 fn memlock(facts: &Facts) -> Finding {
     const SUBJECT: &str = "locked memory";
-    let mend = "echo '@carillon - memlock unlimited' | sudo tee \
+    let fix = "echo '@carillon - memlock unlimited' | sudo tee \
                 /etc/security/limits.d/carillon.conf, then log in again; in a systemd unit: \
                 LimitMEMLOCK=infinity";
     match facts.memlock {
@@ -95,7 +95,7 @@ fn memlock(facts: &Facts) -> Finding {
                 size(limit),
                 size(LEAST_MEMLOCK)
             ),
-            mend,
+            fix,
         ),
         Some(limit) if limit < FULL_MEMLOCK => Finding::warn(
             SUBJECT,
@@ -104,7 +104,7 @@ fn memlock(facts: &Facts) -> Finding {
                 size(limit),
                 size(FULL_MEMLOCK)
             ),
-            mend,
+            fix,
         ),
         Some(limit) => Finding::ok(SUBJECT, format!("limit {}", size(limit))),
     }

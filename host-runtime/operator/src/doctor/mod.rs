@@ -1,4 +1,4 @@
-//! What is wrong with a machine or its cards, and the command that mends it.
+//! What is wrong with a machine or its cards, and the command that fixes it.
 //!
 //! [`Facts`] are gathered once (`facts`); the findings are pure functions of them (`machine` for
 //! what all cards share, `card` for one card), so that each is tested on a made-up machine.
@@ -40,8 +40,8 @@ pub struct Finding {
     pub severity: Severity,
     /// What was found.
     pub found: String,
-    /// The command or step that mends it; `None` where nothing is wrong.
-    pub mend: Option<String>,
+    /// The command or step that fixes it; `None` where nothing is wrong.
+    pub fix: Option<String>,
 }
 
 impl Finding {
@@ -50,22 +50,22 @@ impl Finding {
             subject: subject.into(),
             severity: Severity::Ok,
             found: found.into(),
-            mend: None,
+            fix: None,
         }
     }
 
-    fn warn(subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn warn(subject: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warn,
-            mend: Some(mend.into()),
+            fix: Some(fix.into()),
             ..Self::ok(subject, found)
         }
     }
 
-    fn fail(subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn fail(subject: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             severity: Severity::Fail,
-            ..Self::warn(subject, found, mend)
+            ..Self::warn(subject, found, fix)
         }
     }
 }
@@ -79,7 +79,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The report as text: a line for each finding, and one below it that says what mends it. `word`
+/// The report as text: a line for each finding, and one below it that says what fixes it. `word`
 /// writes a severity in four columns.
 pub fn text(findings: &[Finding], word: impl Fn(Severity) -> String) -> String {
     let width = findings.iter().map(|f| f.subject.len()).max();
@@ -90,12 +90,12 @@ pub fn text(findings: &[Finding], word: impl Fn(Severity) -> String) -> String {
             subject,
             severity,
             found,
-            mend,
+            fix,
         } = finding;
         lines.push(format!("{}  {subject:width$}  {found}", word(*severity)));
         lines.extend(
-            mend.iter()
-                .map(|mend| format!("{:width$}  mend: {mend}", "", width = width + 6)),
+            fix.iter()
+                .map(|fix| format!("{:width$}  fix: {fix}", "", width = width + 6)),
         );
     }
     lines.join("\n")

@@ -120,7 +120,7 @@ fn solver(circuit: RollupCircuit) -> Solver {
 /// Circuits from which the search starts: those in which it makes a change, and lies that the bus alone
 /// refuses.
 struct Starts {
-    /// The first three are witnesses. In the others something is wrong that has to be mended, too.
+    /// The first three are witnesses. In the others something is wrong that has to be repaired, too.
     witnesses: Vec<Solver>,
     lies: Vec<Solver>,
     /// The last two of three records are in the wrong order.

@@ -1,4 +1,4 @@
-//! A prover's work: computes anew what follows from some changes, and mends what they break.
+//! A prover's work: computes anew what follows from some changes, and repairs what they break.
 //!
 //! Called by `solver`, which says what is changed and checks what is found.
 
@@ -15,7 +15,7 @@ use super::system::{INPUTS, Row};
 const STEPS: usize = 40_000;
 /// Free values moved before an attempt is given up, with those taken back.
 const REPAIRS: usize = 24;
-/// Values that follow from others and are set all the same: their makers have to be mended.
+/// Values that follow from others and are set all the same: their makers have to be repaired.
 const PUSHES: usize = 3;
 
 /// A prover's work so far.
@@ -54,7 +54,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Values after some changes, with all constraints mended but the missing ones. What is changed
+    /// Values after some changes, with all constraints repaired but the missing ones. What is changed
     /// stays, unless a bit is `loose`: then that one makes up for the changes, with any value.
     pub fn run(mut self, changes: &[(usize, Scalar)], loose: Option<usize>) -> Option<Vec<Scalar>> {
         if changes.is_empty() {
@@ -107,7 +107,7 @@ impl<'a> Search<'a> {
             {
                 continue;
             }
-            return self.mend(&work, index, row);
+            return self.repair(&work, index, row);
         }
         Some(work.values)
     }
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
     }
 
     /// Moves a value with which the constraint holds, one after the other.
-    fn mend(&mut self, work: &Work, index: usize, row: &Row) -> Option<Vec<Scalar>> {
+    fn repair(&mut self, work: &Work, index: usize, row: &Row) -> Option<Vec<Scalar>> {
         if index == self.solver.bus {
             return None;
         }

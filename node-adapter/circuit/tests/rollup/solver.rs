@@ -1,7 +1,7 @@
 //! What a prover could do if one constraint were not there.
 //!
 //! [`Solver::without`] is a prover that knows of one constraint that nobody checks. It changes a
-//! variable there, computes anew what follows, and moves free values where that mends a constraint.
+//! variable there, computes anew what follows, and moves free values where that repairs a constraint.
 //! [`Solver::closing_without`] starts from a lie that only the bus refuses: the sum over the tuples, as a
 //! function of a variable that is free now and can be chosen when the challenges are known, has a
 //! zero. What they find is checked: every constraint holds but the one that is left out.

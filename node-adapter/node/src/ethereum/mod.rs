@@ -192,7 +192,7 @@ impl Ethereum {
     }
 }
 
-/// What waiting cannot mend: the batch on disk is not what it should be.
+/// What waiting cannot fix: the batch on disk is not what it should be.
 fn contradiction(error: &dyn std::fmt::Display) -> PortError {
     PortError::Contradiction(error.to_string())
 }

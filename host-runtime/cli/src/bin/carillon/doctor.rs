@@ -1,4 +1,4 @@
-//! `carillon doctor`: what is wrong with this machine or its cards, and what mends it.
+//! `carillon doctor`: what is wrong with this machine or its cards, and what fixes it.
 
 use carillon_cli::{Failure, Tone, user_folder};
 use carillon_operator::doctor::{self, Facts, Severity};
@@ -17,7 +17,7 @@ pub struct DoctorArgs {
     card: Option<CardAddress>,
 }
 
-/// Looks, and ends with its own exit code if something must be mended.
+/// Looks, and ends with its own exit code if something must be fixed.
 pub fn run(context: &Context, args: &DoctorArgs) -> Result<(), Failure> {
     let configuration = user_folder("XDG_CONFIG_HOME", ".config");
     let facts = Facts::gather(&context.host, args.card.as_ref(), configuration)?;
@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: &DoctorArgs) -> Result<(), Failure> {
                 "subject": finding.subject,
                 "severity": finding.severity.name().to_lowercase(),
                 "found": finding.found,
-                "mend": finding.mend,
+                "fix": finding.fix,
             })
         })
         .collect();
@@ -55,10 +55,10 @@ pub fn run(context: &Context, args: &DoctorArgs) -> Result<(), Failure> {
     match failed {
         0 => Ok(()),
         1 => Err(Failure::Unfit(
-            "1 finding must be mended, see above".to_owned(),
+            "1 finding must be fixed, see above".to_owned(),
         )),
         failed => Err(Failure::Unfit(format!(
-            "{failed} findings must be mended, from the top"
+            "{failed} findings must be fixed, from the top"
         ))),
     }
 }

@@ -125,7 +125,7 @@ enum Command {
     Bind(bind::BindArgs),
     /// Take a card from vfio-pci and give it back to the kernel (root)
     Unbind(bind::UnbindArgs),
-    /// Look for what is wrong with this machine or its cards, and say what mends it
+    /// Look for what is wrong with this machine or its cards, and say what fixes it
     Doctor(doctor::DoctorArgs),
     /// Report what happens to the cards of this machine
     Events(events::EventsArgs),
