@@ -194,11 +194,11 @@ impl Card {
     /// commands, DMA in both directions and completions work. Returns what only
     /// the page says.
     async fn check_identity(&self) -> Result<Option<WindowChoice>, CardError> {
-        let life = self.shared.memory.life();
+        let epoch = self.shared.memory.epoch();
         let page = self.shared.from_card.allocate(IDENTITY_BYTES)?;
         let command = Command::Identify { page: page.iova() };
         let ticket = self.shared.queues[0]
-            .submit(life, &command, page, None, Vec::new())
+            .submit(epoch, &command, page, None, Vec::new())
             .await;
         let (_, page) = ticket.await.ok()?;
         // A copy: what is checked is what is used, whatever the card still writes.

@@ -40,7 +40,7 @@ impl ClaimSlot {
     /// process.
     ///
     /// # Errors
-    /// [`TransportError::Busy`] while another claim lives.
+    /// [`TransportError::Busy`] while another claim exists.
     pub fn take(&self, transport: &str) -> Result<Claim, TransportError> {
         let mut state = lock(&self.state);
         if let Some(holder) = &state.holder {

@@ -20,7 +20,7 @@ pub struct Deadlines {
     /// How often to look at the queues without an interrupt while commands are
     /// outstanding. Bounds what a lost interrupt costs.
     pub poll: Duration,
-    /// Wall-clock time without a sign of life (busy cycles or work counters) after
+    /// Wall-clock time without progress (busy cycles or work counters) after
     /// which the oldest command of a queue is overdue.
     pub stall: Duration,
     /// Busy cycles that any command may take.

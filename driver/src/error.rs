@@ -90,7 +90,7 @@ pub enum JobError {
     EmptyList,
     /// A region allocated before the card lost its memory, or on another card.
     #[error(
-        "the card memory region is not of this card's present life (a reset lost its content, or it is another card's): allocate and write it again"
+        "the card memory region is not of this card's current epoch (a reset lost its content, or it is another card's): allocate and write it again"
     )]
     StaleRegion,
     /// No host memory for the command's own needs.
@@ -282,7 +282,7 @@ pub enum CardError {
     /// Host memory.
     #[error(transparent)]
     Dma(#[from] DmaError),
-    /// A command that the card's life needs failed.
+    /// A command that opening or closing the card needs failed.
     #[error("{0}")]
     Job(#[from] JobError),
     /// The transport.

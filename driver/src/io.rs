@@ -113,15 +113,15 @@ impl IoQueue {
         all.then_some(()).ok_or(JobError::StaleRegion)
     }
 
-    /// The card's present life. Taken before any address of a command is, so
-    /// that one made before a reset is not sent after it.
-    fn life(&self) -> u64 {
-        self.shared.memory.life()
+    /// The current epoch of the card's memory. Taken before any address of a
+    /// command is, so that one made before a reset is not sent after it.
+    fn epoch(&self) -> u64 {
+        self.shared.memory.epoch()
     }
 
     async fn send<M: JobMemory>(
         &self,
-        life: u64,
+        epoch: u64,
         command: Result<Command, JobError>,
         memory: M,
         list: Option<HostBuf>,
@@ -130,7 +130,7 @@ impl IoQueue {
         match command {
             Ok(command) => {
                 self.shared.queues[self.index]
-                    .submit(life, &command, memory, list, regions)
+                    .submit(epoch, &command, memory, list, regions)
                     .await
             }
             Err(error) => Ticket::failed(error, memory),
@@ -170,7 +170,7 @@ impl IoQueue {
 
     /// Sends all of `from` (padded with zeros to 64 bytes) to the start of `to`.
     pub async fn submit_write(&self, from: HostBuf, to: &CardRegion) -> Ticket<HostBuf> {
-        let life = self.life();
+        let epoch = self.epoch();
         let checked = self.transfer(std::slice::from_ref(&from), to, true);
         let (host, card) = (from.iova(), to.address());
         let command = checked.map(|bytes| Command::Write {
@@ -179,14 +179,15 @@ impl IoQueue {
             bytes,
             list: false,
         });
-        self.send(life, command, from, None, vec![to.clone()]).await
+        self.send(epoch, command, from, None, vec![to.clone()])
+            .await
     }
 
     /// The same for a buffer that is not wanted back: it returns to its pool when
     /// the command has ended, not only when somebody takes the ticket's answer. So
     /// a transfer of many pieces needs no more memory than those under way.
     pub async fn submit_write_away(&self, from: HostBuf, to: &CardRegion) -> Ticket<()> {
-        let life = self.life();
+        let epoch = self.epoch();
         let checked = self.transfer(std::slice::from_ref(&from), to, true);
         let (host, card) = (from.iova(), to.address());
         let command = checked.map(|bytes| Command::Write {
@@ -195,7 +196,7 @@ impl IoQueue {
             bytes,
             list: false,
         });
-        self.send(life, command, (), Some(from), vec![to.clone()])
+        self.send(epoch, command, (), Some(from), vec![to.clone()])
             .await
     }
 
@@ -206,7 +207,7 @@ impl IoQueue {
     /// # Errors
     /// [`JobError`]; the region counts as touched then.
     pub async fn clear(&self, region: &CardRegion) -> Result<Completion, JobError> {
-        let life = self.life();
+        let epoch = self.epoch();
         self.current(&[region])?;
         let pool = &self.shared.to_card;
         let range = region.address()..region.address() + region.len();
@@ -218,7 +219,7 @@ impl IoQueue {
         let buffer = pool.allocate_in_turn(plan.bytes()).await;
         let (command, buffer) = plan.command(buffer.map_err(no_memory)?);
         let ticket = self
-            .send(life, Ok(command), (), Some(buffer), vec![region.clone()])
+            .send(epoch, Ok(command), (), Some(buffer), vec![region.clone()])
             .await;
         let completion = ticket.await.result?;
         self.shared.memory.cleared(range);
@@ -232,7 +233,7 @@ impl IoQueue {
 
     /// Fills `into` (padded to 64 bytes) from the start of `from`.
     pub async fn submit_read(&self, from: &CardRegion, into: HostBuf) -> Ticket<HostBuf> {
-        let life = self.life();
+        let epoch = self.epoch();
         let checked = self.transfer(std::slice::from_ref(&into), from, false);
         let (host, card) = (into.iova(), from.address());
         let command = checked.map(|bytes| Command::Read {
@@ -241,7 +242,7 @@ impl IoQueue {
             bytes,
             list: false,
         });
-        self.send(life, command, into, None, vec![from.clone()])
+        self.send(epoch, command, into, None, vec![from.clone()])
             .await
     }
 
@@ -278,7 +279,7 @@ impl IoQueue {
         region: &CardRegion,
         write: bool,
     ) -> Ticket<Vec<HostBuf>> {
-        let life = self.life();
+        let epoch = self.epoch();
         let built = self
             .transfer(&buffers, region, write)
             .and_then(|bytes| Ok((bytes, self.list(&buffers)?)));
@@ -302,8 +303,14 @@ impl IoQueue {
                 list: list_flag,
             }
         };
-        self.send(life, Ok(command), buffers, Some(list), vec![region.clone()])
-            .await
+        self.send(
+            epoch,
+            Ok(command),
+            buffers,
+            Some(list),
+            vec![region.clone()],
+        )
+        .await
     }
 
     /// Sends the buffers one after the other to the start of `to`, each padded
@@ -327,7 +334,7 @@ impl IoQueue {
 
     /// Sum of scalar_i * base_i into `msm.result`.
     pub async fn submit_msm_g1(&self, msm: &Msm) -> Ticket<()> {
-        let life = self.life();
+        let epoch = self.epoch();
         let Msm {
             bases,
             scalars,
@@ -350,7 +357,7 @@ impl IoQueue {
                 mode: *mode,
             });
         let regions = vec![bases.clone(), scalars.clone(), result.clone()];
-        self.send(life, command, (), None, regions).await
+        self.send(epoch, command, (), None, regions).await
     }
 
     /// [`IoQueue::submit_msm_g1`] and its end.
@@ -363,7 +370,7 @@ impl IoQueue {
 
     /// Transform of `ntt.source` into `ntt.destination`.
     pub async fn submit_ntt(&self, ntt: &Ntt) -> Ticket<()> {
-        let life = self.life();
+        let epoch = self.epoch();
         let Ntt {
             source,
             destination,
@@ -387,7 +394,7 @@ impl IoQueue {
                 kind: *kind,
             });
         let regions = vec![source.clone(), destination.clone(), scratch.clone()];
-        self.send(life, command, (), None, regions).await
+        self.send(epoch, command, (), None, regions).await
     }
 
     /// [`IoQueue::submit_ntt`] and its end.
@@ -400,7 +407,7 @@ impl IoQueue {
 
     /// (a_i * b_i - c_i) * z into `quotient.destination`.
     pub async fn submit_quotient(&self, quotient: &Quotient) -> Ticket<()> {
-        let life = self.life();
+        let epoch = self.epoch();
         let Quotient {
             a,
             b,
@@ -426,7 +433,7 @@ impl IoQueue {
                 z: z.address(),
             });
         let regions = [a, b, c, destination, z].into_iter().cloned().collect();
-        self.send(life, command, (), None, regions).await
+        self.send(epoch, command, (), None, regions).await
     }
 
     /// [`IoQueue::submit_quotient`] and its end.
@@ -454,7 +461,7 @@ impl IoQueue {
         regions: Vec<CardRegion>,
     ) -> Ticket<Vec<HostBuf>> {
         self.shared.queues[self.index]
-            .submit_raw(self.life(), raw, cost, memory, None, regions)
+            .submit_raw(self.epoch(), raw, cost, memory, None, regions)
             .await
     }
 }

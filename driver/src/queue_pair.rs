@@ -155,19 +155,19 @@ impl QueuePair {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends `command` with what it borrows; waits for room and for repairs,
-    /// not for the command. `life` is the card's life in which the addresses
-    /// were taken ([`CardSpace::life`]): they mean nothing in another.
+    /// Sends `command` with what it borrows; waits for a free slot and for repairs,
+    /// not for the command. `epoch` is that of card memory when the addresses
+    /// were taken ([`CardSpace::epoch`]): they mean nothing in another.
     pub async fn submit<M: JobMemory>(
         &self,
-        life: u64,
+        epoch: u64,
         command: &Command,
         memory: M,
         list: Option<HostBuf>,
         regions: Vec<crate::region::CardRegion>,
     ) -> Ticket<M> {
         self.submit_raw(
-            life,
+            epoch,
             command.encode(0),
             estimate_cycles(command),
             memory,
@@ -180,7 +180,7 @@ impl QueuePair {
     /// The same for any 64 bytes (the command id is filled in here).
     pub async fn submit_raw<M: JobMemory>(
         &self,
-        life: u64,
+        epoch: u64,
         mut raw: RawCommand,
         cost: u64,
         memory: M,
@@ -205,7 +205,7 @@ impl QueuePair {
                 Mode::Repair => continue,
                 Mode::Ended(error) => return Ticket::failed(error.clone(), memory),
             }
-            if self.space.life() != life {
+            if self.space.epoch() != epoch {
                 let why = "the card was reset while the command waited for its turn".into();
                 let memory_lost = true;
                 return Ticket::failed(JobError::Restarted { why, memory_lost }, memory);

@@ -165,7 +165,7 @@ impl Worker {
             cause: e.to_string(),
         })??;
         // Only a card that was out of service has something to map. Before its
-        // life changes: whoever sees the new life sees the new addresses.
+        // epoch changes: whoever sees the new epoch sees the new addresses.
         shared.to_card.attach()?;
         shared.from_card.attach()?;
         shared.memory.lose_content();

@@ -110,8 +110,8 @@ impl CardSpace {
         self.space.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The present life of the content: commands made in another are stale.
-    pub fn life(&self) -> u64 {
+    /// The current epoch of card memory: commands made in another are stale.
+    pub fn epoch(&self) -> u64 {
         self.space.epoch.load(Ordering::Acquire)
     }
 

@@ -234,7 +234,7 @@ impl<T> Ring<T> {
             slot.job = Some((index, job));
             return Err(RingError::Head { head, first, tail });
         }
-        // Ids are 16 bits: the generation lives in what the slot leaves.
+        // Ids are 16 bits: the generation is in the bits that the slot leaves.
         slot.generation = (slot.generation + 1) & (u16::MAX >> self.log2_depth);
         self.sq_head = head;
         self.cq_head = self.wrap(self.cq_head + 1);
@@ -282,7 +282,7 @@ impl<T> Ring<T> {
 
     /// Empties the ring after the card's queue was stopped: all jobs, oldest
     /// first. Indices and phase start anew, as the card's do when it is
-    /// enabled; generations go on, so that a completion of the old life stays
+    /// enabled; generations go on, so that a completion from before stays
     /// unknown.
     pub fn tear_down(&mut self) -> Vec<T> {
         let order = std::mem::take(&mut self.order);

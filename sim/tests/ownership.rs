@@ -1,12 +1,12 @@
 //! Whose memory is it? The driver's ledger against what the card really does,
 //! on the functional model: two openers, quarantine, cards that come back, and
-//! thousands of short lives in which futures are dropped at any moment.
+//! thousands of short sessions in which futures are dropped at any moment.
 //!
-//! `CARILLON_SEED=n` repeats one life of the last test.
+//! `CARILLON_SEED=n` repeats one session of the last test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-#[path = "ownership/lives.rs"]
-mod lives;
+#[path = "ownership/sessions.rs"]
+mod sessions;
 #[path = "ownership/stubborn.rs"]
 mod stubborn;
 
@@ -336,6 +336,6 @@ async fn a_card_left_in_mid_command_is_stopped_before_anything_is_mapped() {
 /// Futures dropped in every state, runtimes dropped, resets, faults, unplugging:
 /// the card never touches what the CPU owns, and nothing is kept in the end.
 #[test]
-fn ten_thousand_lives() {
-    lives::run(10_000);
+fn ten_thousand_sessions() {
+    sessions::run(10_000);
 }

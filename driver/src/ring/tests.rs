@@ -148,7 +148,7 @@ fn what_the_contract_forbids_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_completion_of_the_life_before_is_unknown() {
+fn a_completion_from_before_a_restart_is_unknown() {
     let mut ring = Ring::new(1, 1).unwrap();
     let old = ring.place(1).unwrap();
     assert_eq!(ring.tear_down(), [1]);

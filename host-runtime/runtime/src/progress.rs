@@ -72,7 +72,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// One step in the life of a job.
+/// One step of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProgressEvent {
     /// A phase began; `steps` is how many [`ProgressEvent::Advanced`] events it will send at most.

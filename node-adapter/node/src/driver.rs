@@ -81,7 +81,7 @@ impl<M: Machine> Driver<M> {
         let mut proved = self.board.as_ref().map(|(board, _)| board.watch());
         // Batches below this one are done as far as this node can bring them.
         let mut from = 1;
-        // Batches sealed before this life are no news.
+        // Batches sealed before this process started are no news.
         let mut told = sealed.borrow().batch;
         loop {
             if let Some(reason) = self.writer.failure() {

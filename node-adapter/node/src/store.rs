@@ -279,7 +279,7 @@ impl ChainMark {
     }
 }
 
-/// Where a folder's chain lives on Ethereum, if it does.
+/// Where the contracts of a folder's chain are on Ethereum, if there are any.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct L1Mark {
     /// Id of the Ethereum chain.
@@ -583,7 +583,7 @@ impl Store {
         read_json(&meta, "sealed")
     }
 
-    /// Where the chain lives on Ethereum; `None` until [`Store::bind`].
+    /// Where the chain's contracts are on Ethereum; `None` until [`Store::bind`].
     ///
     /// # Errors
     /// [`StoreError`].

@@ -407,7 +407,7 @@ impl Job<'_> {
         for (points, scalars) in pieces {
             self.go_on()?;
             sum.add(points, scalars);
-            // Counted piece by piece: the driver's sign of life.
+            // Counted piece by piece: the progress that the driver sees.
             self.count_card_read((points.len() + scalars.len()) as u64);
         }
         self.card_write(result, &sum.result())?;

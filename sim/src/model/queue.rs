@@ -37,7 +37,7 @@ impl Core {
                 self.asynchronous();
             }
             let rings = q.rings;
-            if !q.live() || rings.sq_head == rings.sq_tail {
+            if !q.running() || rings.sq_head == rings.sq_tail {
                 state = self.wait(state);
                 continue;
             }
@@ -64,7 +64,7 @@ impl Core {
         {
             let mut state = self.lock();
             let q = &mut state.queues[number];
-            if !q.live() {
+            if !q.running() {
                 return;
             }
             if fetched.is_err() {
@@ -100,10 +100,10 @@ impl Core {
         if abort.load(Ordering::Acquire) {
             outcome.status = StatusCode::Aborted;
         }
-        while state.queues[number].live() && !state.queues[number].rings.has_room() {
+        while state.queues[number].running() && !state.queues[number].rings.has_free_entry() {
             state = self.wait(state);
         }
-        if !state.queues[number].live() {
+        if !state.queues[number].running() {
             return;
         }
         let rings = state.queues[number].rings;
@@ -130,7 +130,7 @@ impl Core {
         let mut state = self.lock();
         let q = &mut state.queues[number];
         if posted.is_err() {
-            if q.live() {
+            if q.running() {
                 q.fail(QueueError::Post);
                 drop(state);
                 self.asynchronous();
@@ -160,7 +160,7 @@ impl Core {
         let Some(q) = state
             .queues
             .get_mut(usize::from(queue))
-            .filter(|q| q.live())
+            .filter(|q| q.running())
         else {
             return false;
         };
@@ -196,7 +196,7 @@ impl Core {
         loop {
             let over = match hang {
                 Hang::UntilAbort => abort.load(Ordering::Acquire),
-                Hang::UntilQueueStop => !state.queues[number].live(),
+                Hang::UntilQueueStop => !state.queues[number].running(),
                 Hang::UntilControllerStop => !state.enable,
                 Hang::UntilReset => state.resetting,
                 Hang::ForEver => false,

@@ -36,11 +36,11 @@ pub(super) struct Queue {
     pub active: bool,
     /// Stopped by an error; waits for enable to fall.
     dead: bool,
-    /// Has to end what it does; nothing more is posted in this life.
+    /// Has to end what it does; nothing more is posted until it starts again.
     stopping: bool,
     /// The thread works on a command or an access.
     pub busy: bool,
-    // This life, taken over when it starts.
+    // The current session (from enable to stop), taken over when it starts.
     pub rings: Rings,
     pub current: Option<Current>,
     /// Command that `ABORT` named while it was next to run.
@@ -72,12 +72,12 @@ impl Rings {
 }
 
 impl Queue {
-    /// Whether it may go on in its present life.
-    pub fn live(&self) -> bool {
+    /// Whether it may go on in its current session.
+    pub fn running(&self) -> bool {
         self.active && !self.stopping
     }
 
-    /// Lets go of the present life; the thread's current command is aborted.
+    /// Ends the current session; the thread's current command is aborted.
     fn stop(&mut self) {
         if self.active {
             self.stopping = true;
@@ -93,7 +93,7 @@ impl Queue {
         self.stop();
     }
 
-    /// Ends a life that has nothing under way, and starts the next if enabled.
+    /// Ends a session that has nothing under way, and starts the next if enabled.
     /// Returns whether the queue failed to start.
     pub fn settle(&mut self, max_log2_depth: u32) -> bool {
         if self.busy {
@@ -278,7 +278,7 @@ impl State {
 
     fn doorbell(&mut self, at: u32, value: u32, max_log2_depth: u32) -> Effects {
         let number = (at / reg::sq_tail::STRIDE) as usize;
-        let Some(q) = self.queues.get_mut(number).filter(|q| q.live()) else {
+        let Some(q) = self.queues.get_mut(number).filter(|q| q.running()) else {
             return Effects::default();
         };
         if value >= q.rings.depth {

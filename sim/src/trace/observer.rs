@@ -31,7 +31,7 @@ struct Queue {
     sq_base: u64,
     cq_base: u64,
     log2_depth: u32,
-    life: Life,
+    state: QueueState,
     tail: u32,
     cq_index: u32,
     phase: bool,
@@ -39,7 +39,7 @@ struct Queue {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Life {
+enum QueueState {
     /// Off, or started before the recording: its rings are not followed.
     #[default]
     Off,
@@ -55,15 +55,15 @@ impl Queue {
 
     /// Whether it leaves commands behind when it is stopped.
     fn stop(&mut self) -> bool {
-        if self.life == Life::On {
-            self.life = Life::Stopping;
+        if self.state == QueueState::On {
+            self.state = QueueState::Stopping;
         }
         !self.outstanding.is_empty()
     }
 
     /// The card posts nothing more.
     fn end(&mut self) {
-        self.life = Life::Off;
+        self.state = QueueState::Off;
         self.outstanding.clear();
     }
 }
@@ -164,9 +164,9 @@ impl Observer {
                 queue.log2_depth = reg::queue_log2_depth::LOG2_DEPTH.get(value);
             }
             QueueRegister::Ctrl if reg::queue_ctrl::ENABLE.get(value) == 0 => return queue.stop(),
-            QueueRegister::Ctrl if queue.life != Life::On => {
+            QueueRegister::Ctrl if queue.state != QueueState::On => {
                 queue.end();
-                queue.life = Life::On;
+                queue.state = QueueState::On;
                 (queue.tail, queue.cq_index, queue.phase) = (0, 0, true);
             }
             QueueRegister::SqTail => self.submit(number, value),
@@ -183,7 +183,7 @@ impl Observer {
         if value == u32::MAX {
             return;
         }
-        let stopped = |q: &&mut Queue| q.life == Life::Stopping;
+        let stopped = |q: &&mut Queue| q.state == QueueState::Stopping;
         match Access::of(offset) {
             Access::Queue(number, QueueRegister::Status)
                 if reg::queue_status::ACTIVE.get(value) == 0 =>
@@ -221,7 +221,7 @@ impl Observer {
             return;
         };
         let depth = queue.depth();
-        if queue.life != Life::On || tail >= depth {
+        if queue.state != QueueState::On || tail >= depth {
             return;
         }
         let (mut slot, base) = (queue.tail, queue.sq_base);
@@ -342,7 +342,10 @@ impl Observer {
 
     /// The next completion of a queue, if it is there.
     fn next_completion(&mut self, number: u16) -> Option<(u32, [u64; 4])> {
-        let queue = self.queues.get(&number).filter(|q| q.life != Life::Off)?;
+        let queue = self
+            .queues
+            .get(&number)
+            .filter(|q| q.state != QueueState::Off)?;
         let slot = queue.cq_index;
         let at = queue
             .cq_base

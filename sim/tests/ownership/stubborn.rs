@@ -26,7 +26,7 @@ pub struct Stubborn {
     pub mapped_running: AtomicU32,
 }
 
-/// Little, since each life makes its own.
+/// Little, since each session makes its own.
 const MEMORY: u64 = 1 << 18;
 
 impl Stubborn {

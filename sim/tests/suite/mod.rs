@@ -16,7 +16,7 @@ pub mod faults;
 pub mod futures;
 pub mod hang;
 pub mod interrupts;
-pub mod life;
+pub mod lifecycle;
 pub mod operations;
 pub mod posted;
 pub mod record;
@@ -373,7 +373,7 @@ macro_rules! whole_suite {
                 the_driver_refuses_what_the_card_cannot_know,
                 card_memory_runs_out_and_comes_back,
             }
-            life::{
+            lifecycle::{
                 unknown_cards_are_refused,
                 a_card_left_running_is_taken_over,
                 dropped_tickets_free_their_memory,

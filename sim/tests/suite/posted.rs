@@ -116,7 +116,7 @@ macro_rules! late_suite {
                     bad_scatter_gather_lists,
                     card_memory_runs_out_and_comes_back,
                 }
-                life::{
+                lifecycle::{
                     dropped_tickets_free_their_memory,
                     a_reset_ends_what_is_under_way,
                     two_cards_side_by_side,

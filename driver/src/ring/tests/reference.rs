@@ -134,7 +134,7 @@ impl Trial {
         let expected: Vec<u32> = self.reference.outstanding.iter().map(|o| o.2).collect();
         assert_eq!(left, expected);
         let depth = self.reference.depth;
-        // Ids of the life before are unknown in the next.
+        // Ids from before the restart are unknown after it.
         for (cid, ..) in std::mem::take(&mut self.reference.outstanding) {
             assert!(!self.ring.is_outstanding(cid));
         }

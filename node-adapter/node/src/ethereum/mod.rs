@@ -38,7 +38,7 @@ const JOURNAL: &str = "l1-sender.redb";
 /// How long one answer of the Ethereum node may take.
 const ANSWER: Duration = Duration::from_secs(15);
 
-/// Where and how a chain lives on Ethereum.
+/// Where a chain's contracts are on Ethereum, and how they are used.
 pub struct EthereumOptions {
     /// The Ethereum node.
     pub url: String,

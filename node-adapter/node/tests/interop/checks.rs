@@ -161,7 +161,7 @@ async fn nobody_but_the_handler_moves_an_alias_account_or_a_bundle_s_amount() {
     let account = world.account();
     assert_eq!(world.balance(Address::ZERO, account).await, U256::from(500));
 
-    // The operator, a stranger, and the owner himself while the chain lives.
+    // The operator, another account, and the owner himself before a halt.
     let calls = vec![contract_call(&Call::pay(
         Address::repeat_byte(1),
         U256::from(500),

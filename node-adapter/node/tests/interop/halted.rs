@@ -22,7 +22,7 @@ async fn the_owner_of_a_halted_chain_s_account_controls_the_alias() {
     state.0.insert(10, account_of(mallory, PLAIN, 80));
     let friend = Address::repeat_byte(0x44);
 
-    // Three bundles: one is executed while the chain lives and leaves 500 wei in the alias.
+    // Three bundles: one is executed before the halt and leaves 500 wei in the alias.
     let bundle = world.bundle(vec![]).await;
     let failing = world.bundle(vec![]).await.returning(SHARE, 1);
     let back = world.bundle(vec![]).await.returning(ETH, 1);

@@ -222,7 +222,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     assert!(id.is_string(), "{receipt}");
     assert_eq!(receipt["result"]["finality"], "soft");
 
-    // Killed at whatever point the batches are; the next life finishes them.
+    // Killed at whatever point the batches are; the next run finishes them.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     drop(node);
     proxy.set(geth);

@@ -325,7 +325,7 @@ async fn killed_under_load_nothing_acknowledged_is_lost() {
             assert_eq!(found["id"], hex0x(id), "user {number}, nonce {nonce}");
         }
         if round == 2 {
-            // The last life ends by itself, with everything in a batch.
+            // The last run ends by itself, with everything in a batch.
             let accepted = node.until("sealed", |chain| chain["open"] == 0).await;
             assert_ne!(accepted["root"], "");
             assert_eq!(node.terminate(), Some(0));

@@ -41,7 +41,7 @@ pub struct Facts {
 /// What the node's pool said to the newest transaction of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pool {
-    /// Nothing yet in this life.
+    /// Nothing yet since this process started.
     #[default]
     Unasked,
     /// It has it.

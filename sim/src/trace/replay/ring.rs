@@ -46,7 +46,7 @@ pub(super) struct Ring {
     /// Commands whose doorbell has not come yet.
     pub pending: Vec<usize>,
     placed: Vec<Place>,
-    /// Commands of this life so far.
+    /// Commands since the queue started.
     count: u64,
 }
 
@@ -69,7 +69,7 @@ impl Ring {
         1u32.checked_shl(self.log2_depth).unwrap_or(1)
     }
 
-    /// A new life: old completions go, the first lap's phase is 1.
+    /// The queue starts: old completions go, the first lap's phase is 1.
     pub fn start(&mut self, host: &Host) {
         self.stop();
         let zeros = vec![0; self.depth() as usize * COMPLETION_BYTES];
@@ -122,7 +122,7 @@ impl Ring {
 /// How often the card's counters are looked at while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Waits for `check`, as long as the card gives signs of life: the rule of the
+/// Waits for `check`, as long as the card makes progress: the rule of the
 /// driver's deadlines, with the budget of `command`.
 pub(super) fn wait<T>(
     bar: &Bar,
@@ -146,7 +146,7 @@ pub(super) fn wait<T>(
         if looked.elapsed() >= LOOK {
             looked = Instant::now();
             let counters = bar.counters().ok();
-            if signs(counters) != signs(last) {
+            if progress(counters) != progress(last) {
                 moved = looked;
             }
             let busy = counters.map_or(0, |c| c.busy);
@@ -162,6 +162,6 @@ pub(super) fn wait<T>(
 }
 
 /// Counters that move only when there is work.
-fn signs(counters: Option<Counters>) -> Option<Counters> {
+fn progress(counters: Option<Counters>) -> Option<Counters> {
     counters.map(|c| Counters { cycles: 0, ..c })
 }

@@ -175,7 +175,7 @@ pub struct Plan {
     l1: Option<L1Plan>,
 }
 
-/// Where the chain lives on Ethereum.
+/// Where the chain's contracts are on Ethereum.
 #[derive(Debug)]
 pub struct L1Plan {
     /// The Ethereum node.

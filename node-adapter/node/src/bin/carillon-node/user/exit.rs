@@ -1,5 +1,6 @@
-//! `carillon-node exit`: leaving without the operator's help. While the chain lives, a request that
-//! the operator must serve; once it is halted, each balance by a proof of the last executed state.
+//! `carillon-node exit`: leaving without the operator's help. Before a halt, a request that
+//! the operator must serve; once the chain is halted, each balance by a proof of the last executed
+//! state.
 
 use std::path::PathBuf;
 

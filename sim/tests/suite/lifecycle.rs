@@ -78,7 +78,7 @@ pub async fn dropped_tickets_free_their_memory<R: Rig>() {
         let region = bench.card.allocate(R::LONG as u64).unwrap();
         let buffer = bench.card.buffer_to_card(R::LONG).unwrap();
         let queue = bench.card.queue(round % 2);
-        // Dropped before it is polled, while it waits for room, or in flight.
+        // Dropped before it is polled, while it waits for a free slot, or in flight.
         match round % 4 {
             0 => drop(queue.submit_write(buffer, &region)),
             1 => drop(queue.submit_write(buffer, &region).await),

@@ -1,6 +1,6 @@
-//! Random short lives of a card, and the three witnesses that judge each:
+//! Random short sessions of a card, and the three witnesses that judge each:
 //! every access of the card against the ledger, canaries in what the CPU owns,
-//! and the books at the end.
+//! and the ledger at the end.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,15 +27,15 @@ use super::{RINGS, config, open};
 
 /// Longest wait for anything; never reached unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Lives under way together: most of a life is waiting for deadlines.
+/// Sessions under way together: most of a session is waiting for deadlines.
 const TOGETHER: usize = 16;
 
-/// Runs `lives` of them and says what happened in all.
-pub fn run(lives: u64) {
+/// Runs `sessions` of them and says what happened in all.
+pub fn run(sessions: u64) {
     if let Ok(seed) = std::env::var("CARILLON_SEED") {
         let mut tally = Tally::default();
-        Life::new(seed.parse().unwrap()).run(&mut tally);
-        println!("life {seed}: {tally:?}");
+        Session::new(seed.parse().unwrap()).run(&mut tally);
+        println!("session {seed}: {tally:?}");
         return;
     }
     let start = Instant::now();
@@ -47,17 +47,21 @@ pub fn run(lives: u64) {
                 let mut tally = Tally::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= lives {
+                    if seed >= sessions {
                         break;
                     }
-                    Life::new(seed).run(&mut tally);
+                    Session::new(seed).run(&mut tally);
                 }
                 sum.lock().unwrap().add(&tally);
             });
         }
     });
     let sum = sum.into_inner().unwrap();
-    println!("{lives} lives in {:?}: {:?}", start.elapsed(), sum.counts);
+    println!(
+        "{sessions} sessions in {:?}: {:?}",
+        start.elapsed(),
+        sum.counts
+    );
     // The test has met what it is for.
     for what in [
         "accesses",
@@ -105,7 +109,7 @@ impl Tally {
     }
 }
 
-/// How a life ends.
+/// How a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Everything is waited for, then a reset, then the card is closed.
@@ -150,7 +154,7 @@ struct Canary {
     byte: u8,
 }
 
-struct Life {
+struct Session {
     seed: u64,
     rng: ChaCha8Rng,
     transport: Arc<Stubborn>,
@@ -176,7 +180,7 @@ async fn poll_once<F: Future>(future: F) {
     .await;
 }
 
-impl Life {
+impl Session {
     fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -226,7 +230,7 @@ impl Life {
                     // one; then the driver is right to refuse.
                     Err(error) => {
                         let late = start.elapsed() > PATIENCE;
-                        assert!(!late, "life {}: {error}", self.seed);
+                        assert!(!late, "session {}: {error}", self.seed);
                         tally.note("opened again");
                     }
                 }
@@ -275,7 +279,7 @@ impl Life {
                             Err(CardError::Offline { .. }
                                 | CardError::Transport(TransportError::Gone { .. }))
                         ),
-                        "life {}: {refused:?}",
+                        "session {}: {refused:?}",
                         self.seed
                     );
                     card.close().await;
@@ -343,14 +347,14 @@ impl Life {
             Err(JobError::Offline { .. }) => "Offline",
             Err(JobError::Closed) => "Closed",
             Err(JobError::StaleRegion) => "StaleRegion",
-            Err(error) => panic!("life {}: {error}", self.seed),
+            Err(error) => panic!("session {}: {error}", self.seed),
         });
         finished.memory
     }
 
     async fn wait_for(&mut self, held: Held, tally: &mut Tally) {
         let seed = self.seed;
-        let late = move |_| panic!("life {seed}: a command does not end");
+        let late = move |_| panic!("session {seed}: a command does not end");
         let buffers = match held {
             Held::One(ticket) => {
                 let finished = tokio::time::timeout(PATIENCE, ticket).await;
@@ -359,12 +363,12 @@ impl Life {
             }
             Held::Many(ticket) => {
                 let finished = tokio::time::timeout(PATIENCE, ticket).await;
-                let finished = finished.unwrap_or_else(|_| panic!("life {seed}: hangs"));
+                let finished = finished.unwrap_or_else(|_| panic!("session {seed}: hangs"));
                 self.finished(finished, tally).unwrap_or_default()
             }
             Held::None(ticket) => {
                 let finished = tokio::time::timeout(PATIENCE, ticket).await;
-                let finished = finished.unwrap_or_else(|_| panic!("life {seed}: hangs"));
+                let finished = finished.unwrap_or_else(|_| panic!("session {seed}: hangs"));
                 self.finished(finished, tally);
                 Vec::new()
             }
@@ -503,14 +507,14 @@ impl Life {
                 tally.note("dropped in submit");
             }
             16..30 => {
-                // Waits for room at most so long.
+                // Waits for a free slot at most so long.
                 let limit = Duration::from_millis(self.rng.gen_range(0..4));
                 drop(tokio::time::timeout(limit, sent).await);
                 tally.note("dropped ticket");
             }
             choice => {
                 let Ok(ticket) = tokio::time::timeout(PATIENCE, sent).await else {
-                    panic!("life {}: no room", self.seed);
+                    panic!("session {}: no free slot", self.seed);
                 };
                 if choice < 45 {
                     ticket.abort();
@@ -530,7 +534,7 @@ impl Life {
     async fn reset(&self, card: &Card) {
         let start = Instant::now();
         while let Err(error) = card.reset(ResetLevel::Function).await {
-            assert!(start.elapsed() < PATIENCE, "life {}: {error}", self.seed);
+            assert!(start.elapsed() < PATIENCE, "session {}: {error}", self.seed);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -550,7 +554,7 @@ impl Life {
         assert_eq!(
             (used.lent, used.quarantined),
             (RINGS, 0),
-            "life {}",
+            "session {}",
             self.seed
         );
         card.close().await;
@@ -580,7 +584,7 @@ impl Life {
         let start = Instant::now();
         // A dropped handle is closed by its task.
         while dma.mapped() > 0 {
-            assert!(start.elapsed() < PATIENCE, "life {}: mapped", self.seed);
+            assert!(start.elapsed() < PATIENCE, "session {}: mapped", self.seed);
             runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
         }
         assert_eq!(audit.memory_use(), MemoryUse::default(), "{}", self.seed);
@@ -591,14 +595,14 @@ impl Life {
         for canary in canaries {
             assert!(
                 canary.buffer.iter().all(|&b| b == canary.byte),
-                "life {}: the card wrote what the CPU owns",
+                "session {}: the card wrote what the CPU owns",
                 self.seed
             );
         }
         let witness = std::mem::take(&mut *self.witness.lock().unwrap());
         assert!(
             witness.violations.is_empty(),
-            "life {}: {:?}",
+            "session {}: {:?}",
             self.seed,
             witness.violations
         );
