@@ -219,7 +219,7 @@ impl DmaPool {
         holding.map_or(Owner::Nobody, |chunk| {
             let start = chunk.iova();
             chunk
-                .books()
+                .accounting()
                 .ledger
                 .owner(range.start - start, range.end.max(range.start) - start)
         })

@@ -41,7 +41,7 @@ impl HostBuf {
         len: usize,
         capacity: u64,
     ) -> Option<Self> {
-        let offset = chunk.books().space.take(capacity)?;
+        let offset = chunk.accounting().space.take(capacity)?;
         Some(Self {
             pool: pool.clone(),
             chunk: Arc::clone(chunk),
@@ -115,13 +115,13 @@ impl HostBuf {
     /// Notes in the ledger who has it from now on. A range that is not mapped
     /// is the CPU's whatever is asked.
     pub(crate) fn set_owner(&self, owner: Owner) {
-        let mut books = self.chunk.books();
+        let mut accounting = self.chunk.accounting();
         let owner = if self.chunk.is_mapped() {
             owner
         } else {
             Owner::Cpu
         };
-        books
+        accounting
             .ledger
             .set(self.offset as u64, self.capacity as u64, owner);
     }
@@ -170,12 +170,12 @@ impl Drop for HostBuf {
         if let Err(error) = self.chunk.memory.clear(self.offset, self.capacity) {
             tracing::error!(%error, "a buffer lies outside its chunk");
         }
-        let mut books = self.chunk.books();
+        let mut accounting = self.chunk.accounting();
         let (start, bytes) = (self.offset as u64, self.capacity as u64);
-        books.ledger.set(start, bytes, Owner::Cpu);
-        books.space.give(start, bytes);
-        let unused = books.space.free_bytes() == self.chunk.bytes();
-        drop(books);
+        accounting.ledger.set(start, bytes, Owner::Cpu);
+        accounting.space.give(start, bytes);
+        let unused = accounting.space.free_bytes() == self.chunk.bytes();
+        drop(accounting);
         self.pool.returned(unused);
     }
 }

@@ -1,4 +1,4 @@
-//! One mapping of a pool, and the books of its parts.
+//! One mapping of a pool, and the accounting of its parts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::transport::{Direction, Transport, TransportError};
 const UNMAPPED: u64 = 1 << 63;
 
 #[derive(Debug)]
-pub(super) struct Books {
+pub(super) struct Accounting {
     pub space: Granules,
     pub ledger: Ledger,
 }
@@ -24,24 +24,26 @@ pub(super) struct Chunk {
     pub memory: Arc<HostMemory>,
     /// I/O address of the first byte; [`UNMAPPED`] without a mapping.
     iova: AtomicU64,
-    books: Mutex<Books>,
+    accounting: Mutex<Accounting>,
 }
 
 impl Chunk {
     pub(super) fn new(memory: HostMemory) -> Self {
-        let books = Books {
+        let accounting = Accounting {
             space: Granules::new(memory.len() as u64),
             ledger: Ledger::default(),
         };
         Self {
             memory: Arc::new(memory),
             iova: AtomicU64::new(UNMAPPED),
-            books: Mutex::new(books),
+            accounting: Mutex::new(accounting),
         }
     }
 
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn accounting(&self) -> MutexGuard<'_, Accounting> {
+        self.accounting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its size.
@@ -51,7 +53,7 @@ impl Chunk {
 
     /// Whether no buffer is cut from it.
     pub(super) fn is_unused(&self) -> bool {
-        self.books().space.free_bytes() == self.bytes()
+        self.accounting().space.free_bytes() == self.bytes()
     }
 
     pub(super) fn iova(&self) -> u64 {
@@ -81,11 +83,11 @@ impl Chunk {
         match transport.unmap(iova) {
             // A card that has left the bus reaches nothing either.
             Ok(()) | Err(TransportError::Gone { .. }) => {
-                let mut books = self.books();
-                books.ledger.clear();
+                let mut accounting = self.accounting();
+                accounting.ledger.clear();
                 // Under the lock, so that nothing is lent after it.
                 self.iova.store(UNMAPPED, Ordering::Release);
-                drop(books);
+                drop(accounting);
                 true
             }
             Err(e) => {
@@ -101,10 +103,10 @@ impl Chunk {
         } else {
             0
         };
-        let books = self.books();
+        let accounting = self.accounting();
         MemoryUse {
-            lent: books.ledger.lent(),
-            quarantined: books.ledger.quarantined(),
+            lent: accounting.ledger.lent(),
+            quarantined: accounting.ledger.quarantined(),
             mapped,
         }
     }

@@ -326,7 +326,7 @@ impl Model {
         }
     }
 
-    /// Runs a bundle, or cancels it if it is late, and books what came of it.
+    /// Runs a bundle, or cancels it if it is late, and notes what came of it.
     async fn use_bundle(&mut self, message: &Message) {
         let bundle = self.bundles[&message.words[2]].clone();
         let (token, amount) = (token_of(&message.words), message.words[1]);
