@@ -62,7 +62,8 @@ pub struct CardInfo {
     pub version: u32,
     /// Register map identity.
     pub rdl_hash: u64,
-    /// Named build: 0 sim, 1 u250.
+    /// The configuration's number
+    /// ([`configuration_name`](crate::identity::configuration_name)).
     pub configuration: u32,
     /// Card memory in bytes.
     pub memory_bytes: u64,

@@ -19,7 +19,7 @@ pub struct IdentityPage {
     pub signature: [u8; 8],
     /// Contract version.
     pub version: u32,
-    /// Named build: 0 sim, 1 u250.
+    /// The configuration's number ([`configuration_name`]).
     pub configuration: u32,
     /// Register map identity.
     pub rdl_hash: u64,
@@ -47,6 +47,15 @@ pub struct IdentityPage {
     pub full_windows: [u8; WINDOW_SIZES],
     /// Zero.
     pub rest: [u8; 3968],
+}
+
+/// The name of a configuration, by its number on the page and in `CONFIG`.
+pub fn configuration_name(number: u32) -> &'static str {
+    match number {
+        0 => "sim",
+        1 => "u250",
+        _ => "unknown",
+    }
 }
 
 impl IdentityPage {

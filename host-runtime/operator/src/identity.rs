@@ -2,6 +2,7 @@
 //! refuses: another gateware, another contract, no card at all.
 
 use carillon_driver::card::CONTRACT_VERSION;
+use carillon_driver::identity::configuration_name;
 use carillon_driver::registers as reg;
 use carillon_driver::transport::Transport;
 
@@ -14,7 +15,7 @@ pub struct Identity {
     pub version: u32,
     /// Register map hash.
     pub rdl_hash: u64,
-    /// Named build.
+    /// The configuration's number.
     pub configuration: u32,
     /// Controller status.
     pub status: u32,
@@ -72,11 +73,7 @@ impl Identity {
 
     /// The configuration's name.
     pub fn configuration_name(&self) -> &'static str {
-        match self.configuration {
-            0 => "sim",
-            1 => "u250",
-            _ => "unknown",
-        }
+        configuration_name(self.configuration)
     }
 
     /// What is odd, and what to do; empty for a sound card of this driver.

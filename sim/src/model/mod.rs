@@ -55,7 +55,7 @@ const RESET_LIMIT: Duration = Duration::from_secs(2);
 pub struct ModelOptions {
     /// Register map identity that it reports.
     pub rdl_hash: u64,
-    /// Named build that it reports.
+    /// Number of the configuration that it reports.
     pub configuration: u32,
     /// Card memory in bytes, a multiple of 64.
     pub memory_bytes: u64,

@@ -34,6 +34,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
+use carillon_driver::identity::configuration_name;
 use carillon_driver::{Card, CardError, JobError, RecoveryAction};
 
 pub use address::{CardAddress, UnknownCard};
@@ -212,8 +213,12 @@ impl Engine for CardEngine {
         EngineInfo {
             name: self.name.clone(),
             description: format!(
-                "card at {} (configuration {}, {} point adder(s), {} butterfly unit(s)); G2 on the CPU",
-                card.transport, card.configuration, card.msm_adders, card.ntt_butterflies
+                "card at {}: configuration {} ({}), {} point adder(s), {} butterfly unit(s); G2 on the CPU",
+                card.transport,
+                configuration_name(card.configuration),
+                card.configuration,
+                card.msm_adders,
+                card.ntt_butterflies
             ),
             card_memory: Some(card.memory_bytes),
             max_ntt_log2: u32::from(card.ntt_max_log2n),
