@@ -246,7 +246,7 @@ pub enum CardError {
         /// What does not fit.
         what: String,
     },
-    /// No room in card memory.
+    /// Not enough free card memory.
     #[error(
         "card memory exhausted: {bytes} bytes asked for, {free} free, the largest hole has {largest}; drop regions or use a smaller job"
     )]

@@ -50,7 +50,7 @@ pub(crate) struct Entry {
     closing: bool,
     /// `ABORT` was sent when it was its turn.
     asked: bool,
-    _room: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Entry {
@@ -69,7 +69,7 @@ impl Entry {
         self.job.finish(result);
     }
 
-    fn new(job: Box<dyn Job>, cost: u64, room: OwnedSemaphorePermit) -> Self {
+    fn new(job: Box<dyn Job>, cost: u64, slot: OwnedSemaphorePermit) -> Self {
         Self {
             job,
             cost,
@@ -77,7 +77,7 @@ impl Entry {
             unwanted: false,
             closing: false,
             asked: false,
-            _room: room,
+            _slot: slot,
         }
     }
 
@@ -108,7 +108,7 @@ pub(crate) struct QueuePair {
     cq: HostBuf,
     ring: Mutex<Ring<Entry>>,
     mode: watch::Sender<Mode>,
-    room: Arc<Semaphore>,
+    free_slots: Arc<Semaphore>,
     space: CardSpace,
     worker: mpsc::UnboundedSender<Request>,
     wake: Arc<Notify>,
@@ -139,7 +139,7 @@ impl QueuePair {
             cq: from_card.allocate(depth * COMPLETION_BYTES)?,
             ring: Mutex::new(ring),
             mode: watch::Sender::new(Mode::Repair),
-            room: Arc::new(Semaphore::new(depth - 1)),
+            free_slots: Arc::new(Semaphore::new(depth - 1)),
             space,
             worker,
             wake,
@@ -189,7 +189,7 @@ impl QueuePair {
     ) -> Ticket<M> {
         // Never closed: whoever waits here when the queue ends gets its turn
         // as the jobs before it end, and is refused below.
-        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+        let Ok(slot) = Arc::clone(&self.free_slots).acquire_owned().await else {
             return Ticket::failed(JobError::Closed, memory);
         };
         let mut mode = self.mode.subscribe();
@@ -220,9 +220,9 @@ impl QueuePair {
                 reply,
             });
             job.set_owner(Owner::Card);
-            let placed = match ring.place(Entry::new(job, cost, room)) {
+            let placed = match ring.place(Entry::new(job, cost, slot)) {
                 Ok(placed) => placed,
-                // The permit stands for the place; without it the ring's own
+                // The permit stands for the slot; without it the ring's own
                 // bookkeeping is broken.
                 Err(entry) => {
                     entry.fail(JobError::Closed);
@@ -241,17 +241,17 @@ impl QueuePair {
         }
     }
 
-    /// Submits without waiting and without anybody listening: for `ABORT`.
-    /// Returns whether there was room.
+    /// Submits without waiting and without a receiver of the result: for `ABORT`.
+    /// Returns whether a slot was free.
     pub fn try_submit(&self, command: &Command) -> bool {
         let running = || matches!(&*self.mode.borrow(), Mode::Running);
         self.place_now(command, (), running).is_some()
     }
 
-    /// Whether [`QueuePair::submit_last`] would have a place. Those who still wait
+    /// Whether [`QueuePair::submit_last`] would get a slot. Those who still wait
     /// for one are refused as soon as they run.
-    pub fn has_room(&self) -> bool {
-        self.room.available_permits() > 0
+    pub fn has_free_slot(&self) -> bool {
+        self.free_slots.available_permits() > 0
     }
 
     /// The same for the worker itself while the card is being closed: others are
@@ -270,7 +270,7 @@ impl QueuePair {
         memory: M,
         may: impl FnOnce() -> bool,
     ) -> Option<oneshot::Receiver<Finished<M>>> {
-        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let slot = Arc::clone(&self.free_slots).try_acquire_owned().ok()?;
         let mut ring = self.ring();
         // The mode changes under this lock only.
         if !may() {
@@ -284,10 +284,10 @@ impl QueuePair {
             reply,
         });
         job.set_owner(Owner::Card);
-        let entry = Entry::new(job, estimate_cycles(command), room);
+        let entry = Entry::new(job, estimate_cycles(command), slot);
         let placed = match ring.place(entry) {
             Ok(placed) => placed,
-            // As in `submit_raw`: the permit stands for the place.
+            // As in `submit_raw`: the permit stands for the slot.
             Err(entry) => {
                 entry.fail(JobError::Closed);
                 return None;

@@ -124,7 +124,7 @@ impl Shared {
                 let buffer = buffer.map_err(|e| Kept::Memory(e.to_string()))?;
                 let (command, buffer) = plan.command(buffer);
                 let end = Instant::now() + self.deadlines.stall;
-                while !queue.has_room() && Instant::now() < end {
+                while !queue.has_free_slot() && Instant::now() < end {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 let mut answer = queue.submit_last(&command, buffer).ok_or(Kept::Busy)?;

@@ -63,7 +63,7 @@ def lines(hdl: pathlib.Path) -> list[str]:
             "u_is_whole": (inverse * modulus + 1) % radix == 0,
             # The largest t and m give the largest u.
             "u_below_twice_modulus": largest // radix < 2 * modulus and bits == modulus.bit_length(),
-            # The sum and its sign bit have room.
+            # The sum and its sign bit fit.
             "u_fits_its_frame": 2 * modulus << guard < 1 << (guard + bits + 1),
             # The terms are the modulus, and no digit lies beyond the table.
             "digits_are_the_modulus": sum(digit << place for digit, place in terms) == modulus,

@@ -119,7 +119,7 @@ MUTANTS = (
         depth=12,
     ),
     Mutant(
-        name="burst_without_room",
+        name="burst_without_space",
         proof="stream_reader",
         file=READER,
         old="&& 32'(free_q) >= 32'(burst);",

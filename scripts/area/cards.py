@@ -64,12 +64,12 @@ def flag_luts(buckets: int) -> int:
 
 def fitting(card: dict[str, float], unit: dict[str, float], fixed: dict[str, float]) -> tuple[int, str]:
     """How many units fit beside what is there once, and the resource that limits them."""
-    room = {
+    counts = {
         resource: (math.floor((SHARE * card[resource] - fixed.get(resource, 0)) / amount), resource)
         for resource, amount in unit.items()
         if amount > 0
     }
-    return min(room.values())
+    return min(counts.values())
 
 
 def best_window(card: dict[str, float], point_bits: int, banks: int, adders: int) -> int | None:

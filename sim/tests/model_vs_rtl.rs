@@ -87,8 +87,8 @@ struct Stream {
 impl Stream {
     /// An aligned range of `bytes` bytes in an area.
     fn place(&mut self, start: u64, area: u64, bytes: u64) -> u64 {
-        let room = (area - bytes.next_multiple_of(64)) / 64;
-        start + 64 * self.rng.gen_range(0..=room)
+        let places = (area - bytes.next_multiple_of(64)) / 64;
+        start + 64 * self.rng.gen_range(0..=places)
     }
 
     fn host_range(&mut self, bytes: u64) -> u64 {

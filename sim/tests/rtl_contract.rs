@@ -531,7 +531,7 @@ fn rings_wrap_at_every_depth() {
 }
 
 #[test]
-fn completions_wait_for_room() {
+fn completions_wait_for_a_free_entry() {
     let card = card();
     let host = host(&card);
     let mut queue = RawQueue::new(&host, 1, 2);
@@ -551,7 +551,7 @@ fn completions_wait_for_room() {
     // The other queue is not held up, nor is the register block.
     let mut other = RawQueue::new(&host, 2, 2);
     still_works(&mut other);
-    // Room for one, and it appears.
+    // One entry is free, and it appears.
     queue.ring_head(1);
     assert_eq!(queue.wait().cid, 3);
     queue.ring_head(queue.head as u32);

@@ -73,7 +73,7 @@ impl Drop for Growth {
         self.give_back();
         let reserved = self.size.take().unwrap_or(0) as u64;
         self.pool.inner.chunks().bytes -= reserved;
-        // There is room for others.
+        // There is capacity for others.
         if gives || reserved > 0 {
             self.pool.inner.freed.notify_waiters();
         }

@@ -188,7 +188,7 @@ fn what_is_dropped_is_overwritten() {
 }
 
 #[test]
-fn unused_chunks_make_room_and_go_back_to_the_system() {
+fn unused_chunks_give_way_and_go_back_to_the_system() {
     let (maps, small) = pool(2 * CHUNK as u64);
     let both = [
         small.allocate(CHUNK).unwrap(),
@@ -200,7 +200,7 @@ fn unused_chunks_make_room_and_go_back_to_the_system() {
     assert_eq!(
         maps.mapped.load(Ordering::Relaxed),
         1,
-        "two made room for one"
+        "two were given back for one"
     );
     drop((whole, small));
     assert_eq!(maps.mapped.load(Ordering::Relaxed), 0);

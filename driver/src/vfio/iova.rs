@@ -111,7 +111,7 @@ pub struct IovaSpace {
     taken: BTreeMap<u64, u64>,
 }
 
-/// Mappings are placed above 4 GiB where there is room, so that an address cut
+/// Mappings are placed above 4 GiB where there is space, so that an address cut
 /// to 32 bits is a bus error and not somebody else's memory.
 const PREFERRED: u64 = 1 << 32;
 /// Unmapped bytes after each mapping: running over the end is a bus error.
@@ -127,7 +127,7 @@ impl IovaSpace {
     }
 
     /// Takes `bytes` bytes at a multiple of `align` (a power of two), with a
-    /// guard behind them; `None` when there is no room. Address 0 is never
+    /// guard behind them; `None` when there is no space. Address 0 is never
     /// given, so that a forgotten address is a bus error.
     pub fn take(&mut self, bytes: u64, align: u64) -> Option<u64> {
         let floors = [PREFERRED, align.max(GUARD)];
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn reserved_addresses_are_never_given() {
         let mut space = IovaSpace::new(vec![0..=0xfedf_ffff, 0xfef0_0000..=0x1_007f_ffff]);
-        // Room for 8 MiB above 4 GiB, then below; never across the hole.
+        // Space for 8 MiB above 4 GiB, then below; never across the hole.
         assert_eq!(space.take(8 << 20, 2 << 20), Some(1 << 32));
         let low = space.take(64 << 20, 2 << 20).unwrap();
         assert_eq!(low, GUARD);

@@ -43,20 +43,20 @@ impl<T: Image> SecretVec<T> {
         Self(Vec::new())
     }
 
-    /// An empty list with room for `count` values.
+    /// An empty list with the capacity for `count` values.
     pub fn with_capacity(count: usize) -> Self {
         Self(Vec::with_capacity(count))
     }
 
     /// Adds a value.
     pub fn push(&mut self, value: T) {
-        self.make_room(1);
+        self.reserve(1);
         self.0.push(value);
     }
 
     /// Adds values.
     pub fn extend_from_slice(&mut self, values: &[T]) {
-        self.make_room(values.len());
+        self.reserve(values.len());
         self.0.extend_from_slice(values);
     }
 
@@ -64,12 +64,12 @@ impl<T: Image> SecretVec<T> {
     pub fn resize(&mut self, count: usize, value: T) {
         match self.0.get_mut(count..) {
             Some(rest) => wipe(rest),
-            None => self.make_room(count - self.0.len()),
+            None => self.reserve(count - self.0.len()),
         }
         self.0.resize(count, value);
     }
 
-    fn make_room(&mut self, more: usize) {
+    fn reserve(&mut self, more: usize) {
         let needed = self.0.len() + more;
         if needed <= self.0.capacity() {
             return;

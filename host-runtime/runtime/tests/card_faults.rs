@@ -95,14 +95,14 @@ async fn a_key_lost_in_a_reset_is_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_make_room_for_one_another() {
-    // Room for one key of about 24 KiB and one job of about 13 KiB, not for two keys.
+async fn idle_keys_are_evicted_for_one_another() {
+    // Capacity for one key of about 24 KiB and one job of about 13 KiB, not for two keys.
     let (_model, small) = engine(40 << 10).await;
     let (one, two) = (job(1), job(2));
     for job in [&one, &two, &one] {
         proves(&small, job).await;
     }
-    // Two small keys leave no room for a job: the idle one goes.
+    // Two small keys leave no space for a job: the idle one goes.
     let (_model, engine) = engine(56 << 10).await;
     engine.load_key(&one.0).await.unwrap();
     engine.load_key(&two.0).await.unwrap();
@@ -117,7 +117,7 @@ async fn jobs_wait_for_card_memory() {
     let bases = carillon_workload::g1_bases(200, 1);
     let scalars = carillon_workload::scalars(200, Distribution::Uniform, 1);
     let (expected, _) = CpuEngine::new().msm_g1(&bases, &scalars).await.unwrap();
-    // 25 KiB for the sum: it waits for proofs, and the keys make room for it.
+    // 25 KiB for the sum: it waits for proofs, and the keys are evicted for it.
     let sum = async {
         let (sum, _) = engine.msm_g1(&bases, &scalars).await.unwrap();
         assert_eq!(sum, expected);
@@ -134,7 +134,7 @@ async fn jobs_wait_for_card_memory() {
 
 /// Commands of a proof that was given up hold their memory until they end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proof_given_up_leaves_room_for_the_next() {
+async fn a_proof_given_up_frees_its_memory_for_the_next() {
     let (_model, engine) = engine(40 << 10).await;
     let job = job(1);
     for micros in [0, 50, 200, 1000, 3000] {

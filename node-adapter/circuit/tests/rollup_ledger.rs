@@ -290,7 +290,7 @@ fn batches_beyond_the_shape_are_errors() {
     let full = BuildError::Full {
         what: "operations",
         count: 9,
-        room: 8,
+        capacity: 8,
     };
     assert_eq!(refused.unwrap_err(), full);
     let shallow = Shape::new(9, 9, 1, 2).unwrap();

@@ -160,13 +160,13 @@ impl FeeBook {
 
     /// The least fee of an operation at these prices; `None` if the token pays no fees here.
     fn least(&self, kind: Kind, token: u8, prices: Prices) -> Option<u128> {
-        let room = if kind.has_record() {
+        let capacity = if kind.has_record() {
             self.budget.records
         } else {
             self.budget.slots
         };
         let fill = u128::from(self.options.fill_percent);
-        let sharing = (room as u128).saturating_mul(fill).div_ceil(100).max(1);
+        let sharing = (capacity as u128).saturating_mul(fill).div_ceil(100).max(1);
         let gas = |price: u128, gas: u128| price.saturating_mul(gas);
         let batch = gas(prices.base, BATCH_GAS).saturating_add(gas(prices.blob, BLOB_GAS));
         let record = if kind.has_record() {

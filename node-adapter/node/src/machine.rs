@@ -82,7 +82,7 @@ pub trait Machine: Send + Sync + 'static {
     /// Names that an account can be found by, from those bytes.
     fn names(account: &[u8]) -> Vec<Vec<u8>>;
 
-    /// Whether the open batch has room for it.
+    /// Whether it fits into the open batch.
     fn fits(&self, operation: &Self::Operation) -> bool;
 
     /// Executes an operation. If the state has moved on so that the ticket no longer speaks for it,

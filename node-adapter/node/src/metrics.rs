@@ -190,12 +190,12 @@ fn servers(registry: &Registry, status: &NodeStatus) -> prometheus::Result<()> {
         ),
         (
             "carillon_connections_refused_total",
-            "Connections refused because nothing could make room.",
+            "Connections refused because no slot was free and no other connection could be dropped.",
             |counts| counts.refused,
         ),
         (
             "carillon_connections_dropped_total",
-            "Connections that waited and were dropped to make room.",
+            "Connections that waited and were dropped to free their slots.",
             |counts| counts.dropped,
         ),
         (

@@ -179,7 +179,7 @@ pub struct BatchInput {
     pub number: u64,
     /// The account that fees go to.
     pub operator: u32,
-    /// The circuit's room.
+    /// The circuit's capacity.
     pub budget: Budget,
     /// The challenge point.
     pub z: Scalar,

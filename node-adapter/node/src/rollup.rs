@@ -39,7 +39,7 @@ pub struct RollupOptions {
     pub operator: u32,
     /// The owner whose deposits open that account; zeros for nobody.
     pub operator_owner: [u8; 20],
-    /// Room of a batch.
+    /// Capacity of a batch.
     pub budget: Budget,
     /// Levels of the account tree.
     pub depth: usize,

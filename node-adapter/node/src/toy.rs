@@ -112,7 +112,7 @@ impl StorageBackend for Disk {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Toy {
     accounts: BTreeMap<u32, (u64, u64)>,
-    room: u64,
+    capacity: u64,
     batch: u64,
     open: u64,
     queue: u64,
@@ -125,7 +125,7 @@ type Op = (u32, u64, u64);
 const FROM_L1: u32 = u32::MAX;
 
 impl Toy {
-    fn restore(store: &Store, room: u64) -> Self {
+    fn restore(store: &Store, capacity: u64) -> Self {
         let point = store.sealed().unwrap().unwrap_or_default();
         let accounts = store.accounts().unwrap().into_iter().map(|(index, bytes)| {
             let (nonce, sum) = bytes.split_at(8);
@@ -134,7 +134,7 @@ impl Toy {
         });
         let toy = Self {
             accounts: accounts.collect(),
-            room,
+            capacity,
             batch: point.batch,
             open: 0,
             queue: point.queue,
@@ -201,11 +201,11 @@ impl Machine for Toy {
     }
 
     fn fits(&self, _: &Op) -> bool {
-        self.open < self.room
+        self.open < self.capacity
     }
 
     fn execute(&mut self, (account, nonce, amount): &Op, _: Option<()>) -> Result<(), Refusal> {
-        assert!(self.open < self.room, "executed into a full batch");
+        assert!(self.open < self.capacity, "executed into a full batch");
         let (next, sum) = self.accounts.entry(*account).or_default();
         if *nonce != *next {
             let reason = format!("nonce {nonce}, expected {next}");
@@ -293,9 +293,9 @@ fn key() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
 }
 
-fn start(disk: &Disk, room: u64, options: WriterOptions) -> (Writer<Toy>, Arc<Store>) {
+fn start(disk: &Disk, capacity: u64, options: WriterOptions) -> (Writer<Toy>, Arc<Store>) {
     let store = Arc::new(store_on(disk).unwrap());
-    let toy = Toy::restore(&store, room);
+    let toy = Toy::restore(&store, capacity);
     let (writer, _) = Writer::start(toy, Arc::clone(&store), key(), options).unwrap();
     (writer, store)
 }
@@ -437,7 +437,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     let refused = submit(&writer, (1, 20, 1)).await.unwrap_err();
     assert!(matches!(&refused, SubmitError::Stopped(_)), "{refused}");
     assert!(refused.to_string().contains("restart"), "{refused}");
-    // Room comes back, but memory is ahead of the disk: only a restart helps.
+    // The disk has space again, but memory is ahead of the disk: only a restart helps.
     disk.budget.store(i64::MAX, Ordering::SeqCst);
     let refused = submit(&writer, (1, 21, 1)).await.unwrap_err();
     assert!(matches!(refused, SubmitError::Stopped(_)));
@@ -773,7 +773,7 @@ async fn batches_are_proved_settled_in_order_and_become_final() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Crashes at any point, with any room for batches before and after: what was acknowledged is
+    /// Crashes at any point, with any capacity of batches before and after: what was acknowledged is
     /// there, what was not is not, and roots go on.
     #[test]
     fn crashes_lose_nothing_acknowledged(
@@ -782,8 +782,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut disk = Disk::new(Vec::new());
         let mut acknowledged = 0;
-        for (operations, room, seal, budget) in rounds {
-            let (writer, _store) = start(&disk, room, options());
+        for (operations, capacity, seal, budget) in rounds {
+            let (writer, _store) = start(&disk, capacity, options());
             let present = runtime.block_on(writer.look(|toy| toy.accounts.get(&1).copied()));
             prop_assert_eq!(present.unwrap().unwrap_or_default(), (acknowledged, acknowledged));
             disk.budget.store(budget, Ordering::SeqCst);

@@ -51,7 +51,7 @@ impl<S> Turns<S> {
         let call = backlog.as_ref().map(Backlog::call);
         let _turn = self.turns.acquire().await;
         if let Some(backlog) = &backlog {
-            backlog.room().await;
+            backlog.writable().await;
         }
         let answer = answer.await;
         if let Some(call) = call {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::limits::Place;
+use super::limits::Slot;
 use super::line::Line;
 
 /// Calls under way at which no more is read.
@@ -25,10 +25,10 @@ const GARBAGE: usize = 64;
 #[derive(Debug)]
 pub struct Backlog {
     line: Arc<Line>,
-    place: Arc<Place>,
+    slot: Arc<Slot>,
     socket: AtomicBool,
     waiting: Mutex<Waiting>,
-    room: Notify,
+    writable: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -46,23 +46,23 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn room(&self) -> bool {
+    fn writes(&self) -> bool {
         self.bytes < BYTES && !self.stalled
     }
 
     fn reads(&self) -> bool {
-        self.calls < CALLS && self.room()
+        self.calls < CALLS && self.writes()
     }
 }
 
 impl Backlog {
-    pub(super) fn new(line: Arc<Line>, place: Arc<Place>) -> Arc<Self> {
+    pub(super) fn new(line: Arc<Line>, slot: Arc<Slot>) -> Arc<Self> {
         Arc::new(Self {
             line,
-            place,
+            slot,
             socket: AtomicBool::new(false),
             waiting: Mutex::default(),
-            room: Notify::new(),
+            writable: Notify::new(),
         })
     }
 
@@ -70,14 +70,14 @@ impl Backlog {
         &self.line
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.place
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     /// The connection has become a WebSocket.
     pub(super) fn socket(&self) {
         self.socket.store(true, Ordering::Relaxed);
-        self.place.socket();
+        self.slot.socket();
     }
 
     pub(super) fn is_socket(&self) -> bool {
@@ -93,12 +93,12 @@ impl Backlog {
     fn change(&self, change: impl FnOnce(&mut Waiting)) {
         let (before, after) = {
             let mut waiting = self.lock();
-            let before = (waiting.room(), waiting.reads());
+            let before = (waiting.writes(), waiting.reads());
             change(&mut waiting);
-            (before, (waiting.room(), waiting.reads()))
+            (before, (waiting.writes(), waiting.reads()))
         };
         if after.0 && !before.0 {
-            self.room.notify_waiters();
+            self.writable.notify_waiters();
         }
         if after.1 && !before.1 {
             self.line.reader.wake();
@@ -129,7 +129,7 @@ impl Backlog {
         });
         // A client that asks and reads has been of use.
         if answers > 0 {
-            self.place.refresh();
+            self.slot.refresh();
         }
         garbage <= GARBAGE
     }
@@ -149,13 +149,13 @@ impl Backlog {
     }
 
     /// Waits until answers can be written again.
-    pub async fn room(&self) {
+    pub async fn writable(&self) {
         loop {
-            let room = self.room.notified();
-            if self.lock().room() {
+            let writable = self.writable.notified();
+            if self.lock().writes() {
                 return;
             }
-            room.await;
+            writable.await;
         }
     }
 }

@@ -36,23 +36,23 @@ pub fn raise() -> u64 {
     soft
 }
 
-/// Cuts down what the listeners want, each by the same part, to what the limit has room for.
+/// Cuts down what the listeners want, each by the same part, to what the limit allows.
 ///
 /// # Errors
 /// [`DescriptorError`] if one would have too few.
 pub fn share(limit: u64, wanted: &mut [&mut usize]) -> Result<(), DescriptorError> {
     let listeners = wanted.len() as u64;
     let needed = RESERVED + listeners * (LEAST + ACCEPTED);
-    let room = limit.saturating_sub(RESERVED + listeners * ACCEPTED);
+    let available = limit.saturating_sub(RESERVED + listeners * ACCEPTED);
     let all: u64 = wanted.iter().map(|wanted| **wanted as u64).sum();
     if limit < needed {
         return Err(DescriptorError { limit, needed });
     }
-    if all <= room {
+    if all <= available {
         return Ok(());
     }
     for wanted in wanted {
-        let part = (**wanted as u64).saturating_mul(room) / all.max(1);
+        let part = (**wanted as u64).saturating_mul(available) / all.max(1);
         let part = part.max(LEAST.min(**wanted as u64));
         tracing::warn!(
             wanted = **wanted,

@@ -1,7 +1,7 @@
 //! A TCP stream that ends when its connection has to go, or when its peer reads nothing of an answer
 //! for too long, and that is not read while its peer's calls wait.
 //!
-//! It holds the connection's place, also after the connection has become a WebSocket, where HTTP's
+//! It holds the connection's slot, also after the connection has become a WebSocket, where HTTP's
 //! deadlines no longer apply. Called by `server`.
 
 use std::io::{self, IoSlice};
@@ -35,7 +35,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     pub fn new(backlog: Arc<Backlog>) -> Self {
-        let stall = backlog.place().connections().limits().stall;
+        let stall = backlog.slot().connections().limits().stall;
         Self {
             backlog,
             stall,
@@ -79,10 +79,10 @@ impl Guarded {
 }
 
 impl Drop for Guarded {
-    /// The application may keep the backlog for longer: the descriptor and the place are free now.
+    /// The application may keep the backlog for longer: the descriptor and the slot are free now.
     fn drop(&mut self) {
         self.backlog.line().close();
-        self.backlog.place().free();
+        self.backlog.slot().free();
     }
 }
 
@@ -105,8 +105,8 @@ impl AsyncRead for Guarded {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let room = buffer.remaining().min(PIECE);
-            let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            let bytes = buffer.remaining().min(PIECE);
+            let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(bytes));
             ready!(Pin::new(stream).poll_read(cx, &mut piece))?;
             let read = piece.filled().len();
             buffer.advance(read);
@@ -115,7 +115,7 @@ impl AsyncRead for Guarded {
         });
         if result.is_pending() && !this.looked && line.is_silent() {
             this.looked = true;
-            backlog.place().looked();
+            backlog.slot().looked();
         }
         result
     }
@@ -179,7 +179,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
     const A_MOMENT: Duration = Duration::from_millis(200);
 
-    /// A WebSocket's connection of a listener that has room for one: the client, what it is guarded
+    /// A WebSocket's connection of a listener for one connection: the client, what it is guarded
     /// by, and the listener's connections.
     async fn connection() -> (TcpStream, Guarded, Arc<Connections>) {
         let connections = Connections::new(Limits {
@@ -191,10 +191,10 @@ mod tests {
         let client = client.await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         let line = Line::new(stream);
-        let Admission::Place(place) = connections.admit(peer.ip(), &line) else {
-            panic!("there is room");
+        let Admission::Slot(slot) = connections.admit(peer.ip(), &line) else {
+            panic!("a slot is free");
         };
-        let backlog = Backlog::new(line, Arc::new(place));
+        let backlog = Backlog::new(line, Arc::new(slot));
         backlog.socket();
         (client, Guarded::new(backlog), connections)
     }
@@ -225,7 +225,7 @@ mod tests {
 
         let peer = client.local_addr().unwrap().ip();
         let next = connections.admit(peer, &Arc::new(Nobody));
-        assert!(matches!(next, Admission::Place(_)));
+        assert!(matches!(next, Admission::Slot(_)));
         // Closed before any of its tasks has run: the client sees its end.
         let sink = async { while client.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} };
         timeout(SOON, sink).await.unwrap();
@@ -256,9 +256,9 @@ mod tests {
         backlog.call().answered(1 << 20);
         client.write_u8(8).await.unwrap();
         assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
-        assert!(timeout(A_MOMENT, backlog.room()).await.is_err());
+        assert!(timeout(A_MOMENT, backlog.writable()).await.is_err());
         guarded.write_u8(0).await.unwrap();
-        timeout(SOON, backlog.room()).await.unwrap();
+        timeout(SOON, backlog.writable()).await.unwrap();
         assert_eq!(guarded.read_u8().await.unwrap(), 8);
 
         // A write that cannot go on, although nothing is known of an answer.
@@ -266,8 +266,8 @@ mod tests {
         let filled = async { while guarded.write_all(&[0; 1 << 16]).await.is_ok() {} };
         assert!(timeout(A_MOMENT, filled).await.is_err());
         assert!(timeout(A_MOMENT, guarded.read_u8()).await.is_err());
-        assert!(timeout(A_MOMENT, backlog.room()).await.is_err());
-        // The application may keep the backlog; place and descriptor are free without it.
+        assert!(timeout(A_MOMENT, backlog.writable()).await.is_err());
+        // The application may keep the backlog; slot and descriptor are free without it.
         drop(guarded);
         assert_eq!(connections.counts().open, 0);
     }

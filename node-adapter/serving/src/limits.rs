@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// What a connection's place is taken from when it has to go.
+/// What a connection's slot is taken from when it has to go.
 pub(super) trait Hold: Debug + Send + Sync {
     /// Frees the descriptor at once, and tells whoever works for the connection.
     fn close(&self);
@@ -68,7 +68,7 @@ pub struct Counts {
     pub accepted: u64,
     /// Connections refused at once, because all others worked or the address had its share.
     pub refused: u64,
-    /// Connections dropped to make room for another one.
+    /// Connections dropped to free a slot for another one.
     pub dropped: u64,
     /// Requests whose headers came.
     pub requests: u64,
@@ -102,11 +102,11 @@ struct Inner {
     next: u64,
 }
 
-/// What becomes of a connection that wants a place.
+/// What becomes of a connection that wants a slot.
 #[derive(Debug)]
 pub(super) enum Admission {
     /// It has one.
-    Place(Place),
+    Slot(Slot),
     /// In a moment there may be one: others have just come, and their requests are read first.
     Later,
     /// There is none: all others work, or its address has its share.
@@ -164,7 +164,7 @@ impl Connections {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from `peer`; makes room if there is none.
+    /// A slot for a connection from `peer`; drops another connection if none is free.
     pub(super) fn admit(
         self: &Arc<Self>,
         peer: IpAddr,
@@ -220,7 +220,7 @@ impl Connections {
             victim.hold.close();
         }
         let connections = Arc::clone(self);
-        Admission::Place(Place { connections, id })
+        Admission::Slot(Slot { connections, id })
     }
 
     /// Ends connections: those that only wait, or all.
@@ -301,20 +301,20 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A connection's place. It is free again when this is dropped.
+/// A connection's slot. It is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     connections: Arc<Connections>,
     id: u64,
 }
 
-impl Place {
+impl Slot {
     /// The listener's connections.
     pub fn connections(&self) -> &Arc<Connections> {
         &self.connections
     }
 
-    /// The connection is closed: its place is free, whatever still works for it.
+    /// The connection is closed: its slot is free, whatever still works for it.
     pub fn free(&self) {
         let entry = self.connections.lock().entries.remove(&self.id);
         drop(entry);
@@ -324,7 +324,7 @@ impl Place {
     /// A request is complete: until what this returns is dropped, the connection works.
     pub fn work(&self) -> Working<'_> {
         self.set(State::Works);
-        Working { place: self }
+        Working { slot: self }
     }
 
     /// It has become a WebSocket.
@@ -355,20 +355,20 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.free();
     }
 }
 
-/// See [`Place::work`].
+/// See [`Slot::work`].
 pub(super) struct Working<'a> {
-    place: &'a Place,
+    slot: &'a Slot,
 }
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.place.refresh();
+        self.slot.refresh();
     }
 }
 
@@ -387,8 +387,8 @@ mod tests {
         }
     }
 
-    /// A place, and whether it was taken away.
-    struct Held(Place, Arc<Flag>);
+    /// A slot, and whether it was taken away.
+    struct Held(Slot, Arc<Flag>);
 
     impl Held {
         fn is_closed(&self) -> bool {
@@ -399,9 +399,9 @@ mod tests {
     fn admit(all: &Arc<Connections>, peer: &str) -> Option<Held> {
         let flag = Arc::new(Flag::default());
         match all.admit(peer.parse().unwrap(), &flag) {
-            Admission::Place(place) => {
-                place.looked();
-                Some(Held(place, flag))
+            Admission::Slot(slot) => {
+                slot.looked();
+                Some(Held(slot, flag))
             }
             Admission::Full => None,
             Admission::Later => panic!("all were looked at"),
@@ -448,12 +448,12 @@ mod tests {
     fn of_addresses_with_as_many_the_one_that_waits_longest_loses() {
         for _ in 0..8 {
             let all = connections(16, 0);
-            let places: Vec<Held> = (0..16)
+            let slots: Vec<Held> = (0..16)
                 .filter_map(|host| admit(&all, &format!("192.0.2.{host}")))
                 .collect();
-            places[0].0.refresh();
+            slots[0].0.refresh();
             admit(&all, "198.51.100.1").unwrap();
-            let closed: Vec<usize> = (0..16).filter(|host| places[*host].is_closed()).collect();
+            let closed: Vec<usize> = (0..16).filter(|host| slots[*host].is_closed()).collect();
             assert_eq!(closed, [1]);
         }
     }
@@ -461,24 +461,24 @@ mod tests {
     #[test]
     fn an_address_has_its_share_unless_it_is_a_proxys() {
         let all = connections(100, 2);
-        let places: Vec<Held> = (0..3).filter_map(|_| admit(&all, "192.0.2.9")).collect();
-        assert!(places[0].is_closed() && !places[1].is_closed());
-        let _working = (places[1].0.work(), places[2].0.work());
+        let slots: Vec<Held> = (0..3).filter_map(|_| admit(&all, "192.0.2.9")).collect();
+        assert!(slots[0].is_closed() && !slots[1].is_closed());
+        let _working = (slots[1].0.work(), slots[2].0.work());
         assert!(admit(&all, "192.0.2.9").is_none());
         assert!(
             admit(&all, "::ffff:192.0.2.9").is_none(),
             "the same in IPv6"
         );
         for peer in ["127.0.0.1", "::1", "10.0.0.1"] {
-            let places: Vec<Held> = (0..9).filter_map(|_| admit(&all, peer)).collect();
-            assert_eq!(places.len(), 9, "{peer}");
-            assert!(!places[0].is_closed(), "{peer}");
+            let slots: Vec<Held> = (0..9).filter_map(|_| admit(&all, peer)).collect();
+            assert_eq!(slots.len(), 9, "{peer}");
+            assert!(!slots[0].is_closed(), "{peer}");
         }
-        let places: Vec<Held> = (1..4)
+        let slots: Vec<Held> = (1..4)
             .filter_map(|host| admit(&all, &format!("2001:db8::{host}")))
             .collect();
-        assert!(places[0].is_closed(), "a /64 network is one address");
-        drop(places);
+        assert!(slots[0].is_closed(), "a /64 network is one address");
+        drop(slots);
         assert_eq!(all.counts().open, 2);
     }
 
@@ -492,11 +492,11 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| Arc::new(Flag::default()));
         let come = |host: u8, flag| all.admit(IpAddr::from([192, 0, 2, host]), flag);
         let closed = |flag: &Arc<Flag>| flag.0.load(Ordering::Relaxed);
-        let Admission::Place(one) = come(1, &first) else {
-            panic!("there is room");
+        let Admission::Slot(one) = come(1, &first) else {
+            panic!("a slot is free");
         };
-        let Admission::Place(other) = come(2, &second) else {
-            panic!("there is room");
+        let Admission::Slot(other) = come(2, &second) else {
+            panic!("a slot is free");
         };
         assert!(matches!(come(3, &third), Admission::Later));
         // An address that has its share waits for nobody and keeps nobody waiting.
@@ -506,7 +506,7 @@ mod tests {
         other.looked();
         assert!(matches!(come(3, &third), Admission::Later));
         one.looked();
-        assert!(matches!(come(3, &third), Admission::Place(_)));
+        assert!(matches!(come(3, &third), Admission::Slot(_)));
         assert!(closed(&first) && !closed(&second));
     }
 }

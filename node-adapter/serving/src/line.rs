@@ -48,8 +48,8 @@ impl Line {
         }
     }
 
-    /// Tells a client that there is no place for it, as much of it as the socket takes at once: nobody
-    /// waits for a stranger. Closes the connection.
+    /// Tells a client that no slot is free, as much of it as the socket takes at once: nothing waits
+    /// for an untrusted client. Closes the connection.
     pub fn refuse(&self, answer: &[u8]) {
         // Not through tokio: it does not know yet that the socket can be written.
         if let Some(Ok(mut stream)) = self.take().map(TcpStream::into_std) {

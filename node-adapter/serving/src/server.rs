@@ -25,12 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
 use super::guarded::Guarded;
-use super::limits::{Admission, Connections, Place};
+use super::limits::{Admission, Connections, Slot};
 use super::line::Line;
 
 /// Bytes of a request's line and headers, and of what is read of a body at once.
 const BUFFER: usize = 16 << 10;
-/// What a client is told for which there is no room.
+/// What a client is told for which no slot is free.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Length: 0\r\n\r\n";
 /// Connections that the kernel holds until they are accepted. Of more it drops the first packet, and
@@ -88,7 +88,7 @@ fn refusal(status: StatusCode, reason: &str) -> Answer {
     answer
 }
 
-/// Listens at an address, with room for many who come at once.
+/// Listens at an address, with a backlog for many who come at once.
 ///
 /// # Errors
 /// The address is taken, or not this machine's.
@@ -123,9 +123,9 @@ pub async fn serve<A: Application>(
         match accepted {
             Ok((stream, peer)) => {
                 let line = Line::new(stream);
-                match place(&connections, peer.ip(), &line).await {
-                    Some(place) => {
-                        let backlog = Backlog::new(line, Arc::new(place));
+                match slot(&connections, peer.ip(), &line).await {
+                    Some(slot) => {
+                        let backlog = Backlog::new(line, Arc::new(slot));
                         tokio::spawn(hold(backlog, application.clone(), stop.clone()));
                     }
                     None => line.refuse(FULL),
@@ -146,11 +146,11 @@ pub async fn serve<A: Application>(
     }
 }
 
-/// A place for a connection, as soon as there may be one.
-async fn place(connections: &Arc<Connections>, peer: IpAddr, line: &Arc<Line>) -> Option<Place> {
+/// A slot for a connection, as soon as there may be one.
+async fn slot(connections: &Arc<Connections>, peer: IpAddr, line: &Arc<Line>) -> Option<Slot> {
     loop {
         match connections.admit(peer, line) {
-            Admission::Place(place) => return Some(place),
+            Admission::Slot(slot) => return Some(slot),
             Admission::Full => return None,
             Admission::Later => tokio::time::sleep(MOMENT).await,
         }
@@ -159,7 +159,7 @@ async fn place(connections: &Arc<Connections>, peer: IpAddr, line: &Arc<Line>) -
 
 /// One connection from its first to its last byte.
 async fn hold<A: Application>(backlog: Arc<Backlog>, application: A, stop: CancellationToken) {
-    let headers = backlog.place().connections().limits().headers;
+    let headers = backlog.slot().connections().limits().headers;
     let io = Guarded::new(Arc::clone(&backlog));
     let service = service_fn(move |request| {
         let (application, backlog) = (application.clone(), Arc::clone(&backlog));
@@ -190,8 +190,8 @@ async fn respond<A: Application>(
     backlog: &Arc<Backlog>,
     request: Request<Incoming>,
 ) -> Answer {
-    let place = backlog.place();
-    let connections = place.connections();
+    let slot = backlog.slot();
+    let connections = slot.connections();
     let limits = connections.limits();
     connections.asked();
     let (head, mut body) = request.into_parts();
@@ -224,7 +224,7 @@ async fn respond<A: Application>(
             return refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long");
         }
     };
-    let _working = place.work();
+    let _working = slot.work();
     // Requests may have come one behind the other, with all answers at hand: others have their turn
     // in between.
     tokio::task::yield_now().await;
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_place_is_told_when_to_come_again() {
+    async fn who_finds_no_slot_is_told_when_to_come_again() {
         let server = server(Limits {
             connections: 1,
             ..Limits::default()

@@ -257,7 +257,7 @@ impl Injector {
                 decision.outcome = outcome;
             }
         }
-        // What has had its turn makes room.
+        // What has had its turn is removed.
         state.armed.retain(|a| !a.spent);
         decision
     }

@@ -42,7 +42,7 @@ struct State {
     /// Offset and value, oldest first.
     held: VecDeque<(u32, u32)>,
     /// Writes that may wait before all are let go.
-    room: usize,
+    limit: usize,
     due: Option<Instant>,
     counts: PostedCounts,
     ended: bool,
@@ -116,7 +116,7 @@ impl Posted {
             mode: None,
             random: ChaCha20Rng::seed_from_u64(0),
             held: VecDeque::new(),
-            room: 0,
+            limit: 0,
             due: None,
             counts: PostedCounts::default(),
             ended: false,
@@ -168,14 +168,14 @@ impl Posted {
             return shared.inner.write32(offset, value);
         };
         if state.held.is_empty() {
-            state.room = state.random.gen_range(0..=mode.at_most);
+            state.limit = state.random.gen_range(0..=mode.at_most);
             let micros = u64::try_from(mode.delay.as_micros()).unwrap_or(u64::MAX);
             let delay = Duration::from_micros(state.random.gen_range(0..=micros));
             state.due = Some(Instant::now() + delay);
             shared.changed.notify_all();
         }
         state.held.push_back((offset, value));
-        if state.held.len() > state.room {
+        if state.held.len() > state.limit {
             state.release(&*shared.inner);
         } else {
             state.counts.held += 1;

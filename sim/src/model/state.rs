@@ -65,8 +65,9 @@ impl Rings {
         (index + 1) % self.depth.max(1)
     }
 
-    /// The card never overwrites a completion that was not consumed.
-    pub fn has_room(&self) -> bool {
+    /// Whether a completion entry is free: the card never overwrites one that
+    /// was not consumed.
+    pub fn has_free_entry(&self) -> bool {
         self.next(self.cq_tail) != self.cq_head
     }
 }

@@ -57,7 +57,7 @@ pub async fn futures_dropped_in_every_state<R: Rig>() {
     let first = queue.submit_write(long(&bench), &region).await;
     assert!(!briefly(queue.submit_write(long(&bench), &region)).await);
     drop((first, region));
-    settled("while it waited for room", 0).await;
+    settled("while it waited for a free slot", 0).await;
 
     bench.slow(true);
     let region = bench.card.allocate(R::LONG as u64).unwrap();

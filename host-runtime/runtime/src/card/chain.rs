@@ -19,8 +19,8 @@ use carillon_driver::completion::Completion;
 use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
 use tokio::task::JoinHandle;
 
+use super::admission::{Admission, ForProof, Wanted};
 use super::jobs::driver_kind;
-use super::room::{ForProof, Room, Wanted};
 use super::tally::{self, Command};
 use super::transfer::Writes;
 use super::{CardResult, Fault, done};
@@ -51,7 +51,7 @@ pub struct G2Task {
     operation: &'static str,
 }
 
-/// Tells a thread that nobody wants its result any more.
+/// Tells a thread that the future that waits for its result was dropped.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -220,7 +220,7 @@ impl Workspace {
 /// Runs the list. Everything is queued before the first answer is awaited.
 pub async fn run(
     card: &Card,
-    room: &Room,
+    admission: &Admission,
     key: &Arc<ProvingKey>,
     assignment: &Assignment,
     progress: &dyn ProgressSink,
@@ -231,11 +231,11 @@ pub async fn run(
 
     let mut load = PhaseClock::start(Phase::Load, 2, progress);
     let ForProof {
-        seat: _seat,
+        permit: _permit,
         key: points,
         cost,
         regions,
-    } = room.for_proof(card, key, memory(key)).await?;
+    } = admission.for_proof(card, key, memory(key)).await?;
     load.card += &cost;
     let memory = Workspace::new(regions);
     progress.event(ProgressEvent::Advanced {

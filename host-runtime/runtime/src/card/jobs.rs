@@ -4,7 +4,7 @@ use blstrs::{G1Affine, Scalar};
 use carillon_driver::command::{self, MSM_RESULT_BYTES};
 use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
-use super::room::{Room, Wanted};
+use super::admission::{Admission, Wanted};
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
 use super::{CardResult, Fault, done};
@@ -70,7 +70,7 @@ pub async fn read_point(
 /// The sum of `scalars[i] * bases[i]`; 0 window bits let the card choose.
 pub async fn msm_g1(
     card: &Card,
-    room: &Room,
+    admission: &Admission,
     bases: Bases<'_>,
     scalars: &[Scalar],
     window_bits: u8,
@@ -82,7 +82,7 @@ pub async fn msm_g1(
         Wanted::secret(scalar_bytes),
         Wanted::secret(result_bytes),
     ];
-    let (_seat, regions) = room.for_job(card, wanted).await?;
+    let (_permit, regions) = admission.for_job(card, wanted).await?;
     let [base_region, scalar_region, result] = regions;
     let mut writes = Writes::default();
     writes.send(card, bases.points(), &base_region).await?;
@@ -105,13 +105,13 @@ pub async fn msm_g1(
 /// The transform of `values`, a power of two of them.
 pub async fn ntt(
     card: &Card,
-    room: &Room,
+    admission: &Admission,
     values: &[Scalar],
     log2: u32,
     kind: NttKind,
 ) -> CardResult<(Vec<Scalar>, CardStats)> {
     let mut stats = CardStats::default();
-    let (_seat, regions) = room
+    let (_permit, regions) = admission
         .for_job(card, ntt_memory(values.len()).map(Wanted::secret))
         .await?;
     let [source, destination, scratch] = regions;
@@ -136,12 +136,12 @@ pub async fn ntt(
 /// `(a[i] * b[i] - c[i]) * z`.
 pub async fn quotient(
     card: &Card,
-    room: &Room,
+    admission: &Admission,
     [a, b, c]: [&[Scalar]; 3],
     z: &Scalar,
 ) -> CardResult<(Vec<Scalar>, CardStats)> {
     let mut stats = CardStats::default();
-    let (_seat, regions) = room
+    let (_permit, regions) = admission
         .for_job(card, quotient_memory(a.len()).map(Wanted::secret))
         .await?;
     let [region_a, region_b, region_c, region_z] = regions;

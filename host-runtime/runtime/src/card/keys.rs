@@ -1,7 +1,7 @@
 //! Proving keys that stay in card memory between proofs.
 //!
 //! A key is known by its address: the entry holds the `Arc`, so the address is not reused. Which
-//! keys make room for others is decided in `room`.
+//! keys are evicted for others is decided in `admission`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

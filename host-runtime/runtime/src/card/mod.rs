@@ -13,16 +13,16 @@
 //! | `jobs` | single operations |
 //! | `chain` | one proof as one command list |
 //! | `keys` | proving keys that stay in card memory |
-//! | `room` | who gets card memory, and who waits for it |
+//! | `admission` | who gets card memory, and who waits for it |
 //!
 //! A job that a restart of the card cut short is run once more.
 
 mod address;
+mod admission;
 mod chain;
 mod connect;
 mod jobs;
 mod keys;
-mod room;
 #[cfg(feature = "sim")]
 mod simulated;
 mod tally;
@@ -57,7 +57,7 @@ pub struct CardEngine {
     card: Card,
     /// Where G2 is computed.
     cpu: CpuEngine,
-    room: room::Room,
+    admission: admission::Admission,
 }
 
 /// What went wrong with a command or its preparation, before it has the engine's name on it.
@@ -103,7 +103,7 @@ impl CardEngine {
             name: name.into(),
             card,
             cpu: CpuEngine::new(),
-            room: room::Room::default(),
+            admission: admission::Admission::default(),
         }
     }
 
@@ -134,7 +134,7 @@ impl CardEngine {
         }
     }
 
-    /// Refuses a job that does not fit into an empty card. Keys and other jobs make room.
+    /// Refuses a job that does not fit into an empty card. Keys are evicted and other jobs waited for.
     fn fits(
         &self,
         operation: &'static str,
@@ -172,7 +172,7 @@ impl CardEngine {
         };
         match first.recovery_action() {
             RecoveryAction::Retry => {}
-            RecoveryAction::RewriteAndRetry => self.room.forget_all(),
+            RecoveryAction::RewriteAndRetry => self.admission.forget_all(),
             _ => return Err(self.fault(operation, first)),
         }
         tracing::warn!(engine = %self.name, operation, error = ?first, "repeating the job");
@@ -241,7 +241,7 @@ impl Engine for CardEngine {
         let started = Instant::now();
         let (point, card) = self
             .retrying(OPERATION, || {
-                jobs::msm_g1(&self.card, &self.room, bases, scalars, window_bits)
+                jobs::msm_g1(&self.card, &self.admission, bases, scalars, window_bits)
             })
             .await?;
         Ok((
@@ -273,7 +273,7 @@ impl Engine for CardEngine {
         let source: &[Scalar] = values;
         let (output, card) = self
             .retrying(OPERATION, || {
-                jobs::ntt(&self.card, &self.room, source, log2, kind)
+                jobs::ntt(&self.card, &self.admission, source, log2, kind)
             })
             .await?;
         values.copy_from_slice(&output);
@@ -296,7 +296,7 @@ impl Engine for CardEngine {
         let started = Instant::now();
         let (output, card) = self
             .retrying(OPERATION, || {
-                jobs::quotient(&self.card, &self.room, [a, b, c], z)
+                jobs::quotient(&self.card, &self.admission, [a, b, c], z)
             })
             .await?;
         Ok((
@@ -313,7 +313,7 @@ impl Engine for CardEngine {
         self.fits(OPERATION, keys::ResidentKeys::sizes(key))?;
         let started = Instant::now();
         let card = self
-            .retrying(OPERATION, || self.room.load(&self.card, key))
+            .retrying(OPERATION, || self.admission.load(&self.card, key))
             .await?;
         Ok(JobStats {
             wall: started.elapsed(),
@@ -322,7 +322,7 @@ impl Engine for CardEngine {
     }
 
     async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError> {
-        self.room.forget(key);
+        self.admission.forget(key);
         Ok(())
     }
 
@@ -350,7 +350,7 @@ impl Engine for CardEngine {
         let g2 = chain::spawn_g2(key, assignment, OPERATION);
         let (g1, mut stats) = self
             .retrying(OPERATION, || {
-                chain::run(&self.card, &self.room, key, assignment, progress)
+                chain::run(&self.card, &self.admission, key, assignment, progress)
             })
             .await?;
         let (b2, cost) = g2.finish(progress).await?;

@@ -29,9 +29,9 @@ pub enum BuildError {
         /// Depth of the circuit.
         circuit: usize,
     },
-    /// More than the shape has room for.
+    /// More than the shape holds.
     #[error(
-        "the batch has {count} {what}, its shape holds {room}: seal earlier or use a larger shape"
+        "the batch has {count} {what}, its shape holds {capacity}: seal earlier or use a larger shape"
     )]
     Full {
         /// What there is too much of.
@@ -39,7 +39,7 @@ pub enum BuildError {
         /// How many.
         count: usize,
         /// How many fit.
-        room: usize,
+        capacity: usize,
     },
     /// An operation that has no slot.
     #[error(transparent)]
@@ -70,13 +70,17 @@ pub fn build<S: StateView>(
             circuit: shape.depth(),
         });
     }
-    for (what, count, room) in [
+    for (what, count, capacity) in [
         ("operations", trace.ops.len(), shape.slots()),
         ("records", trace.records.len(), shape.records()),
         ("cells", trace.cells.len(), shape.cells()),
     ] {
-        if count > room {
-            return Err(BuildError::Full { what, count, room });
+        if count > capacity {
+            return Err(BuildError::Full {
+                what,
+                count,
+                capacity,
+            });
         }
     }
     let limit = 1u64 << (2 * shape.depth());

@@ -55,7 +55,7 @@ impl PublicInputs {
 }
 
 impl Witness {
-    /// The header vector H, with room for all records of the shape.
+    /// The header vector H, with space for all records of the shape.
     pub fn header_vector(&self) -> Vec<Scalar> {
         let count = self.ops.iter().filter(|op| op.kind >= 2).count();
         let mut words = vec![from_words([

@@ -210,7 +210,7 @@ impl Solver {
         violated.peek().is_some() && violated.all(|(i, _)| missing.contains(&i))
     }
 
-    /// Bits of a number with the modulus added, if it has room.
+    /// Bits of a number with the modulus added, if that fits.
     fn beyond_the_modulus(&self, number: usize) -> Vec<Change> {
         let bits = &self.system.numbers[number];
         let mut spelled = [0u8; 32];

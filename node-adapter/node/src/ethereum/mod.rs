@@ -48,7 +48,7 @@ pub struct EthereumOptions {
     pub operator: PrivateKeySigner,
     /// The circuit's number on L1.
     pub shape: u32,
-    /// Its room.
+    /// Its capacity.
     pub budget: Budget,
     /// URL or folder of the archive.
     pub archive: String,

@@ -157,9 +157,9 @@ impl Chain {
     /// The batch as the contract's calls take it, and as the archive keeps it.
     fn batch(&self, opened: &Opened) -> (Batch, Archived) {
         let header = &opened.header;
-        let pad = |words: &[Scalar], room: usize| {
+        let pad = |words: &[Scalar], length: usize| {
             let mut words = words.to_vec();
-            words.resize(room, Scalar::ZERO);
+            words.resize(length, Scalar::ZERO);
             word(&commit(&words))
         };
         let records = header

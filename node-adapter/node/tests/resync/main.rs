@@ -243,7 +243,7 @@ async fn the_state_is_rebuilt_and_every_fault_is_named() {
             (forged, Field::HeaderWord(word))
         })
         .collect();
-    // Commitments are over groups of 24 words: a little more room may be the same commitment.
+    // Commitments are over groups of 24 words: a slightly larger shape may have the same commitment.
     cases.extend([
         (forge(&|b| b.header.truncate(3)), Field::HeaderWord(3)),
         (

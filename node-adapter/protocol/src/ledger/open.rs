@@ -12,7 +12,7 @@ use super::rules::{self, RuleError, Signed};
 use super::state::State;
 use crate::{Domain, Header, Kind, Operation, Record, blob_elements, owner_word};
 
-/// What a batch has room for.
+/// The capacity of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Operations.
@@ -154,7 +154,7 @@ impl Ledger {
         (self.next_unused..).find(unused).unwrap_or(u32::MAX)
     }
 
-    /// Whether the batch has room for an operation.
+    /// Whether an operation fits into the batch.
     pub fn fits(&self, operation: &Operation, budget: &Budget) -> bool {
         let new = self.cells_of(operation);
         let new = new.iter().filter(|cell| !self.cells.contains(cell)).count();

@@ -39,7 +39,7 @@ pub enum Meaning {
     GasAllowance,
     /// The account has transactions of another type in the pool.
     Reserved,
-    /// The pool has no room.
+    /// The pool is full.
     PoolFull,
     /// The node does not send transactions that cost as much.
     NodeFeeCap,

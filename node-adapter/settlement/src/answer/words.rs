@@ -83,7 +83,7 @@ pub const WORDS: &[Words] = &[
     row("geth", On::Call, "insufficient balance for transfer", Meaning::Funds, -32000, "insufficient balance for transfer"),
     row("revm", On::Any, "lack of funds", Meaning::Funds, -32003, "lack of funds (0) for max fee (21000)"),
     row("geth, reth", On::Call, "gas required exceeds allowance", Meaning::GasAllowance, -32000, "gas required exceeds allowance (12000)"),
-    // Room in the pool.
+    // Capacity of the pool.
     row("geth, reth", On::Send, "address already reserved", Meaning::Reserved, -32000, "address already reserved"),
     row("nethermind", On::Send, "pendingtxsofconflictingtype", Meaning::Reserved, -32010, "PendingTxsOfConflictingType"),
     row("geth, reth", On::Send, "txpool is full", Meaning::PoolFull, -32000, "txpool is full"),

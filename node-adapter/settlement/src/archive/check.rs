@@ -21,7 +21,7 @@ use carillon_protocol::{
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// The circuit's number or room.
+    /// The circuit's number or capacity.
     Shape,
     /// A word of H.
     HeaderWord(usize),
@@ -272,17 +272,17 @@ impl Check<'_> {
         Ok(blob.versioned_hash())
     }
 
-    /// C_H and C_B over the circuit's whole room, zeros behind the data.
+    /// C_H and C_B over the circuit's whole capacity, zeros behind the data.
     fn commitments(&self, published: Option<&Published>) -> Result<(Scalar, Scalar), CheckError> {
         let shape = self.batch.shape;
-        let padded = |words: &[Scalar], room: usize, part: &str| {
-            if words.len() > room {
+        let padded = |words: &[Scalar], capacity: usize, part: &str| {
+            if words.len() > capacity {
                 let found = format!("too small for {} words of {part}", words.len());
-                let expected = format!("room for {room}");
+                let expected = format!("at most {capacity}");
                 return Err(self.wrong(Field::Shape, found, expected));
             }
             let mut words = words.to_vec();
-            words.resize(room, Scalar::ZERO);
+            words.resize(capacity, Scalar::ZERO);
             Ok(words)
         };
         // An archive that names an absurd shape must not make us run out of memory.

@@ -49,7 +49,7 @@ pub struct Shape {
     pub number: u32,
     /// Slots for operations.
     pub slots: u32,
-    /// Room for records.
+    /// Slots for records.
     pub records: u32,
 }
 

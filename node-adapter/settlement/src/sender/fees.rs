@@ -121,7 +121,7 @@ pub struct FeeError {
 }
 
 impl FeePolicy {
-    /// Fees of a transaction: what the market asks for with room for six full blocks (a base fee
+    /// Fees of a transaction: what the market asks for with a margin of six full blocks (a base fee
     /// grows by an eighth per block), at least `floor`, the least that a replacement must offer.
     /// Above the cap the cap is offered, as long as the next block could take it.
     pub fn offer(

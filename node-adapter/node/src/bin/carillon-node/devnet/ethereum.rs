@@ -48,13 +48,13 @@ pub struct Deployed {
     pub hub: Address,
     /// `InteropHandler`.
     pub handler: Address,
-    /// The circuit's room.
-    pub shape: Room,
+    /// The circuit's capacity.
+    pub shape: Capacity,
 }
 
-/// A circuit's room.
+/// A circuit's capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Room {
+pub struct Capacity {
     /// Operations.
     pub slots: usize,
     /// Balances.
@@ -159,7 +159,7 @@ async fn deploy(
     let mut options = DeployOptions::new(CHAIN_ID, &genesis).verifier(1, key.key.vk.clone());
     if let Some(delay) = args.queue_delay {
         options = options.with_queue_delay(delay);
-        // Room for some entries before the deadlines of later ones move on.
+        // Time for some entries before the deadlines of later ones move on.
         options.entry_interval = options.entry_interval.min((delay / 30).max(1));
     }
     let l1 = Deployment::deploy(&client, options).await?;
@@ -170,7 +170,7 @@ async fn deploy(
         bridge: l1.bridge,
         hub: l1.hub,
         handler: l1.handler,
-        shape: Room {
+        shape: Capacity {
             slots: shape.slots(),
             cells: shape.cells(),
             records: shape.records(),

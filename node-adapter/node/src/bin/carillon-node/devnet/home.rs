@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `anvil.json` | Ethereum's state, by anvil |
-//! | `devnet.json` | where the contracts are, and the circuit's room |
+//! | `devnet.json` | where the contracts are, and the circuit's capacity |
 //! | `env` | variables for a shell: `. FOLDER/env` |
 //! | `operator.key`, `alice.l1`, `bob.l1` | keys on Ethereum |
 //! | `alice.key`, `bob.key` | keys on the rollup |

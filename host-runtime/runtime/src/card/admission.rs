@@ -1,8 +1,8 @@
-//! Room in card memory: jobs get it one after the other, and wait where it is short.
+//! Admission of jobs to card memory: they get it one after the other, and wait where it is short.
 //!
 //! A job asks for all that it needs at once. While it waits, it keeps its turn, so that no two jobs
 //! hold a part each and wait for the other's; those that have their memory run and end. Where
-//! memory is short, keys that no job uses make room, the one used least recently first, and no more
+//! memory is short, keys that no job uses are evicted, the one used least recently first, and no more
 //! of them than it takes; then running jobs are waited for.
 
 use std::sync::Arc;
@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks meanwhile.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The memory of one card.
+/// Who may use the memory of one card.
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct Admission {
     /// Held by the job that is being given memory; others queue for it.
     turn: Mutex<()>,
     running: Arc<Running>,
@@ -67,9 +67,9 @@ impl Wanted {
 
 /// A job that has its memory; to be dropped after it.
 #[derive(Debug)]
-pub struct Seat(Arc<Running>);
+pub struct Permit(Arc<Running>);
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.jobs.fetch_sub(1, Ordering::AcqRel);
         self.0.ended.notify_waiters();
@@ -85,19 +85,19 @@ pub struct ForProof<const N: usize> {
     /// What it cost to write it.
     pub cost: CardStats,
     /// Ends with the job.
-    pub seat: Seat,
+    pub permit: Permit,
 }
 
-impl Room {
-    /// Memory for a job without a key. Drop the regions before the seat.
+impl Admission {
+    /// Memory for a job without a key. Drop the regions before the permit.
     pub async fn for_job<const N: usize>(
         &self,
         card: &Card,
         wanted: [Wanted; N],
-    ) -> CardResult<(Seat, [CardRegion; N])> {
+    ) -> CardResult<(Permit, [CardRegion; N])> {
         let turn = self.turn.lock().await;
         let regions = self.allocate(card, &turn, wanted).await?;
-        Ok((self.seat(), regions))
+        Ok((self.permit(), regions))
     }
 
     /// A key and memory for a proof with it. The key is written first if it is not there.
@@ -125,7 +125,7 @@ impl Room {
             regions,
             key,
             cost,
-            seat: self.seat(),
+            permit: self.permit(),
         })
     }
 
@@ -177,7 +177,7 @@ impl Room {
                 taken => return taken,
             }
             if self.keys.evict_idle() {
-                tracing::info!("card memory is short: the key used least recently makes room");
+                tracing::info!("card memory is short: the key used least recently is evicted");
                 continue;
             }
             if self.running.jobs.load(Ordering::Acquire) > 0 {
@@ -203,9 +203,9 @@ impl Room {
         }
     }
 
-    fn seat(&self) -> Seat {
+    fn permit(&self) -> Permit {
         self.running.jobs.fetch_add(1, Ordering::AcqRel);
-        Seat(Arc::clone(&self.running))
+        Permit(Arc::clone(&self.running))
     }
 }
 
