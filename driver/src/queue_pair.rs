@@ -44,8 +44,8 @@ pub(crate) struct Entry {
     cost: u64,
     /// Set when the driver gave up on it: an `ABORTED` is then its own doing.
     overdue: Option<Duration>,
-    /// Nobody wants it any more.
-    unwanted: bool,
+    /// Its ticket was dropped.
+    abandoned: bool,
     /// Ended because the card is being closed.
     closing: bool,
     /// `ABORT` was sent when it was its turn.
@@ -74,7 +74,7 @@ impl Entry {
             job,
             cost,
             overdue: None,
-            unwanted: false,
+            abandoned: false,
             closing: false,
             asked: false,
             _slot: slot,
@@ -297,18 +297,18 @@ impl QueuePair {
         Some(receiver)
     }
 
-    /// Notes that nobody wants a command any more; it is ended when it is its
-    /// turn ([`QueuePair::take_unwanted`]).
-    pub fn unwant(&self, cid: u16) {
+    /// Notes that a command's ticket was dropped; it is ended when it is its
+    /// turn ([`QueuePair::take_abandoned`]).
+    pub fn abandon(&self, cid: u16) {
         if let Some(entry) = self.ring().get_mut(cid) {
-            entry.unwanted = true;
+            entry.abandoned = true;
         }
     }
 
     /// Ends all commands because the card is being closed.
-    pub fn unwant_all(&self) {
+    pub fn abandon_all(&self) {
         self.ring().for_each(|entry| {
-            entry.unwanted = true;
+            entry.abandoned = true;
             entry.closing = true;
         });
     }
@@ -320,12 +320,12 @@ impl QueuePair {
         }
     }
 
-    /// The oldest command, if nobody wants it and `ABORT` was not sent for it
-    /// yet. `ABORT` finds a command only while it runs or is the next to run.
-    pub fn take_unwanted(&self) -> Option<u16> {
+    /// The oldest command, if its ticket was dropped and `ABORT` was not sent
+    /// for it yet. `ABORT` finds a command only while it runs or is the next to run.
+    pub fn take_abandoned(&self) -> Option<u16> {
         let mut ring = self.ring();
         let (cid, entry) = ring.oldest()?;
-        let ask = entry.unwanted && !entry.asked;
+        let ask = entry.abandoned && !entry.asked;
         entry.asked |= ask;
         ask.then_some(cid)
     }

@@ -18,7 +18,7 @@ struct Space {
     /// What commands have touched since it was last overwritten, without what
     /// everybody may know.
     dirty: Mutex<Ranges>,
-    /// Counts the losses of the memory's content.
+    /// The epoch of card memory: how often its content was lost.
     epoch: AtomicU64,
 }
 

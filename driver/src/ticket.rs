@@ -221,7 +221,7 @@ impl<M: JobMemory> Job for Pending<M> {
         } = *self;
         let mut buffers = memory.into_buffers();
         buffers.extend(list);
-        // Nobody listening is fine.
+        // An error only means that the receiver is gone.
         let _ = reply.send(Finished {
             result: Err(error),
             memory: None,

@@ -100,7 +100,7 @@ impl Shared {
         }
         for queue in &self.queues {
             queue.end(JobError::Closed);
-            queue.unwant_all();
+            queue.abandon_all();
         }
         if let Err(why) = self.overwrite() {
             let bytes = self.memory.touched().bytes();
@@ -149,7 +149,7 @@ impl Shared {
                     .poll(&self.counters.completions)
                     .map_err(|cause| JobError::Protocol { cause })?;
                 if queue.number() != 0
-                    && let Some(cid) = queue.take_unwanted()
+                    && let Some(cid) = queue.take_abandoned()
                 {
                     let abort = Command::Abort {
                         queue: queue.number(),

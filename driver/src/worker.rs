@@ -218,9 +218,9 @@ impl Worker {
                 Turn::Tick => self.look(true).await && self.watch().await,
                 Turn::Asked(Some(Request::Abort { queue, cid })) => {
                     if let Some(queue) = self.shared.queues.get(usize::from(queue)) {
-                        queue.unwant(cid);
+                        queue.abandon(cid);
                     }
-                    self.abort_unwanted();
+                    self.abort_abandoned();
                     true
                 }
                 Turn::Asked(Some(Request::Reset { level, done })) => {
@@ -310,7 +310,7 @@ impl Worker {
                 }
             }
         }
-        self.abort_unwanted();
+        self.abort_abandoned();
         let asynchronous = self.lines.last().map_or(0, |l| l.count());
         if tick || asynchronous != self.complaints {
             self.complaints = asynchronous;
@@ -410,12 +410,12 @@ impl Worker {
         sent
     }
 
-    /// Ends what nobody wants any more. A card finds a command only when it is
+    /// Ends commands whose tickets were dropped. A card finds a command only when it is
     /// its turn, so each of a chain is aborted when the one before has ended:
     /// called after every look at the completions.
-    fn abort_unwanted(&self) {
+    fn abort_abandoned(&self) {
         for queue in self.shared.queues.iter().skip(1) {
-            if let Some(cid) = queue.take_unwanted()
+            if let Some(cid) = queue.take_abandoned()
                 && !self.abort(queue.number(), cid)
             {
                 queue.was_not_asked(cid);

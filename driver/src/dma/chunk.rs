@@ -12,6 +12,7 @@ use crate::transport::{Direction, Transport, TransportError};
 /// Address of a chunk that is not mapped: no card reaches so far.
 const UNMAPPED: u64 = 1 << 63;
 
+/// Which parts are free, and who owns the others.
 #[derive(Debug)]
 pub(super) struct Accounting {
     pub space: Granules,

@@ -245,7 +245,7 @@ impl Inner {
                 TransportEvent::Reset
             }
         };
-        // Nobody listening is fine.
+        // An error only means that there is no receiver.
         drop(self.events.send(event));
     }
 

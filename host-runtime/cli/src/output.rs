@@ -99,8 +99,8 @@ impl Output {
         self.print(&object.to_string())
     }
 
-    /// Prints one event of a stream: an object a line as JSON, or `line`. False once nobody reads
-    /// them any more.
+    /// Prints one event of a stream: an object a line as JSON, or `line`. False once the reader
+    /// is gone.
     pub fn event(&self, schema: &str, fields: Value, line: &str) -> bool {
         if self.json {
             return self.object(schema, fields);
@@ -145,7 +145,7 @@ impl Output {
         self.written(std::io::stdout().write_all(bytes));
     }
 
-    /// What keeps standard output from having all that was printed. Nobody reading it any more is
+    /// What keeps standard output from having all that was printed. A reader that is gone is
     /// no failure.
     pub(super) fn lost(&self) -> Option<Failure> {
         self.written(std::io::stdout().flush());

@@ -393,7 +393,7 @@ fn output_that_cannot_be_written_is_a_failure() {
             1,
             "{args:?}: {said}"
         );
-        // Nobody reading any more is how `| head` ends.
+        // A reader that is gone is how `| head` ends.
         let closed = bash("set -o pipefail; \"$@\" | true", args);
         assert_eq!(code(&closed), 0, "{args:?}: {}", text(&closed.stderr));
     }

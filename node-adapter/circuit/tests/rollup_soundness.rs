@@ -669,7 +669,7 @@ fn an_exit_pays_the_owner_everything_or_nothing() {
 }
 
 /// The leaf holds nonce + 2^32 owner. Split differently, the same leaf would have
-/// another owner, and a forced exit would find a stranger.
+/// another owner, and a forced exit would pay nothing.
 #[test]
 fn an_exit_cannot_be_dodged_by_another_split_of_the_leaf() {
     let state = State::new();

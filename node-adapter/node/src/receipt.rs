@@ -75,7 +75,7 @@ pub struct Digest32(#[serde(with = "hex_array")] pub [u8; 32]);
 pub enum ReceiptError {
     /// Another sequencer, or another chain.
     #[error("the receipt is not of this sequencer: ask the sequencer whose key you trust")]
-    Stranger,
+    OtherSequencer,
     /// The place is outside the group, or the path has not its length.
     #[error("the receipt's place is not one of its group")]
     Place,
@@ -91,7 +91,7 @@ impl Receipt {
     /// [`ReceiptError`].
     pub fn verify(&self, sequencer: &PublicKey) -> Result<(), ReceiptError> {
         if sequencer.to_bytes() != self.sequencer {
-            return Err(ReceiptError::Stranger);
+            return Err(ReceiptError::OtherSequencer);
         }
         let index = self.sequence.checked_sub(self.first);
         let index = index.filter(|index| *index < self.count);
@@ -268,7 +268,7 @@ mod tests {
             (|r| r.time += 1, ReceiptError::Signature),
             (|r| r.path[0].0[0] ^= 1, ReceiptError::Signature),
             (|r| r.path.push(Digest32([0; 32])), ReceiptError::Place),
-            (|r| r.sequencer[0] ^= 1, ReceiptError::Stranger),
+            (|r| r.sequencer[0] ^= 1, ReceiptError::OtherSequencer),
         ];
         for (at, (change, error)) in changes.into_iter().enumerate() {
             let mut receipt = good.clone();
@@ -276,6 +276,9 @@ mod tests {
             assert_eq!(receipt.verify(key.public()), Err(error), "change {at}");
         }
         let other = SecretKey::from_seed(&[2; 32]);
-        assert_eq!(good.verify(other.public()), Err(ReceiptError::Stranger));
+        assert_eq!(
+            good.verify(other.public()),
+            Err(ReceiptError::OtherSequencer)
+        );
     }
 }

@@ -337,7 +337,7 @@ async fn a_wrong_proof_is_refused_and_the_job_offered_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_and_bad_requests_are_refused() {
+async fn untrusted_clients_and_bad_requests_are_refused() {
     let key = key();
     let folder = folder_with_jobs(&key, 1);
     let options = ApiOptions {
@@ -368,7 +368,7 @@ async fn strangers_and_bad_requests_are_refused() {
         assert_eq!(answer.headers()["www-authenticate"], "Bearer");
     }
 
-    // A stranger learns nothing of the paths there are; who has a token does.
+    // A client without a token learns nothing of the paths there are; one with a token does.
     for path in [
         "",
         "/",

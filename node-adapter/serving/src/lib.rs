@@ -1,4 +1,4 @@
-//! HTTP servers that strangers cannot fill up: limits at accept, and deadlines for everything that a
+//! HTTP servers that untrusted clients cannot exhaust: limits at accept, and deadlines for everything that a
 //! client may take its time over.
 //!
 //! | file | idea | I/O |

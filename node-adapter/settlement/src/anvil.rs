@@ -296,7 +296,7 @@ fn executable(path: &Path) -> std::io::Result<()> {
 }
 
 /// Sends the lines of both outputs. The threads read until the process ends, so that it never
-/// blocks on a full pipe, also after nobody listens any more.
+/// blocks on a full pipe, also after the receiver is gone.
 fn lines_of(child: &mut Child) -> UnboundedReceiver<String> {
     let (sender, lines) = unbounded_channel();
     let outputs: [Option<Box<dyn Read + Send>>; 2] = [

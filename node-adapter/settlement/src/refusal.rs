@@ -7,7 +7,7 @@ use alloy::sol_types::SolInterface;
 
 use super::abi;
 
-/// Characters of a stranger's words that are shown.
+/// Characters of an untrusted contract's words that are shown.
 const MOST_WORDS: usize = 300;
 
 /// Why a contract refused. Words and wording follow the errors of the Solidity sources.
@@ -116,7 +116,7 @@ fn contract_error(data: &Bytes) -> Option<Refusal> {
     )
 }
 
-/// `Error(string)` and `Panic(uint256)`, which any contract may use. The words are a stranger's: they
+/// `Error(string)` and `Panic(uint256)`, which any contract may use. The words are untrusted: they
 /// are quoted, cut, and cannot move a terminal's cursor.
 fn words(data: &Bytes) -> Option<Refusal> {
     use alloy::sol_types::{Panic, Revert, SolError};
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_strangers_are_shown_and_cannot_do_harm() {
+    fn untrusted_words_are_shown_and_cannot_do_harm() {
         let decoded = |text: &str| {
             let data = alloy::sol_types::Revert::from(text).abi_encode();
             Refusal::decode(&data.into()).to_string()

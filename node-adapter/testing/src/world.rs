@@ -342,7 +342,7 @@ impl World {
         Ok(batch.stored(start, self.time_of(&receipt).await))
     }
 
-    /// Proves a committed batch, as a stranger.
+    /// Proves a committed batch, as an account without a role.
     pub async fn prove(
         &mut self,
         batch: &Batch,
@@ -355,7 +355,7 @@ impl World {
         self.send(self.user(9), self.l1.chain, &call).await
     }
 
-    /// Executes a proved batch, as a stranger.
+    /// Executes a proved batch, as an account without a role.
     pub async fn execute(&self, stored: &StoredBatch) -> Result<TransactionReceipt, Refusal> {
         let call = RollupChain::executeCall {
             stored: stored.clone(),

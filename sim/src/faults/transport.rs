@@ -279,7 +279,7 @@ impl Transport for FaultyTransport {
 
     fn interrupt(&self, vector: u16) -> Result<Arc<InterruptLine>, TransportError> {
         let from = self.inner.interrupt(vector)?;
-        // Without a runtime nobody could forward; the driver always has one.
+        // Without a runtime no task could forward; the driver always has one.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return Ok(from);
         };

@@ -196,7 +196,7 @@ impl ModelCard {
             .lock()
             .disable(self.core.options.max_log2_depth.into());
         self.core.changed.notify_all();
-        // Nobody listening is fine.
+        // An error only means that there is no receiver.
         drop(self.events.send(TransportEvent::Removed));
         true
     }

@@ -222,7 +222,7 @@ impl RtlCard {
         let was_there = !self.shared.gone.swap(true, Ordering::AcqRel);
         if was_there {
             self.stop();
-            // Nobody listening is fine.
+            // An error only means that there is no receiver.
             drop(self.events.send(TransportEvent::Removed));
         }
         was_there

@@ -67,7 +67,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Requests {
     waiting: VecDeque<Request>,
-    /// The thread has ended: nobody would ever answer.
+    /// The thread has ended: no request would be answered.
     closed: bool,
 }
 

@@ -310,7 +310,7 @@ impl Connection {
         let mut watched = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::RDHUP)];
         while let Err(Errno::INTR) = poll(&mut watched, None) {}
         self.gone.store(true, Ordering::Release);
-        // Nobody listening is fine.
+        // An error only means that there is no receiver.
         drop(self.events.send(TransportEvent::Removed));
     }
 }

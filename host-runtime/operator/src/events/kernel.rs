@@ -107,7 +107,7 @@ fn listen(socket: &OwnedFd, messages: &mpsc::UnboundedSender<io::Result<Message>
                 return;
             }
         };
-        // Fails only when nobody listens any more.
+        // An error only means that the receiver is gone.
         let _ = messages.send(Ok(message));
     }
 }

@@ -165,7 +165,7 @@ impl Engine for CpuEngine {
         assignment: &Arc<Assignment>,
         progress: &dyn ProgressSink,
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
-        // Between phases a proof that nobody wants any more ends: a future is dropped only
+        // Between phases a proof whose future was dropped ends: a future is dropped only
         // where it waits.
         check_job(key, assignment)?;
         let log2 = key.shape.domain_log2();

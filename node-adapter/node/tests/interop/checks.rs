@@ -230,7 +230,7 @@ async fn being_first_at_an_alias_address_wins_nothing() {
         alias_address(world.handler.address(), CHAIN + 1, owner)
     );
 
-    // A stranger sends ETH to the address and creates the account before its first bundle.
+    // Another account sends ETH to the address and creates the account before its first bundle.
     world.donate(6, account, 7).await;
     let ensure = AliasFactory::ensureCall {
         chainId: CHAIN,

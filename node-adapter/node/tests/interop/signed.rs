@@ -155,7 +155,7 @@ async fn one_signature_on_l2_acts_on_l1_and_its_result_is_credited_on_l2() {
     let batch = chain.settle().await;
     assert_eq!(batch.records, [words]);
 
-    // On L1, brought by a stranger.
+    // On L1, brought by an account without a role.
     let message = batch.message(0);
     let ran = chain
         .world

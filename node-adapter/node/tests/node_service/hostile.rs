@@ -1,4 +1,4 @@
-//! Strangers who hold connections in every way: an honest user and a prover are served all the same,
+//! Hostile clients that hold connections in every way: an honest user and a prover are served all the same,
 //! and a node that is told to end does.
 
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ const KINDS: usize = 11;
 /// Addresses that they come from.
 const ADDRESSES: usize = 8;
 
-/// Does one stranger's worst until the connection ends, or for a while.
+/// Does the worst of one hostile client until the connection ends, or for a while.
 async fn attack(kind: usize, address: &str, from: Ipv4Addr) -> std::io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     // A port that only closed connections still have will do.
@@ -104,15 +104,15 @@ async fn attack(kind: usize, address: &str, from: Ipv4Addr) -> std::io::Result<(
     Ok(())
 }
 
-/// Keeps `count` strangers at their work until `stop` is set; counts the connections that they made.
+/// Keeps `count` hostile clients at work until `stop` is set; counts the connections that they made.
 /// Their threads are their own: an honest user does not wait for theirs.
-fn besiege(
+fn start_attack(
     count: usize,
     addresses: &[String],
     stop: &Arc<AtomicBool>,
     made: &Arc<AtomicUsize>,
 ) -> Runtime {
-    let strangers = tokio::runtime::Builder::new_multi_thread()
+    let hostile = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
@@ -122,7 +122,7 @@ fn besiege(
         // One of these is the honest user's own.
         let from = Ipv4Addr::new(127, 0, 0, 1 + (number % ADDRESSES) as u8);
         let (stop, made) = (Arc::clone(stop), Arc::clone(made));
-        strangers.spawn(async move {
+        hostile.spawn(async move {
             // Not all in the same instant, and bounded: a pause after each connection.
             tokio::time::sleep(Duration::from_millis(number as u64 % 400)).await;
             while !stop.load(Ordering::Relaxed) {
@@ -134,7 +134,7 @@ fn besiege(
             }
         });
     }
-    strangers
+    hostile
 }
 
 /// The answer to an honest request over a connection of its own, asked again when that is lost.
@@ -157,15 +157,15 @@ async fn served(url: &str) -> String {
     }
 }
 
-/// Sends honest operations over connections of their own while `count` strangers besiege a node with
+/// Sends honest operations over connections of their own while `count` hostile clients attack a node with
 /// 1,024 descriptors and so many connections for so long. Returns the operations, and the slowest acknowledgement.
-async fn siege(
+async fn under_attack(
     count: usize,
     connections: usize,
     rest: Duration,
     time: Duration,
 ) -> (u32, Duration) {
-    // For the strangers' own descriptors.
+    // For the hostile clients' own descriptors.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard.min(1 << 14), hard).unwrap();
     let folder = folder(2, 1_000_000);
@@ -178,11 +178,11 @@ async fn siege(
     tokio::time::sleep(rest).await;
     let host = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
     let api = node.api.clone().unwrap();
-    // The users' port has three quarters of the strangers.
+    // The users' port has three quarters of the hostile clients.
     let rpc = host(&node.rpc);
     let addresses = [rpc.clone(), rpc.clone(), rpc, host(&api)];
     let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    let strangers = besiege(count, &addresses, &stop, &made);
+    let hostile = start_attack(count, &addresses, &stop, &made);
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     let (started, mut nonce) = (Instant::now(), 0);
@@ -226,7 +226,7 @@ async fn siege(
     let slowest = times[times.len() - 1];
     let (median, late) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     println!(
-        "{count} strangers, {} connections: {nonce} operations in {:.1?}, acknowledged within {median:.0?} (median), {late:.0?} (99 %), {slowest:.0?} (all); {open} open, {dropped} dropped",
+        "{count} hostile clients, {} connections: {nonce} operations in {:.1?}, acknowledged within {median:.0?} (median), {late:.0?} (99 %), {slowest:.0?} (all); {open} open, {dropped} dropped",
         made.load(Ordering::Relaxed),
         started.elapsed()
     );
@@ -241,13 +241,13 @@ async fn siege(
         told.elapsed()
     );
     stop.store(true, Ordering::Relaxed);
-    strangers.shutdown_background();
+    hostile.shutdown_background();
     (nonce, slowest)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_who_hold_connections_lock_nobody_out() {
-    let (operations, slowest) = siege(250, 64, Duration::ZERO, Duration::from_secs(4)).await;
+async fn hostile_clients_that_hold_connections_lock_nobody_out() {
+    let (operations, slowest) = under_attack(250, 64, Duration::ZERO, Duration::from_secs(4)).await;
     // Generous: other tests prove on all cores beside it. The soak measures.
     assert!(operations >= 3, "{operations}");
     assert!(slowest < Duration::from_secs(15), "{slowest:?}");
@@ -255,9 +255,9 @@ async fn strangers_who_hold_connections_lock_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a minute of load: make soak"]
-async fn soak_two_thousand_strangers_for_a_minute() {
+async fn soak_two_thousand_hostile_clients_for_a_minute() {
     let (operations, slowest) =
-        siege(2000, 512, Duration::from_secs(10), Duration::from_secs(60)).await;
+        under_attack(2000, 512, Duration::from_secs(10), Duration::from_secs(60)).await;
     assert!(operations > 60, "{operations}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }

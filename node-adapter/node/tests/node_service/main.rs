@@ -964,7 +964,7 @@ async fn a_prover_in_another_process_proves_what_the_node_seals() {
     );
     assert!(last["proved"].as_u64().unwrap() >= 1, "{last}");
 
-    // Strangers and provers without keys end with a reason.
+    // Provers with an unknown token or without keys end with a reason.
     let stranger = folder.path().join("stranger");
     let stranger = secret_file(&stranger, "rack 00000000000000000000\n");
     let run = |arguments: &[&str]| {

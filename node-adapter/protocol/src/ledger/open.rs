@@ -409,7 +409,7 @@ mod tests {
         );
         let again = again.sign(&key(9), CHAIN, &owner(1)).unwrap();
         ledger.execute(&again).unwrap();
-        // An exit pays all to the owner and nothing to a stranger.
+        // An exit pays all to the owner and nothing to anybody else.
         for (who, paid) in [(owner(0), 0), (owner(2), 1000 + 300 - 51 + 1)] {
             let entry = Record {
                 kind: Kind::Exit,

@@ -213,7 +213,7 @@ fn sent(blank: bool, give_up: bool, watch: &Watch, policy: &Policy, now: Duratio
     }
 }
 
-/// The nonce was used: by one of ours without effect, or by a stranger's transaction.
+/// The nonce was used: by one of ours without effect, or by a transaction of somebody else.
 fn lost(variants: &[Variant], facts: &Facts, watch: &Watch, policy: &Policy) -> Action {
     let ours = facts
         .receipts

@@ -22,7 +22,7 @@
 //! 1. A step is written before the next one begins: intent, signed bytes, broadcast, mined at a block
 //!    hash, final. A restart reads the records and goes on; signed bytes are sent again as they are.
 //! 2. A nonce carries one intent. A new nonce is taken only after the old one was used on L1 by
-//!    something that had no effect (a revert, a blank, a stranger), or cannot be reached (a gap), and
+//!    something that had no effect (a revert, a blank, a foreign one), or cannot be reached (a gap), and
 //!    after the contract's counters were read.
 //! 3. The contract is the judge: [`Outcome`] asks it whether an intent took effect. An intent must be
 //!    of a kind that the contract accepts once only, as a batch number is.

@@ -67,7 +67,7 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
             return Ok(Then::Again);
         };
         let floor = match watch.pool {
-            // Whichever of ours, or a stranger's, is there: above everything that was signed.
+            // Whichever of ours, or a foreign one, is there: above everything that was signed.
             Pool::Contested => self.fees_at(nonce),
             _ => self.pooled_at(nonce),
         };

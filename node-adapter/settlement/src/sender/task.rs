@@ -122,7 +122,7 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
                     let now = start.elapsed();
                     let result = self.tick(now).await;
                     for event in self.take_events() {
-                        // An error means that nobody listens.
+                        // An error only means that the receiver is gone.
                         let _ = events.send(event);
                     }
                     match result {

@@ -231,7 +231,7 @@ impl World {
     }
 
     /// A transaction of the sender's key that the sender does not know.
-    async fn stranger(&self) {
+    async fn foreign(&self) {
         let client = self.counter.0.with_signer(self.key());
         let signed = client
             .sign(
@@ -410,11 +410,11 @@ async fn a_restart_between_any_two_steps_resumes() {
             }
             if result.is_ok() {
                 if step == Step::Freed && !provoked {
-                    // Our transaction is dropped, a stranger's takes its nonce.
+                    // Our transaction is dropped, a foreign one takes its nonce.
                     world.automine(false).await;
                     result = world.tick(&mut sender).await;
                     world.rpc("anvil_dropAllTransactions", json!([])).await;
-                    world.stranger().await;
+                    world.foreign().await;
                     world.mine(1).await;
                     world.automine(true).await;
                     provoked = true;
@@ -489,14 +489,14 @@ async fn two_senders_on_one_key_settle_each_batch_once() {
 }
 
 #[tokio::test]
-async fn a_nonce_used_by_a_stranger_leads_to_a_new_plan() {
+async fn a_nonce_used_by_a_foreign_transaction_leads_to_a_new_plan() {
     let mut world = World::new().await;
     let mut sender = world.sender().await;
     world.automine(false).await;
     sender.enqueue(world.batch(1)).unwrap();
     world.tick(&mut sender).await.unwrap();
     world.rpc("anvil_dropAllTransactions", json!([])).await;
-    world.stranger().await;
+    world.foreign().await;
     world.mine(1).await;
     world.automine(true).await;
     world.finish(&mut sender).await;

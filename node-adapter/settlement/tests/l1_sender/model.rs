@@ -148,7 +148,7 @@ impl Chain {
     }
 
     /// Somebody else signs with the key: a transfer, or the next batch.
-    pub fn stranger(&mut self, settles: bool) {
+    pub fn foreign(&mut self, settles: bool) {
         let next = self.effects().len() as u64 + 1;
         let transaction = Pooled {
             hash: self.fresh_hash(),

@@ -47,14 +47,14 @@ enum Happening {
     BaseFee(u128),
     Down(bool),
     Crash { point: CrashPoint, passes: usize },
-    Stranger { settles: bool },
+    Foreign { settles: bool },
 }
 
-fn happening(strangers: bool) -> impl Strategy<Value = Happening> {
+fn happening(with_foreign: bool) -> impl Strategy<Value = Happening> {
     let points: Vec<CrashPoint> = CrashPoint::all().collect();
     let crash = (proptest::sample::select(points), 0usize..3)
         .prop_map(|(point, passes)| Happening::Crash { point, passes });
-    let stranger = any::<bool>().prop_map(|settles| Happening::Stranger { settles });
+    let foreign = any::<bool>().prop_map(|settles| Happening::Foreign { settles });
     prop_oneof![
         3 => Just(Happening::Enqueue),
         8 => (1u8..5).prop_map(Happening::Tick),
@@ -65,7 +65,7 @@ fn happening(strangers: bool) -> impl Strategy<Value = Happening> {
         1 => prop_oneof![Just(10u128), 10u128..500, Just(2_000_000)].prop_map(Happening::BaseFee),
         1 => any::<bool>().prop_map(Happening::Down),
         3 => crash,
-        (if strangers { 2 } else { 0 }) => stranger,
+        (if with_foreign { 2 } else { 0 }) => foreign,
     ]
 }
 
@@ -162,10 +162,10 @@ impl World {
             Happening::BaseFee(base) => self.chain().base = base,
             Happening::Down(down) => self.chain().down = down,
             Happening::Crash { point, passes } => self.fuse.set(point, passes),
-            Happening::Stranger { settles } => {
-                // A stranger settles only what our side has ready.
+            Happening::Foreign { settles } => {
+                // A foreign transaction settles only what our side has ready.
                 let ready = (self.chain().effects().len() as u64) < self.batches;
-                self.chain().stranger(settles && ready);
+                self.chain().foreign(settles && ready);
             }
         }
     }
@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn with_a_stranger_on_the_key_each_batch_is_settled_once_and_in_order(
+    fn with_foreign_transactions_of_the_key_each_batch_is_settled_once_and_in_order(
         happenings in vec(happening(true), 1..80)
     ) {
         let world = run(true, happenings);
@@ -237,7 +237,7 @@ proptest! {
 #[test]
 fn every_crash_point_is_passed_and_survived() {
     let points = CrashPoint::all().filter(|point| {
-        // These need a reorganisation or a stranger: below.
+        // These need a reorganisation or a foreign transaction: below.
         !format!("{point:?}").contains("Freed")
             && !format!("{point:?}").contains("Reorged")
             && !format!("{point:?}").contains("Withdrawn")
@@ -279,7 +279,7 @@ fn every_crash_point_is_passed_and_survived() {
                 Happening::Crash { point, passes: 0 },
                 Happening::Enqueue,
                 Happening::Tick(1),
-                Happening::Stranger { settles: false },
+                Happening::Foreign { settles: false },
                 Happening::Tick(4),
             ],
         );

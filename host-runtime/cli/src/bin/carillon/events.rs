@@ -20,7 +20,7 @@ pub struct EventsArgs {
     poll: f64,
 }
 
-/// Reports until a signal comes, or nobody reads any more.
+/// Reports until a signal comes, or the reader of standard output is gone.
 pub async fn run(context: &Context, args: &EventsArgs) -> Result<(), Failure> {
     let period = Duration::try_from_secs_f64(args.poll)
         .ok()

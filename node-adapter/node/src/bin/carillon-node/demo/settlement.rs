@@ -233,7 +233,7 @@ pub async fn afterwards(
     };
     expect(
         "the payment of the bundle",
-        world.operator.balance(world.stranger).await?,
+        world.operator.balance(world.third_party).await?,
         GIVEN,
     )?;
     let entries: Vec<(u64, Record)> = entries(&mined)?;
@@ -292,7 +292,9 @@ async fn send(anvil: &Anvil, world: &World, intent: Intent) -> Result<TxHash, Fa
         if let Some(Status::Closed(done)) = sender.status(&id).map_err(|error| failed(&error))? {
             let transaction = done.transaction;
             return transaction.ok_or_else(|| {
-                Failure::wrong_result("the batch was settled by a stranger's transaction".into())
+                Failure::wrong_result(
+                    "the batch was settled by a transaction of another account".into(),
+                )
             });
         }
         if started.elapsed() > PATIENCE {

@@ -28,7 +28,7 @@ const FEE: u128 = 1_000_000_000_000;
 pub const WITHDRAWN: u128 = 250 * MILLI;
 /// What Alice's bundle takes to Ethereum.
 pub const BUNDLED: u128 = 300 * MILLI;
-/// What the bundle deposits for a friend and pays to a stranger; the rest goes back.
+/// What the bundle deposits for a friend and pays to a third party; the rest goes back.
 pub const GIVEN: u128 = 100 * MILLI;
 /// Operations beside the transfers: two deposits, a withdrawal, a bundle.
 pub const OTHERS: usize = 4;
@@ -107,7 +107,7 @@ impl Story {
 }
 
 /// On Ethereum, by Alice's alias account: a deposit on the rollup for a friend, a payment to a
-/// stranger, and the rest back to Alice on the rollup.
+/// third party, and the rest back to Alice on the rollup.
 fn bundle(world: &World) -> Bundle {
     let [alice, bob] = &world.users;
     let given = U256::from(GIVEN);
@@ -120,7 +120,7 @@ fn bundle(world: &World) -> Bundle {
     };
     let calls = vec![
         Call::of(world.l1.bridge, &deposit).with_value(given),
-        Call::pay(world.stranger, given),
+        Call::pay(world.third_party, given),
     ];
     let place = Place {
         chain_id: CHAIN_ID,

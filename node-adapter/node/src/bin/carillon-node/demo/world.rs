@@ -49,7 +49,7 @@ pub struct World {
     /// Alice and Bob.
     pub users: [User; 2],
     /// An address without any history.
-    pub stranger: Address,
+    pub third_party: Address,
 }
 
 impl World {
@@ -80,7 +80,7 @@ impl World {
         let [a, b, ..] = draw(seed, b"stranger", 0);
         Ok(Self {
             users: [user("Alice", 1)?, user("Bob", 2)?],
-            stranger: Address::with_last_byte(a).create(b.into()),
+            third_party: Address::with_last_byte(a).create(b.into()),
             l1_chain_id: operator.chain_id().await?,
             operator,
             operator_key,
