@@ -38,6 +38,7 @@ use crate::transport::{Direction, Transport, TransportError};
 
 /// Why a buffer could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DmaError {
     /// Zero bytes, or more than the address space.
     #[error(

@@ -33,6 +33,7 @@ pub enum RecoveryAction {
 
 /// Why a submitted command did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JobError {
     /// The card refused or failed it.
     #[error("the card answered {} (detail {}): {}", completion.status.code.name(), completion.detail, advice(completion.status.code))]
@@ -189,6 +190,7 @@ fn advice(code: StatusCode) -> &'static str {
 
 /// Why a card cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CardError {
     /// All ones from the identity register.
     #[error(

@@ -30,6 +30,7 @@ const HUGE_PAGE: usize = 2 << 20;
 
 /// Why host memory could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MemoryError {
     /// A length of zero, or one that overflows when rounded to pages.
     #[error("cannot allocate {bytes} bytes of DMA memory: ask for 1 byte to {} GiB", usize::MAX >> 30)]

@@ -23,6 +23,7 @@ use crate::completion::Completion;
 /// A completion that the contract does not allow: the queue can no longer be
 /// trusted and must be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RingError {
     /// The completion names another queue.
     #[error("completion for queue {got} arrived on queue {queue}")]

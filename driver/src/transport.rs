@@ -62,6 +62,7 @@ impl Direction {
 
 /// Why a transport could not do what the driver asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransportError {
     /// The card has left the bus (unplugged, process ended).
     #[error(

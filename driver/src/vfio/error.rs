@@ -6,6 +6,7 @@ use super::iova::InfoError;
 
 /// Why a card cannot be opened through VFIO.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum VfioError {
     /// Sysfs does not know the device, or cannot be read.
     #[error(transparent)]

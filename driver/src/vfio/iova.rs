@@ -20,6 +20,7 @@ pub struct IommuInfo {
 
 /// Why the kernel's answer cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InfoError {
     /// Shorter than its own offsets say.
     #[error("the kernel's description of the IOMMU ends early; this is a defect of the kernel")]

@@ -254,6 +254,8 @@ impl From<EngineError> for Failure {
             | EngineError::CardMemory { .. }
             | EngineError::Input { .. }
             | EngineError::KeyMismatch { .. } => Failure::Input(text),
+            // A new kind gets its code above.
+            _ => Failure::Unexpected(text),
         }
     }
 }

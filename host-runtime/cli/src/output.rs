@@ -320,6 +320,8 @@ impl Phases {
                     bar.finish();
                 }
             }
+            // Not of a bar.
+            _ => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use carillon_runtime::card::CardAddress;
 
 /// Whether a card can be used now, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CardState {
     /// It can be opened.
     Ready,

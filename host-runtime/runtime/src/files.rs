@@ -20,6 +20,7 @@ pub enum Existing {
 
 /// Why a result cannot be written. Nothing was left behind.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// It is there, and must stay.
     #[error("{} is there already: choose another name, or allow its replacement with --force", path.display())]

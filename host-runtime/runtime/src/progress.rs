@@ -11,6 +11,7 @@ use serde::Serialize;
 /// One stage of making a proof. Engines may run stages at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Running the circuit to get the witness, checking every constraint.
     Synthesis,
@@ -74,6 +75,7 @@ impl fmt::Display for Phase {
 
 /// One step of a job.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ProgressEvent {
     /// A phase began; `steps` is how many [`ProgressEvent::Advanced`] events it will send at most.
     Started {

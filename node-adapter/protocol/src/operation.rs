@@ -82,6 +82,7 @@ impl Kind {
 
 /// Why fields are not an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OperationError {
     /// An account's index is too large.
     #[error("account {account} does not exist: indices are below 2^{ACCOUNT_BITS}")]

@@ -20,6 +20,7 @@ pub const BLOB_ELEMENTS: usize = 4096;
 
 /// Why words are not public data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum VectorError {
     /// Too few words, or a torn record.
     #[error("H has {words} words: it has 3, and 5 for each record; the data are truncated")]

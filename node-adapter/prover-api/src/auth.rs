@@ -14,6 +14,7 @@ const LEAST: usize = 16;
 
 /// Why tokens could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenError {
     /// The file cannot be read.
     #[error("cannot read the token file {}: {source}; name another with --prover-tokens", .path.display())]

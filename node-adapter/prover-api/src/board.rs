@@ -46,6 +46,7 @@ impl Default for BoardOptions {
 
 /// Why the board refused.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BoardError {
     /// The lease does not allow it.
     #[error(transparent)]

@@ -20,6 +20,7 @@ const LARGEST: usize = 256 << 20;
 
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// Not an address that this build can talk to.
     #[error("`{}` is not a URL of a node: {reason}", carillon_redact::url(.given))]

@@ -27,6 +27,7 @@ pub struct Terms {
 
 /// Why a lease does not allow what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LeaseError {
     /// No such job.
     #[error("there is no job {job}: it was never offered, or its batch is settled; pick another")]

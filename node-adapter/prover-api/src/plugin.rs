@@ -21,6 +21,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(3);
 
 /// Why a plug-in made no proof.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PluginError {
     /// The job's input is not what its circuit takes: no prover can prove it.
     #[error("the job's input cannot be proved: {0}")]
@@ -32,6 +33,7 @@ pub enum PluginError {
 
 /// Why a source of jobs did not do what was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// It does not accept who asks.
     #[error("the node does not accept this prover: {0}")]

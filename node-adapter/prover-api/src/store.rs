@@ -27,6 +27,7 @@ const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// Another process has it.
     #[error("{} is in use by another process; stop that node, or give this one a folder of its own", .path.display())]

@@ -36,6 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Why anvil could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnvilError {
     /// No anvil anywhere.
     #[error(

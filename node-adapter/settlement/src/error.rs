@@ -9,6 +9,7 @@ use super::{AnvilError, MAX_TRANSACTION_GAS, Meaning, Refusal, RpcFailure, Troub
 
 /// Why a settlement did not happen.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SettlementError {
     /// The local Ethereum node could not be started.
     #[error(transparent)]

@@ -88,6 +88,7 @@ impl Default for RtlOptions {
 
 /// Why a Verilated card could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RtlError {
     /// Something that this program was built without.
     #[error("{what} was not built in: build with the feature `{feature}`")]

@@ -55,6 +55,7 @@ struct FrameHeader {
 
 /// Why a trace cannot be read from here on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FormatError {
     /// Not a trace.
     #[error(

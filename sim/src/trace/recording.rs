@@ -12,6 +12,7 @@ use super::record::{Entry, Record};
 
 /// Why a file is no recording.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordingError {
     /// It cannot be opened.
     #[error("cannot open {path}: {source}")]

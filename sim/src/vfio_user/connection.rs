@@ -29,6 +29,7 @@ const COMMAND: (u64, u16) = (4, 0b110);
 
 /// Why a card cannot be reached, or what it did wrong.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// Nobody answers at the socket.
     #[error("no card answers at {path}: {cause}; {}", advice(path, cause))]

@@ -29,6 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a card cannot be served.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The socket cannot be made.
     #[error(

@@ -152,7 +152,7 @@ pub async fn a_completion_is_counted_before_it_is_told<R: Rig>() {
         within(patience(&bench.config, 1), told).await;
     }
     assert_eq!(bench.card.driver_counters().completions, before + 1);
-    ticket.await.unwrap();
+    ticket.await.result.unwrap();
 }
 
 /// A proof that nobody wants any more: a chain of transforms whose futures are dropped is not computed

@@ -9,6 +9,7 @@ use carillon_driver::pci::PciAddress;
 
 /// A card: a simulated one of this process, one behind a vfio-user socket, or one on PCIe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CardAddress {
     /// `sim:model`: the functional card model in Rust.
     SimModel,

@@ -13,6 +13,7 @@ use crate::image::ImageError;
 
 /// Why an engine could not be opened or refused or failed a job.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// No engine has this name.
     #[error(

@@ -13,6 +13,7 @@ use crate::card::CardAddress;
 
 /// An engine by name, as users write it after `--engine`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EngineKind {
     /// `cpu`: blst on all cores.
     Cpu,

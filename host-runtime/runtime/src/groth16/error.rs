@@ -7,6 +7,7 @@ use crate::engine::EngineError;
 
 /// Why a key, a proof or a verification was refused.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum Groth16Error {
     /// The circuit's own code refused to build the constraint system or the witness.
     #[error("the circuit refused its input: {0}; give every variable a value that exists")]

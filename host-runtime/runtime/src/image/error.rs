@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// A raw image that is not what it claims to be.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ImageError {
     /// The byte length is not a whole number of elements.
     #[error(

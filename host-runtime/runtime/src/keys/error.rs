@@ -10,6 +10,7 @@ use crate::memory::MemoryShortage;
 
 /// Why a key file could not be read or written.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The file cannot be opened.
     #[error("cannot open key file {path}: {source}; {}", opening(source))]

@@ -48,6 +48,7 @@ pub struct Header {
 
 /// Why 4096 bytes are not a header.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeaderFault {
     NotAKey,
     Version(u32),

@@ -20,6 +20,7 @@ use carillon_protocol::crypto::poseidon::{hash_node, hash_rollup_leaf};
 
 /// Why a circuit cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// State and circuit differ in depth.
     #[error("the state has a tree of depth {state}, the circuit of depth {circuit}: use one depth")]

@@ -27,6 +27,7 @@ const TOP_NODE: usize = 8;
 
 /// A shape that no circuit has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// Number of slots out of range.
     #[error("a batch has 1 to {MAX_SLOTS} slots, not {slots}: choose a number in that range")]

@@ -24,6 +24,7 @@ pub type Message = [Scalar; 7];
 
 /// Why bytes are not a key or a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// Not the canonical encoding of a curve point.
     #[error("not a canonical Jubjub point: send the 32-byte compressed encoding of a curve point")]

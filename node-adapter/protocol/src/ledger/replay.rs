@@ -16,6 +16,7 @@ use crate::{Header, Operation, OperationError, VectorError, slots_of};
 
 /// Why public data do not lead from one state to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ReplayError {
     /// The data do not decode.
     #[error(transparent)]

@@ -20,6 +20,7 @@ pub use words::{WORDS, Words};
 
 /// What an error means for whoever asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Meaning {
     /// The contract refuses the call, or the call fails in the EVM.
     Reverted,

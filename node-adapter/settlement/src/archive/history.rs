@@ -28,6 +28,7 @@ const TURNS: usize = 5;
 
 /// Why L1 could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HistoryError {
     /// The events.
     #[error(transparent)]

@@ -74,6 +74,7 @@ pub struct Batch {
 
 /// Why bytes are not a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ObjectError {
     /// Something else.
     #[error("it is not an archived batch")]

@@ -24,6 +24,7 @@ const SUFFIX: &str = ".batch";
 
 /// Why the archive did not do what was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArchiveError {
     /// Not a URL of a store.
     #[error(

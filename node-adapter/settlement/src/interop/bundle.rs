@@ -21,6 +21,7 @@ const TOKENS: u8 = 64;
 
 /// Why a bundle would be refused on L1, or could not be signed on L2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BundleError {
     /// Nobody owns it.
     #[error("the bundle has no owner; give the owner of the L2 account that signs it")]

@@ -10,6 +10,7 @@ use crate::{SettlementError, Trouble};
 
 /// Why the sender stopped, or could not take a step.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SenderError {
     /// The journal cannot be read or written: nothing more is sent.
     #[error(transparent)]

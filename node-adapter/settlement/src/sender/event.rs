@@ -114,6 +114,7 @@ pub struct Event {
 
 /// What happened to an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum News {
     /// A transaction was signed.
     Signed {

@@ -25,6 +25,7 @@ const DONE: TableDefinition<&str, &[u8]> = TableDefinition::new("done");
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// The database or the disk.
     #[error(

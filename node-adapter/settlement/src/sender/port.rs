@@ -24,6 +24,7 @@ pub enum SendAnswer {
 
 /// Why the port gave no answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PortError {
     /// The contract refuses the call.
     #[error("the contract refuses the call: {0}")]

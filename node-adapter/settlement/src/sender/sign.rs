@@ -21,6 +21,7 @@ const BLANK_GAS: u64 = 21_000;
 
 /// Why a transaction could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignError {
     /// A blob has the wrong size.
     #[error("blob {index} has {found} bytes instead of {BLOB_BYTES}")]

@@ -44,6 +44,7 @@ impl std::fmt::Display for Cursor {
 
 /// An event that cannot follow the ones before it: the node left one out, or is not of this chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CursorError {
     /// Numbers do not follow each other.
     #[error(

@@ -8,6 +8,7 @@ use crate::sender::BlockRef;
 
 /// What the contract announced. The fields are those of the Solidity events.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ChainEvent {
     /// An entry came into the queue.
     Queued {

@@ -27,6 +27,7 @@ pub struct Entry {
 
 /// Why entries are not handed out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum QueueError {
     /// The database.
     #[error("the queue's database failed ({0}); free disk space or restore the file, then restart")]

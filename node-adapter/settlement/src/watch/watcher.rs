@@ -83,6 +83,7 @@ pub struct Progress {
 
 /// Why the watcher could not go on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WatchError {
     /// The node did not answer, or not sensibly.
     #[error(transparent)]

@@ -32,6 +32,7 @@ use super::recording::{Recording, RecordingError};
 
 /// Why a recording cannot be replayed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReplayError {
     /// A bounded recording that has lost its beginning.
     #[error(
