@@ -53,7 +53,10 @@ impl<S> Turns<S> {
         if let Some(backlog) = &backlog {
             backlog.writable().await;
         }
-        let answer = answer.await;
+        let answer = match &backlog {
+            Some(backlog) => backlog.begin(answer).await,
+            None => answer.await,
+        };
         if let Some(call) = call {
             // What notifications give is not sent.
             let sent = answer.is_method_call() || answer.is_batch();

@@ -27,6 +27,7 @@ pub struct Backlog {
     line: Arc<Line>,
     slot: Arc<Slot>,
     socket: AtomicBool,
+    asked: AtomicBool,
     waiting: Mutex<Waiting>,
     writable: Notify,
 }
@@ -61,6 +62,7 @@ impl Backlog {
             line,
             slot,
             socket: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             waiting: Mutex::default(),
             writable: Notify::new(),
         })
@@ -82,6 +84,15 @@ impl Backlog {
 
     pub(super) fn is_socket(&self) -> bool {
         self.socket.load(Ordering::Relaxed)
+    }
+
+    /// Answers a request, the connection's first at once, others when they may begin.
+    pub async fn begin<T>(&self, answer: impl Future<Output = T>) -> T {
+        if self.asked.swap(true, Ordering::Relaxed) {
+            self.slot.connections().pacing().begin(answer).await
+        } else {
+            answer.await
+        }
     }
 
     /// A poisoned lock guards nothing half done: each change is one assignment.

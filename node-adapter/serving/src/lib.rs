@@ -9,6 +9,7 @@
 //! | `frames` | counts the messages that are written on a WebSocket | none |
 //! | `guarded` | the two together: ends when the peer reads nothing, does not read while much waits | network |
 //! | `server` | accept loop, HTTP/1.1, deadlines for headers, bodies and answers | network |
+//! | `pacing` | when requests begin: a connection's first at once, others in turn | none |
 //! | `probe` | `/health`, `/ready` and `/metrics` | none |
 //! | `descriptors` | the process's limit of descriptors, raised and shared out | – |
 //!
@@ -24,6 +25,7 @@ mod frames;
 mod guarded;
 mod limits;
 mod line;
+mod pacing;
 mod probe;
 mod server;
 

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::pacing::Pacing;
+
 /// What a connection's slot is taken from when it has to go.
 pub(super) trait Hold: Debug + Send + Sync {
     /// Frees the descriptor at once, and tells whoever works for the connection.
@@ -117,6 +119,7 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub struct Connections {
     limits: Limits,
+    pacing: Pacing,
     inner: Mutex<Inner>,
     closed: Notify,
     accepted: AtomicU64,
@@ -131,6 +134,7 @@ impl Connections {
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            pacing: Pacing::new(),
             inner: Mutex::default(),
             closed: Notify::new(),
             accepted: AtomicU64::new(0),
@@ -144,6 +148,11 @@ impl Connections {
     /// What is allowed.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// When requests begin.
+    pub(super) fn pacing(&self) -> &Pacing {
+        &self.pacing
     }
 
     /// What has happened so far.

@@ -225,12 +225,10 @@ async fn respond<A: Application>(
         }
     };
     let _working = slot.work();
-    // Requests may have come one behind the other, with all answers at hand: others have their turn
-    // in between.
-    tokio::task::yield_now().await;
     let mut request = Request::from_parts(head, Full::new(body));
     request.extensions_mut().insert(Arc::clone(backlog));
-    match tokio::time::timeout(limits.answer, application.answer(request)).await {
+    let answer = backlog.begin(application.answer(request));
+    match tokio::time::timeout(limits.answer, answer).await {
         Ok(answer) => {
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 backlog.socket();
@@ -364,6 +362,33 @@ mod tests {
         server.may.add_permits(1);
         let answer = rest(&mut client).await;
         assert!(answer.ends_with("answered"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn who_has_just_come_does_not_wait_for_those_who_ask_and_ask() {
+        const CLIENTS: u64 = 100;
+        let server = server(Limits::default());
+        server.may.add_permits(1);
+        let mut busy = Vec::new();
+        for _ in 0..CLIENTS {
+            let mut client = server.connect().await;
+            client.write_all(REQUEST).await.unwrap();
+            busy.push(client);
+        }
+        server.until(CLIENTS).await;
+        // The server is a task of this thread: nothing is answered while all of this is written.
+        let many = REQUEST.repeat(10);
+        for client in &busy {
+            assert_eq!(client.try_write(&many).unwrap(), many.len());
+        }
+        let mut new = std::net::TcpStream::connect(server.address).unwrap();
+        io::Write::write_all(&mut new, REQUEST).unwrap();
+        new.set_nonblocking(true).unwrap();
+        let mut new = TcpStream::from_std(new).unwrap();
+        new.read_u8().await.unwrap();
+        // Of each of the others one request more has been read, and few of those were answered.
+        let read = server.connections.counts().requests;
+        assert!(read < 5 * CLIENTS, "{read} requests before a newcomer's");
     }
 
     #[tokio::test]
