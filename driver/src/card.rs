@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::Audit;
 use crate::bar::{Bar, Counters, Gone};
+use crate::claim::{Claim, Leftovers};
 use crate::command::Command;
 use crate::deadline::Deadlines;
 use crate::dma::{DmaPool, HostBuf, MemoryUse};
@@ -112,23 +113,8 @@ impl Card {
         let claim = transport.claim()?;
         let bar = Bar::new(Arc::clone(&transport));
         let info = read_info(&bar)?;
-        let log2_depth = config
-            .log2_depth
-            .min(info.max_log2_depth)
-            .min(*LOG2_DEPTHS.end());
-        if !LOG2_DEPTHS.contains(&log2_depth) {
-            return Err(CardError::Config {
-                what: format!(
-                    "log2_depth is {}, this card takes 1 to {}",
-                    config.log2_depth, info.max_log2_depth
-                ),
-            });
-        }
-        // Whoever used the card before may have left it running. It is stopped
-        // before the first mapping, which may get an address that it knows.
-        take_over(&bar, config.deadlines.control).await?;
-        let leftovers = claim.leftovers();
-        clear_leftovers(&*transport, &leftovers);
+        let log2_depth = queue_depth(&config, &info)?;
+        let leftovers = stop_predecessor(&bar, &claim, &config).await?;
         let pool = |direction| {
             let limit = config.host_memory_limit;
             let transport = Arc::clone(&transport);
@@ -168,27 +154,43 @@ impl Card {
         // From here on the worker's drop stops the card.
         let service = Worker::new(Arc::clone(&shared), requests, wake)?;
         shared.enable().await?;
+        let card = Self::serve(shared, info, worker, service);
+        card.identified().await
+    }
+
+    /// The handle of a card whose queues run, and the task that serves it.
+    fn serve(
+        shared: Arc<Shared>,
+        info: CardInfo,
+        worker: mpsc::UnboundedSender<Request>,
+        service: Worker,
+    ) -> Self {
         let service = Some(tokio::spawn(service.run()));
         let io = (1..shared.queues.len())
             .map(|index| IoQueue::new(Arc::clone(&shared), index))
             .collect();
-        let mut card = Self {
+        Self {
             shared,
             info,
             io,
             worker,
             service,
-        };
-        match card.check_identity().await {
-            Ok(choice) => card.info.msm_choice = choice,
+        }
+    }
+
+    /// The card with what its identity page says, or closed if that differs from
+    /// its registers.
+    async fn identified(mut self) -> Result<Self, CardError> {
+        match self.check_identity().await {
+            Ok(choice) => self.info.msm_choice = choice,
             Err(error) => {
                 // Stopped before anybody opens it again.
-                card.close().await;
+                self.close().await;
                 return Err(error);
             }
         }
-        tracing::info!(card = %card.info.transport, memory = card.info.memory_bytes, "card open");
-        Ok(card)
+        tracing::info!(card = %self.info.transport, memory = self.info.memory_bytes, "card open");
+        Ok(self)
     }
 
     /// `IDENTIFY`, and comparison with the registers: the first proof that
@@ -205,47 +207,14 @@ impl Card {
         // A copy: what is checked is what is used, whatever the card still writes.
         let page = page.snapshot();
         let differs = |what| CardError::Identity { what };
-        let info = &self.info;
         let page = IdentityPage::from_bytes(&page).ok_or(differs("size"))?;
         if page.signature != SIGNATURE {
             return Err(differs("signature"));
         }
-        let byte = |page: u8, register: u8| (u64::from(page), u64::from(register));
-        let items: [(&str, (u64, u64)); 11] = [
-            (
-                "contract version",
-                (page.version.into(), info.version.into()),
-            ),
-            (
-                "configuration",
-                (page.configuration.into(), info.configuration.into()),
-            ),
-            ("register map", (page.rdl_hash, info.rdl_hash)),
-            ("card memory", (page.memory_bytes, info.memory_bytes)),
-            ("I/O queues", byte(page.io_queues, info.io_queues)),
-            (
-                "queue depth",
-                byte(page.max_log2_depth, info.max_log2_depth),
-            ),
-            (
-                "MSM window",
-                byte(page.msm_max_window_bits, info.msm_max_window_bits),
-            ),
-            ("MSM windows", byte(page.msm_windows, info.msm_windows)),
-            ("MSM adders", byte(page.msm_adders, info.msm_adders)),
-            ("NTT length", byte(page.ntt_max_log2n, info.ntt_max_log2n)),
-            (
-                "NTT butterflies",
-                byte(page.ntt_butterflies, info.ntt_butterflies),
-            ),
-        ];
-        if let Some((what, _)) = items
-            .into_iter()
-            .find(|(_, (page, register))| page != register)
-        {
+        if let Some(what) = difference(&page, &self.info) {
             return Err(differs(what));
         }
-        WindowChoice::from_page(&page, info.msm_max_window_bits)
+        WindowChoice::from_page(&page, self.info.msm_max_window_bits)
             .map_err(|_| differs("MSM windows chosen"))
     }
 
@@ -448,6 +417,73 @@ impl std::fmt::Debug for Card {
             .field("info", &self.info)
             .finish_non_exhaustive()
     }
+}
+
+/// log2 of the entries of each queue.
+fn queue_depth(config: &CardConfig, info: &CardInfo) -> Result<u8, CardError> {
+    let log2_depth = config
+        .log2_depth
+        .min(info.max_log2_depth)
+        .min(*LOG2_DEPTHS.end());
+    if !LOG2_DEPTHS.contains(&log2_depth) {
+        return Err(CardError::Config {
+            what: format!(
+                "log2_depth is {}, this card takes 1 to {}",
+                config.log2_depth, info.max_log2_depth
+            ),
+        });
+    }
+    Ok(log2_depth)
+}
+
+/// Whoever used the card before may have left it running. It is stopped before the
+/// first mapping, which may get an address that it knows.
+async fn stop_predecessor(
+    bar: &Bar,
+    claim: &Claim,
+    config: &CardConfig,
+) -> Result<Leftovers, CardError> {
+    take_over(bar, config.deadlines.control).await?;
+    let leftovers = claim.leftovers();
+    clear_leftovers(&**bar.transport(), &leftovers);
+    Ok(leftovers)
+}
+
+/// The first item in which the identity page and the registers differ.
+fn difference(page: &IdentityPage, info: &CardInfo) -> Option<&'static str> {
+    let byte = |page: u8, register: u8| (u64::from(page), u64::from(register));
+    let items: [(&'static str, (u64, u64)); 11] = [
+        (
+            "contract version",
+            (page.version.into(), info.version.into()),
+        ),
+        (
+            "configuration",
+            (page.configuration.into(), info.configuration.into()),
+        ),
+        ("register map", (page.rdl_hash, info.rdl_hash)),
+        ("card memory", (page.memory_bytes, info.memory_bytes)),
+        ("I/O queues", byte(page.io_queues, info.io_queues)),
+        (
+            "queue depth",
+            byte(page.max_log2_depth, info.max_log2_depth),
+        ),
+        (
+            "MSM window",
+            byte(page.msm_max_window_bits, info.msm_max_window_bits),
+        ),
+        ("MSM windows", byte(page.msm_windows, info.msm_windows)),
+        ("MSM adders", byte(page.msm_adders, info.msm_adders)),
+        ("NTT length", byte(page.ntt_max_log2n, info.ntt_max_log2n)),
+        (
+            "NTT butterflies",
+            byte(page.ntt_butterflies, info.ntt_butterflies),
+        ),
+    ];
+    items
+        .into_iter()
+        .find(|(_, (page, register))| page != register)
+        .map(|(what, _)| what)
 }
 
 fn read_info(bar: &Bar) -> Result<CardInfo, CardError> {

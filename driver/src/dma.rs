@@ -109,6 +109,28 @@ struct Chunks {
 }
 
 impl Chunks {
+    fn unused_bytes(&self) -> u64 {
+        let unused = self.list.iter().filter(|chunk| chunk.is_unused());
+        unused.map(|chunk| chunk.bytes()).sum()
+    }
+
+    /// Counts a chunk for a buffer of `capacity` bytes in; returns its size, and
+    /// the unused chunks that have to go for it. `None` changes nothing: there
+    /// is no place for it below `limit`.
+    fn reserve(&mut self, capacity: u64, limit: u64) -> Option<(usize, Vec<Arc<Chunk>>)> {
+        let left = limit.saturating_sub(self.bytes);
+        // Unused chunks that are too small go for it.
+        if capacity > left.saturating_add(self.unused_bytes()) {
+            return None;
+        }
+        let given = self.unused(|bytes| capacity <= left.saturating_add(bytes));
+        let freed: u64 = given.iter().map(|chunk| chunk.bytes()).sum();
+        let left = usize::try_from(left + freed).unwrap_or(usize::MAX);
+        let size = (capacity as usize).max(CHUNK.min(left));
+        self.bytes += size as u64;
+        Some((size, given))
+    }
+
     /// Takes unused chunks out of the list until `enough` says so of their bytes
     /// so far.
     fn unused(&mut self, mut enough: impl FnMut(u64) -> bool) -> Vec<Arc<Chunk>> {
@@ -287,26 +309,12 @@ impl DmaPool {
                 return Ok(Cut::Buffer(buffer));
             }
         }
-        let room = limit.saturating_sub(chunks.bytes);
-        // Unused chunks that are too small make room.
-        let unused: u64 = chunks
-            .list
-            .iter()
-            .filter(|chunk| chunk.is_unused())
-            .map(|chunk| chunk.bytes())
-            .sum();
-        if capacity > room.saturating_add(unused) {
-            return Err(DmaError::Exhausted {
-                bytes,
-                in_use: chunks.bytes,
-                limit,
-            });
-        }
-        let given = chunks.unused(|bytes| capacity <= room.saturating_add(bytes));
-        let freed: u64 = given.iter().map(|chunk| chunk.bytes()).sum();
-        let room = usize::try_from(room + freed).unwrap_or(usize::MAX);
-        let size = (capacity as usize).max(CHUNK.min(room));
-        chunks.bytes += size as u64;
+        let reserved = chunks.reserve(capacity, limit);
+        let (size, given) = reserved.ok_or(DmaError::Exhausted {
+            bytes,
+            in_use: chunks.bytes,
+            limit,
+        })?;
         drop(chunks);
         Ok(Cut::Growth(Growth::new(self.clone(), given, Some(size))))
     }
@@ -323,12 +331,7 @@ impl DmaPool {
     fn trim(&self) {
         let given = {
             let mut chunks = self.inner.chunks();
-            let unused: u64 = chunks
-                .list
-                .iter()
-                .filter(|chunk| chunk.is_unused())
-                .map(|chunk| chunk.bytes())
-                .sum();
+            let unused = chunks.unused_bytes();
             chunks.unused(|taken| unused - taken <= KEPT)
         };
         if given.is_empty() {

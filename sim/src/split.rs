@@ -21,7 +21,7 @@ const DROPPED: u32 = 120;
 /// Bits below the quotient in that product.
 const FRACTION: u32 = 262 - DROPPED;
 /// r, little-endian limbs.
-const R: Limbs = [
+pub(crate) const R: Limbs = [
     0xffff_ffff_0000_0001,
     0x53bd_a402_fffe_5bfe,
     0x3339_d808_09a1_d805,

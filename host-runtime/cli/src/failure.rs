@@ -42,6 +42,19 @@ pub const OPERATOR_CODES: [(u8, &str); 4] = [
     (10, "`doctor` found something that must be fixed"),
 ];
 
+/// All codes of a program as `--help` explains them: success, the shared ones, and `own`.
+pub fn explain_codes(success: &'static str, own: &[(u8, &'static str)]) -> String {
+    let codes = [(0, success)].into_iter().chain(EXIT_CODES);
+    let codes: Vec<_> = codes.chain(own.iter().copied()).collect();
+    let largest = codes.iter().map(|(code, _)| *code).max().unwrap_or(0);
+    let width = largest.to_string().len();
+    let lines: Vec<_> = codes
+        .iter()
+        .map(|(code, meaning)| format!("  {code:<width$}  {meaning}"))
+        .collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
 /// An error that ends a command.
 pub trait ExitStatus: fmt::Display {
     /// The process's exit code.

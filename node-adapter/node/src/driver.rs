@@ -354,3 +354,6 @@ fn scalars(row: &BatchRow) -> Result<Vec<Scalar>, StoreError> {
         what: format!("public inputs of batch {}", row.number),
     })
 }
+
+#[cfg(test)]
+mod tests;

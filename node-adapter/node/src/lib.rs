@@ -56,7 +56,7 @@ mod service;
 mod status;
 mod store;
 #[cfg(test)]
-mod toy;
+mod test_machine;
 mod turns;
 mod writer;
 

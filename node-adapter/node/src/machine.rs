@@ -1,7 +1,7 @@
 //! What the writer drives: a state machine that executes operations and seals batches.
 //!
 //! The trait keeps apart what must survive a crash (`writer`, `store`: order, durability, restart)
-//! from what operations mean (`rollup`: the ledger). Called by `writer`; tests drive a toy.
+//! from what operations mean (`rollup`: the ledger). Called by `writer`; tests drive `test_machine`.
 
 use super::ports::QueueEntry;
 use super::store::{Part, StoreError};

@@ -190,80 +190,101 @@ impl OperationJson {
         self
     }
 
-    fn parse(self) -> Result<Operation, Refusal> {
-        let blank = |kind, from, token, fee: &str, nonce: u32, signature| {
-            let fee = amount("fee", fee)?;
-            Ok(Operation {
-                signature,
-                ..Operation::new(kind, from, token, 0, fee, u64::from(nonce))
-            })
-        };
+    fn parse(&self) -> Result<Operation, Refusal> {
+        Ok(Operation {
+            to: self.receiver(),
+            amount: self.moved()?,
+            words: self.words()?,
+            ..self.common()?
+        })
+    }
+
+    /// What all kinds have.
+    fn common(&self) -> Result<Operation, Refusal> {
+        let (OperationJson::Transfer {
+            from,
+            token,
+            fee,
+            nonce,
+            signature,
+            ..
+        }
+        | OperationJson::Withdraw {
+            from,
+            token,
+            fee,
+            nonce,
+            signature,
+            ..
+        }
+        | OperationJson::Bundle {
+            from,
+            token,
+            fee,
+            nonce,
+            signature,
+            ..
+        }
+        | OperationJson::SetKey {
+            from,
+            token,
+            fee,
+            nonce,
+            signature,
+            ..
+        }) = self;
+        let fee = amount("fee", fee)?;
+        Ok(Operation {
+            signature: *signature,
+            ..Operation::new(self.kind(), *from, *token, 0, fee, u64::from(*nonce))
+        })
+    }
+
+    fn kind(&self) -> Kind {
         match self {
-            OperationJson::Transfer {
-                from,
-                to,
-                token,
-                amount: value,
-                fee,
-                nonce,
-                signature,
-            } => Ok(Operation {
-                to,
-                amount: amount("amount", &value)?,
-                ..blank(Kind::Transfer, from, token, &fee, nonce, signature)?
-            }),
-            OperationJson::Withdraw {
-                from,
-                token,
-                amount: value,
-                fee,
-                nonce,
-                recipient,
-                signature,
-            } => Ok(Operation {
-                amount: amount("amount", &value)?,
-                words: [
-                    word("recipient", &recipient)?,
-                    Scalar::from(0),
-                    Scalar::from(0),
-                ],
-                ..blank(Kind::Withdraw, from, token, &fee, nonce, signature)?
-            }),
-            OperationJson::Bundle {
-                from,
-                token,
-                amount: value,
-                fee,
-                nonce,
-                bundle,
-                owner,
-                signature,
-            } => Ok(Operation {
-                amount: amount("amount", &value)?,
-                words: [
-                    word("bundle", &bundle)?,
-                    word("owner", &owner)?,
-                    Scalar::from(0),
-                ],
-                ..blank(Kind::Bundle, from, token, &fee, nonce, signature)?
-            }),
-            OperationJson::SetKey {
-                from,
-                token,
-                fee,
-                nonce,
-                key,
-                signature,
-            } => {
-                let key = PublicKey::from_bytes(&key)
+            OperationJson::Transfer { .. } => Kind::Transfer,
+            OperationJson::Withdraw { .. } => Kind::Withdraw,
+            OperationJson::Bundle { .. } => Kind::Bundle,
+            OperationJson::SetKey { .. } => Kind::SetKey,
+        }
+    }
+
+    /// The account that receives, 0 where none does.
+    fn receiver(&self) -> u32 {
+        match self {
+            OperationJson::Transfer { to, .. } => *to,
+            _ => 0,
+        }
+    }
+
+    /// What leaves the account beside the fee.
+    fn moved(&self) -> Result<u128, Refusal> {
+        match self {
+            OperationJson::Transfer { amount: value, .. }
+            | OperationJson::Withdraw { amount: value, .. }
+            | OperationJson::Bundle { amount: value, .. } => amount("amount", value),
+            OperationJson::SetKey { .. } => Ok(0),
+        }
+    }
+
+    /// w2, w3, w4 of the record.
+    fn words(&self) -> Result<[Scalar; 3], Refusal> {
+        let none = Scalar::from(0);
+        Ok(match self {
+            OperationJson::Transfer { .. } => [none; 3],
+            OperationJson::Withdraw { recipient, .. } => {
+                [word("recipient", recipient)?, none, none]
+            }
+            OperationJson::Bundle { bundle, owner, .. } => {
+                [word("bundle", bundle)?, word("owner", owner)?, none]
+            }
+            OperationJson::SetKey { key, .. } => {
+                let key = PublicKey::from_bytes(key)
                     .map_err(|error| Refusal::new("encoding", format!("`key`: {error}")))?;
                 let point = key.coordinates();
-                Ok(Operation {
-                    words: [Scalar::from(0), point.x, point.y],
-                    ..blank(Kind::SetKey, from, token, &fee, nonce, signature)?
-                })
+                [none, point.x, point.y]
             }
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use blstrs::Scalar;
 use carillon_protocol::{Domain, Home};
 use carillon_settlement::abi::IRollupChain::{BatchData, BatchProof, StoredBatch};
 use carillon_settlement::abi::ISharedBridge::Message;
+use ff::PrimeField;
 use rand::RngCore;
 
 use super::blob::Blob;
@@ -16,9 +17,7 @@ pub type Record = [U256; 5];
 
 /// The order of the field.
 pub fn order() -> U256 {
-    "0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001"
-        .parse()
-        .unwrap()
+    Scalar::MODULUS.parse().unwrap()
 }
 
 pub fn scalar(word: U256) -> Scalar {

@@ -8,18 +8,13 @@ use blst::blst_fr;
 
 use carillon_driver::command::NttKind;
 
+use crate::split::R;
+
 /// Bytes of a scalar, a coordinate and an affine point.
 pub(super) const FR: usize = 32;
 pub(super) const FP: usize = 48;
 pub(super) const G1: usize = 2 * FP;
 
-/// r, little-endian limbs.
-const R: [u64; 4] = [
-    0xffff_ffff_0000_0001,
-    0x53bd_a402_fffe_5bfe,
-    0x3339_d808_09a1_d805,
-    0x73ed_a753_299d_7d48,
-];
 /// p, little-endian limbs.
 const P: [u64; 6] = [
     0xb9fe_ffff_ffff_aaab,

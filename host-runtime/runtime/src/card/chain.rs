@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::admission::{Admission, ForProof, Wanted};
 use super::jobs::driver_kind;
+use super::keys::CardKey;
 use super::tally::{self, Command};
 use super::transfer::Writes;
 use super::{CardResult, Fault, done};
@@ -225,10 +226,6 @@ pub async fn run(
     assignment: &Assignment,
     progress: &dyn ProgressSink,
 ) -> CardResult<(G1Points, Groth16Stats)> {
-    let mut stats = Groth16Stats::default();
-    let log2 = key.shape.domain_log2();
-    let queue = card.queue(0);
-
     let mut load = PhaseClock::start(Phase::Load, 2, progress);
     let ForProof {
         permit: _permit,
@@ -242,90 +239,186 @@ pub async fn run(
         phase: Phase::Load,
         done: 1,
     });
-    let mut writes = Writes::default();
-    for (values, region) in assignment
-        .polynomials()
-        .into_iter()
-        .zip(&memory.polynomials)
-    {
-        writes.send(card, values, region).await?;
-    }
-    writes
-        .send(card, assignment.witness(), &memory.witness)
-        .await?;
-    writes
-        .send(card, &[coset_vanishing_inverse(log2)], &memory.z)
-        .await?;
-
-    let mut transforms = Vec::with_capacity(7);
-    for polynomial in &memory.polynomials {
-        let (t, forward) = (&memory.coefficients, NttKind::CosetForward);
-        let down = memory.ntt(polynomial, t, log2, NttKind::Inverse);
-        let up = memory.ntt(t, polynomial, log2, forward);
-        transforms.push(queue.submit_ntt(&down).await);
-        transforms.push(queue.submit_ntt(&up).await);
-    }
-    let [a, b, c] = &memory.polynomials;
-    let quotient = Quotient {
-        a: a.clone(),
-        b: b.clone(),
-        c: c.clone(),
-        destination: a.clone(),
-        n: key.shape.domain() as u64,
-        z: memory.z.clone(),
+    let list = List {
+        card,
+        memory: &memory,
+        key,
+        points: &points,
     };
-    let quotient = queue.submit_quotient(&quotient).await;
-    let last = memory.ntt(a, &memory.coefficients, log2, NttKind::CosetInverse);
-    let last = queue.submit_ntt(&last).await;
-
-    let sums = [
-        (Phase::H, &points.h, &memory.coefficients, key.h.len()),
-        (Phase::L, &points.l, &memory.witness, key.l.len()),
-        (Phase::A, &points.a, &memory.witness, key.a.len()),
-        (Phase::B1, &points.b1, &memory.witness, key.b1.len()),
-    ];
-    let mut tickets = Vec::with_capacity(sums.len());
-    for (index, (phase, query, scalars, n)) in sums.into_iter().enumerate() {
-        let msm = Msm {
-            bases: query.region.clone(),
-            scalars: scalars.clone(),
-            n: n as u64,
-            result: memory
-                .results
-                .part(index as u64 * MSM_RESULT_BYTES, MSM_RESULT_BYTES)?,
-            window_bits: 0,
-            mode: query.mode,
-        };
-        tickets.push((phase, queue.submit_msm_g1(&msm).await));
-    }
-    let buffer = card
-        .buffer_from_card_in_turn(SUMS * MSM_RESULT_BYTES as usize)
-        .await?;
-    let results = queue.submit_read(&memory.results, buffer).await;
-
-    // From here on the card works through the list; phases end in its order.
-    writes.finish(&mut load.card).await?;
-    stats.load = load.finish();
-    let mut ntt = PhaseClock::start(Phase::Ntt, 7, progress);
-    for transform in transforms {
-        ntt.wait(Command::Ntt, transform).await?;
-    }
-    stats.ntt = ntt.finish();
-    let mut clock = PhaseClock::start(Phase::Quotient, 1, progress);
-    clock.wait(Command::Quotient, quotient).await?;
-    stats.quotient = clock.finish();
-    stats.ntt += &last_transform(last).await?;
-
-    let stages = [&mut stats.h, &mut stats.l, &mut stats.a, &mut stats.b1];
-    for ((phase, ticket), stage) in tickets.into_iter().zip(stages) {
-        let mut clock = PhaseClock::start(phase, 1, progress);
-        clock.wait(Command::Msm, ticket).await?;
-        *stage = clock.finish();
-    }
-    let (points, cost) = read_points(results).await?;
-    stats.load += &cost;
+    let queued = list.queue(assignment).await?;
+    // From here on the card works through the list.
+    let result = queued.finish(load, progress).await?;
     memory.clear(card).await;
-    Ok((points, stats))
+    Ok(result)
+}
+
+/// The command list of one proof that has its memory.
+struct List<'a> {
+    card: &'a Card,
+    memory: &'a Workspace,
+    key: &'a ProvingKey,
+    points: &'a CardKey,
+}
+
+/// What is queued, in the order in which the card works through it.
+struct Queued {
+    writes: Writes,
+    /// The polynomials to coefficients and on to the coset.
+    transforms: Vec<Ticket<()>>,
+    quotient: Ticket<()>,
+    /// The coefficients of h.
+    last: Ticket<()>,
+    sums: Vec<(Phase, Ticket<()>)>,
+    results: Ticket<HostBuf>,
+}
+
+impl List<'_> {
+    async fn queue(&self, assignment: &Assignment) -> CardResult<Queued> {
+        let writes = self.queue_writes(assignment).await?;
+        let transforms = self.queue_transforms().await;
+        let quotient = self.queue_quotient().await;
+        let last = self.queue_last_transform().await;
+        let sums = self.queue_sums().await?;
+        let results = self.queue_results().await?;
+        Ok(Queued {
+            writes,
+            transforms,
+            quotient,
+            last,
+            sums,
+            results,
+        })
+    }
+
+    fn log2(&self) -> u32 {
+        self.key.shape.domain_log2()
+    }
+
+    async fn queue_writes(&self, assignment: &Assignment) -> CardResult<Writes> {
+        let Self { card, memory, .. } = self;
+        let mut writes = Writes::default();
+        for (values, region) in assignment
+            .polynomials()
+            .into_iter()
+            .zip(&memory.polynomials)
+        {
+            writes.send(card, values, region).await?;
+        }
+        writes
+            .send(card, assignment.witness(), &memory.witness)
+            .await?;
+        writes
+            .send(card, &[coset_vanishing_inverse(self.log2())], &memory.z)
+            .await?;
+        Ok(writes)
+    }
+
+    /// Six of the seven.
+    async fn queue_transforms(&self) -> Vec<Ticket<()>> {
+        let (queue, memory) = (self.card.queue(0), self.memory);
+        let mut transforms = Vec::with_capacity(6);
+        for polynomial in &memory.polynomials {
+            let (t, forward) = (&memory.coefficients, NttKind::CosetForward);
+            let down = memory.ntt(polynomial, t, self.log2(), NttKind::Inverse);
+            let up = memory.ntt(t, polynomial, self.log2(), forward);
+            transforms.push(queue.submit_ntt(&down).await);
+            transforms.push(queue.submit_ntt(&up).await);
+        }
+        transforms
+    }
+
+    async fn queue_quotient(&self) -> Ticket<()> {
+        let [a, b, c] = &self.memory.polynomials;
+        let quotient = Quotient {
+            a: a.clone(),
+            b: b.clone(),
+            c: c.clone(),
+            destination: a.clone(),
+            n: self.key.shape.domain() as u64,
+            z: self.memory.z.clone(),
+        };
+        self.card.queue(0).submit_quotient(&quotient).await
+    }
+
+    async fn queue_last_transform(&self) -> Ticket<()> {
+        let memory = self.memory;
+        let [quotient, ..] = &memory.polynomials;
+        let h = &memory.coefficients;
+        let last = memory.ntt(quotient, h, self.log2(), NttKind::CosetInverse);
+        self.card.queue(0).submit_ntt(&last).await
+    }
+
+    /// In the order in which [`read_points`] finds their results.
+    async fn queue_sums(&self) -> CardResult<Vec<(Phase, Ticket<()>)>> {
+        let (key, points, memory) = (self.key, self.points, self.memory);
+        let sums: [_; SUMS] = [
+            (Phase::H, &points.h, &memory.coefficients, key.h.len()),
+            (Phase::L, &points.l, &memory.witness, key.l.len()),
+            (Phase::A, &points.a, &memory.witness, key.a.len()),
+            (Phase::B1, &points.b1, &memory.witness, key.b1.len()),
+        ];
+        let mut tickets = Vec::with_capacity(SUMS);
+        for (index, (phase, query, scalars, n)) in sums.into_iter().enumerate() {
+            let msm = Msm {
+                bases: query.region.clone(),
+                scalars: scalars.clone(),
+                n: n as u64,
+                result: memory
+                    .results
+                    .part(index as u64 * MSM_RESULT_BYTES, MSM_RESULT_BYTES)?,
+                window_bits: 0,
+                mode: query.mode,
+            };
+            tickets.push((phase, self.card.queue(0).submit_msm_g1(&msm).await));
+        }
+        Ok(tickets)
+    }
+
+    async fn queue_results(&self) -> CardResult<Ticket<HostBuf>> {
+        let bytes = SUMS * MSM_RESULT_BYTES as usize;
+        let buffer = self.card.buffer_from_card_in_turn(bytes).await?;
+        let results = &self.memory.results;
+        Ok(self.card.queue(0).submit_read(results, buffer).await)
+    }
+}
+
+impl Queued {
+    /// Waits for all of it. `load` has run since before the key was looked for.
+    async fn finish(
+        self,
+        mut load: PhaseClock<'_>,
+        progress: &dyn ProgressSink,
+    ) -> CardResult<(G1Points, Groth16Stats)> {
+        let Self {
+            writes,
+            transforms,
+            quotient,
+            last,
+            sums,
+            results,
+        } = self;
+        let mut stats = Groth16Stats::default();
+        writes.finish(&mut load.card).await?;
+        stats.load = load.finish();
+        let mut ntt = PhaseClock::start(Phase::Ntt, 7, progress);
+        for transform in transforms {
+            ntt.wait(Command::Ntt, transform).await?;
+        }
+        stats.ntt = ntt.finish();
+        let mut clock = PhaseClock::start(Phase::Quotient, 1, progress);
+        clock.wait(Command::Quotient, quotient).await?;
+        stats.quotient = clock.finish();
+        stats.ntt += &last_transform(last).await?;
+        let stages = [&mut stats.h, &mut stats.l, &mut stats.a, &mut stats.b1];
+        for ((phase, ticket), stage) in sums.into_iter().zip(stages) {
+            let mut clock = PhaseClock::start(phase, 1, progress);
+            clock.wait(Command::Msm, ticket).await?;
+            *stage = clock.finish();
+        }
+        let (points, cost) = read_points(results).await?;
+        stats.load += &cost;
+        Ok((points, stats))
+    }
 }
 
 /// Takes the sums out of the buffer that the card filled.

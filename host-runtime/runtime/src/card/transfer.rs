@@ -22,7 +22,13 @@ fn piece_bytes(card: &Card) -> usize {
 /// commands queued after them may rely on them without waiting.
 #[derive(Default)]
 pub struct Writes {
-    pieces: Vec<(u64, Ticket<()>)>,
+    under_way: Vec<Piece>,
+}
+
+/// A piece whose `WRITE` is queued.
+struct Piece {
+    bytes: u64,
+    written: Ticket<()>,
 }
 
 impl Writes {
@@ -38,8 +44,8 @@ impl Writes {
             let buffer = card.buffer_with_in_turn(piece).await?;
             let bytes = buffer.padded_len() as u64;
             let part = region.part(offset, bytes)?;
-            let ticket = card.queue(0).submit_write_away(buffer, &part).await;
-            self.pieces.push((bytes, ticket));
+            let written = card.queue(0).submit_write_away(buffer, &part).await;
+            self.under_way.push(Piece { bytes, written });
             offset += bytes;
         }
         Ok(())
@@ -47,8 +53,8 @@ impl Writes {
 
     /// Waits for all writes and adds their cost.
     pub async fn finish(self, stats: &mut CardStats) -> CardResult<()> {
-        for (bytes, ticket) in self.pieces {
-            let completion = done(ticket.await)?;
+        for Piece { bytes, written } in self.under_way {
+            let completion = done(written.await)?;
             tally::add(stats, Command::Write(bytes), &completion);
         }
         Ok(())

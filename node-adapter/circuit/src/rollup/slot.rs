@@ -96,6 +96,31 @@ impl Kinds {
         })
     }
 
+    /// By its account's key.
+    fn signed(&self) -> Num {
+        self.any(&[TRANSFER, WITHDRAW, BUNDLE, SET_KEY])
+    }
+
+    /// Brings funds in.
+    fn inbound(&self) -> Num {
+        self.any(&[DEPOSIT, IMPORT])
+    }
+
+    /// Takes its amount off the account.
+    fn debit(&self) -> Num {
+        self.any(&[TRANSFER, WITHDRAW, BUNDLE, EXIT])
+    }
+
+    /// Stands in H with a record.
+    fn recorded(&self) -> Num {
+        self.any(&[DEPOSIT, WITHDRAW, BUNDLE, IMPORT, SET_KEY, EXIT])
+    }
+
+    /// Not a no-op.
+    fn active<CS: ConstraintSystem<Scalar>>(&self) -> Num {
+        sub(&constant::<CS>(Scalar::ONE), &self.flags[NOOP])
+    }
+
     /// Sum of some flags: one for operations of these kinds, zero for others.
     fn any(&self, kinds: &[usize]) -> Num {
         kinds
@@ -149,58 +174,19 @@ impl Slot {
         records: &Num,
     ) -> Result<Self, SynthesisError> {
         let fields = Fields::new(cs.namespace(|| "fields"), op)?;
-        let kinds = &fields.kinds;
-        let signed = kinds.any(&[TRANSFER, WITHDRAW, BUNDLE, SET_KEY]);
-        let inbound = kinds.any(&[DEPOSIT, IMPORT]);
-        let debit = kinds.any(&[TRANSFER, WITHDRAW, BUNDLE, EXIT]);
-        let recorded = kinds.any(&[DEPOSIT, WITHDRAW, BUNDLE, IMPORT, SET_KEY, EXIT]);
-        let one = constant::<CS>(Scalar::ONE);
-        let active = sub(&one, &kinds.flags[NOOP]);
-
         let before = Header::witness(cs.namespace(|| "header"), &op.header)?;
         let amount = alloc(cs.namespace(|| "amount"), || Ok(op.amount))?;
         let words = fields.words(cs.namespace(|| "words"), op, &before)?;
-
         let digest = signature::verify_if(
             cs.namespace(|| "signature"),
-            &signed,
+            &fields.kinds.signed(),
             &before.key,
-            [
-                fields
-                    .packed
-                    .clone()
-                    .add(&context.domain.clone().scale(pow2(SLOT_BITS))),
-                before.nonce.clone(),
-                before.owner.clone(),
-                amount.clone(),
-                words[0].clone(),
-                words[1].clone(),
-                words[2].clone(),
-            ],
+            fields.message(context, &before, &amount, &words),
             (op.r, &op.s),
         )?;
+        let after = new_header(cs.namespace(|| "new header"), &fields, &before, &words, op)?;
 
-        let mut after = new_header(
-            cs.namespace(|| "new header"),
-            &fields,
-            &inbound,
-            &before,
-            &words,
-            op,
-        )?;
-        after.nonce = before.nonce.clone().add(&signed);
-
-        // Balances. Only the debit is range-checked: no balance is ever negative, and
-        // all of one token together are at most what the bridge holds, below 2^96, so
-        // no credit can leave the range.
-        let mut read = Vec::with_capacity(3);
-        for (name, balance) in ["balance", "receiver's balance", "operator's balance"]
-            .into_iter()
-            .zip(op.balances)
-        {
-            read.push(alloc(cs.namespace(|| name), || Ok(balance))?);
-        }
-        let [own, to, operator] = [0, 1, 2].map(|i| read[i].clone());
+        let [own, to, operator] = alloc_balances(&mut cs, op)?;
         fields.check_amount(
             cs.namespace(|| "amount rules"),
             &amount,
@@ -208,47 +194,20 @@ impl Slot {
             &own,
             &words,
         )?;
-        let direction = sub(&inbound, &debit);
-        let moved = mul(cs.namespace(|| "moved"), &direction, &amount)?;
-        let changed = sub(&own.clone().add(&moved), &fields.fee);
-        let changed = enforce_fits(cs.namespace(|| "can pay"), &changed, BALANCE_BITS)?;
+        let changed = fields.pay(&mut cs, &own, &amount)?;
+        let to_after = to.clone().add(&amount);
+        let operator_after = operator.clone().add(&fields.fee);
 
-        // Times: what is read was written before. The difference, spelled in bits,
-        // cannot be negative.
         let time = 4 * index as u64 + 1;
-        let mut previous = Vec::with_capacity(4);
-        let mut spelled = changed.clone();
         let bits = context.shape.time_bits();
-        for (j, (at, before)) in [time, time, time + 1, time + 2]
-            .into_iter()
-            .zip(op.times)
-            .enumerate()
-        {
-            let age = (at - 1).wrapping_sub(before);
-            let (age, _) = alloc_uint(cs.namespace(|| format!("age {j}")), age, bits)?;
-            let weight = pow2((BALANCE_BITS + j * bits) as u64);
-            spelled = spelled.add(&age.clone().scale(weight));
-            previous.push(sub(&constant::<CS>(Scalar::from(at - 1)), &age));
-        }
+        let Times { previous, spelled } = Times::new(&mut cs, time, op.times, bits, &changed)?;
+        let [header_access, cell_accesses @ ..] = fields.accesses::<CS>(context, previous);
 
         // A fresh variable, so that the count does not grow into a sum over all slots.
+        let recorded = fields.kinds.recorded();
         let number = records.clone();
         let records = shorten(cs.namespace(|| "records"), &number.clone().add(&recorded))?;
-        let word0 = fields
-            .kind
-            .clone()
-            .add(&fields.from.clone().scale(pow2(3)))
-            .add(&fields.token.clone().scale(pow2(27)));
         let [w2, w3, w4] = words;
-
-        let cell = |account: &Num| account.clone().scale(pow2(6)).add(&fields.token);
-        let access = |j: usize, flag: &Num, address: Num| Access {
-            flag: flag.clone(),
-            address,
-            previous: previous[j].clone(),
-        };
-        let credited = [to.clone().add(&amount), operator.clone().add(&fields.fee)];
-        let [to_after, operator_after] = credited;
         Ok(Self {
             packed: fields.packed.clone(),
             absorbed: [digest, spelled, to.clone(), operator.clone()],
@@ -256,13 +215,9 @@ impl Slot {
             time,
             headers: [before, after],
             balances: [[own, changed], [to, to_after], [operator, operator_after]],
-            header_access: access(0, &active, fields.from.clone()),
-            cell_accesses: [
-                access(1, &active, cell(&fields.from)),
-                access(2, &kinds.flags[TRANSFER], cell(&fields.to)),
-                access(3, &signed, cell(&context.operator)),
-            ],
-            record: (recorded, number, [word0, amount, w2, w3, w4]),
+            header_access,
+            cell_accesses,
+            record: (recorded, number, [fields.word0(), amount, w2, w3, w4]),
         })
     }
 
@@ -389,7 +344,7 @@ impl Fields {
 
         // Sums of bits with positive weights are zero only if every bit is.
         let one = constant::<CS>(Scalar::ONE);
-        let signed = kinds.any(&[TRANSFER, WITHDRAW, BUNDLE, SET_KEY]);
+        let signed = kinds.signed();
         let none = Num::zero();
         let rules = [
             ("a no-op is all zeros", kinds.flags[NOOP].clone(), &packed),
@@ -414,6 +369,73 @@ impl Fields {
             token,
             packed,
         })
+    }
+
+    /// What a signature is checked against.
+    fn message(
+        &self,
+        context: &Context,
+        header: &Header,
+        amount: &Num,
+        [w2, w3, w4]: &[Num; 3],
+    ) -> [Num; 7] {
+        let domain = context.domain.clone().scale(pow2(SLOT_BITS));
+        [
+            self.packed.clone().add(&domain),
+            header.nonce.clone(),
+            header.owner.clone(),
+            amount.clone(),
+            w2.clone(),
+            w3.clone(),
+            w4.clone(),
+        ]
+    }
+
+    /// The account's balance afterwards. Only the debit is range-checked: no balance
+    /// is ever negative, and all of one token together are at most what the bridge
+    /// holds, below 2^96, so no credit can leave the range.
+    fn pay<CS: ConstraintSystem<Scalar>>(
+        &self,
+        cs: &mut CS,
+        own: &Num,
+        amount: &Num,
+    ) -> Result<Num, SynthesisError> {
+        let direction = sub(&self.kinds.inbound(), &self.kinds.debit());
+        let moved = mul(cs.namespace(|| "moved"), &direction, amount)?;
+        let changed = sub(&own.clone().add(&moved), &self.fee);
+        enforce_fits(cs.namespace(|| "can pay"), &changed, BALANCE_BITS)
+    }
+
+    /// Of the header, and of the account's, the receiver's and the operator's cell.
+    fn accesses<CS: ConstraintSystem<Scalar>>(
+        &self,
+        context: &Context,
+        previous: [Num; 4],
+    ) -> [Access; 4] {
+        let kinds = &self.kinds;
+        let active = kinds.active::<CS>();
+        let cell = |account: &Num| account.clone().scale(pow2(6)).add(&self.token);
+        let access = |flag: &Num, address: Num, previous: Num| Access {
+            flag: flag.clone(),
+            address,
+            previous,
+        };
+        let [header, own, to, operator] = previous;
+        [
+            access(&active, self.from.clone(), header),
+            access(&active, cell(&self.from), own),
+            access(&kinds.flags[TRANSFER], cell(&self.to), to),
+            access(&kinds.signed(), cell(&context.operator), operator),
+        ]
+    }
+
+    /// Word 0 of the record: kind, account and token.
+    fn word0(&self) -> Num {
+        let at = |field: &Num, position: u64| field.clone().scale(pow2(position));
+        self.kind
+            .clone()
+            .add(&at(&self.from, 3))
+            .add(&at(&self.token, 27))
     }
 
     /// Words 2, 3 and 4 of the record, zero where the kind has none.
@@ -509,16 +531,67 @@ impl Fields {
     }
 }
 
-/// Key and owner after the operation; the nonce is the caller's.
+/// The balances read: the account's, the receiver's, the operator's.
+fn alloc_balances<CS: ConstraintSystem<Scalar>>(
+    cs: &mut CS,
+    op: &OpWitness,
+) -> Result<[Num; 3], SynthesisError> {
+    let [own, to, operator] = op.balances;
+    let mut balance =
+        |name: &'static str, value: Scalar| alloc(cs.namespace(|| name), || Ok(value));
+    Ok([
+        balance("balance", own)?,
+        balance("receiver's balance", to)?,
+        balance("operator's balance", operator)?,
+    ])
+}
+
+/// When what is read was written, for the header and the three cells.
+struct Times {
+    previous: [Num; 4],
+    /// A number that spells the account's balance and all ages.
+    spelled: Num,
+}
+
+impl Times {
+    /// What is read was written before: the age, spelled in bits, cannot be negative.
+    /// `time` is the slot's first, `balance` has [`BALANCE_BITS`] bits.
+    fn new<CS: ConstraintSystem<Scalar>>(
+        cs: &mut CS,
+        time: u64,
+        written: [u64; 4],
+        bits: usize,
+        balance: &Num,
+    ) -> Result<Self, SynthesisError> {
+        let mut previous = Vec::with_capacity(4);
+        let mut spelled = balance.clone();
+        // The header is read with the account's cell.
+        for (j, (at, before)) in [time, time, time + 1, time + 2]
+            .into_iter()
+            .zip(written)
+            .enumerate()
+        {
+            let age = (at - 1).wrapping_sub(before);
+            let (age, _) = alloc_uint(cs.namespace(|| format!("age {j}")), age, bits)?;
+            let weight = pow2((BALANCE_BITS + j * bits) as u64);
+            spelled = spelled.add(&age.clone().scale(weight));
+            previous.push(sub(&constant::<CS>(Scalar::from(at - 1)), &age));
+        }
+        let previous = [0, 1, 2, 3].map(|j: usize| previous[j].clone());
+        Ok(Self { previous, spelled })
+    }
+}
+
+/// Header after the operation.
 fn new_header<CS: ConstraintSystem<Scalar>>(
     mut cs: CS,
     fields: &Fields,
-    inbound: &Num,
     before: &Header,
     [w2, w3, w4]: &[Num; 3],
     op: &OpWitness,
 ) -> Result<Header, SynthesisError> {
     let none = Num::zero();
+    let inbound = &fields.kinds.inbound();
     // An account belongs to its first depositor for good.
     let foreign = mul(
         cs.namespace(|| "owner (owner - word 2)"),
@@ -569,7 +642,7 @@ fn new_header<CS: ConstraintSystem<Scalar>>(
             x: replace("key x changes", &before.key.x, w3)?,
             y: replace("key y changes", &before.key.y, w4)?,
         },
-        nonce: before.nonce.clone(),
+        nonce: before.nonce.clone().add(&fields.kinds.signed()),
         owner,
     })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256, U256};
 use alloy::signers::local::PrivateKeySigner;
 
 use super::decide::Pool;
@@ -17,9 +17,9 @@ use super::look::Look;
 use super::sign::Sidecar;
 use super::{
     Action, BlockRef, CrashPoint, Entry, Faults, Intent, Journal, NoFaults, Outcome, Place, Port,
-    Record, SendAnswer, SenderError, SignError, Step, Watch, decide,
+    Record, SendAnswer, SenderError, SignError, Step, Variant, Watch, decide,
 };
-use crate::{L1Part, L1Reporter, Meaning, Refusal};
+use crate::{L1Part, L1Reporter, Meaning, Refusal, RpcFailure};
 
 /// Steps of one entry in one tick; the rest waits for the next.
 const STEPS: usize = 8;
@@ -325,26 +325,8 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
             return Ok(Then::Again);
         };
         tracked.watch.sent = Some(now);
-        let known = matches!(
-            tracked.entry.place(),
-            Place::Sent {
-                broadcast: true,
-                ..
-            }
-        );
-        let (value, blobs) = {
-            let intent = tracked.entry.intent();
-            (intent.value, intent.blobs.len())
-        };
         match answer {
-            SendAnswer::Taken => {
-                tracked.watch.pool = Pool::Holds;
-                if known {
-                    self.reporter.worked(L1Part::Settlement);
-                } else {
-                    self.write(number, &Record::Broadcast(variant.hash))?;
-                }
-            }
+            SendAnswer::Taken => self.pool_took(number, variant.hash)?,
             // The receipts and the nonce tell whose transaction it was.
             SendAnswer::NonceUsed => {}
             SendAnswer::Underpriced => {
@@ -352,29 +334,63 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
                 self.tell(number, News::Contested, self.policy.bump_after);
             }
             SendAnswer::Refused(failure) => {
-                let raise = failure.meaning == Meaning::FeeTooLow;
-                // What a pool took it may still hold, though it would not take it again at these fees.
-                let kept = raise && tracked.entry.pooled(&variant.hash);
-                tracked.watch.pool = if kept {
-                    Pool::Holds
-                } else {
-                    Pool::Refuses { raise }
-                };
-                if failure.meaning == Meaning::Funds {
-                    let value = if variant.blank {
-                        Default::default()
-                    } else {
-                        value
-                    };
-                    let own = variant.fees.cost(variant.gas, blobs).saturating_add(value);
-                    let need = self.pending_cost(number).saturating_add(own);
-                    self.shortage(number, need, true, &failure, now).await?;
-                } else {
-                    self.later(number, now, News::NotTaken(failure));
-                }
+                self.pool_refused(number, &variant, failure, now).await?;
             }
         }
         Ok(Then::Wait(now + self.policy.poll))
+    }
+
+    fn pool_took(&mut self, number: u64, hash: B256) -> Result<(), SenderError> {
+        let Some(tracked) = self.entries.get_mut(&number) else {
+            return Ok(());
+        };
+        tracked.watch.pool = Pool::Holds;
+        let known = matches!(
+            tracked.entry.place(),
+            Place::Sent {
+                broadcast: true,
+                ..
+            }
+        );
+        if known {
+            self.reporter.worked(L1Part::Settlement);
+            return Ok(());
+        }
+        self.write(number, &Record::Broadcast(hash))
+    }
+
+    async fn pool_refused(
+        &mut self,
+        number: u64,
+        variant: &Variant,
+        failure: RpcFailure,
+        now: Duration,
+    ) -> Result<(), SenderError> {
+        let Some(tracked) = self.entries.get_mut(&number) else {
+            return Ok(());
+        };
+        let raise = failure.meaning == Meaning::FeeTooLow;
+        // What a pool took it may still hold, though it would not take it again at these fees.
+        let kept = raise && tracked.entry.pooled(&variant.hash);
+        tracked.watch.pool = if kept {
+            Pool::Holds
+        } else {
+            Pool::Refuses { raise }
+        };
+        if failure.meaning != Meaning::Funds {
+            self.later(number, now, News::NotTaken(failure));
+            return Ok(());
+        }
+        let intent = tracked.entry.intent();
+        let value = if variant.blank {
+            U256::ZERO
+        } else {
+            intent.value
+        };
+        let fees = variant.fees.cost(variant.gas, intent.blobs.len());
+        let own = fees.saturating_add(value);
+        let need = self.pending_cost(number).saturating_add(own);
+        self.shortage(number, need, true, &failure, now).await
     }
 
     /// Writes a record: on disk first, in memory after it.

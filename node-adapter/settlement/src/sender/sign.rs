@@ -96,6 +96,34 @@ pub struct Terms {
     pub blank: bool,
 }
 
+/// What a transaction does, whatever its type.
+struct Call {
+    to: Address,
+    value: U256,
+    input: Bytes,
+    gas: u64,
+}
+
+impl Call {
+    /// The intent's call, or the blank of the address `own` in its place.
+    fn new(intent: &Intent, own: Address, terms: Terms) -> Self {
+        if terms.blank {
+            return Self {
+                to: own,
+                value: U256::ZERO,
+                input: Bytes::new(),
+                gas: BLANK_GAS,
+            };
+        }
+        Self {
+            to: intent.to,
+            value: intent.value,
+            input: intent.input.clone(),
+            gas: terms.gas,
+        }
+    }
+}
+
 /// Signs the intent's call, or a blank in its place. A blank of a blob transaction carries the same
 /// blobs, because pools replace a blob transaction only by another one.
 pub fn sign(
@@ -104,31 +132,17 @@ pub fn sign(
     sidecar: &Sidecar,
     terms: Terms,
 ) -> Result<Variant, SignError> {
-    let Terms { nonce, fees, .. } = terms;
-    let (to, value, input, gas) = if terms.blank {
-        (signer.address(), U256::ZERO, Bytes::new(), BLANK_GAS)
-    } else {
-        (intent.to, intent.value, intent.input.clone(), terms.gas)
-    };
+    let call = Call::new(intent, signer.address(), terms);
+    let gas = call.gas;
     let (raw, hash) = match &sidecar.content {
         None => {
-            let transaction = TxEip1559 {
-                chain_id: terms.chain_id,
-                nonce,
-                gas_limit: gas,
-                max_fee_per_gas: fees.max,
-                max_priority_fee_per_gas: fees.tip,
-                to: TxKind::Call(to),
-                value,
-                input,
-                ..Default::default()
-            };
+            let transaction = plain_transaction(call, terms);
             let signature = signature(signer, transaction.signature_hash())?;
             let signed = transaction.into_signed(signature);
             (signed.encoded_2718(), *signed.hash())
         }
         Some(content) => {
-            let transaction = blob_transaction(to, value, input, gas, terms, &sidecar.hashes);
+            let transaction = blob_transaction(call, terms, &sidecar.hashes);
             let signature = signature(signer, transaction.signature_hash())?;
             let full = TxEip4844WithSidecar::from_tx_and_sidecar(transaction, content.clone());
             let signed = full.into_signed(signature);
@@ -138,31 +152,38 @@ pub fn sign(
     Ok(Variant {
         hash,
         raw: raw.into(),
-        fees,
+        fees: terms.fees,
         gas,
         blank: terms.blank,
     })
 }
 
-fn blob_transaction(
-    to: Address,
-    value: U256,
-    input: Bytes,
-    gas: u64,
-    terms: Terms,
-    hashes: &[B256],
-) -> TxEip4844 {
+fn plain_transaction(call: Call, terms: Terms) -> TxEip1559 {
+    TxEip1559 {
+        chain_id: terms.chain_id,
+        nonce: terms.nonce,
+        gas_limit: call.gas,
+        max_fee_per_gas: terms.fees.max,
+        max_priority_fee_per_gas: terms.fees.tip,
+        to: TxKind::Call(call.to),
+        value: call.value,
+        input: call.input,
+        ..Default::default()
+    }
+}
+
+fn blob_transaction(call: Call, terms: Terms, hashes: &[B256]) -> TxEip4844 {
     TxEip4844 {
         chain_id: terms.chain_id,
         nonce: terms.nonce,
-        gas_limit: gas,
+        gas_limit: call.gas,
         max_fee_per_gas: terms.fees.max,
         max_priority_fee_per_gas: terms.fees.tip,
-        to,
-        value,
+        to: call.to,
+        value: call.value,
         blob_versioned_hashes: hashes.to_vec(),
         max_fee_per_blob_gas: terms.fees.blob,
-        input,
+        input: call.input,
         ..Default::default()
     }
 }

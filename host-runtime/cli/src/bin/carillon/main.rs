@@ -27,9 +27,7 @@ mod verify;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carillon_cli::{
-    self, CompletionsArgs, EXIT_CODES, Failure, ManArgs, OPERATOR_CODES, Output, PrintArgs,
-};
+use carillon_cli::{self, CompletionsArgs, Failure, ManArgs, OPERATOR_CODES, Output, PrintArgs};
 use carillon_operator::Host;
 use carillon_runtime::EngineKind;
 use carillon_runtime::engine::{DMA_MEMORY, DmaMemory, EngineOptions};
@@ -43,7 +41,7 @@ use crate::config::Config;
     version,
     about = "Groth16 proving on CPU and card engines"
 )]
-#[command(after_help = exit_codes())]
+#[command(after_help = carillon_cli::explain_codes("success", &OPERATOR_CODES))]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -166,14 +164,6 @@ async fn main() -> ExitCode {
     let output = carillon_cli::start("carillon", cli.common.print);
     let result = run(cli, output.clone()).await;
     carillon_cli::finish(&output, result)
-}
-
-fn exit_codes() -> String {
-    let codes = EXIT_CODES.into_iter().chain(OPERATOR_CODES);
-    let lines: Vec<_> = codes
-        .map(|(code, meaning)| format!("  {code:<2}  {meaning}"))
-        .collect();
-    format!("Exit codes:\n  0   success\n{}", lines.join("\n"))
 }
 
 async fn run(cli: Cli, output: Output) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
 
 use carillon_circuit::rollup::ShapeError;
-use carillon_cli::{EXIT_CODES, ExitStatus};
+use carillon_cli::ExitStatus;
 use carillon_node::StoreError;
 use carillon_runtime::EngineError;
 use carillon_runtime::groth16::Groth16Error;
@@ -25,18 +25,10 @@ const INTERRUPTED: (u8, &str) = (130, "interrupted");
 
 /// Printed below `--help`.
 pub fn help() -> String {
-    let success = (
-        0,
+    carillon_cli::explain_codes(
         "success; of `demo`: the batch is settled and every forgery was refused",
-    );
-    let codes = EXIT_CODES
-        .into_iter()
-        .chain([SETTLEMENT, DISAGREEMENT, STUCK, INTERRUPTED]);
-    let lines = [success]
-        .into_iter()
-        .chain(codes)
-        .map(|(code, meaning)| format!("  {code:<3}  {meaning}"));
-    format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
+        &[SETTLEMENT, DISAGREEMENT, STUCK, INTERRUPTED],
+    )
 }
 
 /// A command's end without success.
