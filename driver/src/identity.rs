@@ -4,12 +4,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::windows::WINDOW_SIZES;
-
 /// Bytes of the identity page.
 pub const IDENTITY_BYTES: usize = size_of::<IdentityPage>();
 /// Its first bytes.
 pub const SIGNATURE: [u8; 8] = *b"CARILLON";
+
+/// Window sizes in each of its tables: floor(log2 n) for every n that a command can hold.
+pub const WINDOW_SIZES: usize = 32;
 
 /// The page as it lies in memory; every bit pattern is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

@@ -5,9 +5,7 @@
 
 use crate::command::MsmMode;
 use crate::identity::IdentityPage;
-
-/// Sizes told apart: floor(log2 n) for every n that a command can hold.
-pub const WINDOW_SIZES: usize = 32;
+pub use crate::identity::WINDOW_SIZES;
 
 /// Bit of an entry: scalars are taken whole. Always set in the table for whole ones.
 const WHOLE: u8 = 0x80;
