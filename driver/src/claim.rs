@@ -13,7 +13,17 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::transport::TransportError;
+/// Somebody drives the card already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the card at {transport} is in use by {holder}: close it there first (`Card::close`), or use another card"
+)]
+pub struct Busy {
+    /// The transport's description.
+    pub transport: String,
+    /// Who has it.
+    pub holder: String,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,11 +50,11 @@ impl ClaimSlot {
     /// process.
     ///
     /// # Errors
-    /// [`TransportError::Busy`] while another claim exists.
-    pub fn take(&self, transport: &str) -> Result<Claim, TransportError> {
+    /// [`Busy`] while another claim exists.
+    pub fn take(&self, transport: &str) -> Result<Claim, Busy> {
         let mut state = lock(&self.state);
         if let Some(holder) = &state.holder {
-            return Err(TransportError::Busy {
+            return Err(Busy {
                 transport: transport.into(),
                 holder: holder.clone(),
             });
@@ -117,10 +127,7 @@ mod tests {
         let error = slot.take("here").unwrap_err();
         let pid = std::process::id().to_string();
         assert!(error.to_string().contains(&pid), "{error}");
-        assert!(
-            matches!(&error, TransportError::Busy { transport, .. } if transport == "here"),
-            "{error}"
-        );
+        assert_eq!(error.transport, "here");
         drop(claim);
         assert!(slot.take("here").is_ok());
     }

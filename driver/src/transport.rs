@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, broadcast};
 
-use crate::claim::Claim;
+use crate::claim::{Busy, Claim};
 use crate::memory::HostMemory;
 
 /// What the card may do with mapped memory, seen from the host.
@@ -99,15 +99,8 @@ pub enum TransportError {
         count: u16,
     },
     /// Somebody drives the card already.
-    #[error(
-        "the card at {transport} is in use by {holder}: close it there first (`Card::close`), or use another card"
-    )]
-    Busy {
-        /// The transport's description.
-        transport: String,
-        /// Who has it.
-        holder: String,
-    },
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The reset did not end.
     #[error("function-level reset failed: {cause}; power-cycle the card or restart the simulation")]
     Reset {

@@ -45,7 +45,7 @@ impl Transport for Maps {
         Ok(())
     }
     fn claim(&self) -> Result<Claim, TransportError> {
-        self.claims.take("maps")
+        Ok(self.claims.take("maps")?)
     }
     fn events(&self) -> broadcast::Receiver<TransportEvent> {
         broadcast::channel(1).1

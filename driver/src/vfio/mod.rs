@@ -335,7 +335,7 @@ impl Transport for VfioCard {
     }
 
     fn claim(&self) -> Result<Claim, TransportError> {
-        self.claims.take(&self.describe())
+        Ok(self.claims.take(&self.describe())?)
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {

@@ -260,7 +260,7 @@ mod tests {
             Ok(())
         }
         fn claim(&self) -> Result<Claim, TransportError> {
-            self.1.take("log")
+            Ok(self.1.take("log")?)
         }
         fn events(&self) -> broadcast::Receiver<TransportEvent> {
             broadcast::channel(1).1

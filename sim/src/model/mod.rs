@@ -264,7 +264,7 @@ impl Transport for ModelCard {
     }
 
     fn claim(&self) -> Result<Claim, TransportError> {
-        self.claims.take(&self.describe())
+        Ok(self.claims.take(&self.describe())?)
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {

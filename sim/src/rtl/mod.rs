@@ -327,7 +327,7 @@ impl Transport for RtlCard {
     }
 
     fn claim(&self) -> Result<Claim, TransportError> {
-        self.claims.take(&self.describe())
+        Ok(self.claims.take(&self.describe())?)
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {

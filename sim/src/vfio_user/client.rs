@@ -202,7 +202,7 @@ impl Transport for ClientCard {
     }
 
     fn claim(&self) -> Result<Claim, TransportError> {
-        self.claims.take(&self.describe())
+        Ok(self.claims.take(&self.describe())?)
     }
 
     fn events(&self) -> broadcast::Receiver<TransportEvent> {
