@@ -14,6 +14,7 @@ use crate::audit::Audit;
 use crate::bar::{Bar, Counters, Gone};
 use crate::claim::{Claim, Leftovers};
 use crate::command::Command;
+use crate::control::{clear_leftovers, take_over};
 use crate::deadline::Deadlines;
 use crate::dma::{DmaPool, HostBuf, MemoryUse};
 use crate::error::CardError;
@@ -21,13 +22,14 @@ use crate::identity::{IDENTITY_BYTES, IdentityPage, SIGNATURE};
 use crate::io::IoQueue;
 use crate::quarantine::Quarantine;
 use crate::queue_pair::QueuePair;
-use crate::recovery::{clear_leftovers, take_over};
 use crate::region::{CardRegion, CardSpace};
 use crate::registers as reg;
+use crate::request::{Request, ResetLevel};
 use crate::ring::LOG2_DEPTHS;
+use crate::shared::{AtomicCounters, DriverCounters, Health, Shared};
 use crate::transport::{Direction, Transport};
 use crate::windows::WindowChoice;
-use crate::worker::{AtomicCounters, DriverCounters, Health, Request, ResetLevel, Shared, Worker};
+use crate::worker::Worker;
 
 /// Version of the contract that this driver speaks.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -150,9 +152,10 @@ impl Card {
             health: watch::Sender::new(Health::Ready),
             claim: Mutex::new(Some(claim)),
             wiped: Mutex::new(false),
+            wake,
         });
         // From here on the worker's drop stops the card.
-        let service = Worker::new(Arc::clone(&shared), requests, wake)?;
+        let service = Worker::new(Arc::clone(&shared), requests)?;
         shared.enable().await?;
         let card = Self::serve(shared, info, worker, service);
         card.identified().await

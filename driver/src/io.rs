@@ -16,9 +16,9 @@ use crate::completion::Completion;
 use crate::dma::HostBuf;
 use crate::error::JobError;
 use crate::region::CardRegion;
+use crate::shared::Shared;
 use crate::ticket::{Finished, JobMemory, Ticket};
 use crate::wipe::Zeros;
-use crate::worker::Shared;
 
 /// One I/O queue of an open card. Cheap to clone; outlives the card's handle,
 /// answering [`JobError::Closed`].

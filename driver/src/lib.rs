@@ -10,7 +10,7 @@
 //! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`], `handoff` |
 //! | memory | [`memory`], [`dma`], [`audit`], `quarantine`, [`region`] |
 //! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
-//! | the card | [`transport`], [`claim`], [`bar`], `queue_pair`, `worker`, `recovery`, [`ticket`], [`io`], [`card`] |
+//! | the card | [`transport`], [`claim`], [`bar`], [`ticket`], `queue_pair`, `shared`, `control`, `recovery`, `worker`, [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
 
@@ -24,6 +24,7 @@ pub mod card;
 pub mod claim;
 pub mod command;
 pub mod completion;
+mod control;
 pub mod deadline;
 pub mod dma;
 pub mod error;
@@ -40,7 +41,9 @@ mod ranges;
 mod recovery;
 pub mod region;
 pub mod registers;
+mod request;
 pub mod ring;
+mod shared;
 pub mod status;
 pub mod ticket;
 pub mod transport;
@@ -56,5 +59,6 @@ pub use error::{CardError, JobError, RecoveryAction};
 pub use io::{IoQueue, Msm, Ntt, Quotient};
 pub use ledger::Owner;
 pub use region::CardRegion;
+pub use request::ResetLevel;
+pub use shared::{DriverCounters, Health};
 pub use ticket::{Finished, Ticket};
-pub use worker::{DriverCounters, Health, ResetLevel};

@@ -1,6 +1,6 @@
 //! Memory that jobs gave up before the card was proven to be done with it.
 //!
-//! One list per open card, filled by `recovery.rs` when neither a stop nor a
+//! One list per open card, filled by `control.rs` when neither a stop nor a
 //! reset nor an unmap could be had, and emptied by whichever of them succeeds
 //! later. What is still here when the card's handles are dropped loses its
 //! buffers, but not its mappings: the transport keeps those, and the next

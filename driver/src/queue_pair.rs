@@ -22,10 +22,10 @@ use crate::memory::MemoryError;
 use crate::quarantine::Quarantine;
 use crate::region::CardSpace;
 use crate::registers as reg;
+use crate::request::Request;
 use crate::ring::{Placed, Ring, RingError};
 use crate::status::StatusCode;
 use crate::ticket::{Finished, Job, JobMemory, Pending, Ticket};
-use crate::worker::Request;
 
 /// Whether a queue takes commands.
 #[derive(Clone, Debug)]

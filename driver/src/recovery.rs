@@ -10,21 +10,19 @@
 //! Memory goes back to its owner after the step that proves that the card is
 //! done with it. Where even unmapping fails, it is quarantined until a later
 //! reset or unmap succeeds. A card that is out of service comes back by a
-//! function-level reset ([`Worker::revive`]).
+//! function-level reset ([`Recovery::revive`]).
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bar::{Bar, Gone};
-use crate::claim::Leftovers;
 use crate::error::{CardError, JobError};
 use crate::queue_pair::QueuePair;
-use crate::registers as reg;
+use crate::request::ResetLevel;
 use crate::ring::RingError;
-use crate::transport::{Transport, TransportError};
-use crate::worker::{Health, ResetLevel, Shared, Worker};
+use crate::shared::{Health, Shared};
+use crate::transport::TransportError;
 
 /// Why a repair is needed.
 #[derive(Clone, Debug)]
@@ -76,10 +74,20 @@ impl Cause {
     }
 }
 
-impl Worker {
+/// Repairs one card. Only the card's task has it, and each of its methods takes
+/// it for itself, so that one repair ends before the next begins.
+pub(crate) struct Recovery {
+    shared: Arc<Shared>,
+}
+
+impl Recovery {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Repairs after `cause` on queue `index`. Returns whether the card is in
     /// service again.
-    pub(crate) async fn recover(&mut self, index: usize, cause: Cause) -> bool {
+    pub async fn recover(&mut self, index: usize, cause: Cause) -> bool {
         tracing::warn!(queue = index, ?cause, "repairing");
         self.shared.health.send_replace(Health::Repairing);
         let repaired = match &cause {
@@ -106,12 +114,12 @@ impl Worker {
 
     /// Asks the card to end the overdue command and gives it time to.
     async fn abort_overdue(&mut self, index: usize, waited: Duration) -> bool {
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         let queue = &shared.queues[index];
         let Some(cid) = queue.mark_overdue(waited) else {
             return true;
         };
-        if !self.abort(queue.number(), cid) {
+        if !shared.abort(queue.number(), cid) {
             return false;
         }
         let end = Instant::now() + shared.deadlines.abort_grace;
@@ -129,27 +137,27 @@ impl Worker {
                 return false;
             }
             // Either will do; both may be missed.
-            let _ = tokio::time::timeout(step, self.wake().notified()).await;
+            let _ = tokio::time::timeout(step, shared.wake.notified()).await;
         }
     }
 
     /// Stops one queue, ends its jobs and starts it again.
     async fn queue_restart(&mut self, index: usize, cause: &Cause) -> Result<(), CardError> {
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         let queue = &shared.queues[index];
         queue.pause();
         queue.stop(shared.deadlines.control).await?;
-        shared.end_jobs(&[index], index, cause, "stopping its queue", false);
+        self.end_jobs(&[index], index, cause, "stopping its queue", false);
         Shared::count(&shared.counters.queue_restarts);
         queue.start(shared.deadlines.control).await
     }
 
     /// Stops the controller, ends all jobs and starts everything again.
     async fn controller_reset(&mut self, index: usize, cause: &Cause) -> Result<(), CardError> {
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         shared.pause();
         shared.disable().await?;
-        shared.end_jobs(&shared.all(), index, cause, "a controller reset", false);
+        self.end_jobs(&self.all(), index, cause, "a controller reset", false);
         Shared::count(&shared.counters.controller_resets);
         shared.enable().await
     }
@@ -157,7 +165,7 @@ impl Worker {
     /// Resets the function, ends all jobs and starts everything again. Card
     /// memory is lost.
     async fn function_reset(&mut self, cause: &Cause) -> Result<(), CardError> {
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         shared.pause();
         let transport = Arc::clone(shared.bar.transport());
         let reset = tokio::task::spawn_blocking(move || transport.reset()).await;
@@ -172,8 +180,8 @@ impl Worker {
         // No access from before the reset is under way, so nothing is the
         // card's any more.
         shared.quarantine.release();
-        shared.end_jobs(
-            &shared.all(),
+        self.end_jobs(
+            &self.all(),
             usize::MAX,
             cause,
             "a function-level reset",
@@ -186,7 +194,7 @@ impl Worker {
 
     /// Puts a card that is out of service back in: a function-level reset, DMA
     /// memory mapped anew, queues started anew.
-    pub(crate) async fn revive(&mut self, level: ResetLevel) -> Result<(), CardError> {
+    pub async fn revive(&mut self, level: ResetLevel) -> Result<(), CardError> {
         let why = match &*self.shared.health.borrow() {
             Health::Offline(why) => why.clone(),
             _ => return Err(CardError::Closed),
@@ -202,7 +210,6 @@ impl Worker {
         self.shared.health.send_replace(Health::Repairing);
         match self.function_reset(&Cause::ForeignReset).await {
             Ok(()) => {
-                self.forget();
                 tracing::info!("card is back in service");
                 self.shared.health.send_replace(Health::Ready);
                 Ok(())
@@ -218,7 +225,7 @@ impl Worker {
     }
 
     /// A reset that a caller asked for.
-    pub(crate) async fn reset(&mut self, level: ResetLevel) -> Result<(), CardError> {
+    pub async fn reset(&mut self, level: ResetLevel) -> Result<(), CardError> {
         self.shared.health.send_replace(Health::Repairing);
         let asked = Cause::ForeignReset;
         let mut result = match level {
@@ -236,57 +243,10 @@ impl Worker {
         }
         result
     }
-}
 
-/// Clears `CTRL.enable` and waits until all queues have stopped, which a queue
-/// has only when nothing that it began is under way (contract, Queues 6).
-async fn disable(bar: &Bar, limit: Duration) -> Result<(), CardError> {
-    bar.write_flushed(reg::ctrl::OFFSET, 0)
-        .map_err(|Gone| bar.gone())?;
-    bar.wait_field(reg::status::OFFSET, reg::status::READY, 0, "stop", limit)
-        .await
-}
-
-/// Stops a card that somebody may have left running, by a function-level reset
-/// if it must be. Comes before the first mapping: addresses that the card was
-/// given by others may be those that this driver will get.
-pub(crate) async fn take_over(bar: &Bar, limit: Duration) -> Result<(), CardError> {
-    let stubborn = match disable(bar, limit).await {
-        Err(error @ CardError::Unresponsive { .. }) => error,
-        other => return other,
-    };
-    tracing::warn!(%stubborn, "resetting the function of a card that was left running");
-    let transport = Arc::clone(bar.transport());
-    match tokio::task::spawn_blocking(move || transport.reset()).await {
-        Ok(Ok(())) => disable(bar, limit).await,
-        // The first failure says more.
-        Ok(Err(_)) | Err(_) => Err(stubborn),
-    }
-}
-
-/// Ends mappings that the holder before could not end. The card is stopped.
-pub(crate) fn clear_leftovers(transport: &dyn Transport, leftovers: &Leftovers) {
-    for iova in leftovers.take() {
-        match transport.unmap(iova) {
-            Ok(()) | Err(TransportError::Gone { .. }) => {}
-            Err(e) => {
-                tracing::warn!(error = %e, iova, "cannot unmap what an earlier handle left");
-                leftovers.leave(iova);
-            }
-        }
-    }
-}
-
-impl Shared {
+    /// Every queue.
     fn all(&self) -> Vec<usize> {
-        (0..self.queues.len()).collect()
-    }
-
-    /// No queue takes commands until started again.
-    fn pause(&self) {
-        for queue in &self.queues {
-            queue.pause();
-        }
+        (0..self.shared.queues.len()).collect()
     }
 
     /// Takes the completions that arrived before the stop, then ends what is
@@ -301,9 +261,9 @@ impl Shared {
         memory_lost: bool,
     ) {
         for &index in queues {
-            let queue = &self.queues[index];
+            let queue = &self.shared.queues[index];
             // The queue is stopped already, whatever is wrong with it.
-            let _ = queue.poll(&self.counters.completions);
+            let _ = queue.poll(&self.shared.counters.completions);
             let mut blame = if index == culprit {
                 cause.culprit(by)
             } else {
@@ -318,120 +278,5 @@ impl Shared {
                 );
             }
         }
-    }
-
-    async fn disable(&self) -> Result<(), CardError> {
-        disable(&self.bar, self.deadlines.control).await
-    }
-
-    /// Sets `CTRL.enable` and starts all queues.
-    pub(crate) async fn enable(&self) -> Result<(), CardError> {
-        let on = reg::ctrl::ENABLE.set(0, 1);
-        self.bar
-            .write_flushed(reg::ctrl::OFFSET, on)
-            .map_err(|Gone| self.bar.gone())?;
-        let limit = self.deadlines.control;
-        self.bar
-            .wait_field(reg::status::OFFSET, reg::status::READY, 1, "start", limit)
-            .await?;
-        for queue in &self.queues {
-            queue.start(limit).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes the card out of service: unmaps all DMA memory, so that jobs can
-    /// have theirs back; where that fails, quarantines it.
-    fn offline(&self, why: String) {
-        tracing::error!(%why, "card is out of service");
-        let gone = self.bar.has_left();
-        let reason = JobError::Offline {
-            why: why.clone(),
-            gone,
-        };
-        for queue in &self.queues {
-            queue.end(reason.clone());
-        }
-        self.release_unreachable();
-        self.health.send_replace(Health::Offline(why));
-        for entry in self.queues.iter().flat_map(|q| q.take_all()) {
-            entry.give_up(reason.clone(), &self.quarantine);
-        }
-    }
-
-    /// Unmaps what is still mapped and lets go of what the card cannot reach
-    /// any more; when that is all, others may open the card.
-    pub(crate) fn release_unreachable(&self) {
-        let unmapped = self.detach();
-        self.quarantine.release_unmapped();
-        if unmapped {
-            self.release_claim();
-        }
-    }
-
-    /// Takes all DMA memory from the card; whether that succeeded.
-    fn detach(&self) -> bool {
-        // Both pools, even if the first fails.
-        [self.to_card.detach(), self.from_card.detach()] == [true, true]
-    }
-
-    /// Stops the card without a runtime: controller, then function reset; and
-    /// unmaps all memory. Does nothing to a card that is out of service and
-    /// unmapped: it may be somebody else's by now.
-    pub(crate) fn close_blocking(&self, reason: JobError) {
-        let offline = matches!(&*self.health.borrow(), Health::Offline(_));
-        if offline && self.to_card.usage().mapped + self.from_card.usage().mapped == 0 {
-            return;
-        }
-        for queue in &self.queues {
-            queue.end(reason.clone());
-        }
-        let limit = self.deadlines.control;
-        let stopped = self.bar.write_flushed(reg::ctrl::OFFSET, 0).is_ok()
-            && self
-                .bar
-                .wait_field_blocking(reg::status::OFFSET, reg::status::READY, 0, limit);
-        let done = stopped || self.bar.transport().reset().is_ok();
-        let unmapped = self.detach();
-        for queue in &self.queues {
-            if done || unmapped {
-                // What ended before the stop has ended well.
-                let _ = queue.poll(&self.counters.completions);
-            }
-            for entry in queue.take_all() {
-                if done {
-                    entry.fail(reason.clone());
-                } else {
-                    entry.give_up(reason.clone(), &self.quarantine);
-                }
-            }
-        }
-        if done {
-            self.quarantine.release();
-        } else {
-            self.quarantine.release_unmapped();
-        }
-        // Otherwise it ends with the last handle; whoever comes next stops the
-        // card before anything else.
-        if done || unmapped {
-            self.release_claim();
-        }
-    }
-
-    /// Claims the card again after [`Shared::release_claim`].
-    fn renew_claim(&self) -> Result<(), TransportError> {
-        let mut held = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_none() {
-            *held = Some(self.bar.transport().claim()?);
-        }
-        Ok(())
-    }
-
-    /// Lets others open the card: this handle does not touch it any more.
-    fn release_claim(&self) {
-        self.claim
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
     }
 }

@@ -18,7 +18,7 @@ use crate::error::JobError;
 use crate::ledger::Owner;
 use crate::quarantine::Borrowed;
 use crate::region::CardRegion;
-use crate::worker::Request;
+use crate::request::Request;
 
 /// Host memory that can be lent to a command.
 pub trait JobMemory: Send + 'static {

@@ -15,7 +15,7 @@ use crate::command::{BEAT, Command, SGL_ENTRY_BYTES, SglEntry};
 use crate::dma::HostBuf;
 use crate::error::JobError;
 use crate::registers as reg;
-use crate::worker::{Health, Shared};
+use crate::shared::{Health, Shared};
 
 /// Bytes of zeros in host memory at most.
 const ZEROS: u64 = 1 << 20;

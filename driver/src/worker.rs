@@ -1,144 +1,33 @@
 //! The card's only task: takes completions, watches deadlines, repairs.
 //!
 //! Everybody submits straight into the rings; everything that happens *because
-//! of the card* happens here, one thing after the other, so that repairs never
-//! race with completions. While the card is out of service the task only waits
-//! to be asked for a reset. When it ends for whatever reason (card closed,
-//! dropped, or the runtime gone), its drop stops the card and ends every job.
+//! of the card* happens here, one thing after the other, so that repairs
+//! (`recovery.rs`) never race with completions. While the card is out of service
+//! the task only waits to be asked for a reset. When it ends for whatever reason
+//! (card closed, dropped, or the runtime gone), its drop stops the card and ends
+//! every job.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::announced::Announced;
-use crate::bar::{Bar, Gone};
-use crate::claim::Claim;
-use crate::command::Command;
-use crate::deadline::{Deadlines, Sample, Watch};
-use crate::dma::DmaPool;
-use crate::error::{CardError, JobError};
-use crate::quarantine::Quarantine;
+use crate::bar::Gone;
+use crate::deadline::{Sample, Watch};
+use crate::error::JobError;
 use crate::queue_pair::QueuePair;
-use crate::recovery::Cause;
-use crate::region::CardSpace;
+use crate::recovery::{Cause, Recovery};
 use crate::registers as reg;
+use crate::request::Request;
+use crate::shared::{Health, Shared};
 use crate::transport::{InterruptLine, TransportError, TransportEvent};
 
-/// What others ask of the worker.
-pub(crate) enum Request {
-    /// End a command, best effort.
-    Abort {
-        /// Its queue.
-        queue: u16,
-        /// Its id.
-        cid: u16,
-    },
-    /// Reset the card; answers when it is in service again.
-    Reset {
-        /// How deep.
-        level: ResetLevel,
-        /// The answer.
-        done: oneshot::Sender<Result<(), CardError>>,
-    },
-    /// Stop the card and end.
-    Close,
-}
-
-/// How deep a reset goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResetLevel {
-    /// All queues are stopped and started; card memory keeps its content.
-    Controller,
-    /// Function-level reset; card memory loses its content.
-    Function,
-}
-
-/// Whether the card is in service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Yes.
-    Ready,
-    /// It is being repaired; commands wait.
-    Repairing,
-    /// No, for this reason. A function-level reset by the same handle may put
-    /// it back in service.
-    Offline(String),
-    /// It was closed.
-    Closed,
-}
-
-macro_rules! driver_counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What the driver itself has met since the card was opened.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct DriverCounters {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        #[derive(Debug, Default)]
-        pub(crate) struct AtomicCounters {
-            $(pub $name: AtomicU64,)*
-        }
-
-        impl AtomicCounters {
-            pub fn snapshot(&self) -> DriverCounters {
-                DriverCounters { $($name: self.$name.load(Ordering::Relaxed),)* }
-            }
-        }
-    };
-}
-
-driver_counters! {
-    /// Completions taken.
-    completions,
-    /// Interrupts that had not come a poll after their completion was found.
-    lost_interrupts,
-    /// Commands that were overdue.
-    timeouts,
-    /// `ABORT`s sent, for overdue commands and dropped tickets.
-    aborts,
-    /// Completions that broke the queue protocol.
-    protocol_errors,
-    /// Queues that the card itself stopped with an error.
-    queue_errors,
-    /// Queues stopped and started again.
-    queue_restarts,
-    /// Controller resets.
-    controller_resets,
-    /// Function-level resets.
-    function_resets,
-}
-
-/// Everything about an open card that its handles and its worker share.
-pub(crate) struct Shared {
-    pub bar: Bar,
-    pub queues: Vec<QueuePair>,
-    pub to_card: DmaPool,
-    pub from_card: DmaPool,
-    pub memory: CardSpace,
-    pub quarantine: Quarantine,
-    pub deadlines: Deadlines,
-    pub counters: AtomicCounters,
-    pub health: watch::Sender<Health>,
-    /// Held while this handle may touch the card.
-    pub claim: Mutex<Option<Claim>>,
-    /// Whether wiping card memory has been tried; held meanwhile.
-    pub wiped: Mutex<bool>,
-}
-
-impl Shared {
-    pub fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 pub(crate) struct Worker {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
+    recovery: Recovery,
     requests: mpsc::UnboundedReceiver<Request>,
-    wake: Arc<Notify>,
     events: broadcast::Receiver<TransportEvent>,
     lines: Vec<Arc<InterruptLine>>,
     announced: Vec<Announced>,
@@ -162,7 +51,6 @@ impl Worker {
     pub fn new(
         shared: Arc<Shared>,
         requests: mpsc::UnboundedReceiver<Request>,
-        wake: Arc<Notify>,
     ) -> Result<Self, TransportError> {
         let transport = Arc::clone(shared.bar.transport());
         let mut lines = Vec::new();
@@ -170,7 +58,7 @@ impl Worker {
         // One vector per queue, then the one for asynchronous events.
         for vector in 0..=shared.queues.len() as u16 {
             let line = transport.interrupt(vector)?;
-            let (waiting, wake) = (Arc::clone(&line), Arc::clone(&wake));
+            let (waiting, wake) = (Arc::clone(&line), Arc::clone(&shared.wake));
             let mut seen = line.count();
             waiters.spawn(async move {
                 loop {
@@ -189,9 +77,9 @@ impl Worker {
                 .collect(),
             complaints: lines[queues].count(),
             lines,
+            recovery: Recovery::new(Arc::clone(&shared)),
             shared,
             requests,
-            wake,
             watches: (0..queues).map(|_| Watch::default()).collect(),
             last: None,
             _waiters: waiters,
@@ -224,16 +112,19 @@ impl Worker {
                     true
                 }
                 Turn::Asked(Some(Request::Reset { level, done })) => {
-                    let result = self.reset(level).await;
+                    let result = self.recovery.reset(level).await;
                     let proceed = result.is_ok();
                     // The asker may have gone; the reset is done all the same.
                     let _ = done.send(result);
                     proceed
                 }
                 Turn::Asked(Some(Request::Close) | None) => return false,
-                Turn::Event(Ok(TransportEvent::Removed)) => self.recover(0, Cause::Gone).await,
-                Turn::Event(Ok(TransportEvent::Reset)) => {
-                    self.recover(0, Cause::ForeignReset).await
+                Turn::Event(Ok(event)) => {
+                    let cause = match event {
+                        TransportEvent::Removed => Cause::Gone,
+                        TransportEvent::Reset => Cause::ForeignReset,
+                    };
+                    self.recovery.recover(0, cause).await
                 }
                 // Events were missed: look at the card itself.
                 Turn::Event(Err(_)) => self.look(true).await,
@@ -252,10 +143,11 @@ impl Worker {
             tokio::select! {
                 asked = self.requests.recv() => match asked {
                     Some(Request::Reset { level, done }) => {
-                        let result = self.revive(level).await;
+                        let result = self.recovery.revive(level).await;
                         let revived = result.is_ok();
                         let _ = done.send(result);
                         if revived {
+                            self.forget();
                             return true;
                         }
                     }
@@ -270,7 +162,7 @@ impl Worker {
     }
 
     /// Forgets what was seen of the card before it was reset.
-    pub(crate) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.watches.iter_mut().for_each(Watch::clear);
         self.last = None;
     }
@@ -281,7 +173,7 @@ impl Worker {
         // A transport that has dropped its events has nothing more to tell.
         let events = !self.events.is_closed();
         tokio::select! {
-            () = self.wake.notified() => Turn::Look,
+            () = self.shared.wake.notified() => Turn::Look,
             asked = self.requests.recv() => Turn::Asked(asked),
             event = self.events.recv(), if events => Turn::Event(event),
             _ = ticks.tick(), if busy => Turn::Tick,
@@ -304,7 +196,7 @@ impl Worker {
                 Err(error) => {
                     Shared::count(&counters.protocol_errors);
                     tracing::error!(queue = index, %error, "queue protocol broken");
-                    if !self.recover(index, Cause::Protocol(error)).await {
+                    if !self.recovery.recover(index, Cause::Protocol(error)).await {
                         return false;
                     }
                 }
@@ -321,22 +213,23 @@ impl Worker {
 
     async fn look_at_errors(&mut self) -> bool {
         let Ok(status) = self.shared.bar.read(reg::status::OFFSET) else {
-            return self.recover(0, Cause::Gone).await;
+            return self.recovery.recover(0, Cause::Gone).await;
         };
         if reg::status::FATAL.get(status) != 0 {
             let code = reg::status::FATAL_CODE.get(status);
-            return self.recover(0, Cause::Fatal { code }).await;
+            return self.recovery.recover(0, Cause::Fatal { code }).await;
         }
         for index in 0..self.shared.queues.len() {
             match self.shared.queues[index].card_error() {
                 Ok(None) => {}
                 Ok(Some(code)) => {
                     Shared::count(&self.shared.counters.queue_errors);
-                    if !self.recover(index, Cause::QueueError { code }).await {
+                    let cause = Cause::QueueError { code };
+                    if !self.recovery.recover(index, cause).await {
                         return false;
                     }
                 }
-                Err(Gone) => return self.recover(0, Cause::Gone).await,
+                Err(Gone) => return self.recovery.recover(0, Cause::Gone).await,
             }
         }
         true
@@ -363,7 +256,7 @@ impl Worker {
     /// Checks the deadline of every queue's oldest command.
     async fn watch(&mut self) -> bool {
         let Ok(sample) = self.sample() else {
-            return self.recover(0, Cause::Gone).await;
+            return self.recovery.recover(0, Cause::Gone).await;
         };
         let limits = self.shared.deadlines;
         let cost: u64 = self
@@ -388,26 +281,12 @@ impl Worker {
             }
             Shared::count(&self.shared.counters.timeouts);
             self.watches[index].clear();
-            if !self.recover(index, Cause::Overdue { waited }).await {
+            let cause = Cause::Overdue { waited };
+            if !self.recovery.recover(index, cause).await {
                 return false;
             }
         }
         true
-    }
-
-    /// Sends `ABORT` for a command that is still outstanding; whether it went.
-    pub(crate) fn abort(&self, queue: u16, cid: u16) -> bool {
-        let outstanding = queue != 0
-            && self
-                .shared
-                .queues
-                .get(usize::from(queue))
-                .is_some_and(|q| q.is_outstanding(cid));
-        let sent = outstanding && self.shared.queues[0].try_submit(&Command::Abort { queue, cid });
-        if sent {
-            Shared::count(&self.shared.counters.aborts);
-        }
-        sent
     }
 
     /// Ends commands whose tickets were dropped. A card finds a command only when it is
@@ -416,16 +295,11 @@ impl Worker {
     fn abort_abandoned(&self) {
         for queue in self.shared.queues.iter().skip(1) {
             if let Some(cid) = queue.take_abandoned()
-                && !self.abort(queue.number(), cid)
+                && !self.shared.abort(queue.number(), cid)
             {
                 queue.was_not_asked(cid);
             }
         }
-    }
-
-    /// Interrupts and completions, while recovery waits for something to end.
-    pub(crate) fn wake(&self) -> &Notify {
-        &self.wake
     }
 }
 
