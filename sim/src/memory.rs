@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use carillon_driver::memory::{HostMemory, PAGE};
 use carillon_driver::transport::{Direction, TransportError};
 
+pub use crate::faults::MemoryFault;
 use crate::faults::{Injector, Outcome};
 
 /// An access that the bus answered with an error (AXI `SLVERR`/`DECERR`).
@@ -426,30 +427,6 @@ impl DmaSpace {
 fn wait(time: std::time::Duration) {
     if !time.is_zero() {
         std::thread::sleep(time);
-    }
-}
-
-/// Card memory that answers with a bus error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryFault {
-    /// First byte.
-    pub address: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// Reads fail.
-    pub reads: bool,
-    /// Writes fail and have no effect.
-    pub writes: bool,
-}
-
-impl MemoryFault {
-    /// Whether an access of `bytes` bytes at `address` fails.
-    #[must_use]
-    pub fn hits(&self, address: u64, bytes: u64, write: bool) -> bool {
-        let concerned = if write { self.writes } else { self.reads };
-        concerned
-            && address < self.address.saturating_add(self.bytes)
-            && self.address < address.saturating_add(bytes)
     }
 }
 

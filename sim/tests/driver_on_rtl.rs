@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_driver::transport::Transport;
-use carillon_sim::faults::{CardFault, SimCard};
+use carillon_sim::card::SimCard;
+use carillon_sim::faults::CardFault;
 use carillon_sim::rtl::{RtlCard, RtlOptions};
 
 use suite::Rig;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use carillon_driver::transport::Transport;
 use carillon_driver::{Card, CardError};
-use carillon_sim::faults::{CardFault, SimCard};
+use carillon_sim::card::SimCard;
+use carillon_sim::faults::CardFault;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::vfio_user::side_channel::{Command, Window};
 use carillon_sim::vfio_user::{ClientCard, ClientError, ServeError, Server};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use carillon_driver::memory::HostMemory;
 use carillon_driver::{Card, CardConfig};
-use carillon_sim::faults::SimCard;
+use carillon_sim::card::SimCard;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::vfio_user::wire::{
     DmaMap, DmaUnmap, HEADER_BYTES, Header, RegionAccess, RegionInfo, SetIrqs, VERSION, VersionBody,

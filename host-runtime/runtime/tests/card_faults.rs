@@ -15,7 +15,7 @@ use carillon_runtime::engine::{EngineOptions, open_lasting};
 use carillon_runtime::groth16::{Assignment, ProvingKey, setup, synthesize};
 use carillon_runtime::progress::Phase;
 use carillon_runtime::{Engine, EngineError, EngineKind, ProgressEvent};
-use carillon_sim::faults::SimCard;
+use carillon_sim::card::SimCard;
 use carillon_sim::memory::MemoryFault;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::vfio_user::Server;

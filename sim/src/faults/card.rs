@@ -5,8 +5,6 @@
 //! one side, [`CardFault::from_words`] on the other. Pure; applied by
 //! `injector.rs` and by the cards.
 
-use crate::memory::MemoryFault;
-
 /// As a number of times: until the card is healed.
 pub const FOR_EVER: u32 = u32::MAX;
 
@@ -152,6 +150,30 @@ pub enum Hang {
     UntilReset,
     /// Until the card is healed or dropped; even the reset fails.
     ForEver,
+}
+
+/// Card memory that answers with a bus error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFault {
+    /// First byte.
+    pub address: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Reads fail.
+    pub reads: bool,
+    /// Writes fail and have no effect.
+    pub writes: bool,
+}
+
+impl MemoryFault {
+    /// Whether an access of `bytes` bytes at `address` fails.
+    #[must_use]
+    pub fn hits(&self, address: u64, bytes: u64, write: bool) -> bool {
+        let concerned = if write { self.writes } else { self.reads };
+        concerned
+            && address < self.address.saturating_add(self.bytes)
+            && self.address < address.saturating_add(bytes)
+    }
 }
 
 /// One of the card's AXI buses; the numbers are those of `rtl/shim/card.h`.

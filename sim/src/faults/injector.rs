@@ -15,7 +15,7 @@ use carillon_driver::transport::{InterruptLine, TransportError};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 
-use super::card::{CardFault, CompletionFault, InterruptFault};
+use super::card::{CardFault, CompletionFault, FOR_EVER, InterruptFault};
 use super::rings::Rings;
 
 /// What becomes of an access.
@@ -85,7 +85,7 @@ impl Armed {
     /// Uses it up by one; whether there was one left.
     fn take(&mut self) -> bool {
         let hit = !self.spent;
-        if hit && self.left != super::FOR_EVER {
+        if hit && self.left != FOR_EVER {
             self.left -= 1;
             self.spent = self.left == 0;
         }

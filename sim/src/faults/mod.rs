@@ -5,11 +5,11 @@
 //!             transport.rs              card.rs, injector.rs
 //! ```
 //!
-//! [`FaultyTransport`] wraps any [`Transport`] and spoils what passes through
-//! it: registers, doorbells, interrupts, mappings, resets. A [`CardFault`] is
-//! what the *card* does wrong: plain data, so that it can be sent to a card in
-//! another process. [`SimCard`] is a card that takes them. The driver's tests
-//! use both, and are the same on every transport.
+//! [`FaultyTransport`] wraps any [`Transport`](carillon_driver::transport::Transport)
+//! and spoils what passes through it: registers, doorbells, interrupts, mappings,
+//! resets. A [`CardFault`] is what the *card* does wrong: plain data, so that it
+//! can be sent to a card in another process; a `SimCard` takes them. The driver's
+//! tests use both, and are the same on every transport.
 
 mod card;
 mod injector;
@@ -17,62 +17,7 @@ mod posted;
 mod rings;
 mod transport;
 
-use carillon_driver::transport::Transport;
-
-pub use card::{Bus, CardFault, CompletionFault, FOR_EVER, Hang, InterruptFault};
+pub use card::{Bus, CardFault, CompletionFault, FOR_EVER, Hang, InterruptFault, MemoryFault};
 pub(crate) use injector::{Injector, Outcome};
 pub use posted::{PostedCounts, PostedWrites};
 pub use transport::FaultyTransport;
-
-use crate::memory::DmaSpace;
-
-/// A fault that a card cannot have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{card} cannot have the fault {fault:?}: choose another simulated card for it")]
-pub struct Unsupported {
-    /// The card.
-    pub card: &'static str,
-    /// The fault.
-    pub fault: CardFault,
-}
-
-/// A simulated card that can be spoiled, unplugged and plugged in again.
-/// Implemented by `ModelCard` and `RtlCard`; used by the driver's tests, and by
-/// the servers that show a simulated card to another process.
-pub trait SimCard: Transport {
-    /// Puts a fault to work until it is used up or the card is healed.
-    ///
-    /// # Errors
-    /// [`Unsupported`] by this kind of card.
-    fn inject(&self, fault: CardFault) -> Result<(), Unsupported>;
-
-    /// Ends all injected faults. What they broke stays broken.
-    fn heal(&self);
-
-    /// Takes the card off the bus: registers read all ones, no access reaches
-    /// memory any more. Returns whether it was there; only then is it told as
-    /// [`TransportEvent::Removed`](carillon_driver::transport::TransportEvent).
-    fn unplug(&self) -> bool;
-
-    /// Plugs it in again, as after power-on. Returns whether it is there.
-    fn replug(&self) -> bool;
-
-    /// The host memory that it reaches.
-    fn dma(&self) -> &DmaSpace;
-
-    /// Mappings there are now.
-    fn mapped(&self) -> usize {
-        self.dma().mapped()
-    }
-
-    /// Accesses of [`CardFault::Rogue`] that were made, and how many of them
-    /// were refused.
-    fn rogue(&self) -> (u64, u64) {
-        self.dma().rogue()
-    }
-
-    /// Accesses of [`CardFault::Rogue`] that were refused.
-    fn rogue_errors(&self) -> u64 {
-        self.rogue().1
-    }
-}

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::ModelCard;
-use crate::faults::{CardFault, InterruptFault, SimCard, Unsupported};
+use crate::card::{SimCard, Unsupported};
+use crate::faults::{CardFault, InterruptFault};
 use crate::memory::DmaSpace;
 
 impl SimCard for ModelCard {

@@ -40,7 +40,8 @@ use tokio::sync::broadcast;
 use self::counters::Counters;
 use self::state::State;
 pub use crate::faults::Hang;
-use crate::memory::{CardMemory, DmaSpace, MemoryFault};
+use crate::faults::MemoryFault;
+use crate::memory::{CardMemory, DmaSpace};
 
 /// I/O queues of the card.
 const IO_QUEUES: u8 = 2;

@@ -4,7 +4,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::RtlCard;
-use crate::faults::{CardFault, InterruptFault, SimCard, Unsupported};
+use crate::card::{SimCard, Unsupported};
+use crate::faults::{CardFault, InterruptFault};
 use crate::memory::DmaSpace;
 
 impl SimCard for RtlCard {

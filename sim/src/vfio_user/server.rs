@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::session::Session;
 use super::socket;
 use super::wire::Header;
-use crate::faults::SimCard;
+use crate::card::SimCard;
 
 /// How long a refused client is waited for, whatever it sends; nobody else is
 /// taken meanwhile.

@@ -19,7 +19,7 @@ use super::wire::{
     self, DeviceInfo, DmaMap, DmaUnmap, Header, IrqInfo, Opcode, Reader, RegionAccess, RegionInfo,
     SetIrqs, VersionBody, irq, region,
 };
-use crate::faults::SimCard;
+use crate::card::SimCard;
 
 /// Bytes of BAR0 (contract, "Registers").
 const BAR0_BYTES: u64 = 64 << 10;

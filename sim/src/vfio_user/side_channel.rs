@@ -16,7 +16,8 @@ use std::io;
 use carillon_driver::vfio::VfioCard;
 
 use super::wire::region;
-use crate::faults::{CardFault, SimCard};
+use crate::card::SimCard;
+use crate::faults::CardFault;
 
 /// Bytes of the window.
 pub const BYTES: usize = 4096;

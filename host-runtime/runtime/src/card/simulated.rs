@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carillon_driver::transport::Transport;
-use carillon_sim::faults::SimCard;
+use carillon_sim::card::SimCard;
 use carillon_sim::vfio_user::ClientCard;
 
 use super::CardAddress;
