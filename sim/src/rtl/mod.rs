@@ -4,7 +4,8 @@
 //! sleeps while the card has nothing to do. Host memory is the transport's
 //! [`DmaSpace`](crate::memory::DmaSpace), reached burst by burst with latency,
 //! stalls and bus errors; card memory lies beside the model. `shim/` is the C++
-//! that steps the clock, `model.rs` calls it, `thread.rs` owns it.
+//! that steps the clock, `model.rs` calls it, `thread.rs` owns it, and `shared.rs`
+//! is how everybody else reaches that thread.
 //!
 //! Features: `rtl` builds it, `rtl-structural` adds the structural arithmetic
 //! view (equal in value and in cycles, hundreds of times slower), `rtl-trace`
@@ -12,6 +13,7 @@
 
 mod faults;
 mod model;
+mod shared;
 mod thread;
 
 use std::path::PathBuf;
@@ -30,10 +32,9 @@ use carillon_driver::transport::{
 use tokio::sync::broadcast;
 
 use self::model::Model;
-use self::thread::{Request, Shared};
-pub use crate::faults::Bus;
+use self::shared::{Request, Shared};
+pub use crate::faults::{Bus, MemoryFault};
 use crate::memory::DmaSpace;
-pub use crate::memory::MemoryFault;
 
 /// Interrupt vectors: the admin queue, two I/O queues, asynchronous events.
 const VECTORS: u16 = 4;

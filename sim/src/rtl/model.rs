@@ -9,8 +9,9 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::thread::Shared;
-use super::{Bus, MemoryFault, RtlError, RtlOptions, View};
+use super::shared::Shared;
+use super::{RtlError, RtlOptions, View};
+use crate::faults::{Bus, MemoryFault};
 
 /// Bytes of card memory: `CardMemBytes` of the `sim` configuration.
 pub(super) const MEMORY_BYTES: usize = 0x1000_0000;
