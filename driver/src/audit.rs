@@ -1,6 +1,6 @@
 //! A view of the ledger of ownership, for audits and metrics.
 //!
-//! Got from [`Card::audit`](crate::card::Card::audit); asked by tests at every
+//! Got from [`Card::audit`](crate::Card::audit); asked by tests at every
 //! access of a simulated card, and by whoever watches a card's memory.
 
 use crate::dma::{DmaPool, MemoryUse};

@@ -1,11 +1,10 @@
 //! Who drives a card: one opener at a time.
 //!
 //! Two drivers on one card would program each other's queues. Every transport
-//! therefore keeps one [`ClaimSlot`] and answers
-//! [`Transport::claim`](crate::transport::Transport::claim) from it;
-//! [`Card::open`](crate::card::Card::open) holds the [`Claim`] for as long as it
-//! may touch the card: until the card is closed, or out of service with all its
-//! DMA memory unmapped.
+//! therefore keeps one [`ClaimSlot`] and answers `Transport::claim` from it;
+//! [`Card::open`](crate::Card::open) holds the [`Claim`] for as long as it may
+//! touch the card: until the card is closed, or out of service with all its DMA
+//! memory unmapped.
 //!
 //! The slot also remembers mappings that a former holder could not end, so that
 //! the next one ends them once it has stopped the card.

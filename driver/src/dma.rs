@@ -3,10 +3,10 @@
 //! [`HostBuf`] is the ownership type of the driver: whoever holds one owns its
 //! bytes, and the card does not touch them. Submitting moves it into the
 //! queue's slot table, and it comes back through the
-//! [`Ticket`](crate::ticket::Ticket). It is dropped, and its bytes reused, only
+//! [`Ticket`](crate::Ticket). It is dropped, and its bytes reused, only
 //! when the card can no longer reach them: after the matching completion, a
 //! proven queue stop, a reset, or an unmap. Where none of these can be proven
-//! the bytes are *quarantined* ([`crate::quarantine`]) until one is. Dropped
+//! the bytes are *quarantined* (`quarantine.rs`) until one is. Dropped
 //! bytes are overwritten with zeros: they may have held a witness.
 //!
 //! A pool serves one [`Direction`]; it maps a few large chunks, each once, with

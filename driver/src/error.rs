@@ -23,7 +23,7 @@ pub enum RecoveryAction {
     /// Card memory was lost in a reset: write the operands again, then retry.
     RewriteAndRetry,
     /// The card is out of service. If it still answers,
-    /// [`Card::reset`](crate::card::Card::reset) to the depth of the function
+    /// [`Card::reset`](crate::Card::reset) to the depth of the function
     /// puts it back on the same handle; else close it and open it again.
     Reopen,
     /// Take the card out of service: the hardware or its gateware is defective

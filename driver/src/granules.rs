@@ -1,7 +1,7 @@
 //! First-fit allocator of ranges in 64-byte granules, without memory of its own.
 //!
-//! Used twice: for card memory ([`crate::region`]) and inside the pools of host
-//! memory ([`crate::dma`]). Free ranges are kept by start and coalesced when
+//! Used twice: for card memory (`region.rs`) and inside the pools of host
+//! memory (`dma.rs`). Free ranges are kept by start and coalesced when
 //! they meet, so the map's size is the number of holes.
 
 use std::collections::BTreeMap;

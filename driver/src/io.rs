@@ -202,7 +202,7 @@ impl IoQueue {
 
     /// Overwrites a region with zeros: what was there is not found by whoever
     /// uses the card next. Nothing else may use the region meanwhile. Waits for
-    /// host memory as [`Card::buffer_with_in_turn`](crate::card::Card::buffer_with_in_turn).
+    /// host memory as [`Card::buffer_with_in_turn`](crate::Card::buffer_with_in_turn).
     ///
     /// # Errors
     /// [`JobError`]; the region counts as touched then.

@@ -1,6 +1,6 @@
 //! Who owns which bytes of one mapping: the ledger of ownership.
 //!
-//! Pure bookkeeping, one ledger per chunk of [`crate::dma`]; offsets are those
+//! Pure bookkeeping, one ledger per chunk of `dma.rs`; offsets are those
 //! within the chunk. A range that is not noted is the CPU's. Commands lend
 //! their buffers when they are placed, rings are lent when their queue starts,
 //! and every way back (completion, proven stop, reset, unmap) is noted here at

@@ -4,13 +4,18 @@
 //! everything that uses a card. It uses no other crate of this workspace. It
 //! reaches a card only through [`transport::Transport`].
 //!
+//! Modules use those that stand before them here, in their own row or above:
+//!
 //! | layer | modules |
 //! |---|---|
-//! | contract, pure | [`registers`] (generated), [`command`], [`completion`], [`status`], [`windows`] |
-//! | logic, pure | [`ring`], [`granules`], [`ledger`], [`deadline`], `handoff` |
-//! | memory | [`memory`], [`dma`], [`audit`], `quarantine`, [`region`] |
+//! | contract, pure | [`registers`] (generated), [`command`], [`status`], [`completion`], [`identity`], [`windows`] |
+//! | logic, pure | [`ring`], [`granules`], `ranges`, [`ledger`], [`deadline`], [`announced`] |
+//! | what a card is reached by | [`memory`], [`claim`], [`transport`] |
 //! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
-//! | the card | [`transport`], [`claim`], [`bar`], [`ticket`], `queue_pair`, `shared`, `control`, `recovery`, `worker`, [`io`], [`card`] |
+//! | host memory | `handoff`, [`dma`], `audit` |
+//! | a card's parts | [`error`], [`bar`], [`region`], `quarantine` |
+//! | its queues | `request`, [`ticket`], `queue_pair` |
+//! | the card | `shared`, `control`, `wipe`, `recovery`, `worker`, [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
 

@@ -1,15 +1,14 @@
 //! Host memory that a card can reach: shared, page-aligned, backed by a memfd.
 //!
 //! A [`HostMemory`] is one mapping of one memfd. The driver makes a few large
-//! ones (the pools of [`crate::dma`]), hands each to
-//! [`Transport::map`](crate::transport::Transport::map) once, and carves
+//! ones (the pools of `dma.rs`), hands each to `Transport::map` once, and carves
 //! buffers and rings out of them. A file descriptor stands behind every byte
 //! so that an out-of-process card (VFIO, vfio-user) can be given the same
 //! memory; an in-process card keeps the `Arc` and uses [`HostMemory::read`]
 //! and [`HostMemory::write`].
 //!
 //! Both sides may touch the memory at the same time, so everything here goes
-//! through atomics; plain slices exist only in [`crate::dma::HostBuf`], which
+//! through atomics; plain slices exist only in [`HostBuf`](crate::HostBuf), which
 //! proves by ownership that the card is not using the bytes.
 #![allow(unsafe_code)]
 

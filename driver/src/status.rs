@@ -1,7 +1,7 @@
 //! Status codes of completions (contract, "Status").
 //!
 //! The table of the contract page, once: the functional model encodes from it,
-//! the driver decodes into it, [`crate::error`] says what to do about each.
+//! the driver decodes into it, `error.rs` says what to do about each.
 
 /// Positions in the 16-bit status word: bit 0 is the phase.
 const KIND_SHIFT: u32 = 1;

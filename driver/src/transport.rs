@@ -153,7 +153,7 @@ impl InterruptLine {
 }
 
 /// A card, reached over some bus. See the module page for what implementations
-/// owe; object safe, shared by the tasks of one [`crate::card::Card`].
+/// owe; object safe, shared by the tasks of one [`Card`](crate::Card).
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Where the card is, for people: `0000:03:00.0`, `sim:model`, `sim:rtl`.
     fn describe(&self) -> String;

@@ -3,7 +3,7 @@
 //! The contract has no command that fills memory, so zeros are written: one
 //! buffer of zeros that a scatter list names again and again, so that it takes
 //! little host memory and one command for a range of any size.
-//! [`crate::io::IoQueue::clear`] does so for one region;
+//! [`IoQueue::clear`](crate::IoQueue::clear) does so for one region;
 //! [`Shared::wipe`] when the card is closed, for everything that commands have
 //! touched since. A process that is killed leaves what it has not cleared.
 

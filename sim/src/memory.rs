@@ -3,8 +3,8 @@
 //! [`DmaSpace`] is the host side: the table of DMA mappings that stands for
 //! the IOMMU. It checks every access of the card against range and direction;
 //! what fails is a bus error at the card and touches nothing.
-//! [`CardMemory`] is the card's own DDR. Both cards (`crate::model` and
-//! `crate::rtl`) use both, so that the same faults hit them in the same way.
+//! [`CardMemory`] is the card's own DDR. Both cards (`model` and `rtl`)
+//! use both, so that the same faults hit them in the same way.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,7 +6,7 @@
 //! and k2 are half as long as k. The formula is the gateware's, so that cards
 //! agree even on points outside the subgroup, where other halves would give
 //! another point. Pure; used by the functional card and by reports that count
-//! digits ([`crate::digits`]).
+//! digits (`digits.rs`).
 
 use blstrs::Scalar;
 

@@ -1,8 +1,8 @@
 //! What a card's faults make of its accesses, interrupts and registers.
 //!
-//! One [`Injector`] belongs to each simulated card and lies in its
-//! [`crate::memory::DmaSpace`]; the space asks it about every access, the card
-//! about its interrupts and registers. It decides and never acts, so that
+//! One [`Injector`] belongs to each simulated card and lies in its `DmaSpace`;
+//! the space asks it about every access, the card about its interrupts and
+//! registers. It decides and never acts, so that
 //! nobody waits under its lock.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -25,7 +25,7 @@ impl Entry {
 }
 
 /// Something that happened between driver and card. New kinds are added at the
-/// end only; anything else is a new [`FORMAT_VERSION`](super::format::FORMAT_VERSION).
+/// end only; anything else is a new `FORMAT_VERSION` (`format.rs`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// Always the first: which card, and what recorded it.
