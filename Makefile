@@ -16,7 +16,7 @@ VM ?=
 MIRI ?= cargo miri
 PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test parts lint rtl-lint formal mutants generated rust-test soak loom miri e2e package deb vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test parts lint rtl-lint rust-lint formal mutants generated rust-test soak loom miri e2e package deb vm-test vm-shell bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,16 +31,18 @@ demo: setup ## prove a batch of signed transfers on the simulated card and settl
 	cargo build -p carillon-node --features rtl --bin carillon-node
 	@$${CARGO_TARGET_DIR:-target}/debug/carillon-node demo $(DEMO)
 
-test: parts setup lint generated rust-test e2e vm-test ## everything CI checks, and where its time went
+test: parts setup ## everything CI checks, and where its time went
+	@$(MAKE) --no-print-directory -j2 --output-sync=target rtl-lint generated
+	@$(MAKE) --no-print-directory rust-lint rust-test e2e vm-test
 	@scripts/parts report
 
 parts:
 	@scripts/parts start
 
-lint: setup rtl-lint ## formatting, dependencies, clippy, RTL lint
-	cargo fmt --all --check
-	scripts/check-dependencies
-	@CARILLON_VERILATE=0 scripts/parts run clippy cargo clippy --quiet --workspace --all-targets --features $(FEATURES) -- -D warnings
+lint: rtl-lint rust-lint ## formatting, dependencies, clippy, RTL lint
+
+rust-lint: setup ## formatting, dependencies, clippy
+	@scripts/lint-rust.sh $(FEATURES)
 
 rtl-lint: setup ## the gateware alone: Verilator, verible, slang
 	@scripts/parts run 'RTL lint' scripts/lint-rtl.sh
@@ -57,7 +59,7 @@ generated: setup ## committed generated files are fresh (registers, constants, c
 
 rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
 	rm -rf $${CARGO_TARGET_DIR:-target}/faults
-	@scripts/parts run tests cargo test --workspace --features $(FEATURES)
+	@scripts/run-tests --workspace --features $(FEATURES)
 	scripts/faults-table --check
 
 soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs

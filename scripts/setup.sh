@@ -91,7 +91,7 @@ if $deb && [ "$("$tools/cargo/bin/cargo-deb" --version 2>/dev/null)" != "cargo-d
   $check && fail "cargo-deb $cargo_deb is missing in $tools/cargo; run scripts/setup.sh --deb"
   say "building cargo-deb $cargo_deb into $tools/cargo (about a minute)"
   started=$SECONDS
-  env -u CARGO_TARGET_DIR cargo install --quiet cargo-deb --version "$cargo_deb" --locked --debug --force \
+  env -u CARGO_TARGET_DIR -u RUSTC_WORKSPACE_WRAPPER cargo install --quiet cargo-deb --version "$cargo_deb" --locked --debug --force \
     --no-default-features --features gzip,lzma --root "$tools/cargo"
   say "built cargo-deb in $((SECONDS - started)) s"
 fi
