@@ -13,7 +13,7 @@ use carillon_runtime::keys;
 
 use super::machine::Refusal;
 use super::proving::{BatchInput, StatePart, shape};
-use super::rollup::RollupOptions;
+use super::rollup_options::RollupOptions;
 use carillon_circuit::rollup::{
     HeaderWitness, OpWitness, RollupCircuit, Shape, ShapeError, StateView, Tracer, build, digest,
     opened, synthesize,
