@@ -13,7 +13,7 @@ mod devnet;
 mod exit;
 mod keys;
 mod keys_command;
-mod l1_start;
+mod node_rpc;
 mod node_url;
 mod prover;
 mod resync;
