@@ -11,7 +11,7 @@
 //! | `node` | the port over JSON-RPC | network |
 //! | `event` | settings, and what the sender tells | none |
 //! | `fault` | named points at which a drill ends the sender | – |
-//! | `state` | [`Sender`]: what it holds; a record is written before anything changes | file |
+//! | `state` | [`Sender`]: what it holds; a record is written before anything changes | disk |
 //! | `look` | the facts of one look, with few requests | network |
 //! | `plan` | counters, nonce, market and simulation before a signature | network |
 //! | `funds` | what a call needs, and whether the account can pay | network |
