@@ -6,7 +6,7 @@
 
 use alloy::primitives::{Address, B256};
 
-use super::rollup::RollupOptions;
+use super::rollup_options::RollupOptions;
 use super::store::{L1Mark, Store, StoreError};
 use carillon_protocol::ledger::State;
 use carillon_settlement::ChainOnL1;

@@ -13,13 +13,13 @@ use carillon_runtime::keys;
 
 use super::machine::Refusal;
 use super::proving::{BatchInput, StatePart, shape};
-use super::rollup::RollupOptions;
+use super::rollup_options::RollupOptions;
 use carillon_circuit::rollup::{
-    HeaderWitness, OpWitness, RollupCircuit, Shape, ShapeError, StateView, Tracer, build, digest,
-    opened, synthesize,
+    HeaderWitness, RollupCircuit, Shape, ShapeError, StateView, build, digest, opened, synthesize,
+    trace_of,
 };
 use carillon_protocol::ledger::Budget;
-use carillon_protocol::{owner_word, scalar};
+use carillon_protocol::scalar;
 use carillon_prover_api::{PluginError, Prepare};
 
 /// Why the circuits of a folder cannot be used.
@@ -163,11 +163,14 @@ impl Prepare for Batches {
 pub fn circuit(shape: Shape, input: &BatchInput) -> Result<RollupCircuit, Refusal> {
     let refuse = |error: &dyn std::fmt::Display| Refusal::new("input", error.to_string());
     let state = &input.state;
-    let mut tracer = Tracer::new(state, input.domain, input.number, input.operator);
-    for operation in &input.operations {
-        tracer.push(OpWitness::of(operation).map_err(|error| refuse(&error))?);
-    }
-    let trace = tracer.finish();
+    let trace = trace_of(
+        state,
+        input.domain,
+        input.number,
+        input.operator,
+        &input.operations,
+    );
+    let trace = trace.map_err(|error| refuse(&error))?;
     state.check(shape, opened(shape, &trace))?;
     let circuit = build(shape, state, &trace).map_err(|error| refuse(&error))?;
     Ok(circuit.evaluate_at(input.z))
@@ -179,12 +182,7 @@ impl StateView for StatePart {
     }
 
     fn header(&self, account: u32) -> HeaderWitness {
-        let account = self.account(account);
-        HeaderWitness {
-            key: account.key_point(),
-            nonce: Scalar::from(u64::from(account.nonce)),
-            owner: owner_word(&account.owner),
-        }
+        HeaderWitness::from(&self.account(account))
     }
 
     fn balance(&self, account: u32, token: u8) -> Scalar {
@@ -212,7 +210,7 @@ mod tests {
     use carillon_circuit::rollup::circuit_of;
     use carillon_protocol::crypto::schnorr::SecretKey;
     use carillon_protocol::ledger::{Account, Ledger, State};
-    use carillon_protocol::{Kind, Operation, Record};
+    use carillon_protocol::{Kind, Operation, Record, owner_word};
 
     /// What the node publishes and what the circuit computes are the same, for a batch with deposits
     /// and one with every signed kind; and the circuit is satisfied.

@@ -10,6 +10,8 @@
 //! | `ports` | what the node asks of Ethereum, as traits | – |
 //! | `driver` | offers sealed batches to provers, keeps proofs, settles, reads the L1 queue | network |
 //! | `operation` | operations as users send them and as the log keeps them | none |
+//! | `account_forms` | accounts as users read them and as the store keeps them | none |
+//! | `rollup_options` | what the machine is made for | none |
 //! | `rollup` | the machine on the ledger | none |
 //! | `publish` | versioned hash, challenge and public inputs of a batch | none |
 //! | `proving` | the input that a prover gets with a batch | none |
@@ -18,7 +20,7 @@
 //! | `fees` | the least fee by kind and token, following Ethereum's | none |
 //! | `prices` | Ethereum's fees, asked of a node | network |
 //! | `event` | what happens in a node, step by step | none |
-//! | `status`, `metrics` | what a node knows of itself, what it waits for | none |
+//! | `status`, `metrics`, `probe` | what a node knows of itself, what it waits for, what its servers say of it | none |
 //! | `rpc` | the methods of JSON-RPC | – |
 //! | `rpc_server` | JSON-RPC over HTTP and WebSocket, for browsers too | network |
 //! | `service` | all of it put together | all of it |
@@ -30,6 +32,7 @@
 //!
 //! May use all other crates of `node-adapter`. Called by the program `carillon-node` and the tests.
 
+mod account_forms;
 mod accounts;
 pub mod agreement;
 mod backup;
@@ -45,11 +48,13 @@ mod metrics;
 mod operation;
 mod ports;
 mod prices;
+mod probe;
 mod proving;
 mod publish;
 mod rebuild;
 mod receipt;
 mod rollup;
+mod rollup_options;
 mod rpc;
 mod rpc_server;
 mod service;
@@ -60,6 +65,7 @@ mod test_machine;
 mod turns;
 mod writer;
 
+pub use account_forms::AccountJson;
 pub use accounts::Accounts;
 pub use backup::{BackupError, Saved, backup};
 pub use batch_circuit::{CircuitsError, ProverCircuit, circuit, circuits, prepare, shape_of};
@@ -77,7 +83,8 @@ pub use proving::{BatchInput, StatePart};
 pub use publish::public_inputs;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use receipt::{Finality, Receipt, ReceiptError};
-pub use rollup::{AccountJson, ChainFacts, OptionsError, Rollup, RollupOptions, Ticket};
+pub use rollup::{ChainFacts, Rollup, Ticket};
+pub use rollup_options::{OptionsError, RollupOptions};
 pub use rpc::{OperationStatus, code};
 pub use rpc_server::{OriginError, RpcOptions};
 pub use service::{Node, NodeError, NodeOptions, ProvingOptions};

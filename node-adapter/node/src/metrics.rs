@@ -1,6 +1,6 @@
 //! A node's figures in Prometheus' text format. Every series is there from the start, at zero.
 //!
-//! Called by `status` for the path `/metrics` of both servers. Made anew for each look: the figures
+//! Called by `probe` for the path `/metrics` of both servers. Made anew for each look: the figures
 //! are kept where they arise.
 
 use prometheus::{
@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 use super::status::NodeStatus;
-use carillon_serving::{Counts, Probe};
+use carillon_serving::Counts;
 use carillon_settlement::{L1Status, PartStatus};
 
 /// The text, or a comment with the reason if it cannot be made.

@@ -31,6 +31,13 @@ pub enum PortError {
     Contradiction(String),
 }
 
+impl PortError {
+    /// What waiting cannot fix: the batch on disk is not what it should be.
+    pub(super) fn contradiction(error: &dyn std::fmt::Display) -> Self {
+        Self::Contradiction(error.to_string())
+    }
+}
+
 /// The L1 queue as the node may use it: entries so deep that no reorg is expected to remove them.
 #[async_trait]
 pub trait L1Inbox: Send + Sync + 'static {

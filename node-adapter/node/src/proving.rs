@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use blstrs::Scalar;
 use rayon::prelude::*;
 
+use super::account_forms::{account_from_bytes, account_to_bytes};
 use super::machine::Refusal;
 use super::operation::{self, OPERATION_BYTES};
-use super::rollup::{RollupOptions, account_from_bytes, account_to_bytes};
+use super::rollup_options::RollupOptions;
 use carillon_circuit::rollup::Shape;
 use carillon_protocol::crypto::poseidon::hash_node;
 use carillon_protocol::ledger::{Account, Budget, Ledger, MAX_DEPTH, State};

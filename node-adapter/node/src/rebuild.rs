@@ -14,8 +14,8 @@ use blstrs::Scalar;
 use carillon_runtime::groth16::Proof;
 use redb::Database;
 
+use super::account_forms::account_to_bytes;
 use super::operation::encode;
-use super::rollup::account_to_bytes;
 use super::store::{
     BatchRow, BatchStatus, ChainMark, FILE, L1Mark, LogLine, Part, SealLine, SealedPoint, Store,
     StoreError,

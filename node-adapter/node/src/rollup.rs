@@ -2,122 +2,19 @@
 //!
 //! Called by `writer`, `rpc` and `service`; everything about the rules is in `carillon_protocol::ledger`.
 
-use std::collections::BTreeMap;
-
 use blstrs::Scalar;
-use serde::{Deserialize, Serialize};
 
+use super::account_forms::{account_from_bytes, account_to_bytes, key_name, owner_name};
 use super::machine::{Machine, Refusal, Sealed};
 use super::operation;
 use super::ports::QueueEntry;
 use super::proving;
 use super::publish;
-use super::store::{ChainMark, Part, Store, StoreError};
+use super::rollup_options::RollupOptions;
+use super::store::{Part, Store, StoreError};
 use carillon_protocol::crypto::schnorr::PublicKey;
-use carillon_protocol::ledger::{Account, Budget, Ledger, MAX_DEPTH, RuleError, State};
-use carillon_protocol::{
-    ACCOUNT_BITS, BLOB_ELEMENTS, Domain, Home, Kind, Operation, Record, TOKENS, blob_bytes,
-};
-
-/// Numbers that no node has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} is {given}: choose {allowed}")]
-pub struct OptionsError {
-    what: &'static str,
-    given: u64,
-    allowed: String,
-}
-
-/// What the machine is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RollupOptions {
-    /// The chain.
-    pub chain_id: u64,
-    /// Where its contracts are.
-    pub home: Home,
-    /// The account that fees go to.
-    pub operator: u32,
-    /// The owner whose deposits open that account; zeros for nobody.
-    pub operator_owner: [u8; 20],
-    /// Capacity of a batch.
-    pub budget: Budget,
-    /// Levels of the account tree.
-    pub depth: usize,
-}
-
-impl RollupOptions {
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    /// [`OptionsError`] naming the one that is out of range.
-    pub fn new(
-        chain_id: u64,
-        operator: u32,
-        slots: usize,
-        cells: usize,
-        records: usize,
-        depth: usize,
-    ) -> Result<Self, OptionsError> {
-        let most_slots = 2 * BLOB_ELEMENTS;
-        let tree = depth.min(MAX_DEPTH);
-        for (what, given, least, most) in [
-            ("the number of slots", slots, 1, most_slots),
-            // One transfer touches three balances.
-            (
-                "the number of cells",
-                cells,
-                3,
-                (3 * most_slots).min(usize::from(TOKENS) << (2 * tree)),
-            ),
-            ("the number of records", records, 1, slots.max(1)),
-            ("the depth of the account tree", depth, 1, MAX_DEPTH),
-        ] {
-            if !(least..=most).contains(&given) {
-                return Err(OptionsError {
-                    what,
-                    given: given as u64,
-                    allowed: format!("{least} to {most}"),
-                });
-            }
-        }
-        let accounts = 1u64 << (2 * depth).min(ACCOUNT_BITS as usize);
-        if u64::from(operator) >= accounts {
-            return Err(OptionsError {
-                what: "the operator's account",
-                given: operator.into(),
-                allowed: format!("an index below {accounts}"),
-            });
-        }
-        Ok(Self {
-            chain_id,
-            home: Home::default(),
-            operator,
-            operator_owner: [0; 20],
-            budget: Budget {
-                slots,
-                cells,
-                records,
-            },
-            depth,
-        })
-    }
-
-    /// What the chain's operations are signed for.
-    pub fn domain(&self) -> Domain {
-        Domain::new(&self.home, self.chain_id)
-    }
-
-    /// What a folder is bound to.
-    pub fn mark(&self) -> ChainMark {
-        ChainMark {
-            chain_id: self.chain_id,
-            l1_chain_id: self.home.l1_chain_id,
-            hub: format!("0x{}", hex::encode(self.home.hub)),
-            depth: self.depth,
-            operator: self.operator,
-        }
-    }
-}
+use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State};
+use carillon_protocol::{Domain, Home, Kind, Operation, Record, blob_bytes};
 
 /// What `carillon_chain` says of a node, beside its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,63 +55,6 @@ impl ChainFacts {
             sequencer: format!("0x{}", hex::encode(sequencer.to_bytes())),
             l1: "none",
         }
-    }
-}
-
-/// An account in JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountJson {
-    /// Its index.
-    pub index: u32,
-    /// Its key, compressed; none until its owner sets one.
-    pub key: Option<String>,
-    /// Its owner's address on L1; none for the operator's until it is opened.
-    pub owner: Option<String>,
-    /// Nonce of its next signed operation.
-    pub nonce: u32,
-    /// Balances that are not zero, by token slot.
-    pub balances: BTreeMap<u8, String>,
-}
-
-impl AccountJson {
-    /// An account by its bytes in the store; `None` if nobody has used it.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`].
-    pub fn read(index: u32, bytes: &[u8]) -> Result<Option<Self>, StoreError> {
-        let account = account_from_bytes(bytes).ok_or_else(|| StoreError::Damaged {
-            what: format!("account {index}"),
-        })?;
-        if account == Account::default() {
-            return Ok(None);
-        }
-        let prefixed = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
-        Ok(Some(Self {
-            index,
-            key: account.key.map(|key| prefixed(&key.to_bytes())),
-            owner: (account.owner != [0; 20]).then(|| prefixed(&account.owner)),
-            nonce: account.nonce,
-            balances: account
-                .balances
-                .iter()
-                .map(|(token, balance)| (*token, balance.to_string()))
-                .collect(),
-        }))
-    }
-
-    /// The owner's address, zeros for none.
-    ///
-    /// # Errors
-    /// [`Refusal`] for text that is no address.
-    pub fn owner_bytes(&self) -> Result<[u8; 20], Refusal> {
-        let mut bytes = [0; 20];
-        let text = match &self.owner {
-            None => return Ok(bytes),
-            Some(text) => text.strip_prefix("0x").unwrap_or(text),
-        };
-        hex::decode_to_slice(text, &mut bytes)
-            .map_err(|_| Refusal::new("encoding", format!("`{text}` is not an address")))?;
-        Ok(bytes)
     }
 }
 
@@ -474,52 +314,4 @@ fn refusal(error: &RuleError) -> Refusal {
         RuleError::Word { .. } | RuleError::ExitAmount { .. } | RuleError::ToBridge => "record",
     };
     Refusal::new(code, error.to_string())
-}
-
-/// The name that an account is found by through its owner.
-pub(super) fn owner_name(owner: &[u8; 20]) -> Vec<u8> {
-    [b"owner ", &owner[..]].concat()
-}
-
-/// The name that an account is found by through its key.
-pub(super) fn key_name(key: &[u8; 32]) -> Vec<u8> {
-    [b"key ", &key[..]].concat()
-}
-
-/// Nonce (4), owner (20), key (32, zeros for none), then token (1) and balance (16) for each balance.
-pub(super) fn account_to_bytes(account: &Account) -> Vec<u8> {
-    let mut out = Vec::with_capacity(56 + 17 * account.balances.len());
-    out.extend_from_slice(&account.nonce.to_be_bytes());
-    out.extend_from_slice(&account.owner);
-    // Zeros encode a point of order four: never a key.
-    let key = account.key.map_or([0; 32], |key| key.to_bytes());
-    out.extend_from_slice(&key);
-    for (token, balance) in &account.balances {
-        out.push(*token);
-        out.extend_from_slice(&balance.to_be_bytes());
-    }
-    out
-}
-
-/// Reads [`account_to_bytes`].
-pub(super) fn account_from_bytes(bytes: &[u8]) -> Option<Account> {
-    let (nonce, rest) = bytes.split_first_chunk::<4>()?;
-    let (owner, rest) = rest.split_first_chunk::<20>()?;
-    let (key, rest) = rest.split_first_chunk::<32>()?;
-    let (balances, left) = rest.as_chunks::<17>();
-    let balance = |entry: &[u8; 17]| {
-        let (token, balance) = entry.split_first()?;
-        let balance = u128::from_be_bytes(balance.try_into().ok()?);
-        (*token < TOKENS).then_some((*token, balance))
-    };
-    Some(Account {
-        key: match key {
-            [0, ..] if *key == [0; 32] => None,
-            key => Some(PublicKey::from_bytes(key).ok()?),
-        },
-        nonce: u32::from_be_bytes(*nonce),
-        owner: *owner,
-        balances: balances.iter().map(balance).collect::<Option<_>>()?,
-    })
-    .filter(|_| left.is_empty())
 }

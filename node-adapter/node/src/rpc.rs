@@ -25,15 +25,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
+use super::account_forms::{AccountJson, key_name, owner_name};
 use super::fees::FeeBook;
 use super::machine::SubmitError;
 use super::message_proof::message_proof;
 use super::operation::{self, OperationJson};
-use super::rollup::{AccountJson, ChainFacts, Rollup, key_name, owner_name};
+use super::rollup::{ChainFacts, Rollup};
 use super::status::NodeStatus;
 use super::store::{BatchRow, Store, StoreError};
 use super::writer::Writer;
-use carillon_serving::Probe;
 
 /// Codes of errors, in the range that JSON-RPC leaves to servers.
 pub mod code {

@@ -1,7 +1,7 @@
 //! What a node knows of itself: how far its batches are, what it waits for, what keeps it from its
 //! work. Answered from memory, so that asking costs Ethereum and the writer nothing.
 //!
-//! Read by `rpc` (and so by `carillon-node status`), `metrics` and the probes of both servers.
+//! Read by `rpc` (and so by `carillon-node status`), `metrics` and `probe`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::rollup::Rollup;
 use super::writer::{Progress, Writer};
 use carillon_prover_api::{JobBoard, JobStatus};
-use carillon_serving::{Connections, Counts, Probe, Unready};
+use carillon_serving::{Connections, Counts, Unready};
 use carillon_settlement::{L1Reporter, L1Status, PartStatus};
 
 /// A chain on which no block appears for so long is slow, or its node is.
@@ -205,6 +205,17 @@ impl NodeStatus {
         waits
     }
 
+    /// Why only a restart helps, if that is so.
+    pub(super) fn failure(&self) -> Option<String> {
+        let driver = || self.seen().failure.clone();
+        self.writer.failure().map(str::to_owned).or_else(driver)
+    }
+
+    /// All that keeps the node from its work now.
+    pub(super) fn unready(&self) -> Vec<Unready> {
+        self.unready_at(super::writer::now())
+    }
+
     /// All that keeps the node from its work at a time.
     fn unready_at(&self, now: u64) -> Vec<Unready> {
         let mut reasons = Vec::new();
@@ -266,21 +277,6 @@ fn troubled(part: &PartStatus) -> Option<String> {
     part.failing_since?;
     let (reason, next) = (&failure.reason, &failure.next_step);
     Some(format!("{reason} ({} times); {next}", failure.times))
-}
-
-impl Probe for NodeStatus {
-    fn failure(&self) -> Option<String> {
-        let driver = || self.seen().failure.clone();
-        self.writer.failure().map(str::to_owned).or_else(driver)
-    }
-
-    fn unready(&self) -> Vec<Unready> {
-        self.unready_at(super::writer::now())
-    }
-
-    fn metrics(&self) -> String {
-        super::metrics::text(self)
-    }
 }
 
 #[cfg(test)]
@@ -352,7 +348,7 @@ mod tests {
         assert_eq!(status.unready_at(now + FAILING), []);
 
         // Every figure is there, and the last failure stays to be seen.
-        let text = status.metrics();
+        let text = crate::metrics::text(&status);
         assert!(
             text.contains("carillon_batch{reached=\"settled\"} 1"),
             "{text}"

@@ -17,10 +17,7 @@ use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::transports::{RpcError, TransportErrorKind};
 
-use super::{EthNode, Refusal, SettlementError};
-
-/// The most gas that one Ethereum transaction may ask for (EIP-7825).
-pub const MAX_TRANSACTION_GAS: u64 = 1 << 24;
+use super::{EthNode, MAX_TRANSACTION_GAS, Refusal, SettlementError};
 
 /// How long to wait for the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

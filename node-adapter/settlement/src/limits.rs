@@ -5,7 +5,8 @@
 
 use thiserror::Error;
 
-use super::MAX_TRANSACTION_GAS;
+/// The most gas that one Ethereum transaction may ask for (EIP-7825).
+pub const MAX_TRANSACTION_GAS: u64 = 1 << 24;
 
 /// What a transaction does costs this without records, rounded up: proof, blob, storage, the first
 /// batch of a chain included.

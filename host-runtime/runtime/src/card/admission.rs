@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use carillon_driver::{Card, CardError, CardRegion};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
+use super::fault::{CardResult, Fault};
 use super::keys::{CardKey, ResidentKeys};
-use super::{CardResult, Fault};
 use crate::groth16::ProvingKey;
 use crate::stats::CardStats;
 

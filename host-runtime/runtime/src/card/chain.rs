@@ -20,11 +20,11 @@ use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
 use tokio::task::JoinHandle;
 
 use super::admission::{Admission, ForProof, Wanted};
+use super::fault::{CardResult, Fault, done};
 use super::jobs::driver_kind;
 use super::keys::CardKey;
 use super::tally::{self, Command};
 use super::transfer::Writes;
-use super::{CardResult, Fault, done};
 use crate::cpu::{coset_vanishing_inverse, msm_g2_until};
 use crate::engine::{EngineError, Groth16Stats, NttKind};
 use crate::groth16::{Assignment, ProvingKey};

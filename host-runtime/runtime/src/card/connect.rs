@@ -7,13 +7,14 @@ use carillon_driver::transport::Transport;
 use carillon_driver::vfio::VfioCard;
 use carillon_driver::{Card, CardConfig};
 
-use super::{CardAddress, CardEngine};
+use super::CardEngine;
+use crate::engine::address::CardAddress;
 use crate::engine::{EngineError, EngineKind, EngineOptions};
 
 #[cfg(feature = "sim")]
 use super::simulated::beside;
 #[cfg(feature = "sim")]
-use crate::trace::tap;
+use crate::trace::tap::tap;
 
 /// Opens the card engine of this name. Must be called within a tokio runtime.
 pub async fn open(kind: EngineKind, options: EngineOptions) -> Result<CardEngine, EngineError> {

@@ -5,9 +5,9 @@ use carillon_driver::command::{self, MSM_RESULT_BYTES};
 use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
 use super::admission::{Admission, Wanted};
+use super::fault::{CardResult, Fault, done};
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
-use super::{CardResult, Fault, done};
 use crate::engine::{Bases, NttKind};
 use crate::image::{self, G1_BYTES, SCALAR_BYTES};
 use crate::stats::CardStats;

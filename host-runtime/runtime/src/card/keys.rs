@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use carillon_driver::command::MsmMode;
 use carillon_driver::{Card, CardRegion};
 
-use super::CardResult;
+use super::fault::CardResult;
 use super::transfer::Writes;
 use crate::cpu::blocking;
 use crate::engine::Bases;

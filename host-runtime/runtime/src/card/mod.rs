@@ -5,10 +5,10 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `address` | where a card is, as users write it |
 //! | `connect` | from an address to an open card |
 //! | `simulated` | cards that are not on this machine's bus (feature `sim`) |
 //! | `transfer` | slices to card memory and back |
+//! | `fault` | what went wrong with a command |
 //! | `tally` | completions to statistics |
 //! | `jobs` | single operations |
 //! | `chain` | one proof as one command list |
@@ -17,36 +17,38 @@
 //!
 //! A job that a restart of the card cut short is run once more.
 
-mod address;
 mod admission;
 mod chain;
 mod connect;
+mod fault;
 mod jobs;
 mod keys;
 #[cfg(feature = "sim")]
-mod simulated;
+pub(crate) mod simulated;
 mod tally;
 mod transfer;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use blstrs::{G1Affine, G2Affine, Scalar};
 use carillon_driver::identity::configuration_name;
-use carillon_driver::{Card, CardError, JobError, RecoveryAction};
+use carillon_driver::{Card, CardError, RecoveryAction};
 
-pub use address::{CardAddress, UnknownCard};
 pub use connect::{open, open_card, open_on, transport};
 #[cfg(feature = "sim")]
 pub use simulated::simulated;
+
+pub use crate::engine::address::{CardAddress, UnknownCard};
+
+use fault::{CardResult, Fault};
 
 use crate::cpu::CpuEngine;
 use crate::engine::{
     Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
-use crate::groth16::{Assignment, ProvingKey, check_job};
+use crate::groth16::{Assignment, ProvingKey};
 use crate::progress::ProgressSink;
 use crate::stats::JobStats;
 
@@ -58,42 +60,6 @@ pub struct CardEngine {
     /// Where G2 is computed.
     cpu: CpuEngine,
     admission: admission::Admission,
-}
-
-/// What went wrong with a command or its preparation, before it has the engine's name on it.
-#[derive(Debug)]
-enum Fault {
-    /// The driver or the card says so.
-    Card(CardError),
-    /// The card answered, but not with a possible result.
-    Implausible(String),
-}
-
-type CardResult<T> = Result<T, Fault>;
-
-impl From<CardError> for Fault {
-    fn from(error: CardError) -> Self {
-        Fault::Card(error)
-    }
-}
-
-impl From<JobError> for Fault {
-    fn from(error: JobError) -> Self {
-        Fault::Card(error.into())
-    }
-}
-
-impl Fault {
-    fn implausible(what: impl fmt::Display) -> Self {
-        Fault::Implausible(what.to_string())
-    }
-
-    fn recovery_action(&self) -> RecoveryAction {
-        match self {
-            Fault::Card(error) => error.recovery_action(),
-            Fault::Implausible(_) => RecoveryAction::Replace,
-        }
-    }
 }
 
 impl CardEngine {
@@ -193,13 +159,6 @@ impl CardEngine {
             }),
         }
     }
-}
-
-/// The end of a command whose memory is of no more interest.
-fn done<M>(
-    finished: carillon_driver::Finished<M>,
-) -> Result<carillon_driver::completion::Completion, JobError> {
-    finished.result
 }
 
 #[async_trait]
@@ -339,7 +298,7 @@ impl Engine for CardEngine {
         progress: &dyn ProgressSink,
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
         const OPERATION: &str = "groth16";
-        check_job(key, assignment)?;
+        check::groth16(key, assignment)?;
         let max = u32::from(self.card.info().ntt_max_log2n);
         check::ntt(&self.name, assignment.polynomials()[0], max)?;
         let regions = chain::memory(key).map(|region| region.bytes);

@@ -4,8 +4,8 @@
 
 use carillon_driver::{Card, CardError, CardRegion, Ticket};
 
+use super::fault::{CardResult, done};
 use super::tally::{self, Command};
-use super::{CardResult, done};
 use crate::image::{self, Image};
 use crate::stats::CardStats;
 

@@ -21,7 +21,7 @@ pub(crate) use ntt::{Domains, root_of_unity};
 use crate::engine::{
     Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
-use crate::groth16::{Assignment, ProvingKey, check_job};
+use crate::groth16::{Assignment, ProvingKey};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::secret::SecretVec;
 use crate::stats::JobStats;
@@ -167,7 +167,7 @@ impl Engine for CpuEngine {
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
         // Between phases a proof whose future was dropped ends: a future is dropped only
         // where it waits.
-        check_job(key, assignment)?;
+        check::groth16(key, assignment)?;
         let log2 = key.shape.domain_log2();
         check::ntt(
             self.name(),

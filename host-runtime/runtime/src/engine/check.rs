@@ -3,7 +3,8 @@
 
 use blstrs::Scalar;
 
-use super::EngineError;
+use super::error::EngineError;
+use crate::groth16::{Assignment, ProvingKey};
 use crate::image::{self, ImageError, PointImage};
 
 /// log2 of the largest transform the scalar field allows (its two-adicity).
@@ -95,6 +96,33 @@ pub fn quotient(a: &[Scalar], b: &[Scalar], c: &[Scalar], z: &Scalar) -> Result<
     }
     for values in [a, b, c, std::slice::from_ref(z)] {
         scalars(OPERATION, values)?;
+    }
+    Ok(())
+}
+
+/// A proof: an assignment that fits the queries of its key.
+pub fn groth16(key: &ProvingKey, assignment: &Assignment) -> Result<(), EngineError> {
+    let variables = assignment.witness().len();
+    for (what, found, expected) in [
+        ("witness", variables, key.shape.variables()),
+        ("A query", key.a.len(), variables),
+        ("B query in G1", key.b1.len(), variables),
+        ("B query in G2", key.b2.len(), variables),
+        ("L query", key.l.len(), variables),
+        (
+            "domain",
+            assignment.polynomials()[0].len(),
+            key.shape.domain(),
+        ),
+        ("H query", key.h.len(), key.shape.domain() - 1),
+    ] {
+        if found != expected {
+            return Err(EngineError::KeyMismatch {
+                what,
+                found,
+                expected,
+            });
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use carillon_driver::{CardError, RecoveryAction};
 use carillon_sim::vfio_user::ClientError;
 use thiserror::Error;
 
-use crate::card::CardAddress;
+use super::address::CardAddress;
 use crate::image::ImageError;
 
 /// Why an engine could not be opened or refused or failed a job.

@@ -1,15 +1,14 @@
-//! Names of engines and the one function that opens them. Called by the CLIs and the tests.
+//! Names of engines, as users write them. Pure; read by the command lines, `open` and `card`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use carillon_driver::pci::PciAddress;
 use serde::{Deserialize, Deserializer};
 
-use super::{Engine, EngineError, EngineOptions};
-use crate::card::CardAddress;
+use super::EngineError;
+use super::address::CardAddress;
 
 /// An engine by name, as users write it after `--engine`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -109,23 +108,6 @@ impl<'de> Deserialize<'de> for EngineKind {
     }
 }
 
-/// Opens an engine with the usual options. A card engine takes hold of its card until it is dropped;
-/// must be called within a tokio runtime with time enabled.
-pub async fn open(kind: EngineKind) -> Result<Arc<dyn Engine>, EngineError> {
-    open_with(kind, EngineOptions::default()).await
-}
-
-/// [`open`] with options.
-pub async fn open_with(
-    kind: EngineKind,
-    options: EngineOptions,
-) -> Result<Arc<dyn Engine>, EngineError> {
-    match kind.card() {
-        None => Ok(Arc::new(crate::cpu::CpuEngine::new())),
-        Some(_) => Ok(Arc::new(crate::card::open(kind, options).await?)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,15 +129,5 @@ mod tests {
             error.contains("fpga") && error.contains("sim:model"),
             "{error}"
         );
-    }
-
-    #[cfg(not(feature = "rtl"))]
-    #[tokio::test]
-    async fn rtl_without_the_feature_says_how_to_get_it() {
-        for kind in [EngineKind::SimRtl, EngineKind::SimRtlStructural] {
-            assert!(!kind.is_built());
-            let error = open(kind).await.err().unwrap().to_string();
-            assert!(error.contains("--features rtl"), "{error}");
-        }
     }
 }

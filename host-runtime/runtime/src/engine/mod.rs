@@ -1,13 +1,15 @@
 //! The `Engine` trait: what the prover needs computed, wherever it is computed.
 //!
-//! Implemented by [`crate::cpu`] and [`crate::card`]; called by [`crate::groth16`], the CLIs and
+//! Implemented by `cpu` and `card`; called by `groth16`, the CLIs and
 //! the benches. All engines return identical bytes for identical input and refuse the same wrong
 //! inputs (`check`). Jobs are futures over borrowed memory.
 
+pub(crate) mod address;
 pub(crate) mod bases;
 pub(crate) mod check;
 mod error;
 mod kind;
+mod open;
 mod options;
 mod reopen;
 
@@ -20,7 +22,8 @@ use serde::Serialize;
 
 pub use bases::Bases;
 pub use error::EngineError;
-pub use kind::{EngineKind, open, open_with};
+pub use kind::EngineKind;
+pub use open::{open, open_with};
 pub use options::{DMA_MEMORY, DmaMemory, EngineOptions};
 pub use reopen::{ReopeningEngine, open_lasting};
 

@@ -25,7 +25,6 @@ pub use assignment::{Assignment, synthesize};
 pub use error::Groth16Error;
 pub use key::{CircuitDigest, CircuitShape, KeyOrigin, ProvingKey, VerifyingKey};
 pub use proof::{PROOF_BYTES, Proof};
-pub(crate) use prover::check_job;
 pub use prover::{PhaseTimes, ProveReport, prove, prove_assignment, prove_with};
 pub use r1cs::{R1cs, circuit_digest};
 pub use setup::setup;

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{Assignment, CircuitShape, Groth16Error, Proof, ProvingKey, synthesize, verify};
 use crate::cpu::blocking;
-use crate::engine::{Engine, EngineError, Groth16Points, Groth16Stats};
+use crate::engine::{Engine, Groth16Points, Groth16Stats};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::secret::Secret;
 use crate::stats::{CardStats, JobStats, seconds};
@@ -222,31 +222,4 @@ fn blind(key: &ProvingKey, points: &Groth16Points, rng: &mut (impl RngCore + Cry
         b: G2Affine::from(b2),
         c: c.to_affine(),
     }
-}
-
-/// Used by engines to refuse an assignment that does not fit a key's queries.
-pub(crate) fn check_job(key: &ProvingKey, assignment: &Assignment) -> Result<(), EngineError> {
-    let variables = assignment.witness().len();
-    for (what, found, expected) in [
-        ("witness", variables, key.shape.variables()),
-        ("A query", key.a.len(), variables),
-        ("B query in G1", key.b1.len(), variables),
-        ("B query in G2", key.b2.len(), variables),
-        ("L query", key.l.len(), variables),
-        (
-            "domain",
-            assignment.polynomials()[0].len(),
-            key.shape.domain(),
-        ),
-        ("H query", key.h.len(), key.shape.domain() - 1),
-    ] {
-        if found != expected {
-            return Err(EngineError::KeyMismatch {
-                what,
-                found,
-                expected,
-            });
-        }
-    }
-    Ok(())
 }

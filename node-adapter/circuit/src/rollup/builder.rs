@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::trace::{StateView, Touched, Trace};
+use super::widths::{NONCE_BITS, TOKEN_BITS, TOKEN_LEVELS};
 use super::witness::{CellWitness, OpWitness, RecordWitness, TopWitness, Witness};
-use super::{PublicInputs, RollupCircuit, Shape, TOKEN_BITS, TOKEN_LEVELS};
+use super::{PublicInputs, RollupCircuit, Shape};
 use carillon_protocol::OperationError;
 use carillon_protocol::crypto::poseidon::{hash_node, hash_rollup_leaf};
 
@@ -298,7 +299,7 @@ fn climb(
 impl super::HeaderWitness {
     /// The leaf of an account with this header and a token root.
     pub fn leaf(&self, tokens: Scalar) -> Scalar {
-        let word = self.nonce + self.owner * Scalar::from(1 << super::NONCE_BITS);
+        let word = self.nonce + self.owner * Scalar::from(1 << NONCE_BITS);
         hash_rollup_leaf(&[self.key.x, self.key.y, word, tokens])
     }
 }

@@ -15,9 +15,10 @@ use ff::Field;
 
 use super::bus::{Bus, Tag, Time, Tuple};
 use super::poseidon::hash_leaf;
+use super::shape::Shape;
 use super::slot::Header;
+use super::widths::{NONCE_BITS, OWNER_BITS, TOKEN_BITS};
 use super::witness::{CellWitness, HeaderWitness};
-use super::{NONCE_BITS, OWNER_BITS, Shape, TOKEN_BITS};
 use crate::edwards::EdwardsPoint;
 use crate::merkle;
 use crate::num::{

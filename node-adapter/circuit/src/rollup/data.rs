@@ -10,8 +10,8 @@ use blstrs::Scalar;
 use ff::Field;
 
 use super::bus::{Bus, Tag, Time, Tuple};
+use super::widths::{ACCOUNT_BITS, AMOUNT_BITS, DOMAIN_BITS};
 use super::witness::{RecordWitness, Witness};
-use super::{ACCOUNT_BITS, AMOUNT_BITS, DOMAIN_BITS};
 use crate::num::{
     Num, alloc, alloc_bit, alloc_uint, alloc_wide_uint, constant, enforce_equal, enforce_product,
     from_bit, invert, mul, pow2, shorten, sub, value,

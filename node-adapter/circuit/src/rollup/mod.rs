@@ -15,6 +15,7 @@
 mod builder;
 mod bus;
 mod cells;
+mod circuit;
 mod data;
 mod decimal;
 #[doc(hidden)]
@@ -29,240 +30,19 @@ mod slot;
 mod survey;
 mod top;
 mod trace;
+mod weakened;
+mod widths;
 mod witness;
 
-use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
-use blstrs::Scalar;
-
 pub use builder::{BuildError, build, opened};
-pub use operation::circuit_of;
+pub use circuit::RollupCircuit;
+pub use operation::{circuit_of, trace_of};
 pub use proving::{setup, synthesize};
 pub use public::PublicInputs;
-pub use shape::{MAX_CELLS, MAX_SLOTS, PRODUCTION_DEPTH, Shape, ShapeError};
+pub use shape::{MAX_CELLS, MAX_SLOTS, PRODUCTION_DEPTH, Shape, ShapeError, VERSION};
 pub use survey::{Part, Stats, digest, stats};
 pub use trace::{StateView, Touched, Trace, Tracer};
+#[doc(hidden)]
+pub use weakened::weakened;
+pub use widths::TOKEN_LEVELS;
 pub use witness::{CellWitness, HeaderWitness, OpWitness, RecordWitness, TopWitness, Witness};
-
-use super::num::{Num, enforce_equal, input};
-use bus::Bus;
-use cells::Rows;
-use data::{HeaderVector, Identity};
-use mutation::Mutation;
-use slot::{Context, Slot};
-use top::Top;
-
-/// Version of the constraints. Keys are bound to it through [`Shape::id`]; a test
-/// pins the digest of the constraints to it.
-pub const VERSION: u32 = 2;
-
-/// Levels of an account's token tree: 4^3 = 64 slots.
-pub const TOKEN_LEVELS: usize = 3;
-
-/// Bits of a token slot.
-const TOKEN_BITS: usize = 6;
-/// Bits of an account's index.
-const ACCOUNT_BITS: usize = 24;
-/// Bits of a balance.
-const BALANCE_BITS: usize = 96;
-/// Bits of a record's amount.
-const AMOUNT_BITS: usize = 96;
-/// Bits of a nonce.
-const NONCE_BITS: usize = 32;
-/// Bits of the number that names a chain of one deployment.
-const DOMAIN_BITS: usize = 128;
-/// Bits of an owner, an address on L1.
-const OWNER_BITS: usize = 160;
-
-/// The circuit of one batch with its witness.
-///
-/// The fields are public so that tests and auditors can try to cheat; every value
-/// other than the true ones leaves a constraint unsatisfied.
-#[derive(Clone, Debug)]
-pub struct RollupCircuit {
-    /// Sizes.
-    pub shape: Shape,
-    /// The public inputs claimed.
-    pub public_inputs: PublicInputs,
-    /// Everything else.
-    pub witness: Witness,
-}
-
-impl RollupCircuit {
-    /// A circuit for key generation and surveys: it has the structure of every batch
-    /// of this shape, and no valid witness.
-    pub fn blank(shape: Shape) -> Self {
-        Self {
-            shape,
-            public_inputs: PublicInputs::default(),
-            witness: Witness::blank(shape),
-        }
-    }
-
-    /// Sets the challenge point and the values there.
-    #[must_use]
-    pub fn evaluate_at(mut self, z: Scalar) -> Self {
-        self.public_inputs = PublicInputs::of(&self.witness, z);
-        self
-    }
-}
-
-impl Circuit<Scalar> for RollupCircuit {
-    fn synthesize<CS: ConstraintSystem<Scalar>>(self, cs: &mut CS) -> Result<(), SynthesisError> {
-        self.synthesize_without(cs, None)
-    }
-}
-
-impl RollupCircuit {
-    /// The circuit; without a part of its memory argument in mutation runs.
-    fn synthesize_without<CS: ConstraintSystem<Scalar>>(
-        self,
-        cs: &mut CS,
-        without: Option<Mutation>,
-    ) -> Result<(), SynthesisError> {
-        let Self {
-            shape,
-            public_inputs,
-            witness,
-        } = self;
-        if !witness.has_shape(shape) {
-            return Err(SynthesisError::IncompatibleLengthVector(format!(
-                "the witness does not have the shape {}",
-                shape.id()
-            )));
-        }
-        let inputs = Inputs::new(cs, &public_inputs)?;
-
-        // Before the challenges.
-        let identity = Identity::new(cs.namespace(|| "identity"), &witness)?;
-        let context = Context {
-            shape,
-            domain: identity.domain.clone(),
-            operator: identity.operator.clone(),
-        };
-        let mut slots: Vec<Slot> = Vec::with_capacity(witness.ops.len());
-        for (i, op) in witness.ops.iter().enumerate() {
-            let records = slots
-                .last()
-                .map_or_else(Num::zero, |slot| slot.records.clone());
-            let cs = cs.namespace(|| format!("op {i}"));
-            slots.push(Slot::new(cs, &context, i, op, &records)?);
-        }
-        let count = slots
-            .last()
-            .map_or_else(Num::zero, |slot| slot.records.clone());
-        let header = HeaderVector::new(
-            cs.namespace(|| "header vector"),
-            &identity,
-            witness.roots,
-            &witness.records,
-            &count,
-        )?;
-        let rows = Rows::new(cs, shape, &witness.cells)?;
-        let top = Top::new(cs.namespace(|| "top"), &witness.top)?;
-        enforce_equal(
-            cs,
-            "old root is the state before",
-            &top.roots[0],
-            &header.words[1],
-        );
-        enforce_equal(
-            cs,
-            "new root is the state after",
-            &top.roots[1],
-            &header.words[2],
-        );
-
-        // The public data.
-        let packed: Vec<&Num> = slots.iter().map(|slot| &slot.packed).collect();
-        let blob = data::blob(&packed);
-        inputs.bind_vectors(cs, &header.words, &blob)?;
-
-        // The challenges, from everything that the tuples are made of.
-        let parts = slots.iter().flat_map(Slot::absorbed);
-        let parts = parts.chain(rows.absorbed()).chain(top.absorbed());
-        let absorbed: Vec<Num> = parts
-            .filter(|(part, _)| without != Some(Mutation::Absorbed(part)))
-            .map(|(_, value)| value)
-            .collect();
-        let memory = poseidon::commit(cs.namespace(|| "memory commitment"), &absorbed)?;
-        let commitments = [
-            ("C_H", inputs.header_commitment),
-            ("C_B", inputs.blob_commitment),
-            ("C_M", memory),
-        ];
-        let commitments = commitments.map(|(name, commitment)| {
-            if without == Some(Mutation::Commitment(name)) {
-                Num::zero()
-            } else {
-                commitment
-            }
-        });
-        let [gamma, beta] = poseidon::bus_challenges(cs.namespace(|| "challenges"), commitments)?;
-
-        // After the challenges.
-        let mut cs = cs.namespace(|| "bus");
-        let mut bus = Bus::new(cs.namespace(|| "powers"), gamma, beta, without)?;
-        for (i, slot) in slots.iter().enumerate() {
-            slot.put_on(cs.namespace(|| format!("op {i}")), &mut bus)?;
-        }
-        rows.put_on(cs.namespace(|| "rows"), &mut bus)?;
-        header.put_on(cs.namespace(|| "header vector"), &mut bus)?;
-        top.put_on(cs.namespace(|| "top"), &mut bus)?;
-        bus.close(&mut cs);
-        Ok(())
-    }
-}
-
-/// The public inputs as variables.
-struct Inputs {
-    header_commitment: Num,
-    blob_commitment: Num,
-    z: Num,
-    header_value: Num,
-    blob_value: Num,
-}
-
-impl Inputs {
-    /// The order is the contract's.
-    fn new<CS: ConstraintSystem<Scalar>>(
-        cs: &mut CS,
-        claimed: &PublicInputs,
-    ) -> Result<Self, SynthesisError> {
-        let mut next = |name: &'static str, value: Scalar| input(cs.namespace(|| name), value);
-        Ok(Self {
-            header_commitment: next("header commitment", claimed.header_commitment)?,
-            blob_commitment: next("blob commitment", claimed.blob_commitment)?,
-            z: next("z", claimed.z)?,
-            header_value: next("header value", claimed.header_value)?,
-            blob_value: next("blob value", claimed.blob_value)?,
-        })
-    }
-
-    /// The vectors are those committed to, and have the values claimed at z.
-    fn bind_vectors<CS: ConstraintSystem<Scalar>>(
-        &self,
-        cs: &mut CS,
-        header: &[Num],
-        blob: &[Num],
-    ) -> Result<(), SynthesisError> {
-        let commitment = poseidon::commit(cs.namespace(|| "commitment to H"), header)?;
-        enforce_equal(
-            cs,
-            "header commitment is of H",
-            &commitment,
-            &self.header_commitment,
-        );
-        let commitment = poseidon::commit(cs.namespace(|| "commitment to B"), blob)?;
-        enforce_equal(
-            cs,
-            "blob commitment is of B",
-            &commitment,
-            &self.blob_commitment,
-        );
-        let value = data::polynomial(cs.namespace(|| "H at z"), header, &self.z)?;
-        enforce_equal(cs, "header value is H at z", &value, &self.header_value);
-        let value = data::blob_value(cs.namespace(|| "B at z"), blob, &self.z)?;
-        enforce_equal(cs, "blob value is B at z", &value, &self.blob_value);
-        Ok(())
-    }
-}

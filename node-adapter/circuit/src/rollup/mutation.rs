@@ -1,14 +1,8 @@
-//! The circuit with one part of its memory argument left out: for mutation runs.
+//! The parts of the memory argument that a mutation run can leave out, by name.
 //!
 //! Constraints can be left out from outside. What the challenges absorb and what a tuple is made of
-//! are terms of sums; [`weakened`] leaves one of them out, so that tests can see that a forgery works
-//! then (`tests/rollup/mutants.rs`). A weakened circuit has another digest: no key and no verifier takes
-//! its proofs. Not part of the documented interface.
-
-use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
-use blstrs::Scalar;
-
-use super::RollupCircuit;
+//! are terms of sums: the circuit and its bus ask here which of them to leave out. None is left out
+//! but by `weakened`. Not part of the documented interface.
 
 /// A part of the memory argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,20 +51,4 @@ impl Mutation {
         Self::Part("top", "node before"),
         Self::Part("top", "node after"),
     ];
-}
-
-/// A circuit without a part of its memory argument.
-pub fn weakened(circuit: RollupCircuit, without: Mutation) -> impl Circuit<Scalar> {
-    Weakened { circuit, without }
-}
-
-struct Weakened {
-    circuit: RollupCircuit,
-    without: Mutation,
-}
-
-impl Circuit<Scalar> for Weakened {
-    fn synthesize<CS: ConstraintSystem<Scalar>>(self, cs: &mut CS) -> Result<(), SynthesisError> {
-        self.circuit.synthesize_without(cs, Some(self.without))
-    }
 }

@@ -1,19 +1,20 @@
 //! From the ledger's operations and state to the circuit of a batch.
 //!
 //! The ledger has executed the operations; what they read and when it was written is
-//! followed again by a [`Tracer`], independently. Called by the node when it seals.
+//! followed again by a [`Tracer`], independently. [`circuit_of`] has the whole state, as
+//! the demo and the tests have it; a prover has a part, and goes on from [`trace_of`].
 
 use blstrs::Scalar;
 use ff::Field;
 use jubjub::{AffinePoint, ExtendedPoint, Fq, Fr};
 
 use super::builder::{BuildError, build};
-use super::trace::{StateView, Tracer};
+use super::trace::{StateView, Trace, Tracer};
 use super::witness::{HeaderWitness, OpWitness};
 use super::{RollupCircuit, Shape};
 use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::ledger::{Account, State};
-use carillon_protocol::{Header, Kind, Operation, OperationError, owner_word, scalar};
+use carillon_protocol::{Domain, Header, Kind, Operation, OperationError, owner_word, scalar};
 
 /// The circuit of a batch: `state` is the state before it, `header` names chain, number
 /// and operator, and the operations are those that the ledger executed, in order. The
@@ -27,11 +28,28 @@ pub fn circuit_of(
     header: &Header,
     operations: &[Operation],
 ) -> Result<RollupCircuit, BuildError> {
-    let mut tracer = Tracer::new(state, header.domain, header.batch_number, header.operator);
+    let (domain, number) = (header.domain, header.batch_number);
+    let trace = trace_of(state, domain, number, header.operator, operations)?;
+    build(shape, state, &trace)
+}
+
+/// What operations that the ledger executed, in order, read and write over `state`, the state before
+/// them.
+///
+/// # Errors
+/// [`OperationError`] if amounts of an operation cannot be encoded.
+pub fn trace_of(
+    state: &impl StateView,
+    domain: Domain,
+    batch_number: u64,
+    operator: u32,
+    operations: &[Operation],
+) -> Result<Trace, OperationError> {
+    let mut tracer = Tracer::new(state, domain, batch_number, operator);
     for operation in operations {
         tracer.push(OpWitness::of(operation)?);
     }
-    build(shape, state, &tracer.finish())
+    Ok(tracer.finish())
 }
 
 impl OpWitness {

@@ -1,7 +1,7 @@
 //! The signature of an operation: Schnorr over Jubjub, checked where a flag is set.
 //!
 //! The challenge is computed in every slot, since its hash also binds what the slot
-//! works on ([`super::slot`]); the equation `s G = R + c PK` counts only where an
+//! works on (`slot`); the equation `s G = R + c PK` counts only where an
 //! operation is signed. `s` is any 252-bit integer: a second encoding of one
 //! signature proves nothing new, and the nonce stops its reuse.
 //!

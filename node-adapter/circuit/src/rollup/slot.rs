@@ -12,8 +12,10 @@ use blstrs::Scalar;
 use ff::Field;
 
 use super::bus::{Bus, Tag, Time, Tuple};
+use super::shape::Shape;
+use super::widths::{ACCOUNT_BITS, BALANCE_BITS, TOKEN_BITS};
 use super::witness::{HeaderWitness, OpWitness};
-use super::{ACCOUNT_BITS, BALANCE_BITS, Shape, TOKEN_BITS, decimal, signature};
+use super::{decimal, signature};
 use crate::edwards::EdwardsPoint;
 use crate::num::{
     Num, alloc, alloc_uint, constant, enforce_fits, enforce_product, from_bit, is_equal, mul, pow2,

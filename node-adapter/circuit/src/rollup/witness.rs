@@ -7,7 +7,8 @@
 use blstrs::Scalar;
 use ff::Field;
 
-use super::Shape;
+use super::shape::Shape;
+use super::widths::TOKEN_LEVELS;
 use carillon_protocol::Domain;
 use carillon_protocol::crypto::jubjub::Point;
 
@@ -126,7 +127,7 @@ impl CellWitness {
             balances: [Scalar::ZERO; 2],
             header_time: 0,
             time: 0,
-            token_path: vec![[Scalar::ZERO; 4]; super::TOKEN_LEVELS],
+            token_path: vec![[Scalar::ZERO; 4]; TOKEN_LEVELS],
             account_path: vec![[Scalar::ZERO; 4]; shape.path_levels()],
         }
     }
@@ -190,8 +191,7 @@ impl Witness {
     /// Whether every list has the length that the shape gives it.
     pub(super) fn has_shape(&self, shape: Shape) -> bool {
         let paths = |cell: &CellWitness| {
-            cell.token_path.len() == super::TOKEN_LEVELS
-                && cell.account_path.len() == shape.path_levels()
+            cell.token_path.len() == TOKEN_LEVELS && cell.account_path.len() == shape.path_levels()
         };
         self.records.len() == shape.records()
             && self.ops.len() == shape.slots()

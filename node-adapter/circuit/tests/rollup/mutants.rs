@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use blstrs::Scalar;
-use carillon_circuit::rollup::mutation::{Mutation, weakened};
+use carillon_circuit::rollup::mutation::Mutation;
+use carillon_circuit::rollup::weakened;
 use carillon_circuit::rollup::{
     CellWitness, HeaderWitness, RollupCircuit, Shape, Touched, Tracer, build,
 };

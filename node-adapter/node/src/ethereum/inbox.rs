@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::super::ports::{L1Inbox, PortError, QueueEntry};
-use super::contradiction;
 use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{NodeSource, Queue, QueueError, Watcher};
 use carillon_settlement::{Backoff, L1Part, L1Reporter, jittered};
@@ -95,7 +94,9 @@ impl L1Inbox for Inbox {
         }
         let entries = match reader.queue.entries(from, most) {
             Ok(entries) => entries,
-            Err(error @ QueueError::Exchanged { .. }) => return Err(contradiction(&error)),
+            Err(error @ QueueError::Exchanged { .. }) => {
+                return Err(PortError::contradiction(&error));
+            }
             // Rolled back: told when it happened, read again when the time has come.
             Err(_) if self.status.status().queue.failing_since.is_some() => {
                 return Err(PortError::Later);

@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::fees::L1Prices;
-use super::ports::{L1Inbox, PortError, Settler};
+use super::ports::{L1Inbox, Settler};
 use super::prices::NodePrices;
 use carillon_protocol::ledger::Budget;
 use carillon_settlement::archive::{Archive, ArchiveError, chain_of};
@@ -190,9 +190,4 @@ impl Ethereum {
             status,
         })
     }
-}
-
-/// What waiting cannot fix: the batch on disk is not what it should be.
-fn contradiction(error: &dyn std::fmt::Display) -> PortError {
-    PortError::Contradiction(error.to_string())
 }

@@ -13,7 +13,6 @@ use tokio::sync::Mutex;
 use super::super::ports::{PortError, ProvedBatch, Settler};
 use super::super::publish::public_inputs;
 use super::super::store::BatchStatus;
-use super::contradiction;
 use carillon_protocol::Header;
 use carillon_protocol::ledger::Budget;
 use carillon_settlement::archive::{self, Archive, ArchiveError, ChainId};
@@ -63,13 +62,15 @@ impl EthereumSettler {
     async fn intent(&self, batch: &ProvedBatch) -> Result<Intent, PortError> {
         let words = scalars(&batch.header)?;
         let elements = scalars(&batch.blob)?;
-        let header = Header::from_words(&words).map_err(|error| contradiction(&error))?;
+        let header =
+            Header::from_words(&words).map_err(|error| PortError::contradiction(&error))?;
         let Budget { slots, records, .. } = self.budget;
         let [header_commitment, blob_commitment, ..] =
             public_inputs(&words, &elements, slots, records)
-                .map_err(|error| contradiction(&error))?;
-        let proof = Proof::from_bytes(&batch.proof).map_err(|error| contradiction(&error))?;
-        let blob = BatchBlob::new(&elements).map_err(|error| contradiction(&error))?;
+                .map_err(|error| PortError::contradiction(&error))?;
+        let proof =
+            Proof::from_bytes(&batch.proof).map_err(|error| PortError::contradiction(&error))?;
+        let blob = BatchBlob::new(&elements).map_err(|error| PortError::contradiction(&error))?;
         let published = PublishedBatch {
             chain_id: self.chain.chain,
             shape: self.shape,
@@ -94,11 +95,13 @@ impl EthereumSettler {
         };
         match self.archive.put(&archived).await {
             Ok(_) => {}
-            Err(error @ ArchiveError::Conflict { .. }) => return Err(contradiction(&error)),
+            Err(error @ ArchiveError::Conflict { .. }) => {
+                return Err(PortError::contradiction(&error));
+            }
             Err(error) => return Err(PortError::Unreachable(error.to_string())),
         }
         settle_intent(self.chain.contract, &published, &blob, &proof)
-            .map_err(|error| contradiction(&error))
+            .map_err(|error| PortError::contradiction(&error))
     }
 
     /// L1 counts the batch as executed by somebody else's transaction: it must be this one and no

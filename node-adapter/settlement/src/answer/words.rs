@@ -4,7 +4,7 @@
 //! meaning. Rows follow the clients' sources and published answers; each has an answer as an example,
 //! by which it is tested. A client that words something else adds a row here.
 
-use super::{Meaning, On};
+use super::meaning::{Meaning, On};
 
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use alloy::primitives::U256;
 
 use super::event::{News, Shortage};
-use super::run::Tracked;
+use super::state::Tracked;
 use super::{Faults, Fees, Outcome, Place, Port, PortError, Sender, SenderError};
 use crate::{MAX_TRANSACTION_GAS, Meaning, Refusal, RpcFailure, SettlementError};
 

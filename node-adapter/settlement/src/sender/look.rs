@@ -8,10 +8,8 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::B256;
 
-use super::run::Tracked;
-use super::{
-    BlockRef, Entry, Facts, Faults, FreeNonces, Outcome, Place, Port, Sender, SenderError,
-};
+use super::state::{Sender, Tracked};
+use super::{BlockRef, Entry, Facts, Faults, FreeNonces, Outcome, Place, Port, SenderError};
 
 /// What one look has read.
 #[derive(Debug)]

@@ -11,10 +11,12 @@
 //! | `node` | the port over JSON-RPC | network |
 //! | `event` | settings, and what the sender tells | none |
 //! | `fault` | named points at which a drill ends the sender | – |
+//! | `state` | [`Sender`]: what it holds; a record is written before anything changes | disk |
 //! | `look` | the facts of one look, with few requests | network |
 //! | `plan` | counters, nonce, market and simulation before a signature | network |
 //! | `funds` | what a call needs, and whether the account can pay | network |
-//! | `run` | [`Sender`]: decides, writes the record, acts | all of it |
+//! | `broadcast` | a signed transaction to the node's pool, and what that says | network |
+//! | `run` | one round: looks, decides, acts; intents taken in and given up | all of it |
 //! | `task` | the sender as a task, and its [`Handle`] | all of it |
 //!
 //! What makes it safe:
@@ -30,6 +32,7 @@
 //!
 //! Called by the sequencer's service and the tests. May use the crate's client and refusals.
 
+mod broadcast;
 mod decide;
 mod entry;
 mod error;
@@ -44,6 +47,7 @@ mod plan;
 mod port;
 mod run;
 mod sign;
+mod state;
 mod task;
 
 pub use decide::{Action, Facts, FreeNonces, Pool, Receipt, Watch, decide};
@@ -55,6 +59,6 @@ pub use fees::{FeeError, FeePolicy, Fees, Market};
 pub use journal::{Done, Journal, JournalError};
 pub use node::NodePort;
 pub use port::{Outcome, Port, PortError, SendAnswer};
-pub use run::Sender;
 pub use sign::{BLOB_BYTES, SignError};
+pub use state::Sender;
 pub use task::Handle;

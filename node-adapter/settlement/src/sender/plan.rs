@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use super::decide::Pool;
 use super::event::News;
-use super::run::{Then, Tracked};
-use super::sign::{Sidecar, Terms, sign};
+use super::sign::{Terms, sign};
+use super::state::{Then, Tracked};
 use super::{
     Facts, Faults, Fees, FreeNonces, Market, Outcome, Port, Record, Sender, SenderError, Variant,
     Watch,
 };
-use crate::{Meaning, jittered};
-
-/// Doublings of `retry_after` while the contract refuses.
-const DOUBLINGS: u32 = 6;
+use crate::Meaning;
 
 /// What is to be signed.
 struct Offer {
@@ -267,40 +264,6 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
             };
         }
         Ok(Then::Again)
-    }
-
-    pub(super) fn sidecar(&mut self, number: u64) -> Result<Sidecar, SenderError> {
-        let Some(tracked) = self.entries.get_mut(&number) else {
-            return Ok(Sidecar::default());
-        };
-        if let Some(sidecar) = &tracked.sidecar {
-            return Ok(sidecar.clone());
-        }
-        let sidecar = Sidecar::new(tracked.entry.intent())?;
-        tracked.sidecar = Some(sidecar.clone());
-        Ok(sidecar)
-    }
-
-    /// Tells what is in the way, and puts the entry off: by `retry_after`, and longer each time that
-    /// the contract refuses.
-    pub(super) fn later(&mut self, number: u64, now: Duration, news: News) {
-        let retry = self.policy.retry_after;
-        let jitter = self.policy.jitter;
-        let mut pause = retry;
-        if let Some(tracked) = self.entries.get_mut(&number) {
-            if let News::Refused(reason) = &news {
-                let times = tracked.refusal.as_ref().map_or(0, |(_, times)| *times);
-                pause = retry.saturating_mul(1 << times.min(DOUBLINGS));
-                tracked.refusal = Some((reason.clone(), times.saturating_add(1)));
-            }
-            if let News::NotTaken(failure) = &news {
-                pause = pause.max(failure.retry_after.unwrap_or_default());
-            }
-            tracked.doomed |= matches!(news, News::Refused(_) | News::TooMuchGas(_));
-            pause = jittered(pause, jitter);
-            tracked.watch.not_before = now + pause;
-        }
-        self.tell(number, news, pause);
     }
 }
 

@@ -1,104 +1,26 @@
-//! The sender: reads facts from L1, lets `decide` choose, writes the record, acts.
+//! One round of the sender: facts from L1, what `decide` chooses, and the act. Intents are taken in and
+//! given up here, too.
 //!
-//! One value owns journal and key; [`Sender::tick`] is one look at everything that is open. Used by
-//! `task`, which calls it at the right times, and by tests, which call it at times of their own.
+//! [`Sender::tick`] is one look at everything that is open. Used by `task`, which calls it at the right times, and by tests, which call it at times of their own.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, U256};
 use alloy::signers::local::PrivateKeySigner;
 
-use super::decide::Pool;
-use super::event::{Enqueued, Event, News, Policy, Status};
+use super::event::{Enqueued, Policy};
 use super::journal::{Owner, digest};
 use super::look::Look;
-use super::sign::Sidecar;
+use super::state::{Sender, Then, Tracked};
 use super::{
-    Action, BlockRef, CrashPoint, Entry, Faults, Intent, Journal, NoFaults, Outcome, Place, Port,
-    Record, SendAnswer, SenderError, SignError, Step, Variant, Watch, decide,
+    Action, CrashPoint, Entry, Faults, Intent, Journal, NoFaults, Outcome, Port, Record,
+    SenderError, SignError, Step, decide,
 };
-use crate::{L1Part, L1Reporter, Meaning, Refusal, RpcFailure};
+use crate::L1Reporter;
 
 /// Steps of one entry in one tick; the rest waits for the next.
 const STEPS: usize = 8;
-
-/// Sends intents with one key, in their order.
-#[derive(Debug)]
-pub struct Sender<P, O, F = NoFaults> {
-    pub(super) port: P,
-    pub(super) outcome: O,
-    faults: F,
-    pub(super) signer: PrivateKeySigner,
-    pub(super) journal: Journal,
-    pub(super) policy: Policy,
-    pub(super) chain_id: u64,
-    pub(super) entries: BTreeMap<u64, Tracked>,
-    next_number: u64,
-    events: Vec<Event>,
-    /// The newest block of the last look that went through.
-    pub(super) seen: Option<BlockRef>,
-    /// Transactions mined from our address, as last read.
-    pub(super) nonce: Option<u64>,
-    /// Where open intents stand, for whoever asks while the sender works.
-    pub(super) board: Board,
-    pub(super) reporter: L1Reporter,
-}
-
-/// Where open intents stand.
-pub(super) type Board = Arc<RwLock<BTreeMap<String, Status>>>;
-
-/// An open entry and what is not in the journal.
-#[derive(Debug)]
-pub(super) struct Tracked {
-    pub entry: Entry,
-    next_step: u32,
-    pub watch: Watch,
-    pub sidecar: Option<Sidecar>,
-    /// Why the contract refuses the call, and how often in a row.
-    pub refusal: Option<(Refusal, u32)>,
-    /// Whether the call cannot succeed as things are.
-    pub doomed: bool,
-}
-
-impl Tracked {
-    fn new(entry: Entry, next_step: u32) -> Self {
-        Self {
-            entry,
-            next_step,
-            watch: Watch::default(),
-            sidecar: None,
-            refusal: None,
-            doomed: false,
-        }
-    }
-
-    fn status(&self) -> Status {
-        let entry = &self.entry;
-        match entry.place() {
-            Place::Mined { hash, block } => Status::InEffect(Some(hash), block),
-            Place::Taken(block) => Status::InEffect(None, block),
-            _ => match (entry.current().zip(entry.newest()), &self.refusal) {
-                (Some((attempt, newest)), _) => Status::Sent {
-                    nonce: attempt.nonce,
-                    transaction: newest.hash,
-                },
-                (None, Some((reason, times))) => Status::Refused {
-                    reason: reason.clone(),
-                    times: *times,
-                },
-                (None, None) => Status::Waiting,
-            },
-        }
-    }
-}
-
-/// What a step leaves to do for an entry.
-pub(super) enum Then {
-    Again,
-    Wait(Duration),
-}
 
 impl<P: Port, O: Outcome> Sender<P, O> {
     /// A sender that goes on where `journal` ends. Asks the node for its chain id, to refuse a
@@ -167,33 +89,6 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
         })
     }
 
-    /// Tells `reporter` what is in the way of its intents.
-    #[must_use]
-    pub fn reporting(mut self, reporter: L1Reporter) -> Self {
-        self.reporter = reporter;
-        self
-    }
-
-    /// The address that signs.
-    pub fn address(&self) -> Address {
-        self.signer.address()
-    }
-
-    /// Its settings.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    /// The open intents, in their order.
-    pub fn open_intents(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(|tracked| &tracked.entry)
-    }
-
-    /// Gives the journal back, as a restart would find it.
-    pub fn into_journal(self) -> Journal {
-        self.journal
-    }
-
     /// Takes an intent in. When this returns, it is on disk and will be sent after those before it.
     pub fn enqueue(&mut self, intent: Intent) -> Result<Enqueued, SenderError> {
         let other = |id: &str| SenderError::OtherContent { id: id.into() };
@@ -236,20 +131,6 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
             Some((number, false)) => self.write(number, &Record::Abandoned),
             None => Err(SenderError::NoSuchIntent { id: id.into() }),
         }
-    }
-
-    /// Where an intent stands; `None` if it was never handed in.
-    pub fn status(&self, id: &str) -> Result<Option<Status>, SenderError> {
-        let mut open = self.entries.values();
-        match open.find(|tracked| tracked.entry.intent().id == id) {
-            Some(tracked) => Ok(Some(tracked.status())),
-            None => Ok(self.journal.done(id)?.map(Status::Closed)),
-        }
-    }
-
-    /// What happened since the last call.
-    pub fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
     }
 
     /// Looks at every open entry once and does what is due at `now`, a time that only grows. Returns
@@ -310,181 +191,5 @@ impl<P: Port, O: Outcome, F: Faults> Sender<P, O, F> {
             Action::Wait(until) => Ok(Then::Wait(until)),
             Action::Done => Ok(later),
         }
-    }
-
-    /// Hands the newest variant to the node, and keeps what its pool says.
-    pub(super) async fn send(&mut self, number: u64, now: Duration) -> Result<Then, SenderError> {
-        let Some(variant) = (self.entries.get(&number)).and_then(|t| t.entry.newest().cloned())
-        else {
-            return Ok(Then::Again);
-        };
-        self.pass(CrashPoint::Before(Step::Send))?;
-        let answer = self.port.send(&variant.raw).await?;
-        self.pass(CrashPoint::After(Step::Send))?;
-        let Some(tracked) = self.entries.get_mut(&number) else {
-            return Ok(Then::Again);
-        };
-        tracked.watch.sent = Some(now);
-        match answer {
-            SendAnswer::Taken => self.pool_took(number, variant.hash)?,
-            // The receipts and the nonce tell whose transaction it was.
-            SendAnswer::NonceUsed => {}
-            SendAnswer::Underpriced => {
-                tracked.watch.pool = Pool::Contested;
-                self.tell(number, News::Contested, self.policy.bump_after);
-            }
-            SendAnswer::Refused(failure) => {
-                self.pool_refused(number, &variant, failure, now).await?;
-            }
-        }
-        Ok(Then::Wait(now + self.policy.poll))
-    }
-
-    fn pool_took(&mut self, number: u64, hash: B256) -> Result<(), SenderError> {
-        let Some(tracked) = self.entries.get_mut(&number) else {
-            return Ok(());
-        };
-        tracked.watch.pool = Pool::Holds;
-        let known = matches!(
-            tracked.entry.place(),
-            Place::Sent {
-                broadcast: true,
-                ..
-            }
-        );
-        if known {
-            self.reporter.worked(L1Part::Settlement);
-            return Ok(());
-        }
-        self.write(number, &Record::Broadcast(hash))
-    }
-
-    async fn pool_refused(
-        &mut self,
-        number: u64,
-        variant: &Variant,
-        failure: RpcFailure,
-        now: Duration,
-    ) -> Result<(), SenderError> {
-        let Some(tracked) = self.entries.get_mut(&number) else {
-            return Ok(());
-        };
-        let raise = failure.meaning == Meaning::FeeTooLow;
-        // What a pool took it may still hold, though it would not take it again at these fees.
-        let kept = raise && tracked.entry.pooled(&variant.hash);
-        tracked.watch.pool = if kept {
-            Pool::Holds
-        } else {
-            Pool::Refuses { raise }
-        };
-        if failure.meaning != Meaning::Funds {
-            self.later(number, now, News::NotTaken(failure));
-            return Ok(());
-        }
-        let intent = tracked.entry.intent();
-        let value = if variant.blank {
-            U256::ZERO
-        } else {
-            intent.value
-        };
-        let fees = variant.fees.cost(variant.gas, intent.blobs.len());
-        let own = fees.saturating_add(value);
-        let need = self.pending_cost(number).saturating_add(own);
-        self.shortage(number, need, true, &failure, now).await
-    }
-
-    /// Writes a record: on disk first, in memory after it.
-    pub(super) fn write(&mut self, number: u64, record: &Record) -> Result<(), SenderError> {
-        let (step, news) = describe(record);
-        self.pass(CrashPoint::Before(step))?;
-        let Some(tracked) = self.entries.get_mut(&number) else {
-            return Ok(());
-        };
-        let mut next = tracked.entry.clone();
-        next.apply(record).map_err(super::JournalError::from)?;
-        let news = if next.closed() {
-            Some(News::Closed(self.journal.close(number, &next)?))
-        } else {
-            self.journal.append(number, tracked.next_step, record)?;
-            news
-        };
-        tracked.next_step += 1;
-        tracked.entry = next;
-        if matches!(record, Record::Reorged | Record::Freed(_)) {
-            (tracked.watch.sent, tracked.watch.pool) = (None, Pool::Unasked);
-        }
-        if tracked.entry.settled() {
-            (tracked.refusal, tracked.doomed) = (None, false);
-        }
-        if let Some(news) = news {
-            self.tell(number, news, self.policy.poll);
-        }
-        self.publish(number);
-        if self.entries.get(&number).is_some_and(|t| t.entry.closed()) {
-            self.entries.remove(&number);
-        }
-        self.pass(CrashPoint::After(step))
-    }
-
-    /// Tells what happened; what is in the way of the intent, and is tried again after `retry`, goes
-    /// into the status, too.
-    pub(super) fn tell(&mut self, number: u64, news: News, retry: Duration) {
-        let Some(tracked) = self.entries.get(&number) else {
-            return;
-        };
-        let id = tracked.entry.intent().id.clone();
-        match (news.trouble(&id), &news) {
-            (Some(trouble), _) => self.reporter.failed(L1Part::Settlement, trouble, retry),
-            (None, News::Broadcast(_) | News::Mined(..) | News::Taken(_) | News::Closed(_)) => {
-                self.reporter.worked(L1Part::Settlement);
-            }
-            _ => {}
-        }
-        tracing::info!(intent = %id, ?news, "L1 sender");
-        self.events.push(Event { id, news });
-        self.publish(number);
-    }
-
-    /// Puts where an entry stands on the board; closed ones are in the journal.
-    fn publish(&self, number: u64) {
-        let Some(tracked) = self.entries.get(&number) else {
-            return;
-        };
-        let id = &tracked.entry.intent().id;
-        let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-        if tracked.entry.closed() {
-            board.remove(id);
-        } else {
-            board.insert(id.clone(), tracked.status());
-        }
-    }
-
-    fn pass(&self, point: CrashPoint) -> Result<(), SenderError> {
-        if self.faults.dies(point) {
-            return Err(SenderError::Killed);
-        }
-        Ok(())
-    }
-}
-
-fn describe(record: &Record) -> (Step, Option<News>) {
-    match record {
-        Record::Intent(_) => (Step::Intent, None),
-        Record::Signed { nonce, variant } => (
-            Step::Signed,
-            Some(News::Signed {
-                nonce: *nonce,
-                transaction: variant.hash,
-                fees: variant.fees,
-                blank: variant.blank,
-            }),
-        ),
-        Record::Broadcast(hash) => (Step::Broadcast, Some(News::Broadcast(*hash))),
-        Record::Mined { hash, block } => (Step::Mined, Some(News::Mined(*hash, *block))),
-        Record::Taken(block) => (Step::Mined, Some(News::Taken(*block))),
-        Record::Reorged => (Step::Reorged, Some(News::Reorged)),
-        Record::Freed(why) => (Step::Freed, Some(News::Freed(*why))),
-        Record::Abandoned | Record::Withdrawn => (Step::Withdrawn, None),
-        Record::Final => (Step::Final, None),
     }
 }

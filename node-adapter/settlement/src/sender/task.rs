@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Enqueued, Event, Status};
 use super::journal::JournalReader;
-use super::run::Board;
+use super::state::Board;
 use super::{Faults, Intent, Outcome, Port, Sender, SenderError};
 use crate::{Backoff, L1Part};
 

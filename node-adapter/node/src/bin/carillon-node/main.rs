@@ -1,8 +1,9 @@
 //! `carillon-node`: the rollup node from the command line.
 //!
 //! One file or folder a command; `exit` holds the exit codes, `config` the configuration file,
-//! `keys` the home of proving keys, `secret` files that nobody else may read. Output is that of
-//! `carillon-cli`. Uses the library of this crate and the crates that it is built on.
+//! `keys` the home of proving keys, `secret` files that nobody else may read, `node_url` and `node_rpc`
+//! where a node is and how it is asked. Output is that of `carillon-cli`. Uses the library of this crate
+//! and the crates that it is built on.
 
 mod backup;
 mod circuit;
@@ -13,7 +14,7 @@ mod devnet;
 mod exit;
 mod keys;
 mod keys_command;
-mod l1_start;
+mod node_rpc;
 mod node_url;
 mod prover;
 mod resync;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::send::Rpc;
+use crate::node_rpc::Rpc;
 
 /// Where `run` serves users unless it is told otherwise.
 pub const DEFAULT_RPC: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3060);

@@ -10,11 +10,11 @@ use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::RuleError;
 use carillon_protocol::{Domain, Home, Operation};
 use clap::{Args, Subcommand};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::node_rpc::Rpc;
 use crate::node_url::NodeArgs;
 use crate::secret::read_key;
 use crate::user::{BundleFile, amount, wait};
@@ -333,53 +333,4 @@ pub fn address(text: &str) -> Result<[u8; 20], Failure> {
 
 fn hex(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
-}
-
-/// JSON-RPC over HTTP.
-pub struct Rpc {
-    http: reqwest::Client,
-    url: String,
-}
-
-impl Rpc {
-    /// A client of the node at `url`.
-    pub fn new(url: &str) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(30))
-            .build()
-            .map_err(|error| Failure::unexpected(format!("no HTTP client: {error}")))?;
-        Ok(Self {
-            http,
-            url: url.to_owned(),
-        })
-    }
-
-    /// Asks; an answer that is an error is one here, too.
-    pub async fn ask<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        params: Value,
-    ) -> Result<T, Failure> {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let unreachable = |error: reqwest::Error| {
-            Failure::unavailable(format!("the node at {} does not answer: {error}", self.url))
-        };
-        let answer = self.http.post(&self.url).json(&request).send().await;
-        let answer: Value = answer
-            .map_err(unreachable)?
-            .json()
-            .await
-            .map_err(unreachable)?;
-        if let Some(error) = answer.get("error") {
-            let message = error["message"].as_str().unwrap_or("no reason given");
-            return Err(Failure::input(format!(
-                "the node refused {method}: {message}"
-            )));
-        }
-        serde_json::from_value(answer["result"].clone()).map_err(|error| {
-            Failure::unexpected(format!(
-                "the node's answer to {method} was not understood: {error}"
-            ))
-        })
-    }
 }

@@ -5,109 +5,32 @@
 //! balances are read back from the contracts, the batch is recomputed from its public data, and
 //! forgeries must be refused for their reason.
 
+mod figures;
+mod plan;
 mod report;
 mod settlement;
 mod story;
 mod world;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use carillon_circuit::rollup::{RollupCircuit, Shape, circuit_of, synthesize};
+use carillon_circuit::rollup::{RollupCircuit, circuit_of, synthesize};
 use carillon_protocol::ledger::State;
 use carillon_runtime::engine::EngineOptions;
 use carillon_runtime::groth16::{self, Proof, ProveReport, ProvingKey};
-use carillon_runtime::{Engine, EngineKind, engine};
+use carillon_runtime::{Engine, engine};
 use carillon_settlement::{Anvil, AnvilOptions};
-use clap::Args;
 
+pub use self::plan::{DemoArgs, Plan};
+
+use self::figures::DEPTH;
 use self::report::Report;
-use self::story::{CELLS, DEPTH, OTHERS, Story};
+use self::story::Story;
 use self::world::World;
-use crate::config::Config;
 use crate::exit::Failure;
 use crate::keys;
 use carillon_cli::{Output, grouped};
-
-/// Neither Alice nor Bob runs dry in so many transfers, whatever the seed.
-const MAX_TRANSFERS: usize = 2048;
-
-/// Arguments of `demo`. Those without a value come from the configuration file or the defaults.
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// Transfers in the batch, beside two deposits, a withdrawal and a bundle [default: 4]
-    #[arg(long, value_name = "N")]
-    txs: Option<usize>,
-    /// Slots of the batch, which the circuit is made for; free slots stay empty [default: as many as
-    /// operations]
-    #[arg(long, value_name = "N")]
-    batch_capacity: Option<usize>,
-    /// What proves: cpu, sim:rtl, sim:rtl-structural or sim:model [default: sim:rtl, the Verilated
-    /// card]
-    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
-    engine: Option<EngineKind>,
-    /// Seed of keys and amounts [default: 1]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Where INSECURE development keys are kept [default: carillon/keys in the user's cache folder]
-    #[arg(long, env = "CARILLON_KEY_DIR", value_name = "FOLDER")]
-    key_dir: Option<PathBuf>,
-    /// The anvil program [default: from the tools folder (CARILLON_TOOLS or .tools), else from PATH]
-    #[arg(long, env = "CARILLON_ANVIL", value_name = "FILE")]
-    anvil: Option<PathBuf>,
-}
-
-/// What a demo does, with every choice made.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Plan {
-    transfers: usize,
-    shape: Shape,
-    engine: EngineKind,
-    seed: u64,
-    key_dir: PathBuf,
-    anvil: Option<PathBuf>,
-}
-
-impl Plan {
-    /// Operations of the batch.
-    fn operations(&self) -> usize {
-        self.transfers + OTHERS
-    }
-}
-
-impl DemoArgs {
-    /// Options first, then the configuration file, then the defaults.
-    pub fn merge(self, config: Config) -> Result<Plan, Failure> {
-        let transfers = self.txs.or(config.txs).unwrap_or(4);
-        if transfers > MAX_TRANSFERS {
-            return Err(Failure::input(format!(
-                "{transfers} transfers are more than the demo's: give --txs {MAX_TRANSFERS} or less"
-            )));
-        }
-        let operations = transfers + OTHERS;
-        let capacity = self
-            .batch_capacity
-            .or(config.batch_capacity)
-            .unwrap_or(operations);
-        if capacity < operations {
-            return Err(Failure::input(format!(
-                "{transfers} transfers and {OTHERS} other operations do not fit a batch of {capacity}: raise --batch-capacity or lower --txs"
-            )));
-        }
-        Ok(Plan {
-            transfers,
-            shape: Shape::production(capacity, CELLS, OTHERS)?,
-            engine: self.engine.or(config.engine).unwrap_or(EngineKind::SimRtl),
-            seed: self.seed.or(config.seed).unwrap_or(1),
-            key_dir: match self.key_dir.or(config.key_dir) {
-                Some(folder) => folder,
-                None => keys::cache()?,
-            },
-            anvil: self.anvil.or(config.anvil),
-        })
-    }
-}
 
 /// Runs the demo and prints its report.
 pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {

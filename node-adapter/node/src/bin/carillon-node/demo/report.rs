@@ -8,9 +8,10 @@ use carillon_runtime::groth16::ProveReport;
 use carillon_runtime::progress::Phase;
 use serde_json::{Value, json};
 
-use super::Plan;
+use super::figures::CHAIN_ID;
+use super::plan::Plan;
 use super::settlement::{Afterwards, Settled};
-use super::story::{CHAIN_ID, Story};
+use super::story::Story;
 use super::world::World;
 use crate::keys::ChainKey;
 use carillon_cli::{duration, grouped};

@@ -20,7 +20,8 @@ use carillon_settlement::{
 };
 use group::{Curve, Group};
 
-use super::story::{BUNDLED, CHAIN_ID, GIVEN, Story, WITHDRAWN};
+use super::figures::{BUNDLED, CHAIN_ID, GIVEN, WITHDRAWN};
+use super::story::Story;
 use super::world::{SHAPE, World, entries};
 use crate::exit::Failure;
 use carillon_cli::Output;

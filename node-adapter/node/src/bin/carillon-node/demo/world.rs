@@ -13,7 +13,7 @@ use carillon_settlement::calls::key_proof;
 use carillon_settlement::deploy::{DeployOptions, Deployment};
 use carillon_settlement::{Anvil, Deadlines, GasLimit, L1Client, Mined};
 
-use super::story::{CHAIN_ID, DEPOSIT, draw};
+use super::figures::{CHAIN_ID, DEPOSIT, draw};
 use crate::exit::Failure;
 
 /// The number under which the chain knows the demo's circuit.

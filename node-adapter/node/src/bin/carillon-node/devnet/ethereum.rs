@@ -4,15 +4,14 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::Address;
 use carillon_circuit::rollup::Shape;
 use carillon_cli::{Output, grouped};
 use carillon_protocol::ledger::State;
 use carillon_settlement::deploy::{DeployOptions, Deployment};
 use carillon_settlement::{Anvil, AnvilOptions, Deadlines, L1Client};
-use serde::{Deserialize, Serialize};
 
-use super::DevnetArgs;
+use super::args::DevnetArgs;
+use super::deployed::{Capacity, Deployed};
 use super::home::Home;
 use crate::exit::Failure;
 use crate::keys;
@@ -33,34 +32,6 @@ pub struct Ethereum {
     pub key_dir: PathBuf,
     /// Whether the chain was there before.
     pub resumed: bool,
-}
-
-/// Where the contracts are; a file of the folder.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Deployed {
-    /// The rollup chain.
-    pub chain_id: u64,
-    /// `RollupChain`.
-    pub chain: Address,
-    /// `SharedBridge`.
-    pub bridge: Address,
-    /// `ChainHub`.
-    pub hub: Address,
-    /// `InteropHandler`.
-    pub handler: Address,
-    /// The circuit's capacity.
-    pub shape: Capacity,
-}
-
-/// A circuit's capacity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capacity {
-    /// Operations.
-    pub slots: usize,
-    /// Balances.
-    pub cells: usize,
-    /// Records.
-    pub records: usize,
 }
 
 impl Ethereum {

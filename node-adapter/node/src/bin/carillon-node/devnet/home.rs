@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::ethereum::Deployed;
+use super::deployed::Deployed;
 use crate::exit::Failure;
 use crate::secret;
 

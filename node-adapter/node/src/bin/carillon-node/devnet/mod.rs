@@ -2,86 +2,37 @@
 //! fixed times, the contracts are deployed, node and prover run in this process, and there are keys
 //! with funds.
 //!
-//! `home` is the folder and what is kept in it, `ethereum` starts anvil and deploys, `words` is what is
-//! printed. The node itself is `run`, as an operator would start it.
+//! `args` is what it is told, `home` the folder and what is kept in it, `deployed` where the contracts
+//! are; `ethereum` starts anvil and deploys, `words` is what is printed. The node itself is `run`, as an
+//! operator would start it.
 
+mod args;
+mod deployed;
 mod ethereum;
 mod home;
 mod words;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use carillon_circuit::rollup::Shape;
 use carillon_cli::Output;
-use carillon_runtime::EngineKind;
-use clap::{Args, Parser};
+use clap::Parser;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use self::ethereum::{Deployed, Ethereum};
+pub use self::args::DevnetArgs;
+
+use self::deployed::Deployed;
+use self::ethereum::Ethereum;
 use self::home::Home;
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::node_rpc::Rpc;
 use crate::run::{self, RunArgs};
-use crate::send::Rpc;
 
 /// Schema of the events that are printed with `--json`.
 const EVENT: &str = "carillon.devnet.event/1";
-
-/// Arguments of `devnet`.
-#[derive(Debug, Args)]
-pub struct DevnetArgs {
-    /// Folder that keeps the chain between runs: Ethereum's state, keys, the node's folder, the
-    /// archive [default: a temporary one, gone at the end]
-    #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
-    /// Port of Ethereum's JSON-RPC on 127.0.0.1
-    #[arg(long, env = "CARILLON_DEVNET_L1_PORT", value_name = "PORT", default_value_t = 8545,
-          value_parser = clap::value_parser!(u16).range(1..))]
-    l1_port: u16,
-    /// Port of the node's JSON-RPC on 127.0.0.1
-    #[arg(long, env = "CARILLON_DEVNET_RPC_PORT", value_name = "PORT", default_value_t = 3060,
-          value_parser = clap::value_parser!(u16).range(1..))]
-    rpc_port: u16,
-    /// Seconds from block to block on Ethereum
-    #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    block_time: u64,
-    /// Blocks on top of one until a deposit in it is executed, and a batch in it is final
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    confirmations: u64,
-    /// Most operations of a batch; of a new chain
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    slots: usize,
-    /// Most distinct balances of a batch; of a new chain
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    cells: usize,
-    /// Most records of a batch; of a new chain
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    records: usize,
-    /// Seconds that an entry of the queue may wait before anyone may halt the chain; of a new chain
-    /// [default: a week]
-    #[arg(long, value_name = "S")]
-    queue_delay: Option<u64>,
-    /// What proves: cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address
-    #[arg(
-        long,
-        env = "CARILLON_ENGINE",
-        value_name = "ENGINE",
-        default_value = "cpu"
-    )]
-    engine: EngineKind,
-    /// Where the INSECURE development key is kept [default: keys in the data folder]
-    #[arg(long, env = "CARILLON_KEY_DIR", value_name = "FOLDER")]
-    key_dir: Option<PathBuf>,
-    /// The anvil program [default: from the tools folder (CARILLON_TOOLS or .tools), else from PATH]
-    #[arg(long, env = "CARILLON_ANVIL", value_name = "FILE")]
-    anvil: Option<PathBuf>,
-    /// Only Ethereum, without node and prover: the operator is gone
-    #[arg(long, requires = "data_dir")]
-    l1_only: bool,
-}
 
 /// Runs until it is told to stop.
 pub async fn run(

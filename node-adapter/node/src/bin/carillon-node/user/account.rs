@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::chain::{ChainArgs, PastArgs};
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::node_rpc::Rpc;
 use crate::node_url::NodeArgs;
 use crate::secret;
-use crate::send::Rpc;
 
 /// Arguments of `account`.
 #[derive(Debug, Args)]

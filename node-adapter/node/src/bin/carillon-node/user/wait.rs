@@ -6,7 +6,7 @@ use carillon_cli::Output;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::send::Rpc;
+use crate::node_rpc::Rpc;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(300);

@@ -4,13 +4,14 @@
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::{SolCall, SolConstructor};
 
-use super::abi::interop::InteropHandler;
-use super::abi::state::StateVerifier;
-use super::abi::{
+use super::key::verifying_key_bytes;
+use super::options::{DeployOptions, PROBE};
+use crate::abi::interop::InteropHandler;
+use crate::abi::state::StateVerifier;
+use crate::abi::{
     ChainHub, ChainTimelock, Groth16Verifier, RollupChain, SharedBridge, UpgradeableProxy,
 };
-use super::deploy::{DeployOptions, PROBE, verifying_key_bytes};
-use super::{L1Client, SettlementError};
+use crate::{L1Client, SettlementError};
 
 /// A year: no time of the contracts is longer.
 const LONGEST: u64 = 365 * 24 * 60 * 60;
@@ -39,19 +40,6 @@ pub struct Preflight {
 }
 
 impl DeployOptions {
-    /// The same chain with another queue delay, and the times that follow from it moved where the
-    /// contracts' rules need it.
-    #[must_use]
-    pub fn with_queue_delay(mut self, delay: u64) -> Self {
-        self.queue_delay = delay;
-        self.max_pause = self.max_pause.min(delay / 2);
-        self.entry_interval = self.entry_interval.min((delay / 2).max(1));
-        self.pause_cooldown = self.pause_cooldown.max(delay);
-        let least = delay.saturating_add(self.exit_window).saturating_add(1);
-        self.governance_delay = self.governance_delay.max(least);
-        self
-    }
-
     /// Whether the contracts will take the numbers.
     ///
     /// # Errors

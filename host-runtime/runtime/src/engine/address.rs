@@ -1,5 +1,5 @@
-//! Where a card is, as users write it. Pure; read by `connect`, the engines' names and the
-//! operator commands.
+//! Where a card is, as users write it. Pure; used by the engines' names and errors, by `card`,
+//! which gives it to other crates, and by recordings.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use alloy::primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use alloy::rpc::types::TransactionReceipt;
 use serde::{Deserialize, Serialize};
 
-use super::{GasLimit, L1Client, Meaning, SettlementError};
+use crate::{GasLimit, L1Client, Meaning, SettlementError};
 
 /// Version of the lines.
 const FORMAT: u32 = 1;

@@ -4,26 +4,31 @@
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
-use alloy::primitives::{Address, B256, Bytes, U256, Uint, keccak256};
+mod check;
+mod journal;
+mod key;
+mod options;
+
+use alloy::primitives::{Address, Bytes, U256, Uint};
 use alloy::sol_types::{SolCall, SolConstructor};
-use blstrs::Scalar;
 use carillon_runtime::groth16::{VerifyingKey, eip2537};
 
-use super::abi::interop::InteropHandler;
-use super::abi::state::StateVerifier;
-use super::abi::{
+use crate::abi::interop::InteropHandler;
+use crate::abi::state::StateVerifier;
+use crate::abi::{
     ChainHub, ChainTimelock, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
     UpgradeableProxy,
 };
-use super::deploy_journal::Done;
-use super::{GasLimit, L1Client, SettlementError};
+use crate::{GasLimit, L1Client, SettlementError};
 use carillon_protocol::Home;
 
-pub use super::deploy_check::Preflight;
-pub use super::deploy_journal::DeployJournal;
+use journal::Done;
+use options::PROBE;
 
-/// Public inputs of the rollup circuit: C_H, C_B, z, y_H, y_B.
-pub const PUBLIC_INPUTS: usize = 5;
+pub use check::Preflight;
+pub use journal::DeployJournal;
+pub use key::{PUBLIC_INPUTS, key_hash, verifying_key_bytes};
+pub use options::DeployOptions;
 
 /// The factory of an interop handler: the handler creates it as its first contract, and the nonce
 /// of a new contract is 1 (EIP-161).
@@ -31,92 +36,9 @@ pub fn factory_address(handler: Address) -> Address {
     handler.create(1)
 }
 
-const DAY: u64 = 24 * 60 * 60;
-const GWEI: u128 = 1_000_000_000;
-/// Units that the bridge moves in and back when a token is listed (`TokenProbe.PROBE`).
-pub(super) const PROBE: u64 = 1_000_000;
-
 alloy::sol! {
     /// The one function of a token that a deployment calls.
     function approve(address spender, uint256 amount);
-}
-
-/// What a chain begins with. Times are in seconds.
-#[derive(Clone, Debug)]
-pub struct DeployOptions {
-    /// The rollup chain's id; not 0.
-    pub chain_id: u64,
-    /// The root of the empty state.
-    pub genesis_root: Scalar,
-    /// One verifying key for each circuit shape, by shape number.
-    pub verifiers: Vec<(u32, VerifyingKey)>,
-    /// Tokens by slot (1 to 63). The deploying key holds 1,000,000 units of each: the bridge tries
-    /// the token out with them.
-    pub tokens: Vec<(u8, Address)>,
-    /// Who commits batches; `None` is the deploying key.
-    pub operator: Option<Address>,
-    /// The operator's account on the chain.
-    pub operator_account: u32,
-    /// Who may pause; `None` is the deploying key.
-    pub guardian: Option<Address>,
-    /// Who announces to the timelock; nobody named is the guardian.
-    pub proposers: Vec<Address>,
-    /// Age of the oldest queue entry from which anyone may halt the chain.
-    pub queue_delay: u64,
-    /// Time to leave after a halt, before anything that was announced takes effect.
-    pub exit_window: u64,
-    /// Age of a batch that is not executed from which anyone may revert it.
-    pub revert_delay: u64,
-    /// The longest pause.
-    pub max_pause: u64,
-    /// From the end of a pause to the next one.
-    pub pause_cooldown: u64,
-    /// Seconds in which the operator executes one queue entry, at least, while any waits.
-    pub entry_interval: u64,
-    /// Wei of a request for an exit while the queue is short.
-    pub entry_fee: u128,
-    /// Leaves of the account tree: the owners of deposits are one less at most.
-    pub accounts: u32,
-    /// Deposits below these units of a slot's token are refused; slots that are not named have none.
-    pub least_deposits: Vec<(u8, u128)>,
-    /// Delay of the timelock; longer than `queue_delay + exit_window`.
-    pub governance_delay: u64,
-    /// Whether the timelock governs at the end. Off only for tests that change the set-up.
-    pub hand_over: bool,
-}
-
-impl DeployOptions {
-    /// A chain with a week's queue delay and exit window.
-    pub fn new(chain_id: u64, genesis_root: &Scalar) -> Self {
-        Self {
-            chain_id,
-            genesis_root: *genesis_root,
-            verifiers: Vec::new(),
-            tokens: Vec::new(),
-            operator: None,
-            operator_account: 0,
-            guardian: None,
-            proposers: Vec::new(),
-            queue_delay: 7 * DAY,
-            exit_window: 7 * DAY,
-            revert_delay: DAY,
-            max_pause: 2 * DAY,
-            pause_cooldown: 7 * DAY,
-            entry_interval: 30,
-            entry_fee: 200_000 * GWEI,
-            accounts: 1 << 24,
-            least_deposits: vec![(0, 100_000 * GWEI)],
-            governance_delay: 15 * DAY,
-            hand_over: true,
-        }
-    }
-
-    /// The same chain with a verifier for a shape.
-    #[must_use]
-    pub fn verifier(mut self, shape: u32, key: VerifyingKey) -> Self {
-        self.verifiers.push((shape, key));
-        self
-    }
 }
 
 /// Where everything stands.
@@ -281,37 +203,6 @@ impl Deployment {
         let call = RollupChain::setGovernorCall { governor_ };
         deployer.call("setGovernor", self.chain, call).await
     }
-}
-
-/// The verifying key as the constructor of `Groth16Verifier` takes it: alpha (G1), beta, gamma,
-/// delta (G2), then the six input points (G1), in EIP-2537 encoding; 1,664 bytes.
-///
-/// # Errors
-/// [`SettlementError::WrongKey`] for keys of circuits with another number of public inputs.
-pub fn verifying_key_bytes(key: &VerifyingKey) -> Result<Vec<u8>, SettlementError> {
-    if key.ic.len() != PUBLIC_INPUTS + 1 {
-        return Err(SettlementError::WrongKey {
-            found: key.ic.len().saturating_sub(1),
-            expected: PUBLIC_INPUTS,
-        });
-    }
-    let mut bytes = eip2537::g1(&key.alpha_g1).to_vec();
-    for point in [&key.beta_g2, &key.gamma_g2, &key.delta_g2] {
-        bytes.extend_from_slice(&eip2537::g2(point));
-    }
-    for point in &key.ic {
-        bytes.extend_from_slice(&eip2537::g1(point));
-    }
-    Ok(bytes)
-}
-
-/// The name of a verifying key on Ethereum, `keyHash` of its `Groth16Verifier`: keccak-256 of
-/// [`verifying_key_bytes`].
-///
-/// # Errors
-/// As [`verifying_key_bytes`].
-pub fn key_hash(key: &VerifyingKey) -> Result<B256, SettlementError> {
-    Ok(keccak256(verifying_key_bytes(key)?))
 }
 
 /// Sends the transactions of a deployment and counts their gas.

@@ -16,9 +16,9 @@ use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{NodeSource, WatchOptions};
 use tokio_util::sync::CancellationToken;
 
+use super::args::{L1Plan, Plan};
 use crate::deploy::operator_key;
 use crate::exit::Failure;
-use crate::run::{L1Plan, Plan};
 
 /// How long one answer of the Ethereum node may take.
 const ANSWER: Duration = Duration::from_secs(15);

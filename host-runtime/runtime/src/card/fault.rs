@@ -1,0 +1,51 @@
+//! What goes wrong with a command of a job, before it has the engine's name on it. Used by every file
+//! that sends commands; `CardEngine` makes an `EngineError` of it.
+
+use std::fmt;
+
+use carillon_driver::completion::Completion;
+use carillon_driver::{CardError, Finished, JobError, RecoveryAction};
+
+/// What went wrong with a command or its preparation, before it has the engine's name on it.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The driver or the card says so.
+    Card(CardError),
+    /// The card answered, but not with a possible result.
+    Implausible(String),
+}
+
+/// A step of a job on the card.
+pub(super) type CardResult<T> = Result<T, Fault>;
+
+impl From<CardError> for Fault {
+    fn from(error: CardError) -> Self {
+        Fault::Card(error)
+    }
+}
+
+impl From<JobError> for Fault {
+    fn from(error: JobError) -> Self {
+        Fault::Card(error.into())
+    }
+}
+
+impl Fault {
+    /// The card answered with what cannot be.
+    pub(super) fn implausible(what: impl fmt::Display) -> Self {
+        Fault::Implausible(what.to_string())
+    }
+
+    /// What helps: the driver's word on a failure of the card; another card where a result is impossible.
+    pub(super) fn recovery_action(&self) -> RecoveryAction {
+        match self {
+            Fault::Card(error) => error.recovery_action(),
+            Fault::Implausible(_) => RecoveryAction::Replace,
+        }
+    }
+}
+
+/// The end of a command whose memory is of no more interest.
+pub(super) fn done<M>(finished: Finished<M>) -> Result<Completion, JobError> {
+    finished.result
+}
