@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 cargo fmt --all --check
 scripts/check-dependencies
+scripts/check-imports
 if [ -z "${RUSTC_WORKSPACE_WRAPPER:-}" ]; then
   # Without the models, which clippy does not read.
   CARILLON_VERILATE=0 scripts/parts run clippy cargo clippy --quiet --workspace --all-targets --features "$1" -- -D warnings

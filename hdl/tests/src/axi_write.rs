@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::axi_memory::{BEAT, Contents, Request, SLVERR};
+use crate::axi::{BEAT, Contents, Request, SLVERR};
 use crate::bits::get_field;
 use crate::dut::{Dut, Port};
 

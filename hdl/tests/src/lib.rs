@@ -20,6 +20,7 @@
     reason = "a test harness reports a failed test by panicking"
 )]
 
+mod axi;
 pub mod axi_lite;
 pub mod axi_memory;
 mod axi_write;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::axi_memory::{BEAT, Contents, Request, SLVERR, Timing};
+use crate::axi::{BEAT, Contents, Request, SLVERR, Timing};
 use crate::bits::{copy_field, set_field};
 use crate::dut::{Dut, Port};
 
