@@ -13,7 +13,7 @@
 //! that direction's rights, so a card that writes to its operands meets a bus
 //! error. It grows up to its limit; beyond that, whoever can wait waits for
 //! others' buffers ([`DmaPool::allocate_in_turn`]). Chunks that nobody uses are
-//! kept up to [`KEPT`] bytes, the rest goes back to the system. Maps and unmaps
+//! kept up to 256 MiB, the rest goes back to the system. Maps and unmaps
 //! take time, so they are made without the pool's lock and off async threads
 //! (`growth.rs`). While a card is out of service its pools are detached: nothing is
 //! mapped, buffers are plain memory. Put back in service, the chunks are mapped

@@ -73,7 +73,7 @@ enum Place {
     Stream,
 }
 
-/// Sees whether [`write`] can succeed, before work whose result would be lost otherwise.
+/// Sees whether [`write()`] can succeed, before work whose result would be lost otherwise.
 ///
 /// # Errors
 /// [`FileError`].

@@ -52,7 +52,7 @@ impl Domain {
         Self::new(&Home::default(), chain_id)
     }
 
-    /// The domain with a number, as H[0] has it.
+    /// The domain with a number, as `H[0]` has it.
     pub const fn from_number(number: u128) -> Self {
         Self(number)
     }

@@ -34,10 +34,10 @@ pub enum VectorError {
         /// Position.
         word: usize,
     },
-    /// The count in H[0] differs from the records.
+    /// The count in `H[0]` differs from the records.
     #[error("H says {said} records and has {got}: the data are truncated or padded")]
     RecordCount {
-        /// In H[0].
+        /// In `H[0]`.
         said: u64,
         /// In the vector.
         got: usize,

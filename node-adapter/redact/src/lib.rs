@@ -47,7 +47,7 @@ fn unparsed(text: &str) -> String {
     format!("{scheme}{host}{cut}")
 }
 
-/// A message with every URL in it as [`url`] shows it.
+/// A message with every URL in it as [`url()`] shows it.
 pub fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

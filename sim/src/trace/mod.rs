@@ -5,7 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`record`] | the records, plain data |
-//! | [`format`] | the file: framing, checksums, damage named by offset |
+//! | `format` | the file: framing, checksums, damage named by offset |
 //! | `sink` | streaming to the file, or a bounded ring |
 //! | `observer` | which ring entries are new, what memory the card will read |
 //! | `reach` | host memory by I/O address |

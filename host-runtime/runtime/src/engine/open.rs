@@ -24,11 +24,10 @@ pub async fn open_with(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "rtl")))]
 mod tests {
     use super::*;
 
-    #[cfg(not(feature = "rtl"))]
     #[tokio::test]
     async fn rtl_without_the_feature_says_how_to_get_it() {
         for kind in [EngineKind::SimRtl, EngineKind::SimRtlStructural] {

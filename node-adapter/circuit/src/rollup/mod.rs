@@ -1,8 +1,8 @@
 //! The rollup's batch circuit: all operations, many tokens, and accounts that are
 //! opened once a batch however often they are used.
 //!
-//! Statement: "I know a batch of operations that leads from the state root in H[1] to
-//! the one in H[2]; every signed one is signed for this chain; `C_H` and `C_B` commit
+//! Statement: "I know a batch of operations that leads from the state root in `H[1]` to
+//! the one in `H[2]`; every signed one is signed for this chain; `C_H` and `C_B` commit
 //! to the vectors H and B that describe it, and these have the values `y_H` and `y_B`
 //! at `z`." What each check stops, and why the bus cannot be cheated:
 //! `CIRCUIT.md`; encodings: `PROTOCOL.md`.
