@@ -59,7 +59,8 @@ generated: setup ## committed generated files are fresh (registers, constants, c
 
 rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
 	rm -rf $${CARGO_TARGET_DIR:-target}/faults
-	@scripts/run-tests --workspace --features $(FEATURES)
+	@scripts/parts run 'building the tests' cargo test --workspace --features $(FEATURES) --no-run $(if $(RUSTC_WORKSPACE_WRAPPER),--all-targets)
+	@scripts/parts run tests cargo test --workspace --features $(FEATURES)
 	scripts/faults-table --check
 
 soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs
