@@ -58,10 +58,14 @@ impl Advice for CardError {
     }
 }
 
-/// The names of nested variants: `Dma Transport Map` of `Dma(Transport(Map { .. }))`.
+/// The names of nested variants: `Dma Transport Map` of `Dma(Transport(Map { .. }))`. A variant that holds an
+/// error of its own name is named once.
 fn variants(debug: &str) -> String {
     let names = debug.split('{').next().unwrap_or_default();
-    names.replace(['(', ')'], " ").trim().to_string()
+    let mut names: Vec<_> = names.split(['(', ')', ' ']).collect();
+    names.retain(|name| !name.is_empty());
+    names.dedup();
+    names.join(" ")
 }
 
 fn row(fault: &str, error: &str, action: &str, result: &str) {

@@ -149,8 +149,8 @@ impl Model {
         }
         std::fs::create_dir_all(&folder).map_err(Error::io("creating", &folder))?;
 
-        // Words wider than 64 bits stay calls of the run-time's inline functions: written out word by word,
-        // the models are two to three times as long, and run no faster.
+        // Wide words stay calls of the run-time's inline functions. Written out word by word, the models compile
+        // two to three times as long (decision 64).
         let mut arguments: Vec<OsString> = [
             "--cc",
             "-O3",
