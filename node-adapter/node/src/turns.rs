@@ -54,7 +54,7 @@ impl<S> Turns<S> {
             backlog.writable().await;
         }
         let answer = match &backlog {
-            Some(backlog) => backlog.begin(answer).await,
+            Some(backlog) => backlog.begin_call(answer).await,
             None => answer.await,
         };
         if let Some(call) = call {

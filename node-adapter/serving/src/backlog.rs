@@ -87,8 +87,17 @@ impl Backlog {
     }
 
     /// Answers a request, the connection's first at once, others when they may begin.
-    pub async fn begin<T>(&self, answer: impl Future<Output = T>) -> T {
+    pub(super) async fn begin<T>(&self, answer: impl Future<Output = T>) -> T {
         if self.asked.swap(true, Ordering::Relaxed) {
+            self.slot.connections().pacing().begin(answer).await
+        } else {
+            answer.await
+        }
+    }
+
+    /// Answers a call: on a WebSocket when it may begin. Of plain HTTP its request has begun already.
+    pub async fn begin_call<T>(&self, answer: impl Future<Output = T>) -> T {
+        if self.is_socket() {
             self.slot.connections().pacing().begin(answer).await
         } else {
             answer.await

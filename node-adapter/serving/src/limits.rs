@@ -12,6 +12,7 @@ use std::fmt::Debug;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -44,6 +45,8 @@ pub struct Limits {
     pub answer: Duration,
     /// How long a client may read nothing of an answer.
     pub stall: Duration,
+    /// Requests that begin at the same time, beside the first ones of connections.
+    pub beginning: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +60,8 @@ impl Default for Limits {
             body_bytes: 256 << 10,
             answer: Duration::from_secs(30),
             stall: Duration::from_secs(10),
+            // Enough for every core to have one at hand.
+            beginning: 4 * available_parallelism().map_or(1, usize::from),
         }
     }
 }
@@ -133,8 +138,8 @@ impl Connections {
     /// None yet.
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
+            pacing: Pacing::new(limits.beginning),
             limits,
-            pacing: Pacing::new(),
             inner: Mutex::default(),
             closed: Notify::new(),
             accepted: AtomicU64::new(0),

@@ -7,23 +7,19 @@
 //! runtime's queue stays short. Called by `server`, and for the calls of WebSockets through `backlog`.
 
 use std::pin::pin;
-use std::thread::available_parallelism;
 
 use futures::future::poll_immediate;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
-
-/// Requests that are beginning, for each core.
-const PER_CORE: usize = 4;
 
 /// See above.
 #[derive(Debug)]
 pub(super) struct Pacing(Semaphore);
 
 impl Pacing {
-    pub fn new() -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
-        Self(Semaphore::new(PER_CORE * cores))
+    /// For so many requests that are beginning at the same time.
+    pub fn new(beginning: usize) -> Self {
+        Self(Semaphore::new(beginning))
     }
 
     /// Answers a request when it may begin. It has begun when it is done or waits for something: then
@@ -61,8 +57,8 @@ mod tests {
 
     #[tokio::test]
     async fn few_requests_begin_at_a_time_and_those_that_wait_for_something_hold_nobody_up() {
-        let pacing = Pacing::new();
-        let most = pacing.0.available_permits();
+        let most = 8;
+        let pacing = Pacing::new(most);
         let begun = Cell::new(0);
         let answers = (0..10 * most).map(|_| {
             Box::pin(pacing.begin(async {
@@ -92,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_given_however_often_it_waits() {
-        let pacing = Pacing::new();
+        let pacing = Pacing::new(8);
         let answers = (0..100).map(|number| {
             pacing.begin(async move {
                 for _ in 0..number % 3 {

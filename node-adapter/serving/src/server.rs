@@ -275,9 +275,14 @@ mod tests {
     struct Slow(Arc<Semaphore>);
 
     impl Application for Slow {
-        async fn answer(&self, _request: Request<Full<Bytes>>) -> Answer {
-            let _turn = self.0.acquire().await;
-            fixed(StatusCode::OK, "text/plain", "answered")
+        async fn answer(&self, request: Request<Full<Bytes>>) -> Answer {
+            let backlog: &Arc<Backlog> = request.extensions().get().unwrap();
+            // As the node's calls do.
+            let call = backlog.begin_call(async {
+                let _turn = self.0.acquire().await;
+                fixed(StatusCode::OK, "text/plain", "answered")
+            });
+            call.await
         }
     }
 
@@ -367,7 +372,10 @@ mod tests {
     #[tokio::test]
     async fn who_has_just_come_does_not_wait_for_those_who_ask_and_ask() {
         const CLIENTS: u64 = 100;
-        let server = server(Limits::default());
+        let server = server(Limits {
+            beginning: 8,
+            ..Limits::default()
+        });
         server.may.add_permits(1);
         let mut busy = Vec::new();
         for _ in 0..CLIENTS {
@@ -389,6 +397,24 @@ mod tests {
         // Of each of the others one request more has been read, and few of those were answered.
         let read = server.connections.counts().requests;
         assert!(read < 5 * CLIENTS, "{read} requests before a newcomer's");
+    }
+
+    #[tokio::test]
+    async fn a_connection_s_first_request_waits_for_no_turn_and_its_second_does() {
+        let server = server(Limits {
+            beginning: 0,
+            ..Limits::default()
+        });
+        server.may.add_permits(1);
+        let mut client = server.connect().await;
+        client.write_all(&REQUEST.repeat(2)).await.unwrap();
+        server.until(2).await;
+        let mut answers = [0; 4096];
+        let read = client.read(&mut answers).await.unwrap();
+        assert!(answers[..read].ends_with(b"answered"));
+        let second = client.read(&mut answers);
+        let second = tokio::time::timeout(Duration::from_millis(100), second).await;
+        assert!(second.is_err(), "no request may begin");
     }
 
     #[tokio::test]
