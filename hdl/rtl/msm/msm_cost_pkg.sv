@@ -82,15 +82,6 @@ package msm_cost_pkg;
     return Fill + larger(larger(additions, n), (2 * n) / 64'(MsmLanes));
   endfunction
 
-  function automatic cycles_t group_cost(int unsigned c, cycles_t n, bit full, cycles_t windows);
-    return points_cost(c, n, full, windows) + rows_cost(c, full, windows);
-  endfunction
-
-  // From a group's start to the sums of its topmost batch.
-  function automatic cycles_t first_cost(int unsigned c, cycles_t n, bit full, cycles_t windows);
-    return points_cost(c, n, full, windows) + top_batch_cost(c, full, windows) + tree_cost(c);
-  endfunction
-
   // The combination of the lowest `windows` windows, at most `most` of a unit, when their sums are there. Unit i
   // ends with c i doublings; the one that takes longest counts.
   function automatic cycles_t chain_cost(int unsigned c, cycles_t windows, cycles_t most);
@@ -104,47 +95,102 @@ package msm_cost_pkg;
     chain_cost += Loop;
   endfunction
 
-  // Either the work is the longest, and the last batch's combination follows it; or the combination is, from
-  // the first sums of the topmost or of the last group on.
-  function automatic cycles_t msm_cost(int unsigned c, cycles_t n, bit full);
-    cycles_t windows, size, groups, top, earlier;
+  // What a window size costs whatever n is. Kept apart because tools take seconds to evaluate all of it anew for
+  // each of the 32 sizes.
+  typedef struct packed {
+    cycles_t rows;       // of a group
+    cycles_t top_batch;  // of it the rows of the topmost batch
+  } group_costs_t;
+  typedef struct packed {
+    cycles_t      groups;       // passes over the pairs
+    cycles_t      windows;      // of each group but the topmost
+    cycles_t      top_windows;  // of the topmost
+    group_costs_t group;
+    group_costs_t top;
+    cycles_t      tree;
+    cycles_t      batch_chain;  // combinations: of the last batch, of a group, of everything
+    cycles_t      group_chain;
+    cycles_t      whole_chain;
+  } fixed_costs_t;
+
+  function automatic group_costs_t group_costs(int unsigned c, bit full, cycles_t windows);
+    return '{rows: rows_cost(c, full, windows), top_batch: top_batch_cost(c, full, windows)};
+  endfunction
+
+  function automatic fixed_costs_t fixed_costs(int unsigned c, bit full);
+    cycles_t windows, size, groups, top;
     windows = 64'(window_count(c, full));
     size = 64'(group_size(c));
     groups = (windows + size - 1) / size;
     top = windows - (groups - 1) * size;
-    msm_cost = group_cost(c, n, full, top) + (groups - 1) * group_cost(c, n, full, size) + tree_cost(c)
-        + chain_cost(c, windows, 64'd1 << batch_log2(c));
-    msm_cost = larger(msm_cost, first_cost(c, n, full, top) + chain_cost(c, windows, windows));
-    if (groups > 1) begin
-      earlier = group_cost(c, n, full, top) + (groups - 2) * group_cost(c, n, full, size);
-      msm_cost = larger(msm_cost, earlier + first_cost(c, n, full, size) + chain_cost(c, size, size));
+    fixed_costs = '{
+      groups: groups,
+      windows: size,
+      top_windows: top,
+      group: group_costs(c, full, size),
+      top: group_costs(c, full, top),
+      tree: tree_cost(c),
+      batch_chain: chain_cost(c, windows, 64'd1 << batch_log2(c)),
+      group_chain: chain_cost(c, size, size),
+      whole_chain: chain_cost(c, windows, windows)
+    };
+  endfunction
+
+  // Either the work is the longest, and the last batch's combination follows it; or the combination is, from
+  // the first sums of the topmost or of the last group on.
+  function automatic cycles_t msm_cost(fixed_costs_t fixed, int unsigned c, cycles_t n, bit full);
+    cycles_t points, top_points, earlier;
+    top_points = points_cost(c, n, full, fixed.top_windows);
+    points = points_cost(c, n, full, fixed.windows);
+    earlier = top_points + fixed.top.rows;  // all groups but the last
+    if (fixed.groups > 1) earlier += (fixed.groups - 2) * (points + fixed.group.rows);
+    msm_cost = earlier + fixed.tree + fixed.batch_chain;
+    if (fixed.groups > 1) msm_cost += points + fixed.group.rows;
+    msm_cost = larger(msm_cost, top_points + fixed.top.top_batch + fixed.tree + fixed.whole_chain);
+    if (fixed.groups > 1) begin
+      msm_cost = larger(msm_cost, earlier + points + fixed.group.top_batch + fixed.tree + fixed.group_chain);
     end
     // The other units' totals.
     msm_cost += (Adders - 1) * Loop;
   endfunction
 
-  // The cheapest way by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)); `full` forbids the endomorphism.
+  // The cheapest way by floor(log2(n)), taken at 1.5 * 2^floor(log2(n)); the table `full` without the endomorphism.
   typedef struct packed {
     logic         full;
     window_bits_t bits;
   } choice_t;
   typedef choice_t [CountBits-1:0] choices_t;
-  function automatic choices_t choices(bit full);
-    longint unsigned best, cost;
-    for (int unsigned l = 0; l < CountBits; l++) begin
-      best = '1;
-      for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) begin
-        for (int unsigned f = 0; f < 2; f++) begin
-          cost = msm_cost(c, (64'd3 << l) / 2, f[0]);
-          if (cost < best && (f[0] || !full)) begin
-            best = cost;
-            choices[l] = '{full: f[0], bits: window_bits_t'(c)};
+  typedef struct packed {
+    choices_t glv;
+    choices_t full;
+  } both_choices_t;
+  function automatic both_choices_t both_choices();
+    cycles_t [CountBits-1:0] least, least_full;
+    fixed_costs_t fixed;
+    cycles_t      cost;
+    choice_t      choice;
+    least = '1;
+    least_full = '1;
+    for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) begin
+      for (int unsigned f = 0; f < 2; f++) begin
+        fixed = fixed_costs(c, f[0]);
+        choice = '{full: f[0], bits: window_bits_t'(c)};
+        for (int unsigned l = 0; l < CountBits; l++) begin
+          cost = msm_cost(fixed, c, (64'd3 << l) / 2, f[0]);
+          if (cost < least[l]) begin
+            least[l] = cost;
+            both_choices.glv[l] = choice;
+          end
+          if (f[0] && cost < least_full[l]) begin
+            least_full[l] = cost;
+            both_choices.full[l] = choice;
           end
         end
       end
     end
   endfunction
-  parameter choices_t GlvChoice = choices(1'b0);
-  parameter choices_t FullChoice = choices(1'b1);
+  localparam both_choices_t Choices = both_choices();
+  parameter choices_t GlvChoice = Choices.glv;
+  parameter choices_t FullChoice = Choices.full;
 
 endpackage
