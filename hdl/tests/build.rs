@@ -145,7 +145,6 @@ mod rtl {
     pub(crate) fn build() -> Result<(), Error> {
         let hdl = hdl_dir();
         let mut build = Build::new(Toolchain::find()?, "carillon_blocks")
-            .opt_level(1)
             .source(hdl.join("sim/dpi/carillon_dpi.cpp"));
         let mut models = Vec::new();
         println!("cargo::rerun-if-env-changed={CHOICE}");

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::model::Blocks;
-use crate::{Error, Model, Toolchain, cache};
+use crate::{Error, Model, Toolchain, bundle, cache};
 
 /// Run-time sources that every model needs (`verilated_dpi.cpp` serves designs with DPI imports).
 const RUNTIME: [&str; 3] = [
@@ -16,6 +16,21 @@ const RUNTIME_TRACE: &str = "verilated_vcd_c.cpp";
 /// Set to 0, nothing is translated or compiled: for checks of the Rust code (clippy), whose build scripts have folders
 /// of their own and would compile every model a second time. What is linked then lacks its models.
 const VERILATE: &str = "CARILLON_VERILATE";
+
+/// Folders of what runs in every cycle and of what runs once.
+struct Bundles {
+    often: PathBuf,
+    once: PathBuf,
+}
+
+impl Bundles {
+    fn new(out_dir: &Path) -> Self {
+        Self {
+            often: out_dir.join("often"),
+            once: out_dir.join("once"),
+        }
+    }
+}
 
 /// One static library of models and shims. Use one per package: it carries Verilator's run-time.
 #[derive(Debug)]
@@ -38,7 +53,7 @@ impl Build {
             models: Vec::new(),
             sources: Vec::new(),
             include_dirs: Vec::new(),
-            opt_level: 2,
+            opt_level: opt_level(),
         }
     }
 
@@ -64,14 +79,6 @@ impl Build {
         self
     }
 
-    /// How far the compiler optimises the models, 2 if not said. At 1 large models compile in little more than
-    /// half the time: for models that run for seconds only.
-    #[must_use]
-    pub fn opt_level(mut self, level: u32) -> Self {
-        self.opt_level = level;
-        self
-    }
-
     /// Translates, compiles and tells Cargo what to link and when to rebuild.
     ///
     /// # Errors
@@ -86,6 +93,10 @@ impl Build {
             .ok_or(Error::NoOutDir)?;
         let trace = self.models.iter().any(Model::has_trace);
 
+        let bundles = Bundles::new(&out_dir);
+        bundle::precompile(&bundles.often, &self.compiler(trace, self.opt_level))?;
+        bundle::precompile(&bundles.once, &self.compiler(trace, 0))?;
+
         let mut objects = Vec::new();
         let mut headers = Vec::new();
         let mut blocks = Blocks::new();
@@ -95,7 +106,7 @@ impl Build {
                 rerun_if_changed(input);
             }
             for folder in translated.new_blocks.iter().chain([&translated.folder]) {
-                objects.extend(self.compile_folder(&out_dir, folder, trace)?);
+                objects.extend(self.compile_folder(&out_dir, &bundles, folder, trace)?);
             }
             headers.push(translated.folder);
         }
@@ -110,37 +121,35 @@ impl Build {
         Ok(())
     }
 
-    /// Verilated C++ of one folder. Files that run once (`__Slow`) are not optimised: they are
-    /// large and their speed does not matter.
+    /// Verilated C++ of one folder, in bundles. Files that run once (`__Slow`) are not optimised:
+    /// they are large and their speed does not matter.
     fn compile_folder(
         &self,
         out_dir: &Path,
+        bundles: &Bundles,
         folder: &Path,
         trace: bool,
     ) -> Result<Vec<PathBuf>, Error> {
         let mut fast = self.compiler(trace, self.opt_level);
         let mut slow = self.compiler(trace, 0);
-        let files = cache::cpp_files(folder)?;
         for compiler in [&mut fast, &mut slow] {
             compiler.include(folder).warnings(false);
         }
-        for file in files
+        let files = cache::cpp_files(folder)?;
+        let sources = files
             .iter()
-            .filter(|file| file.extension() == Some(OsStr::new("cpp")))
-        {
-            let is_slow = file
-                .file_stem()
-                .is_some_and(|stem| stem.to_string_lossy().ends_with("__Slow"));
-            if is_slow {
-                slow.file(file);
-            } else {
-                fast.file(file);
-            }
-        }
+            .filter(|file| file.extension() == Some(OsStr::new("cpp")));
+        let (once, often): (Vec<_>, Vec<_>) = sources.partition(|file| {
+            let stem = file.file_stem().map(OsStr::to_string_lossy);
+            stem.is_some_and(|stem| stem.ends_with("__Slow"))
+        });
         // Not inside the folder, which is emptied by every run.
         let name = folder.strip_prefix(out_dir).unwrap_or(folder);
-        let stamp = format!("{}.stamp", name.to_string_lossy().replace('/', "-"));
-        cache::objects(&out_dir.join(stamp), &files, &[fast, slow])
+        let name = name.to_string_lossy().replace('/', "-");
+        fast.files(bundle::write(&bundles.often, &name, &often)?);
+        slow.files(bundle::write(&bundles.once, &name, &once)?);
+        let stamp = out_dir.join(format!("{name}.stamp"));
+        cache::objects(&stamp, &files, &[fast, slow])
     }
 
     fn compile_runtime(&self, out_dir: &Path, trace: bool) -> Result<Vec<PathBuf>, Error> {
@@ -192,6 +201,13 @@ impl Build {
             .define("VM_TRACE_SAIF", "0");
         compiler
     }
+}
+
+/// How far the compiler optimises the models: 2 in release builds, else 1, with which they compile in little more than
+/// half the time and run some 3 % slower. Never 0, whatever the profile says: they would run for hours.
+fn opt_level() -> u32 {
+    let profile = std::env::var("OPT_LEVEL").unwrap_or_default();
+    profile.parse().unwrap_or(2).clamp(1, 2)
 }
 
 fn rerun_if_changed(path: &Path) {

@@ -26,6 +26,7 @@
 //! several models is compiled once, and one binary must not link two libraries that hold the same block.
 
 mod build;
+mod bundle;
 mod cache;
 mod error;
 mod model;

@@ -149,12 +149,13 @@ impl Model {
         }
         std::fs::create_dir_all(&folder).map_err(Error::io("creating", &folder))?;
 
-        // Wide words stay calls of the run-time's inline functions. Written out word by word, the models compile
-        // two to three times as long (decision 64).
+        // What is wider than a coordinate (12 words of 32 bits) stays a call of the run-time's inline functions. Written
+        // out word by word, beats and products compile much longer and run little faster (decision 64).
         let mut arguments: Vec<OsString> = [
             "--cc",
             "-O3",
-            "-fno-expand",
+            "--expand-limit",
+            "12",
             "--x-assign",
             "fast",
             "--x-initial",
