@@ -2,10 +2,6 @@
 //!
 //! Over the functional model, whose faults are switched on and off; the driver's own fault tests
 //! cover the protocol below.
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
-
-mod common;
-
 use std::sync::Arc;
 
 use carillon_driver::{Card, CardConfig, ResetLevel};
@@ -20,7 +16,8 @@ use carillon_sim::memory::MemoryFault;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::vfio_user::Server;
 use carillon_workload::{Distribution, SquareChain};
-use common::rng;
+
+use super::common::rng;
 
 async fn engine(memory_bytes: u64) -> (Arc<ModelCard>, CardEngine) {
     engine_with(memory_bytes, CardConfig::default()).await

@@ -1,6 +1,4 @@
-//! What the integration tests share: seeded randomness, and the way into bellman and arkworks.
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
-#![allow(dead_code)] // each test binary uses its own part
+//! What these tests share: seeded randomness, and the way into bellman and arkworks.
 
 use ark_serialize::CanonicalDeserialize;
 use ark_snark::SNARK;

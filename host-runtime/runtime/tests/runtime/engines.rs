@@ -2,10 +2,6 @@
 //!
 //! Every engine of the build is compared with the CPU engine, which `src/cpu` compares with
 //! double-and-add and Horner's rule. With the feature `rtl` that includes the gateware.
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
-
-mod common;
-
 use std::sync::Arc;
 
 use blstrs::{G1Affine, Scalar};
@@ -17,10 +13,11 @@ use carillon_runtime::progress::{Phase, ProgressEvent};
 use carillon_runtime::{Engine, EngineError, EngineKind};
 use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
 use carillon_workload::{Distribution, SquareChain};
-use common::{arkworks_accepts, bellman_accepts, rng};
 use ff::Field;
 use group::Curve;
 use group::prime::PrimeCurveAffine;
+
+use super::common::{arkworks_accepts, bellman_accepts, rng};
 
 /// The card engines of this build that are fast enough for all sizes.
 async fn cards() -> Vec<Arc<dyn Engine>> {

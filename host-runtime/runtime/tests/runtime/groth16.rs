@@ -1,9 +1,5 @@
 //! Groth16 on the CPU engine against independent truth: bellman 0.14 proves with our keys and
 //! verifies our proofs, arkworks verifies our proofs, and what is wrong is refused.
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
-
-mod common;
-
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -20,8 +16,9 @@ use carillon_runtime::groth16::{
 };
 use carillon_runtime::image;
 use carillon_workload::SquareChain;
-use common::{BellmanChain, arkworks_accepts, bellman_accepts, bellman_parameters, rng};
 use ff::Field;
+
+use super::common::{BellmanChain, arkworks_accepts, bellman_accepts, bellman_parameters, rng};
 
 async fn proof_of(
     log2: u32,
@@ -312,7 +309,7 @@ async fn a_proof_leaves_no_secrets_in_memory() {
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
-            "a_proof_leaves_no_secrets_in_memory",
+            "groth16::a_proof_leaves_no_secrets_in_memory",
             "--exact",
             "--nocapture",
         ])

@@ -1,8 +1,4 @@
 //! Key files: a round trip, and every way in which a file can be wrong.
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +13,8 @@ use carillon_runtime::keys::{KeyError, load, load_for, save};
 use carillon_runtime::{Engine, EngineKind, engine};
 use carillon_workload::SquareChain;
 use carillon_workload::vectors::{self, ScalarPattern};
-use common::rng;
+
+use super::common::rng;
 
 struct Saved {
     _folder: tempfile::TempDir,

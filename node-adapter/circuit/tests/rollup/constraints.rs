@@ -12,10 +12,10 @@ use carillon_circuit::rollup::{HeaderWitness, OpWitness, RollupCircuit, Touched}
 use jubjub::Fr;
 use rayon::prelude::*;
 
-use super::rollup::*;
+use super::scenes::*;
 use super::solver::Solver;
+use super::soundness::{BUS, ZERO, built, deposit, exit, num, suite, withdraw};
 use super::system::System;
-use super::{ZERO, built, deposit, exit, num, withdraw};
 
 const TABLE: &str = include_str!("constraints.txt");
 /// Constraints of a class that are tried.
@@ -143,7 +143,7 @@ impl Starts {
             assert!(honest.system.violated().is_empty());
         }
         for lie in &starts.lies {
-            assert_eq!(Vec::from_iter(lie.system.violated_classes()), [super::BUS]);
+            assert_eq!(Vec::from_iter(lie.system.violated_classes()), [BUS]);
         }
         starts
     }
@@ -253,7 +253,7 @@ fn without_the_challenge_anybody_signs() {
 fn no_constraint_can_be_left_out() {
     let start = Instant::now();
     // First by the suite's forgeries, then by a prover that knows which is missing.
-    let forged: BTreeSet<String> = record(super::suite)
+    let forged: BTreeSet<String> = record(suite)
         .into_par_iter()
         .filter_map(|circuit| {
             let system = System::of(circuit);

@@ -2,8 +2,6 @@
 //! the circuit, with the ledger's public data, and an operation that the circuit would
 //! refuse is refused by the ledger first.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use blstrs::Scalar;
 use carillon_circuit::rollup::{BuildError, RollupCircuit, Shape, circuit_of};
 use carillon_protocol::crypto::jubjub::Point;

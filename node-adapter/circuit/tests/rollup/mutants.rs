@@ -16,9 +16,9 @@ use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::poseidon::hash_node;
 use rayon::prelude::*;
 
-use super::rollup::*;
+use super::scenes::*;
+use super::soundness::{BUS, ZERO, after, built, deposit, honest, num, withdraw};
 use super::system::System;
-use super::{BUS, ZERO, after, built, deposit, honest, num, withdraw};
 
 fn row_of(circuit: &mut RollupCircuit, account: u32) -> &mut CellWitness {
     let mut cells = circuit.witness.cells.iter_mut();

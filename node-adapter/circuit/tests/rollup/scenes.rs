@@ -1,8 +1,6 @@
 //! A small state, signatures, and a batch with every kind of operation, for the tests
 //! of the rollup circuit.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 

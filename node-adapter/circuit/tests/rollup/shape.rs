@@ -1,16 +1,13 @@
 //! Size and identity of the rollup circuit: the figures of its page, the independence
 //! of the structure from the witness, and the pin between version and constraints.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod rollup;
-
 use bellpepper_core::test_cs::TestConstraintSystem;
 use blstrs::Scalar;
 use carillon_circuit::rollup::{
     RollupCircuit, Shape, ShapeError, Stats, VERSION, build, digest, stats,
 };
-use rollup::{DEPTH, State, all_kinds, z};
+
+use super::scenes::{self, DEPTH, State, all_kinds, z};
 
 fn part(parts: &[carillon_circuit::rollup::Part], name: &str) -> usize {
     let part = parts.iter().find(|part| part.name == name);
@@ -72,7 +69,7 @@ fn structure_does_not_depend_on_the_witness() {
         .unwrap()
         .evaluate_at(z());
     let mut cs = TestConstraintSystem::<Scalar>::new();
-    rollup::into(&mut cs, filled.clone());
+    scenes::into(&mut cs, filled.clone());
     assert!(cs.is_satisfied());
     let stats = stats(shape).unwrap();
     assert_eq!(stats.constraints, cs.num_constraints());
@@ -159,7 +156,7 @@ fn shapes_out_of_range_are_refused() {
     assert_eq!(top, ShapeError::Top { top: 3, depth: 2 });
 }
 
-/// `cargo test ... --test rollup_shape -- --ignored --nocapture`: the table of mixes.
+/// `cargo test ... --test rollup -- --ignored shape:: --nocapture`: the table of mixes.
 #[test]
 #[ignore = "prints the table of the page; takes a minute"]
 fn table_of_mixes() {
@@ -185,13 +182,13 @@ fn table_of_mixes() {
     }
 }
 
-/// `cargo test ... --test rollup_shape -- --ignored --nocapture`: time of the witness.
+/// `cargo test ... --test rollup -- --ignored shape:: --nocapture`: time of the witness.
 #[test]
 #[ignore = "prints the time of a batch of 1,024 transfers; takes a minute"]
 fn witness_time() {
-    let state = rollup::Wide::new();
+    let state = scenes::Wide::new();
     let shape = Shape::production(1024, 512, 64).unwrap();
-    let trace = rollup::many_transfers(&state, 1024, 500);
+    let trace = scenes::many_transfers(&state, 1024, 500);
     let time = std::time::Instant::now();
     let circuit = build(shape, &state, &trace).unwrap();
     println!("build {:?}", time.elapsed());
@@ -199,7 +196,7 @@ fn witness_time() {
     let circuit = circuit.evaluate_at(z());
     println!("public inputs {:?}", time.elapsed());
     let time = std::time::Instant::now();
-    let violated = rollup::violated(circuit);
+    let violated = scenes::violated(circuit);
     println!("synthesis {:?}: {violated:?}", time.elapsed());
     assert_eq!(violated, None);
 }

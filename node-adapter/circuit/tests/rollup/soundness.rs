@@ -5,22 +5,6 @@
 //! tracer and the builder recompute everything that follows from the lie (paths,
 //! roots, commitments, values at z), so that only the check meant for it is left.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "rollup/constraints.rs"]
-mod constraints;
-#[path = "rollup/mutants.rs"]
-mod mutants;
-#[path = "rollup/relations.rs"]
-mod relations;
-mod rollup;
-#[path = "rollup/search.rs"]
-mod search;
-#[path = "rollup/solver.rs"]
-mod solver;
-#[path = "rollup/system.rs"]
-mod system;
-
 use bellpepper_core::test_cs::TestConstraintSystem;
 use bellpepper_core::{Comparable, LinearCombination};
 use blstrs::Scalar;
@@ -30,41 +14,42 @@ use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::poseidon::hash_node;
 use ff::Field;
 use jubjub::Fr;
-use rollup::*;
 
-const BUS: &str = "bus/everything written is read once";
-const ZERO: Scalar = Scalar::ZERO;
+use super::scenes::*;
 
-fn num(value: u64) -> Scalar {
+pub const BUS: &str = "bus/everything written is read once";
+pub const ZERO: Scalar = Scalar::ZERO;
+
+pub fn num(value: u64) -> Scalar {
     Scalar::from(value)
 }
 
 /// A transfer and a withdrawal.
-fn honest() -> RollupCircuit {
+pub fn honest() -> RollupCircuit {
     of(&[transfer(1, 2, 300), withdraw(2, 100)])
 }
 
-fn withdraw(from: u32, amount: u64) -> OpWitness {
+pub fn withdraw(from: u32, amount: u64) -> OpWitness {
     with_words(op(3, from, amount), [owner(from), ZERO, ZERO])
 }
 
-fn deposit(to: u32, amount: u64, by: Scalar) -> OpWitness {
+pub fn deposit(to: u32, amount: u64, by: Scalar) -> OpWitness {
     with_words(op(2, to, amount), [by, ZERO, ZERO])
 }
 
-fn exit(of: u32, amount: u64, by: Scalar) -> OpWitness {
+pub fn exit(of: u32, amount: u64, by: Scalar) -> OpWitness {
     with_words(op(7, of, amount), [by, ZERO, ZERO])
 }
 
 /// Applies a lie to an honest circuit and rebinds the public inputs to it.
-fn after(lie: impl FnOnce(&mut RollupCircuit)) -> RollupCircuit {
+pub fn after(lie: impl FnOnce(&mut RollupCircuit)) -> RollupCircuit {
     let mut circuit = honest();
     lie(&mut circuit);
     circuit.evaluate_at(z())
 }
 
 /// Applies a lie to an honest trace and builds everything from it.
-fn built(ops: &[OpWitness], lie: impl FnOnce(&mut Trace)) -> RollupCircuit {
+pub fn built(ops: &[OpWitness], lie: impl FnOnce(&mut Trace)) -> RollupCircuit {
     let state = State::new();
     let mut trace = traced(&state, ops);
     assert_eq!(violated(circuit(&state, &trace)), None, "the honest case");
@@ -1004,7 +989,7 @@ fn no_single_variable_can_be_changed() {
 }
 
 /// All forgeries of this file, for the mutation run.
-fn suite() {
+pub fn suite() {
     every_public_input_is_bound();
     data_of_another_batch_is_refused();
     every_field_of_an_operation_is_signed();
