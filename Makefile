@@ -16,7 +16,7 @@ VM ?=
 MIRI ?= cargo miri
 PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test parts lint rtl-lint rust-lint formal mutants generated rust-test soak loom miri e2e package deb vm-test vm-shell bench area fmt clean
+.PHONY: help setup demo test parts lint rtl-lint rust-lint formal mutants generated rust-test build-tests block-tests suites soak loom miri e2e package deb vm-test vm-shell doc deny bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,9 @@ demo: setup ## prove a batch of signed transfers on the simulated card and settl
 
 test: parts setup ## everything CI checks, and where its time went
 	@$(MAKE) --no-print-directory -j2 --output-sync=target rtl-lint generated
-	@$(MAKE) --no-print-directory rust-lint rust-test e2e vm-test
+	@$(MAKE) --no-print-directory rust-lint build-tests
+	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log $(MAKE) --no-print-directory block-tests \
+	  -- $(MAKE) --no-print-directory suites e2e vm-test
 	@scripts/parts report
 
 parts:
@@ -52,15 +54,23 @@ formal: setup ## prove the scheduler, the queues and the modular adders; then se
 	scripts/formal.sh --mutants
 
 mutants: setup ## leave out each constraint of the batch circuit, each absorbed value and each part of a tuple: a forgery must work then (about 5 minutes)
-	cargo test -p carillon-circuit --test rollup_soundness -- --ignored --nocapture can_be_left_out
+	cargo test -p carillon-circuit --test rollup -- --ignored --nocapture can_be_left_out
 
 generated: setup ## committed generated files are fresh (registers, constants, contracts)
 	@scripts/parts run 'generated files' scripts/check-generated.sh
 
-rust-test: setup ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
-	rm -rf $${CARGO_TARGET_DIR:-target}/faults
+rust-test: build-tests block-tests suites ## Rust, RTL and contract tests; driver/FAULTS.md says what they have seen
+
+build-tests: setup
 	@scripts/parts run 'building the tests' cargo test --workspace --features $(FEATURES) --no-run $(if $(RUSTC_WORKSPACE_WRAPPER),--all-targets)
-	@scripts/parts run tests cargo test --workspace --features $(FEATURES)
+
+block-tests: setup
+	@scripts/parts run 'block tests' cargo test --workspace --features $(FEATURES) $$(scripts/suites blocks)
+
+suites: setup
+	rm -rf $${CARGO_TARGET_DIR:-target}/faults
+	@scripts/parts run tests cargo test --workspace --features $(FEATURES) $$(scripts/suites others)
+	@scripts/parts run tests cargo test --workspace --features $(FEATURES) --doc
 	scripts/faults-table --check
 
 soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs
@@ -95,6 +105,12 @@ vm-shell: setup ## a console in that machine, with the card bound to VFIO
 
 package: setup ## package every crate and build each from its package (long)
 	cargo package --workspace --exclude carillon-hdl-tests --exclude carillon-benches --exclude carillon-testing
+
+doc: setup ## the pages of every crate's public items; any warning ends it
+	CARILLON_VERILATE=0 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features $(FEATURES)
+
+deny: ## cargo-deny (built the first time, minutes): licences, sources, and advisories where their database can be reached
+	@scripts/deny.sh
 
 bench: setup ## side-by-side benchmarks (criterion, release build)
 	cargo bench --workspace
