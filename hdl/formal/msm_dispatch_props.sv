@@ -37,7 +37,7 @@ module msm_dispatch_props
     items_t      items;
   } bundle_t;
 
-  logic empty, room;
+  logic empty, ready;
   bank_mask_t                     valid;
   candidate_t                     candidate     [MsmBanks];
   g1_t                            point         [MsmBanks];
@@ -52,7 +52,7 @@ module msm_dispatch_props
     .start_i,
     .flush_i,
     .empty_o          (empty),
-    .room_o           (room),
+    .ready_o           (ready),
     .take_i,
     .point_i,
     .digits_i,
@@ -196,7 +196,7 @@ module msm_dispatch_props
   always_comb begin
     e_reset : assume (rst_ni == started_q);
     e_window_bits : assume (32'(window_bits_i) >= MsmMinWindowBits && 32'(window_bits_i) <= MsmMaxWindowBits);
-    e_room : assume (!take_i || room);
+    e_ready : assume (!take_i || ready);
     e_take : assume ((candidate_take_i & ~valid) == '0);
     e_item : assume (32'(watch_item_i) < Items);
   end
@@ -284,7 +284,7 @@ module msm_dispatch_props
   end
   always_comb begin
     if (rst_ni) begin
-      c_full : cover (32'(count[bank_q]) == Slots && !room && ahead_q > 8);
+      c_full : cover (32'(count[bank_q]) == Slots && !ready && ahead_q > 8);
       c_used : cover (using_q && image && digit_q.negative && loops_q);
       c_other : cover (watching_q && ahead_q != '0 && u_dut.release_slot);
     end

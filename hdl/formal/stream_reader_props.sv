@@ -27,7 +27,6 @@ module stream_reader_props
 
   localparam int unsigned Depth = 1 << FifoLog2;
   localparam int unsigned PageBeats = 4096 / BeatBytes;
-  localparam int unsigned OffsetBits = $clog2(BeatBytes);
   localparam int unsigned MostBeats = 15;
   localparam int unsigned MostBlocks = 3;
   // Cycles in which the bus does its part, from a flush to the end: one for the

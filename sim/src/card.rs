@@ -19,7 +19,7 @@ pub struct Unsupported {
     pub fault: CardFault,
 }
 
-/// A simulated card that can be spoiled, unplugged and plugged in again.
+/// A simulated card that can be made faulty, unplugged and plugged in again.
 pub trait SimCard: Transport {
     /// Puts a fault to work until it is used up or the card is healed.
     ///

@@ -28,7 +28,7 @@ fn addresses() -> Vec<PciAddress> {
 }
 
 /// The card, if it is sound. One may be this test's other card, or held by the test before, which
-/// is just letting go; and one that another test has lost does not spoil this test.
+/// is just letting go; and one that another test has lost does not break this test.
 fn taken(address: PciAddress) -> Result<VfioCard, String> {
     let card = VfioCard::open(address).map_err(|error| error.to_string())?;
     for command in [Command::Replug, Command::Heal] {

@@ -216,7 +216,7 @@ impl Stream {
     }
 
     /// The same command with one thing wrong.
-    fn spoil(&mut self, mut raw: RawCommand) -> RawCommand {
+    fn corrupt(&mut self, mut raw: RawCommand) -> RawCommand {
         let opcode = Opcode::from_code(raw.opcode).unwrap();
         let (addresses, length): (&[usize], Option<usize>) = match opcode {
             Opcode::MsmG1 => (&[0, 1, 3], Some(2)),
@@ -259,7 +259,7 @@ impl Stream {
         let raw = command.encode(self.cid);
         (
             if self.rng.gen_bool(0.3) {
-                self.spoil(raw)
+                self.corrupt(raw)
             } else {
                 raw
             },

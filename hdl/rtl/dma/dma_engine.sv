@@ -56,7 +56,6 @@ module dma_engine
   output logic    mem_b_ready_o
 );
 
-  localparam int unsigned OffsetBits = $clog2(BeatBytes);
   localparam int unsigned BufferLog2 = 6;  // log2 of the beats in flight per stream
   // A bus to the host takes hundreds of cycles to answer; at a beat a cycle as many beats are under way.
   localparam int unsigned HostReadLog2 = 9;

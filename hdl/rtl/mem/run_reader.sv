@@ -37,23 +37,19 @@ module run_reader
   output logic    r_ready_o
 );
 
-  localparam int unsigned OffsetBits = $clog2(BeatBytes);
-  localparam int unsigned PageBeats = 4096 / BeatBytes;
-  localparam int unsigned PageBits = $clog2(PageBeats);
-  typedef logic [AddrBits-OffsetBits-1:0] beat_addr_t;
   typedef logic [$clog2(MaxRun):0] run_t;
   typedef logic [15:0] outstanding_t;
 
-  beat_addr_t                at_q;
-  run_t                      left_q;  // beats of the run still to be asked for
-  axi_ax_t                   ar_q;
-  logic                      ar_valid_q;
-  outstanding_t              outstanding_q;  // beats asked for and not received
+  beat_addr_t       at_q;
+  run_t             left_q;  // beats of the run still to be asked for
+  axi_ax_t          ar_q;
+  logic             ar_valid_q;
+  outstanding_t     outstanding_q;  // beats asked for and not received
 
-  wire          [PageBits:0] page_left = (PageBits + 1)'(PageBeats) - {1'b0, at_q[PageBits-1:0]};
-  wire                       cut = (PageBits + 1)'(left_q) > page_left;
-  wire run_t                 burst = cut ? run_t'(page_left) : left_q;
-  wire                       issue = left_q != '0 && (!ar_valid_q || ar_ready_i) && !flush_i;
+  wire page_beats_t page_rest = page_left(at_q);
+  wire              cut = page_beats_t'(left_q) > page_rest;
+  wire run_t        burst = cut ? run_t'(page_rest) : left_q;
+  wire              issue = left_q != '0 && (!ar_valid_q || ar_ready_i) && !flush_i;
   assign run_ready_o = (left_q == '0 || (issue && !cut)) && !flush_i;
   wire take = run_valid_i && run_ready_o;
 

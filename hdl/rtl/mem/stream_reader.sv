@@ -45,10 +45,6 @@ module stream_reader
 );
 
   localparam int unsigned Depth = 1 << FifoLog2;
-  localparam int unsigned OffsetBits = $clog2(BeatBytes);
-  localparam int unsigned PageBeats = 4096 / BeatBytes;
-  localparam int unsigned PageBits = $clog2(PageBeats);
-  typedef logic [AddrBits-OffsetBits-1:0] beat_addr_t;
   typedef logic [FifoLog2:0] count_t;
 
   if (MaxBurst == 0 || MaxBurst > 64 || MaxBurst > (1 << FifoLog2)) begin : g_bad_burst
@@ -60,15 +56,15 @@ module stream_reader
   logic flushing_q;
   beat_addr_t block_q, at_q;
   logic [31:0] block_beats_q, stride_q, blocks_q, left_q;
-  count_t               free_q;  // FIFO entries promised to nobody
-  axi_ax_t              ar_q;
-  logic                 ar_valid_q;
+  count_t           free_q;  // FIFO entries promised to nobody
+  axi_ax_t          ar_q;
+  logic             ar_valid_q;
 
-  wire     [PageBits:0] page_left = (PageBits + 1)'(PageBeats) - {1'b0, at_q[PageBits-1:0]};
-  logic    [PageBits:0] burst;
+  wire page_beats_t page_rest = page_left(at_q);
+  page_beats_t      burst;
   always_comb begin
-    burst = page_left;
-    if (burst > (PageBits + 1)'(MaxBurst)) burst = (PageBits + 1)'(MaxBurst);
+    burst = page_rest;
+    if (burst > page_beats_t'(MaxBurst)) burst = page_beats_t'(MaxBurst);
     if (left_q < 32'(burst)) burst = left_q[PageBits:0];
   end
 

@@ -46,10 +46,7 @@ module stream_writer
   output logic    b_ready_o
 );
 
-  localparam int unsigned OffsetBits = $clog2(BeatBytes);
-  localparam int unsigned PageBits = $clog2(4096 / BeatBytes);
   localparam int unsigned OutstandingBits = 8;  // bursts awaiting their response
-  typedef logic [AddrBits-OffsetBits-1:0] beat_addr_t;
   typedef struct packed {
     logic  last;
     beat_t data;

@@ -18,8 +18,8 @@ module msm_dispatch
   output logic         empty_o,        // no candidate is left
 
   // Pairs, for all units at once
-  output logic         room_o,
-  input  logic         take_i,   // only while every unit has room
+  output logic         ready_o,
+  input  logic         take_i,   // only while every unit is ready
   input  point_t       point_i,
   input  unit_digits_t digits_i,
 
@@ -47,7 +47,7 @@ module msm_dispatch
   bank_mask_t                wanted;
 
   wire                       keep = take_i && |wanted && !flush_i;
-  assign room_o = !held_q[PointsLog2];
+  assign ready_o = !held_q[PointsLog2];
 
   fp_t x_q[Slots], image_q[Slots], y_q[Slots], neg_y_q[Slots];
   digit_t     [Items-1:0] digits;

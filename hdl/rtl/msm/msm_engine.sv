@@ -51,7 +51,7 @@ module msm_engine
   logic prepare_busy, prepare_empty, gathered, bad_scalar, bad_point, clear;
   logic totals_start, totals_done, write_start, write_busy, write_error;
   logic [MsmLanes-1:0] lane_busy, lane_error;
-  logic [MsmAdders-1:0] empty, sum_busy, total_done, total_valid, idle, fault, room;
+  logic [MsmAdders-1:0] empty, sum_busy, total_done, total_valid, idle, fault, ready;
   window_bits_t window_bits;
   geometry_t    geometry;
   bit_pos_t     pos;
@@ -162,7 +162,7 @@ module msm_engine
 
   // The first faulty pair stays where it is and stops the pass.
   wire bad = pair.bad_scalar || pair.bad_point;
-  wire pair_take = pair_valid && !bad && (&room) && !flush;
+  wire pair_take = pair_valid && !bad && (&ready) && !flush;
   assign bad_scalar = pair_valid && pair.bad_scalar;
   assign bad_point = pair_valid && pair.bad_point && !pair.bad_scalar;
 
@@ -216,7 +216,7 @@ module msm_engine
       .empty_o        (empty[a]),
       .sum_i          (sum_start),
       .sum_busy_o     (sum_busy[a]),
-      .room_o         (room[a]),
+      .ready_o         (ready[a]),
       .take_i         (pair_take),
       .point_i        (pair.point),
       .digits_i       (pair.digits[a]),

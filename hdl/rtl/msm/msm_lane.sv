@@ -139,9 +139,9 @@ module msm_lane
   run_t open_twins_q;
   level_t points_promised_q, entries_promised_q;
 
-  wire room = points_promised_q <= level_t'(Depth - 2) && entries_promised_q != level_t'(Depth);
+  wire has_space = points_promised_q <= level_t'(Depth - 2) && entries_promised_q != level_t'(Depth);
   wire grows = open_q && |wanted && twin_q == open_next_q && open_twins_q != run_t'(RunTwins);
-  assign beat_ready = room && (!open_q || grows || request_ready);
+  assign beat_ready = has_space && (!open_q || grows || request_ready);
   wire accept = beat_valid && beat_ready && !flush_i;
   wire leave = open_q && !(accept && grows) && request_ready;
 

@@ -33,7 +33,7 @@ module msm_unit
   output logic       sum_busy_o,   // buckets are still to be taken
 
   // Pairs, for all units at once
-  output logic         room_o,
+  output logic         ready_o,
   input  logic         take_i,
   input  point_t       point_i,
   input  unit_digits_t digits_i,
@@ -71,7 +71,7 @@ module msm_unit
     .start_i          (group_i),
     .flush_i,
     .empty_o,
-    .room_o,
+    .ready_o,
     .take_i,
     .point_i,
     .digits_i,

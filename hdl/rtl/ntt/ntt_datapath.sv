@@ -31,7 +31,7 @@ module ntt_datapath
   input  logic  write_ready_i[2],
   output beat_t write_beat_o [2]
 );
-  logic operands_valid, twiddle_valid, twiddle_busy, room, issue, last_of_twiddle;
+  logic operands_valid, twiddle_valid, twiddle_busy, ready, issue, last_of_twiddle;
   fr_image_t a, b;
   fr_t  twiddle;
 
@@ -70,7 +70,7 @@ module ntt_datapath
   );
 
   // ---- Issue ----
-  assign issue = operands_valid && (twiddle_valid || pass_i.single) && room && !stop_i;
+  assign issue = operands_valid && (twiddle_valid || pass_i.single) && ready && !stop_i;
 
   logic [31:0] served_q;  // butterflies of the current twiddle
   assign last_of_twiddle = (served_q == (32'd1 << pass_i.log2s) - 32'd1);
@@ -140,7 +140,7 @@ module ntt_datapath
     .layout_i    (pass_i.write),
     .single_i    (pass_i.single),
     .run_log2_i  (pass_i.run_log2),
-    .room_o      (room),
+    .ready_o      (ready),
     .issue_i     (issue),
     .valid_i     (result_valid),
     .u_i         (u),

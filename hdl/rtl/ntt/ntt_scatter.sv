@@ -18,8 +18,8 @@ module ntt_scatter
   input logic      single_i,
   input run_log2_t run_log2_i,
 
-  output logic room_o,  // the results of one more butterfly have a place
-  input  logic issue_i, // and it is issued
+  output logic ready_o,  // the results of one more butterfly have a place
+  input  logic issue_i,  // and it is issued
 
   input logic valid_i,
   input fr_t  u_i,
@@ -87,7 +87,7 @@ module ntt_scatter
   logic issue_lane_q, reserve;
   count_t reserved_q[2];
 
-  assign room_o  = issue_lane_q || (!reserved_q[0][FifoLog2] && !reserved_q[1][FifoLog2]);
+  assign ready_o  = issue_lane_q || (!reserved_q[0][FifoLog2] && !reserved_q[1][FifoLog2]);
   assign reserve = issue_i && !issue_lane_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

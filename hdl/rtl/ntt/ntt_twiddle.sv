@@ -68,13 +68,13 @@ module ntt_twiddle
 
   // ---- Issue ----
   pointer_t reach, in_flight;
-  logic issue, operand_ready, room;
+  logic issue, operand_ready, has_space;
 
   assign reach         = pointer_t'(1) << level_q;
   assign in_flight     = issue_q - done_q;
   assign operand_ready = first || (in_flight < reach);
-  assign room          = (issue_q - take_q) < RingEntries;
-  assign issue         = active_q && !stop_i && operand_ready && room;
+  assign has_space          = (issue_q - take_q) < RingEntries;
+  assign issue         = active_q && !stop_i && operand_ready && has_space;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

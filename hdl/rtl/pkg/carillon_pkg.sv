@@ -50,6 +50,17 @@ package carillon_pkg;
   parameter axi_id_t NttIdBase = 8'h20;
   parameter axi_id_t QuotientIdBase = 8'h30;
 
+  // Streams count in whole beats. No burst crosses a boundary of 4 KiB (AXI4, A3.4.1).
+  parameter int unsigned OffsetBits = $clog2(BeatBytes);
+  parameter int unsigned PageBits = 12 - OffsetBits;
+  typedef logic [AddrBits-OffsetBits-1:0] beat_addr_t;
+  typedef logic [PageBits:0] page_beats_t;
+
+  // Beats from an address to the end of its 4 KiB, 1 to 64.
+  function automatic page_beats_t page_left(beat_addr_t at);
+    return {1'b1, PageBits'(0)} - {1'b0, at[PageBits-1:0]};
+  endfunction
+
   // AXI4 address channel payload. size is always 64 bytes, burst INCR.
   typedef struct packed {
     axi_id_t    id;

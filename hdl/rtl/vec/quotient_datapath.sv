@@ -34,14 +34,14 @@ module quotient_datapath
   typedef logic [FifoLog2:0] count_t;
 
   // ---- Issue: the two lanes of a beat in turn ----
-  logic all_valid, room, issue, lane_q;
+  logic all_valid, has_space, issue, lane_q;
   logic   [31:0] left_q;
   logic          padding;  // the last beat's second lane when the count is odd
   count_t        reserved_q;  // beats promised a place in the output FIFO
 
   assign all_valid = read_valid_i[0] && read_valid_i[1] && read_valid_i[2];
-  assign room      = lane_q || !reserved_q[FifoLog2];
-  assign issue     = all_valid && room && !stop_i;
+  assign has_space      = lane_q || !reserved_q[FifoLog2];
+  assign issue     = all_valid && has_space && !stop_i;
   assign padding   = (left_q == '0);
 
   always_comb begin

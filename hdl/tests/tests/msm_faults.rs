@@ -40,7 +40,7 @@ fn fp_modulus() -> [u8; COORDINATE_BYTES] {
 }
 
 /// Makes an element no element: a scalar (`in_point` is false), or a coordinate of a point.
-fn spoil(msm: &mut Msm, rng: &mut ChaCha8Rng, index: usize, in_point: bool) {
+fn corrupt(msm: &mut Msm, rng: &mut ChaCha8Rng, index: usize, in_point: bool) {
     let (at, bad) = if in_point {
         let bad = if rng.r#gen() {
             [0xff; COORDINATE_BYTES]
@@ -93,11 +93,11 @@ fn the_lowest_faulty_element_is_reported() {
         }
         msm.load(&job);
         for (index, in_point) in &faults {
-            spoil(&mut msm, &mut rng, *index, *in_point);
+            corrupt(&mut msm, &mut rng, *index, *in_point);
         }
-        let spoilt_scalar = |index| faults.contains(&(index, false));
+        let corrupted_scalar = |index| faults.contains(&(index, false));
         let examined = |(index, in_point): &&(usize, bool)| {
-            !in_point || spoilt_scalar(*index) || !bool::from(job.factors[*index].is_zero())
+            !in_point || corrupted_scalar(*index) || !bool::from(job.factors[*index].is_zero())
         };
         // Scalar (false) before point (true) at one index.
         let first = faults.iter().filter(examined).min().copied();
@@ -197,7 +197,7 @@ fn run_into_trouble(msm: &mut Msm, rng: &mut ChaCha8Rng) -> u64 {
     msm.load(&job);
     let trouble = Trouble::draw(rng, msm, &job);
     if let Some((index, in_point)) = trouble.bad {
-        spoil(msm, rng, index, in_point);
+        corrupt(msm, rng, index, in_point);
     }
     let memory = &mut msm.unit.memory;
     memory.read_fault = trouble.read_fault;

@@ -96,7 +96,7 @@ fn a_bare_machine_is_told_everything_from_the_top() {
 }
 
 #[test]
-fn a_spoiled_card_is_told_everything_from_the_top() {
+fn a_faulty_card_is_told_everything_from_the_top() {
     let machine = Machine::with_card();
     machine.device("0000:03:00.1", GROUP, ["0x8086", "0x10d3", "0x020000"]);
     machine.driver("e1000e");

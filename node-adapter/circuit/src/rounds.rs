@@ -15,6 +15,7 @@ use neptune::poseidon::Arity;
 
 use super::num::{Num, constant};
 use carillon_protocol::crypto::poseidon::Domain;
+use carillon_runtime::groth16::R1cs;
 
 /// A linear combination over the inputs and the inner variables of a hash.
 #[derive(Debug, Default)]
@@ -26,13 +27,13 @@ struct Row {
 }
 
 impl Row {
-    fn new(inputs: usize, combination: &LinearCombination<Scalar>) -> Self {
+    fn new(inputs: usize, terms: impl IntoIterator<Item = (Index, Scalar)>) -> Self {
         let mut row = Self::default();
-        for (variable, coefficient) in combination.iter() {
-            match variable.get_unchecked() {
-                Index::Input(_) => row.one = Some(*coefficient),
-                Index::Aux(i) if i < inputs => row.inputs.push((i, *coefficient)),
-                Index::Aux(i) => row.inner.push((i - inputs, *coefficient)),
+        for (variable, coefficient) in terms {
+            match variable {
+                Index::Input(_) => row.one = Some(coefficient),
+                Index::Aux(i) if i < inputs => row.inputs.push((i, coefficient)),
+                Index::Aux(i) => row.inner.push((i - inputs, coefficient)),
             }
         }
         row
@@ -93,25 +94,27 @@ impl Rounds {
     /// Records the constraints of a domain.
     pub(super) fn of<A: Arity<Scalar>>(domain: &Domain<A>) -> Self {
         let width = A::to_usize();
-        let mut record = Record::default();
-        let tag = constant::<Record>(domain.domain_tag);
+        let mut record = R1cs::new();
+        let tag = constant::<R1cs>(domain.domain_tag);
         let mut elements = vec![Elt::Num(tag)];
         let inputs = (0..width).map(|_| AllocatedNum::alloc(&mut record, || Err(MISSING)));
         elements.extend(inputs.filter_map(Result::ok).map(Elt::Allocated));
         let output = PoseidonCircuit2::new(elements, domain).hash(&mut record);
         // A recorder refuses nothing, so there is an output.
         let output = output.map_or_else(|_| LinearCombination::zero(), |output| output.lc());
-        let output = Row::new(width, &output);
-        let products = record
-            .rows
+        let terms = output
             .iter()
-            .enumerate()
-            .map(|(i, [a, b, c])| Product {
-                a: Row::new(width, a),
-                b: Row::new(width, b),
-                c: Row::new(width, c),
-                ends: output.inner.iter().any(|(used, _)| *used == i),
-            });
+            .map(|(v, factor)| (v.get_unchecked(), *factor));
+        let output = Row::new(width, terms);
+        let row = |terms: &[(Index, Scalar)]| Row::new(width, terms.iter().copied());
+        let factors = record.a.rows().zip(record.b.rows());
+        let rows = factors.zip(record.c.rows());
+        let products = rows.enumerate().map(|(i, ((a, b), c))| Product {
+            a: row(a),
+            b: row(b),
+            c: row(c),
+            ends: output.inner.iter().any(|(used, _)| *used == i),
+        });
         Self {
             products: products.collect(),
             output,
@@ -157,62 +160,6 @@ impl Rounds {
 }
 
 const MISSING: SynthesisError = SynthesisError::AssignmentMissing;
-
-/// A constraint system that keeps rows and knows no values.
-#[derive(Default)]
-struct Record {
-    variables: usize,
-    rows: Vec<[LinearCombination<Scalar>; 3]>,
-}
-
-impl ConstraintSystem<Scalar> for Record {
-    type Root = Self;
-
-    fn alloc<F, A, AR>(&mut self, _: A, _: F) -> Result<Variable, SynthesisError>
-    where
-        F: FnOnce() -> Result<Scalar, SynthesisError>,
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-        self.variables += 1;
-        Ok(Variable::new_unchecked(Index::Aux(self.variables - 1)))
-    }
-
-    /// Poseidon has no public inputs.
-    fn alloc_input<F, A, AR>(&mut self, _: A, _: F) -> Result<Variable, SynthesisError>
-    where
-        F: FnOnce() -> Result<Scalar, SynthesisError>,
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-        Err(MISSING)
-    }
-
-    fn enforce<A, AR, LA, LB, LC>(&mut self, _: A, a: LA, b: LB, c: LC)
-    where
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-        LA: FnOnce(LinearCombination<Scalar>) -> LinearCombination<Scalar>,
-        LB: FnOnce(LinearCombination<Scalar>) -> LinearCombination<Scalar>,
-        LC: FnOnce(LinearCombination<Scalar>) -> LinearCombination<Scalar>,
-    {
-        let zero = LinearCombination::zero;
-        self.rows.push([a(zero()), b(zero()), c(zero())]);
-    }
-
-    fn push_namespace<NR, N>(&mut self, _: N)
-    where
-        NR: Into<String>,
-        N: FnOnce() -> NR,
-    {
-    }
-
-    fn pop_namespace(&mut self) {}
-
-    fn get_root(&mut self) -> &mut Self {
-        self
-    }
-}
 
 #[cfg(test)]
 mod tests {

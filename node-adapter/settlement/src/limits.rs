@@ -16,7 +16,7 @@ const RECORD: u64 = 4_120;
 /// What its calldata cost at least (EIP-7623) without records, rounded up: the transaction, the
 /// proof, the words beside H.
 const FLOOR_BASE: u64 = 80_000;
-/// The same for the dearest record, a deposit with a key: 101 bytes that are not zero and 59 that
+/// The same for the most expensive record, a deposit with a key: 101 bytes that are not zero and 59 that
 /// are, 40 and 10 gas each.
 const FLOOR_RECORD: u64 = 101 * 40 + 59 * 10;
 

@@ -138,8 +138,8 @@ impl Injector {
 
     /// A register as the host reads it.
     pub fn register(&self, offset: u32, value: u32) -> u32 {
-        let spoilt = offset == reg::status::OFFSET && self.has(CardFault::NeverReady);
-        if spoilt {
+        let corrupted = offset == reg::status::OFFSET && self.has(CardFault::NeverReady);
+        if corrupted {
             reg::status::READY.set(value, 0)
         } else {
             value
@@ -242,10 +242,10 @@ impl Injector {
                     Outcome::Fail
                 }
                 (CardFault::Completion { queue, change, .. }, Some(q)) if q == queue => {
-                    match spoil(armed, change, address, data, rings) {
-                        Some(spoilt) => {
-                            decision.wait += spoilt.wait;
-                            spoilt.outcome
+                    match corrupt(armed, change, address, data, rings) {
+                        Some(corrupted) => {
+                            decision.wait += corrupted.wait;
+                            corrupted.outcome
                         }
                         None => continue,
                     }
@@ -263,8 +263,8 @@ impl Injector {
     }
 }
 
-/// Spoils a completion, when its turn has come.
-fn spoil(
+/// Corrupts a completion, when its turn has come.
+fn corrupt(
     armed: &mut Armed,
     change: CompletionFault,
     address: u64,

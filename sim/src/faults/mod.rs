@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`FaultyTransport`] wraps any [`Transport`](carillon_driver::transport::Transport)
-//! and spoils what passes through it: registers, doorbells, interrupts, mappings,
+//! and corrupts what passes through it: registers, doorbells, interrupts, mappings,
 //! resets. A [`CardFault`] is what the *card* does wrong: plain data, so that it
 //! can be sent to a card in another process; a `SimCard` takes them. The driver's
 //! tests use both, and are the same on every transport.

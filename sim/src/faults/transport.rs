@@ -1,6 +1,6 @@
 //! Faults between driver and card: a transport that misbehaves on demand.
 //!
-//! [`FaultyTransport`] wraps any [`Transport`], a real card's too, and spoils
+//! [`FaultyTransport`] wraps any [`Transport`], a real card's too, and corrupts
 //! what passes through it. What the *card* does wrong is a
 //! [`CardFault`](super::CardFault). Used by the driver's tests.
 

@@ -130,7 +130,7 @@ enum End {
 #[derive(Clone, Copy, Debug, Default)]
 struct Faults {
     lose_completion: u32,
-    spoil_completion: u32,
+    corrupt_completion: u32,
     bus_error: u32,
     slow: u32,
 }
@@ -208,7 +208,7 @@ impl Session {
                 ..Faults::default()
             },
             7 => Faults {
-                spoil_completion: 60,
+                corrupt_completion: 60,
                 ..Faults::default()
             },
             8 => Faults {
@@ -316,7 +316,7 @@ impl Session {
                     if chance < faults.lose_completion {
                         return Verdict::Lose;
                     }
-                    if chance < faults.spoil_completion {
+                    if chance < faults.corrupt_completion {
                         let bit = rng.gen_range(0..256);
                         data[bit / 8] ^= 1 << (bit % 8);
                     }

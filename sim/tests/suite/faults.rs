@@ -431,7 +431,7 @@ pub async fn a_card_that_never_starts_is_reported<R: Rig>() {
 
 /// What the driver cannot see does no harm: a completion that is late, and one
 /// whose phase is visible before the rest.
-pub async fn a_spoilt_completion_that_cannot_be_seen_harms_nothing<R: Rig>() {
+pub async fn a_corrupted_completion_that_cannot_be_seen_harms_nothing<R: Rig>() {
     let changes = [
         (
             CompletionFault::Delayed { micros: 50_000 },
@@ -525,7 +525,7 @@ pub async fn stray_bus_answers_cost_a_reset<R: Rig>() {
 /// A card whose completions and bus accesses go wrong at random: every command
 /// ends, every buffer comes back, and once the card is sound again it works.
 pub async fn a_hostile_card_hangs_nothing_and_keeps_nothing<R: Rig>() {
-    let name = "bus errors and spoilt completions at random";
+    let name = "bus errors and corrupted completions at random";
     let mut restarts = 0;
     for seed in 0..(6 / R::THIN as u64).max(1) {
         let mut config = config::<R>();

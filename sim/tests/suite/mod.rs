@@ -1,6 +1,6 @@
 //! The driver's tests, once, for every card that can be simulated.
 //!
-//! Each test is a function over a [`Rig`], which makes a card and can spoil it.
+//! Each test is a function over a [`Rig`], which makes a card and can make it faulty.
 //! `driver_on_model.rs` and `driver_on_rtl.rs` (feature `rtl`) run them all.
 #![allow(
     clippy::unwrap_used,
@@ -126,7 +126,7 @@ pub fn config<R: Rig>() -> CardConfig {
     }
 }
 
-/// An open card on a transport that can be spoiled.
+/// An open card on a transport that can be made faulty.
 pub struct Bench<R: Rig> {
     pub card: Card,
     pub faulty: Arc<FaultyTransport>,
@@ -134,7 +134,7 @@ pub struct Bench<R: Rig> {
     pub config: CardConfig,
 }
 
-/// A card that is not open yet, on a transport that can be spoiled.
+/// A card that is not open yet, on a transport that can be made faulty.
 pub struct Closed<R: Rig> {
     pub faulty: Arc<FaultyTransport>,
     pub rig: Arc<R>,
@@ -396,7 +396,7 @@ macro_rules! whole_suite {
                 a_queue_that_never_stops_costs_a_reset,
                 what_the_card_may_still_reach_is_quarantined,
                 a_card_that_never_starts_is_reported,
-                a_spoilt_completion_that_cannot_be_seen_harms_nothing,
+                a_corrupted_completion_that_cannot_be_seen_harms_nothing,
                 a_completion_posted_twice_stops_the_queue,
                 stray_bus_answers_cost_a_reset,
                 a_hostile_card_hangs_nothing_and_keeps_nothing,

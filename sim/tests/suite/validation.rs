@@ -344,7 +344,7 @@ pub async fn faulty_elements_are_named<R: Rig>() {
         z,
     };
     let bad_z = bench.put(&[0xff; 32]).await;
-    for spoiled in [
+    for corrupted in [
         Quotient {
             a: bad.clone(),
             ..quotient.clone()
@@ -362,7 +362,7 @@ pub async fn faulty_elements_are_named<R: Rig>() {
             ..quotient.clone()
         },
     ] {
-        let error = bench.card.queue(1).quotient(&spoiled).await.unwrap_err();
+        let error = bench.card.queue(1).quotient(&corrupted).await.unwrap_err();
         let JobError::Status { completion } = error else {
             panic!("{error}")
         };

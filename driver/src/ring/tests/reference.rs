@@ -76,7 +76,7 @@ enum Step {
     Fetch,
     Post,
     /// The next completion that is due, with one field replaced.
-    Spoil {
+    Corrupt {
         queue: u16,
         cid: Option<u16>,
         head: Option<u16>,
@@ -96,7 +96,7 @@ fn steps() -> impl Strategy<Value = Step> {
         5 => Just(Step::Fetch),
         5 => Just(Step::Post),
         1 => (0u16..3, prop::option::of(any::<u16>()), prop::option::of(0u16..40))
-            .prop_map(|(queue, cid, head)| Step::Spoil { queue, cid, head }),
+            .prop_map(|(queue, cid, head)| Step::Corrupt { queue, cid, head }),
         1 => (any::<u16>(), any::<u16>()).prop_map(|(cid, head)| Step::Invent { cid, head }),
         1 => Just(Step::Restart),
     ]
@@ -164,7 +164,7 @@ impl Trial {
                     assert!(self.judge(&c), "a sound completion is accepted");
                 }
             }
-            Step::Spoil { queue, cid, head } => {
+            Step::Corrupt { queue, cid, head } => {
                 let due = self.card.fetched.front().copied();
                 let c = completion(
                     queue,

@@ -18,7 +18,7 @@ pub const CARD: &str = "0000:03:00.0";
 /// Its IOMMU group.
 pub const GROUP: u32 = 12;
 
-/// A machine. Sound unless a test spoils it.
+/// A machine. Sound unless a test changes it.
 pub struct Machine {
     folder: tempfile::TempDir,
 }

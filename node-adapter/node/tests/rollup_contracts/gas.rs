@@ -99,14 +99,14 @@ async fn a_settlement_costs_the_same_for_any_number_of_transfers() {
 }
 
 /// The record that costs most: a deposit with a key, no byte of which is zero but where they must be.
-fn dearest() -> Record {
+fn most_expensive() -> Record {
     let owner = address_word(Address::repeat_byte(0xee));
     let mut deposit = record(2, 0xff_ffff, 63, (1 << 96) - 1, owner);
     (deposit[3], deposit[4]) = (order() - U256::from(2), order() - U256::from(3));
     deposit
 }
 
-/// Batches of the dearest records up to the largest that a transaction has gas for, settled for
+/// Batches of the most expensive records up to the largest that a transaction has gas for, settled for
 /// real: the limit that shapes are held to is neither too large nor much too small.
 #[tokio::test]
 async fn the_largest_batch_fits_a_transaction() {
@@ -124,7 +124,7 @@ async fn the_largest_batch_fits_a_transaction() {
         let fill = QueueFiller::fillCall {
             chain: world.l1.chain,
             count: U256::from(count),
-            words: masked(&dearest()),
+            words: masked(&most_expensive()),
         };
         world
             .send(world.user(0), world.l1.bridge, &fill)
@@ -133,7 +133,11 @@ async fn the_largest_batch_fits_a_transaction() {
         left -= count;
     }
     for (number, records) in (1..).zip(sizes) {
-        let batch = world.batch(number, [number, number + 1], vec![dearest(); records]);
+        let batch = world.batch(
+            number,
+            [number, number + 1],
+            vec![most_expensive(); records],
+        );
         // As many bundles, which are messages, cost less.
         let mut bundle = record(4, 0xff_ffff, 63, (1 << 96) - 1, U256::MAX >> 8);
         bundle[3] = address_word(Address::repeat_byte(0xee));

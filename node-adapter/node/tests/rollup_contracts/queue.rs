@@ -1,4 +1,4 @@
-//! The queue's clock and price: nobody but the operator ends a chain, nobody makes it dear for
+//! The queue's clock and price: nobody but the operator ends a chain, nobody makes it expensive for
 //! others without paying more himself, and what comes in can be executed.
 
 use alloy::primitives::{Address, Bytes, U256};

@@ -88,7 +88,10 @@ async fn many_proofs_at_once_cost_less_each() {
             .unwrap();
         let each = receipt.gas_used / n as u64;
         println!("  n = {n:>2}: {:>9} {each:>8}", receipt.gas_used);
-        assert!(each < last, "{n} proofs at once are dearer than fewer");
+        assert!(
+            each < last,
+            "{n} proofs at once are more expensive than fewer"
+        );
         last = each;
     }
     assert!(last < 75_000, "{last} gas");

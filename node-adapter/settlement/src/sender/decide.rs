@@ -187,7 +187,7 @@ pub fn decide(
     }
 }
 
-/// A transaction may be on its way. Only what a pool holds is replaced by dearer bytes.
+/// A transaction may be on its way. Only what a pool holds is replaced by more expensive bytes.
 fn sent(blank: bool, give_up: bool, watch: &Watch, policy: &Policy, now: Duration) -> Action {
     let later = now + policy.poll;
     let replace_at = (watch.signed + policy.bump_after).max(watch.not_before);

@@ -229,7 +229,7 @@ mod tests {
         let offer = fees(210, 10, 20);
         assert!(fees(210, 10, 20).serves(offer, market(100, 10), true));
         assert!(fees(150, 11, 11).serves(offer, market(100, 10), true));
-        // Left behind by the market, tip or blob fee; or dearer than needed.
+        // Left behind by the market, tip or blob fee; or more expensive than needed.
         assert!(!fees(105, 10, 20).serves(offer, market(100, 10), true));
         assert!(!fees(210, 8, 20).serves(offer, market(100, 10), true));
         assert!(!fees(210, 10, 9).serves(offer, market(100, 10), true));

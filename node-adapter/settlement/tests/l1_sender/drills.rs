@@ -579,15 +579,15 @@ async fn refusals_come_back_and_nothing_is_sent() {
         number: 2,
         gasToBurn: U256::from(MAX_TRANSACTION_GAS),
     };
-    let dear = world.intent(2, call.abi_encode());
-    sender.enqueue(dear.clone()).unwrap();
+    let expensive = world.intent(2, call.abi_encode());
+    sender.enqueue(expensive.clone()).unwrap();
     world.ticks(&mut sender, 2).await;
     assert!(
         world.saw(|news| matches!(news, News::TooMuchGas(_))),
         "{:#?}",
         world.events
     );
-    sender.withdraw(&dear.id).unwrap();
+    sender.withdraw(&expensive.id).unwrap();
     world.finish(&mut sender).await;
     let nonce = world
         .provider
