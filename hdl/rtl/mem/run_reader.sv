@@ -46,7 +46,7 @@ module run_reader
   logic             ar_valid_q;
   outstanding_t     outstanding_q;  // beats asked for and not received
 
-  wire page_beats_t page_rest = page_left(at_q);
+  wire page_beats_t page_rest = page_left(at_q[PageBits-1:0]);
   wire              cut = page_beats_t'(left_q) > page_rest;
   wire run_t        burst = cut ? run_t'(page_rest) : left_q;
   wire              issue = left_q != '0 && (!ar_valid_q || ar_ready_i) && !flush_i;

@@ -60,7 +60,7 @@ module stream_reader
   axi_ax_t          ar_q;
   logic             ar_valid_q;
 
-  wire page_beats_t page_rest = page_left(at_q);
+  wire page_beats_t page_rest = page_left(at_q[PageBits-1:0]);
   page_beats_t      burst;
   always_comb begin
     burst = page_rest;

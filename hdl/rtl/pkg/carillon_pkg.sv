@@ -56,9 +56,9 @@ package carillon_pkg;
   typedef logic [AddrBits-OffsetBits-1:0] beat_addr_t;
   typedef logic [PageBits:0] page_beats_t;
 
-  // Beats from an address to the end of its 4 KiB, 1 to 64.
-  function automatic page_beats_t page_left(beat_addr_t at);
-    return {1'b1, PageBits'(0)} - {1'b0, at[PageBits-1:0]};
+  // Beats from a beat of 4 KiB to their end, 1 to 64.
+  function automatic page_beats_t page_left(logic [PageBits-1:0] at);
+    return {1'b1, PageBits'(0)} - {1'b0, at};
   endfunction
 
   // AXI4 address channel payload. size is always 64 bytes, burst INCR.

@@ -33,7 +33,6 @@ module queue_post
   output logic    b_ready_o
 );
 
-  localparam int unsigned OffsetBits = $clog2(BeatBytes);
   localparam int unsigned Half = $clog2(CompletionBytes);  // the address bit that tells the half
 
   logic busy_q, aw_valid_q, w_valid_q;
