@@ -4,7 +4,7 @@
 //! - [`Dut`]: a block under test, its ports reached by name.
 //! - [`pipeline`]: feeds a free-running pipeline, one operation a cycle, and records when each result
 //!   appears.
-//! - [`unit`]: runs commands on an execution unit, with an [`axi_memory`] as its card memory (its read side is
+//! - [`unit`](mod@unit): runs commands on an execution unit, with an [`axi_memory`] as its card memory (its read side is
 //!   `read_lanes`, its write side `axi_write`).
 //! - [`msm`]: MSMs on `msm_engine`, operands from [`workload`], digits counted by [`recode`], costs compared by
 //!   [`rates`] and [`cost`].

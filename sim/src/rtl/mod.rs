@@ -2,7 +2,7 @@
 //!
 //! [`RtlCard`] runs the translated SystemVerilog on a thread of its own, which
 //! sleeps while the card has nothing to do. Host memory is the transport's
-//! [`DmaSpace`](crate::memory::DmaSpace), reached burst by burst with latency,
+//! [`DmaSpace`], reached burst by burst with latency,
 //! stalls and bus errors; card memory lies beside the model. `shim/` is the C++
 //! that steps the clock, `model.rs` calls it, `thread.rs` owns it, and `shared.rs`
 //! is how everybody else reaches that thread.
