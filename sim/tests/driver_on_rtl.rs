@@ -18,7 +18,7 @@ struct Rtl(Arc<RtlCard>);
 
 impl Rig for Rtl {
     const NAME: &str = "sim:rtl";
-    const LONG: usize = 128 << 10;
+    const LONG: usize = 512 << 10;
     const LAPS: usize = 50;
     const WRAPS: usize = 1 << 9;
     const THIN: usize = 4;
