@@ -34,7 +34,7 @@ demo: setup ## prove a batch of signed transfers on the simulated card and settl
 test: parts setup ## everything CI checks, and where its time went
 	@$(MAKE) --no-print-directory -j2 --output-sync=target rtl-lint generated
 	@$(MAKE) --no-print-directory rust-lint build-tests
-	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log $(MAKE) --no-print-directory block-tests \
+	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log env RUST_TEST_THREADS=1 $(MAKE) --no-print-directory block-tests \
 	  -- $(MAKE) --no-print-directory suites e2e vm-test
 	@scripts/parts report
 
