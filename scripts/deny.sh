@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 tools=${CARILLON_TOOLS:-.tools}
 if ! cargo deny --version >/dev/null 2>&1; then
-  [ -x "$tools/bin/cargo-deny" ] || cargo install --locked --root "$tools" cargo-deny
+  [ -x "$tools/bin/cargo-deny" ] || cargo install --locked --debug --root "$tools" cargo-deny
   PATH=$(realpath "$tools")/bin:$PATH
 fi
 cargo deny --locked check licenses bans sources
