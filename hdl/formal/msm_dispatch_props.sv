@@ -52,7 +52,7 @@ module msm_dispatch_props
     .start_i,
     .flush_i,
     .empty_o          (empty),
-    .ready_o           (ready),
+    .ready_o          (ready),
     .take_i,
     .point_i,
     .digits_i,

@@ -2,6 +2,7 @@
 //!
 //! Over the functional model, whose faults are switched on and off; the driver's own fault tests
 //! cover the protocol below.
+
 use std::sync::Arc;
 
 use carillon_driver::{Card, CardConfig, ResetLevel};

@@ -2,6 +2,7 @@
 //!
 //! Every engine of the build is compared with the CPU engine, which `src/cpu` compares with
 //! double-and-add and Horner's rule. With the feature `rtl` that includes the gateware.
+
 use std::sync::Arc;
 
 use blstrs::{G1Affine, Scalar};

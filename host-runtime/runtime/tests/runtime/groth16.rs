@@ -1,5 +1,6 @@
 //! Groth16 on the CPU engine against independent truth: bellman 0.14 proves with our keys and
 //! verifies our proofs, arkworks verifies our proofs, and what is wrong is refused.
+
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,5 @@
 //! Key files: a round trip, and every way in which a file can be wrong.
+
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
