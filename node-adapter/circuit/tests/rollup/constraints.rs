@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::scenes::*;
 use super::solver::Solver;
-use super::soundness::{BUS, ZERO, built, deposit, exit, num, suite, withdraw};
+use super::soundness::{BUS, suite};
 use super::system::System;
 
 const TABLE: &str = include_str!("constraints.txt");

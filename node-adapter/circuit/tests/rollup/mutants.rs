@@ -17,7 +17,7 @@ use carillon_protocol::crypto::poseidon::hash_node;
 use rayon::prelude::*;
 
 use super::scenes::*;
-use super::soundness::{BUS, ZERO, after, built, deposit, honest, num, withdraw};
+use super::soundness::BUS;
 use super::system::System;
 
 fn row_of(circuit: &mut RollupCircuit, account: u32) -> &mut CellWitness {

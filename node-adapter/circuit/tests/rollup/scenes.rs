@@ -28,6 +28,7 @@ pub const KEYLESS: u32 = 6;
 pub const UNUSED: u32 = 7;
 /// Account whose nonce is at its end.
 pub const WORN: u32 = 8;
+pub const ZERO: Scalar = Scalar::ZERO;
 
 /// A full tree with 16 accounts.
 pub struct State {
@@ -486,4 +487,41 @@ pub fn many_transfers(state: &Wide, count: u32, accounts: u32) -> Trace {
         tracer.push(op);
     }
     tracer.finish()
+}
+
+pub fn num(value: u64) -> Scalar {
+    Scalar::from(value)
+}
+
+/// A transfer and a withdrawal.
+pub fn honest() -> RollupCircuit {
+    of(&[transfer(1, 2, 300), withdraw(2, 100)])
+}
+
+pub fn withdraw(from: u32, amount: u64) -> OpWitness {
+    with_words(op(3, from, amount), [owner(from), ZERO, ZERO])
+}
+
+pub fn deposit(to: u32, amount: u64, by: Scalar) -> OpWitness {
+    with_words(op(2, to, amount), [by, ZERO, ZERO])
+}
+
+pub fn exit(of: u32, amount: u64, by: Scalar) -> OpWitness {
+    with_words(op(7, of, amount), [by, ZERO, ZERO])
+}
+
+/// Applies a lie to an honest circuit and rebinds the public inputs to it.
+pub fn after(lie: impl FnOnce(&mut RollupCircuit)) -> RollupCircuit {
+    let mut circuit = honest();
+    lie(&mut circuit);
+    circuit.evaluate_at(z())
+}
+
+/// Applies a lie to an honest trace and builds everything from it.
+pub fn built(ops: &[OpWitness], lie: impl FnOnce(&mut Trace)) -> RollupCircuit {
+    let state = State::new();
+    let mut trace = traced(&state, ops);
+    assert_eq!(violated(circuit(&state, &trace)), None, "the honest case");
+    lie(&mut trace);
+    circuit(&state, &trace)
 }

@@ -8,7 +8,7 @@
 use bellpepper_core::test_cs::TestConstraintSystem;
 use bellpepper_core::{Comparable, LinearCombination};
 use blstrs::Scalar;
-use carillon_circuit::rollup::{HeaderWitness, OpWitness, RollupCircuit, Shape, Trace, build};
+use carillon_circuit::rollup::{HeaderWitness, OpWitness, RollupCircuit, Shape, build};
 use carillon_protocol::Domain;
 use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::poseidon::hash_node;
@@ -18,44 +18,6 @@ use jubjub::Fr;
 use super::scenes::*;
 
 pub const BUS: &str = "bus/everything written is read once";
-pub const ZERO: Scalar = Scalar::ZERO;
-
-pub fn num(value: u64) -> Scalar {
-    Scalar::from(value)
-}
-
-/// A transfer and a withdrawal.
-pub fn honest() -> RollupCircuit {
-    of(&[transfer(1, 2, 300), withdraw(2, 100)])
-}
-
-pub fn withdraw(from: u32, amount: u64) -> OpWitness {
-    with_words(op(3, from, amount), [owner(from), ZERO, ZERO])
-}
-
-pub fn deposit(to: u32, amount: u64, by: Scalar) -> OpWitness {
-    with_words(op(2, to, amount), [by, ZERO, ZERO])
-}
-
-pub fn exit(of: u32, amount: u64, by: Scalar) -> OpWitness {
-    with_words(op(7, of, amount), [by, ZERO, ZERO])
-}
-
-/// Applies a lie to an honest circuit and rebinds the public inputs to it.
-pub fn after(lie: impl FnOnce(&mut RollupCircuit)) -> RollupCircuit {
-    let mut circuit = honest();
-    lie(&mut circuit);
-    circuit.evaluate_at(z())
-}
-
-/// Applies a lie to an honest trace and builds everything from it.
-pub fn built(ops: &[OpWitness], lie: impl FnOnce(&mut Trace)) -> RollupCircuit {
-    let state = State::new();
-    let mut trace = traced(&state, ops);
-    assert_eq!(violated(circuit(&state, &trace)), None, "the honest case");
-    lie(&mut trace);
-    circuit(&state, &trace)
-}
 
 #[test]
 fn honest_batches_are_accepted() {
