@@ -16,7 +16,7 @@ VM ?=
 MIRI ?= cargo miri
 PURE := ring:: granules:: ledger:: deadline:: completion:: command:: status:: windows::
 
-.PHONY: help setup demo test parts lint rtl-lint rust-lint formal mutants generated rust-test build-tests block-tests suites soak loom miri e2e package deb vm-test vm-shell doc deny bench area fmt clean
+.PHONY: help setup demo test parts lint rtl-lint rust-lint formal mutants generated rust-test build-tests block-tests suites cocotb soak loom miri e2e package deb vm-test vm-shell doc deny bench area fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ demo: setup ## prove a batch of signed transfers on the simulated card and settl
 test: parts setup ## everything CI checks, and where its time went
 	@$(MAKE) --no-print-directory -j2 --output-sync=target rtl-lint generated
 	@$(MAKE) --no-print-directory rust-lint build-tests
-	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log env RUST_TEST_THREADS=1 $(MAKE) --no-print-directory block-tests \
+	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log env RUST_TEST_THREADS=1 $(MAKE) --no-print-directory block-tests cocotb \
 	  -- $(MAKE) --no-print-directory suites e2e vm-test
 	@scripts/parts report
 
@@ -73,9 +73,13 @@ suites: setup
 	@scripts/parts run tests cargo test --workspace --features $(FEATURES) --doc
 	scripts/faults-table --check
 
-soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs
+cocotb: setup ## the whole card against cocotbext-axi: random jobs, pauses, resets in mid-transfer (a sample; `make soak` runs 204 jobs)
+	@scripts/parts run cocotb $${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..2
+
+soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs; 204 jobs on the card
 	cargo test --release -p carillon-node --test node_service -- --ignored --nocapture soak_
 	cargo test -p carillon-hdl-tests --features rtl --test msm_random -- --ignored soak_
+	$${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..17
 
 loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)
 	cargo test -p carillon-driver --lib -- handoff::

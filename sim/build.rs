@@ -17,7 +17,8 @@ fn main() -> Result<(), carillon_verilate::Error> {
     let model = |prefix: &str, list: &str| {
         let model = Model::new(prefix, "carillon_card")
             .file(hdl.join("lint/waivers.vlt"))
-            .file_list(hdl.join("rtl").join(list));
+            .file_list(hdl.join("rtl").join(list))
+            .file_list(hdl.join("sva/axi.f"));
         if cfg!(feature = "rtl-trace") {
             model.trace()
         } else {

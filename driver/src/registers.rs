@@ -6,7 +6,7 @@
 //! constant `OFFSET`; those that exist once per queue have a function `offset`.
 
 /// First eight bytes of the SHA-256 of `card.rdl`, first byte lowest: the identity of this map.
-pub const RDL_HASH: u64 = 0x8819_f728_7e85_cb6b;
+pub const RDL_HASH: u64 = 0x4051_a8f1_61e8_2ba8;
 
 /// Some adjacent bits of a 32-bit register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ pub mod status {
     pub const BUSY: Field = Field { lsb: 1, width: 1 };
     /// The card met a state it cannot explain; only a function reset clears it.
     pub const FATAL: Field = Field { lsb: 2, width: 1 };
-    /// Cause of fatal: 1 host bus, 2 card memory bus answered a request that was never made.
+    /// Cause of fatal: 1 host bus, 2 card memory bus answered a request that was never made, 3 a bus does not answer what was under way at the reset.
     pub const FATAL_CODE: Field = Field { lsb: 8, width: 8 };
 }
 

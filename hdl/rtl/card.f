@@ -10,6 +10,8 @@ mem/run_reader.sv
 mem/stream_writer.sv
 mem/axi_rd_mux.sv
 mem/axi_wr_mux.sv
+mem/axi_isolate_read.sv
+mem/axi_isolate_write.sv
 queue/queue_pkg.sv
 queue/queue_check.sv
 queue/queue_fetch.sv

@@ -1,6 +1,8 @@
 //! Verilates each block under test in each arithmetic view (feature `rtl`), and generates the table
 //! of models that `src/dut.rs` looks up.
 //!
+//! Blocks with a `mutant` have a fault that a test has to notice.
+//!
 //! To test another block: add a line to `BLOCKS`, then write `tests/<block>.rs` next to the others.
 //! `CARILLON_BLOCKS=msm_engine,g1_add cargo test ...` builds these blocks only.
 
@@ -15,7 +17,7 @@ fn main() -> Result<(), carillon_verilate::Error> {
 #[cfg(feature = "rtl")]
 mod rtl {
     use std::fmt::Write as _;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use carillon_verilate::{Build, Error, Model, Toolchain, hdl_dir};
 
@@ -32,6 +34,17 @@ mod rtl {
         cells: &'static str,
         /// Sources in addition to the file list, below `hdl/`.
         files: &'static [&'static str],
+        /// What is wrong with it.
+        mutant: Option<Mutant>,
+    }
+
+    /// A fault in a source: tests have to notice it.
+    struct Mutant {
+        /// Below `hdl/rtl/`.
+        file: &'static str,
+        /// Stands in it once.
+        from: &'static str,
+        to: &'static str,
     }
 
     /// Names of the only blocks to build, with commas between them: for work on one of them.
@@ -50,6 +63,7 @@ mod rtl {
             list: "arith",
             cells: "syn/dsp_sim.f",
             files: &[],
+            mutant: None,
         }
     }
 
@@ -64,6 +78,7 @@ mod rtl {
             list: "card",
             cells: "",
             files: &[],
+            mutant: None,
         }
     }
 
@@ -76,6 +91,21 @@ mod rtl {
             name,
             defines,
             ..unit("msm_engine")
+        }
+    }
+
+    /// Two streams with a fault: `tests/streams.rs`.
+    const fn streams(
+        name: &'static str,
+        file: &'static str,
+        from: &'static str,
+        to: &'static str,
+    ) -> Block {
+        Block {
+            name,
+            files: &["tests/tops/stream_copy.sv"],
+            mutant: Some(Mutant { file, from, to }),
+            ..unit("stream_copy")
         }
     }
 
@@ -128,6 +158,44 @@ mod rtl {
             ..unit("lane_copy")
         },
         Block {
+            files: &["tests/tops/axi_rules.sv"],
+            ..unit("axi_rules")
+        },
+        Block {
+            name: "lane_copy_waits",
+            files: &["tests/tops/lane_copy.sv"],
+            mutant: Some(Mutant {
+                file: "mem/stream_writer.sv",
+                from: "(FifoLog2 + 1)'(take && burst_ends)",
+                to: "(FifoLog2 + 1)'(aw_done)",
+            }),
+            ..unit("lane_copy")
+        },
+        streams(
+            "stream_copy_waits",
+            "mem/axi_isolate_write.sv",
+            "w_space = !w_valid_q || m_w_ready_i;",
+            "w_space = (!w_valid_q || m_w_ready_i) && !aw_valid_q;",
+        ),
+        streams(
+            "stream_copy_old_answers",
+            "mem/axi_isolate_read.sv",
+            "open_q && card_rst_ni;",
+            "card_rst_ni;",
+        ),
+        streams(
+            "stream_copy_half_bursts",
+            "mem/axi_isolate_write.sv",
+            "(s_w_valid_i || !open)",
+            "s_w_valid_i",
+        ),
+        streams(
+            "stream_copy_withdraws",
+            "mem/axi_isolate_read.sv",
+            "assign m_ar_valid_o = ar_valid_q;",
+            "assign m_ar_valid_o = ar_valid_q && open;",
+        ),
+        Block {
             files: &["lint/waivers.vlt", "tests/tops/card_registers.sv"],
             ..unit("card_registers")
         },
@@ -158,14 +226,26 @@ mod rtl {
                     "cells" => block.cells.to_owned(),
                     _ => format!("rtl/{}_{view}.f", block.list),
                 };
-                let mut model = Model::new(&prefix, block.top)
-                    .file_list(hdl.join(list))
-                    .expose_ports();
+                let mut model = Model::new(&prefix, block.top).expose_ports();
+                if let Some(mutant) = &block.mutant {
+                    // Of two modules of one name Verilator takes the first.
+                    model = model
+                        .argument("-Wno-MODDUP")
+                        .file(hdl.join("rtl/pkg/carillon_pkg.sv"))
+                        .file(mutant.write(&hdl, &prefix)?);
+                }
+                model = model.file_list(hdl.join(list));
                 for (name, value) in block.defines {
                     model = model.define(name, value);
                 }
                 for file in block.files {
                     model = model.file(hdl.join(file));
+                }
+                if block.list == "card" {
+                    // The memories of these tests keep the rules of the bus, too.
+                    model = model
+                        .define("CARILLON_SVA_SUBORDINATE", "1")
+                        .file_list(hdl.join("sva/axi.f"));
                 }
                 if *view == "structural" {
                     model = model.hierarchical();
@@ -176,6 +256,39 @@ mod rtl {
         }
         write_table(&models)?;
         build.compile()
+    }
+
+    impl Mutant {
+        /// Writes the source with its fault to OUT_DIR as `<prefix>.sv`; its path.
+        fn write(&self, hdl: &Path, prefix: &str) -> Result<PathBuf, Error> {
+            let source = hdl.join("rtl").join(self.file);
+            let failed = |action, path: &Path| {
+                let path = path.to_owned();
+                move |source| Error::Io {
+                    action,
+                    path,
+                    source,
+                }
+            };
+            let text = std::fs::read_to_string(&source).map_err(failed("reading", &source))?;
+            assert_eq!(
+                text.matches(self.from).count(),
+                1,
+                "the fault of {prefix} replaces `{}` in {}, which has to stand there once",
+                self.from,
+                self.file
+            );
+            let path = out_dir()?.join(format!("{prefix}.sv"));
+            std::fs::write(&path, text.replace(self.from, self.to))
+                .map_err(failed("writing", &path))?;
+            Ok(path)
+        }
+    }
+
+    fn out_dir() -> Result<PathBuf, Error> {
+        std::env::var_os("OUT_DIR")
+            .map(PathBuf::from)
+            .ok_or(Error::NoOutDir)
     }
 
     /// `models.rs` in OUT_DIR: declares each model's C functions and lists them.
@@ -197,10 +310,7 @@ mod rtl {
                  destroy: {prefix}_destroy, eval: {prefix}_eval, port: {prefix}_port }},"
             );
         }
-        let out_dir = std::env::var_os("OUT_DIR")
-            .map(PathBuf::from)
-            .ok_or(Error::NoOutDir)?;
-        let path = out_dir.join("models.rs");
+        let path = out_dir()?.join("models.rs");
         let text = format!(
             "unsafe extern \"C\" {{\n{declarations}}}\n\
              const MODELS: &[Functions] = &[\n{entries}];\n"

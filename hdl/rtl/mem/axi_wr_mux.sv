@@ -1,10 +1,11 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // N AXI write masters onto one bus: requests round-robin through a register
-// (one a cycle), data in the order of the requests and only after the bus has
-// taken the request, responses back by ID (remembered per ID; two masters must
-// not share one). A master must have the whole burst ready when it requests it,
-// as stream_writer does, or it holds up the others.
+// (one a cycle), data in the order of the requests, offered together with the
+// request whether or not the bus takes that (AXI4 A3.3.1), responses back by ID
+// (remembered per ID; two masters must not share one). A master must have the
+// whole burst ready when it requests it, as stream_writer does, or it holds up
+// the others.
 // Used by: the engines and carillon_card.
 module axi_wr_mux
   import carillon_pkg::*;
@@ -46,13 +47,11 @@ module axi_wr_mux
   logic            any;
   index_t          turn;
   axi_ax_t         aw_q;
-  index_t          aw_from_q;
   logic            aw_valid_q;
   logic order_full, order_valid;
   index_t from;
-  wire    aw_done = m_aw_valid_o && m_aw_ready_i;
-  wire    space = !aw_valid_q || aw_done;
-  index_t owner_q                                [1 << AxiIdBits];  // by ID
+  wire    space = (!aw_valid_q || m_aw_ready_i) && !order_full;
+  index_t owner_q                                              [1 << AxiIdBits];  // by ID
 
   rr_arbiter #(
     .N(N)
@@ -74,19 +73,19 @@ module axi_wr_mux
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) aw_valid_q <= 1'b0;
-    else if (space) aw_valid_q <= any;
+    else if (space && any) aw_valid_q <= 1'b1;
+    else if (m_aw_ready_i) aw_valid_q <= 1'b0;
   end
 
   always_ff @(posedge clk_i) begin
     if (space && any) begin
       aw_q <= s_aw_i[turn];
-      aw_from_q <= turn;
       owner_q[s_aw_i[turn].id] <= turn;
     end
   end
 
   assign m_aw_o = aw_q;
-  assign m_aw_valid_o = aw_valid_q && !order_full;
+  assign m_aw_valid_o = aw_valid_q;
 
   // ---- Data, in the order of the requests ----
   fifo #(
@@ -96,8 +95,8 @@ module axi_wr_mux
     .clk_i,
     .rst_ni,
     .clear_i(1'b0),
-    .push_i (aw_done),
-    .data_i (aw_from_q),
+    .push_i (space && any),
+    .data_i (turn),
     .full_o (order_full),
     .valid_o(order_valid),
     .data_o (from),

@@ -3,7 +3,8 @@
 // Takes beats and writes them to an AXI bus as blocks: `blocks` blocks of
 // `block_beats` beats, the starts `stride_beats` apart. A burst is requested
 // once all of its data has been taken, so a slow producer never blocks the bus;
-// one beat per cycle when the bus permits. A burst never crosses 4 KiB.
+// its data is offered whether or not the request has been taken (AXI4 A3.3.1).
+// One beat per cycle when the bus permits. A burst never crosses 4 KiB.
 //
 // A bus error does not stop the stream; it sets error_o until the next start.
 // flush_i (pulse or level, while busy): complete bursts are still written, a
@@ -81,7 +82,7 @@ module stream_writer
   logic   [OutstandingBits:0] outstanding_q;  // bursts requested, no response yet
   wire                        drained = !burst_valid && outstanding_q == '0;
 
-  assign ready_o = active_q && !data_full && !flushing_q && !flush_i;
+  assign ready_o = active_q && !data_full && !bursts_full && !flushing_q && !flush_i;
 
   fifo #(
     .T        (entry_t),
@@ -98,7 +99,7 @@ module stream_writer
     .pop_i  (w_done)
   );
 
-  // Never full before the data FIFO: each entry stands for at least one beat there.
+  // Full before the data FIFO only when the bus takes data and leaves the requests.
   fifo #(
     .T        (burst_t),
     .DepthLog2(FifoLog2)
@@ -115,12 +116,12 @@ module stream_writer
   );
 
   // ---- Bus side ----
-  logic [FifoLog2:0] owed_q;  // requested, data not yet sent
+  logic [FifoLog2:0] whole_q;  // bursts all of whose data was taken, and the last of it not yet sent
 
   assign aw_o = '{id: IdValue, addr: {request.at, OffsetBits'(0)}, len: request.len};
   assign aw_valid_o = burst_valid && !outstanding_q[OutstandingBits];
   assign w_o = '{data: head.data, strb: '1, last: head.last};
-  assign w_valid_o = owed_q != '0;
+  assign w_valid_o = whole_q != '0;
   assign b_ready_o = 1'b1;
   assign busy_o = active_q || data_valid || !drained;
 
@@ -129,11 +130,11 @@ module stream_writer
       active_q <= 1'b0;
       flushing_q <= 1'b0;
       outstanding_q <= '0;
-      owed_q <= '0;
+      whole_q <= '0;
       error_o <= 1'b0;
     end else begin
       outstanding_q <= outstanding_q + (OutstandingBits + 1)'(aw_done) - (OutstandingBits + 1)'(b_valid_i);
-      owed_q <= owed_q + (FifoLog2 + 1)'(aw_done) - (FifoLog2 + 1)'(w_done && head.last);
+      whole_q <= whole_q + (FifoLog2 + 1)'(take && burst_ends) - (FifoLog2 + 1)'(w_done && head.last);
 
       if (start) active_q <= |block_beats_i && |blocks_i;
       else if (flush_i || (take && block_ends && blocks_q == 32'd1)) active_q <= 1'b0;
@@ -169,6 +170,6 @@ module stream_writer
     end
   end
 
-  wire unused = &{1'b0, bursts_full, addr_i[OffsetBits-1:0], b_i.id, b_i.resp[0]};
+  wire unused = &{1'b0, addr_i[OffsetBits-1:0], b_i.id, b_i.resp[0]};
 
 endmodule

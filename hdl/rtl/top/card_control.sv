@@ -7,7 +7,9 @@ module card_control
   import carillon_pkg::*;
   import queue_pkg::*;
   import card_pkg::*;
-(
+#(
+  parameter int unsigned DrainLog2 = 24  // log2 of the cycles that a bus may take to answer what it owes after a reset
+) (
   input logic clk_i,
   input logic rst_ni,
 
@@ -30,6 +32,7 @@ module card_control
   // The rest
   input  logic    host_violated_i,
   input  logic    mem_violated_i,
+  input  logic    buses_open_i,     // every bus has answered what was under way at the card's reset
   output logic    fatal_o,          // sticky
   input  counts_t count_i
 );
@@ -53,7 +56,15 @@ module card_control
       ready_q <= enable || (ready_q && any_active);
     end
   end
-  assign fatal_o = host_violated_i || mem_violated_i;
+
+  // ---- Fatal: a bus broke its rules, or never answers what it owes from before the reset ----
+  logic [DrainLog2:0] drain_q;  // cycles since the reset in which some bus was closed; the top bit stays
+  wire                stuck = drain_q[DrainLog2];
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) drain_q <= '0;
+    else if (!buses_open_i && !stuck) drain_q <= drain_q + 1'b1;
+  end
+  assign fatal_o = host_violated_i || mem_violated_i || stuck;
 
   // ---- Queues. A doorbell's value is in its register one cycle after the write. ----
   for (genvar q = 0; q < Queues; q++) begin : g_queue
@@ -98,7 +109,7 @@ module card_control
   assign regs_o.STATUS.ready.next = ready_q;
   assign regs_o.STATUS.busy.next = busy_i;
   assign regs_o.STATUS.fatal.next = fatal_o;
-  assign regs_o.STATUS.fatal_code.next = host_violated_i ? 8'd1 : mem_violated_i ? 8'd2 : 8'd0;
+  assign regs_o.STATUS.fatal_code.next = host_violated_i ? 8'd1 : mem_violated_i ? 8'd2 : stuck ? 8'd3 : 8'd0;
 
   // ---- Counters ----
   assign {regs_o.COUNT_CYCLES.HI.value.next, regs_o.COUNT_CYCLES.LO.value.next} = count_i[Cycles];

@@ -4,13 +4,17 @@
 // lead to its two buses. Faces: AXI4-Lite to BAR0, an AXI4 master to host memory
 // (PCIe bridge), an AXI4 master to card memory and read-only lanes beside it,
 // interrupt requests. Bursts are INCR of 64-byte beats and never cross 4 KiB.
+// The card's reset may come at any time; what faces the AXI4 buses is reset with
+// them, finishes what is under way, and lets nothing old into the card.
 // Used by: the simulated card (sim/src/rtl) and the synthesis top of a board.
 module carillon_card
   import carillon_pkg::*;
   import queue_pkg::*;
 (
-  input logic clk_i,
-  input logic rst_ni,
+  input  logic clk_i,
+  input  logic rst_ni,      // of the card: a function-level reset
+  input  logic bus_rst_ni,  // of the AXI4 buses: power-on, PCIe's fundamental reset; the card is in reset with them
+  output logic bus_idle_o,  // no AXI4 transfer is under way: a reset of the card may be reported as done
 
   // BAR0
   input  logic        s_axil_awvalid,
@@ -168,7 +172,7 @@ module carillon_card
   queue_config_t queue_config[Queues];
   queue_error_e  queue_error [Queues];
   ring_index_t   sq_head     [Queues];
-  logic busy, fatal, host_violated, mem_violated;
+  logic busy, fatal, host_violated, mem_violated, buses_open;
   logic              [MsmLanes-1:0] lane_violated;
   card_pkg::counts_t                counts;
 
@@ -189,6 +193,7 @@ module carillon_card
     .busy_i         (busy),
     .host_violated_i(host_violated),
     .mem_violated_i (mem_violated || (|lane_violated)),
+    .buses_open_i   (buses_open),
     .fatal_o        (fatal),
     .count_i        (counts)
   );
@@ -214,6 +219,7 @@ module carillon_card
   axi_b_t                 mem_b   [MemMasters];
   axi_ax_t [MsmLanes-1:0] lane_ar;
   axi_r_t  [MsmLanes-1:0] lane_r;
+  logic [MsmLanes-1:0] lane_ar_valid, lane_ar_ready, lane_r_valid, lane_r_ready;
   logic mem_ar_valid[MemReaders], mem_ar_ready[MemReaders], mem_r_valid[MemReaders], mem_r_ready[MemReaders];
   logic mem_aw_valid[MemMasters], mem_aw_ready[MemMasters], mem_w_valid[MemMasters], mem_w_ready[MemMasters];
   logic mem_b_valid[MemMasters], mem_b_ready[MemMasters];
@@ -401,11 +407,11 @@ module carillon_card
     .done_o         (unit_done[UnitMsm]),
     .result_o       (unit_result[UnitMsm]),
     .lane_ar_o      (lane_ar),
-    .lane_ar_valid_o(m_axi_lane_arvalid),
-    .lane_ar_ready_i(m_axi_lane_arready),
+    .lane_ar_valid_o(lane_ar_valid),
+    .lane_ar_ready_i(lane_ar_ready),
     .lane_r_i       (lane_r),
-    .lane_r_valid_i (m_axi_lane_rvalid),
-    .lane_r_ready_o (m_axi_lane_rready),
+    .lane_r_valid_i (lane_r_valid),
+    .lane_r_ready_o (lane_r_ready),
     .mem_aw_o       (mem_aw[1]),
     .mem_aw_valid_o (mem_aw_valid[1]),
     .mem_aw_ready_i (mem_aw_ready[1]),
@@ -476,8 +482,17 @@ module carillon_card
   // ---- Onto the two buses ----
   localparam logic [2:0] AxiSize = 3'($clog2(BeatBytes));
   localparam logic [1:0] AxiIncr = 2'b01;
-  axi_ax_t host_bus_ar, host_bus_aw, mem_bus_ar, mem_bus_aw;
-  axi_w_t host_bus_w, mem_bus_w;
+  // Behind each mux stands a stage in the bus's reset; all that faces the buses comes from these.
+  localparam int unsigned Edges = 4 + MsmLanes;
+  logic [Edges-1:0] idle, open;
+  axi_ax_t host_bus_ar, host_bus_aw, mem_bus_ar, mem_bus_aw, host_edge_ar, host_edge_aw, mem_edge_ar, mem_edge_aw;
+  axi_r_t host_bus_r, mem_bus_r;
+  axi_w_t host_bus_w, mem_bus_w, host_edge_w, mem_edge_w;
+  axi_b_t host_bus_b, mem_bus_b;
+  logic host_bus_ar_valid, host_bus_ar_ready, host_bus_r_valid, host_bus_r_ready;
+  logic host_bus_aw_valid, host_bus_aw_ready, host_bus_w_valid, host_bus_w_ready, host_bus_b_valid, host_bus_b_ready;
+  logic mem_bus_ar_valid, mem_bus_ar_ready, mem_bus_r_valid, mem_bus_r_ready;
+  logic mem_bus_aw_valid, mem_bus_aw_ready, mem_bus_w_valid, mem_bus_w_ready, mem_bus_b_valid, mem_bus_b_ready;
 
   axi_rd_mux #(
     .N(HostReaders)
@@ -491,6 +506,26 @@ module carillon_card
     .s_r_valid_o (host_r_valid),
     .s_r_ready_i (host_r_ready),
     .m_ar_o      (host_bus_ar),
+    .m_ar_valid_o(host_bus_ar_valid),
+    .m_ar_ready_i(host_bus_ar_ready),
+    .m_r_i       (host_bus_r),
+    .m_r_valid_i (host_bus_r_valid),
+    .m_r_ready_o (host_bus_r_ready)
+  );
+
+  axi_isolate_read u_host_read_edge (
+    .clk_i,
+    .rst_ni      (bus_rst_ni),
+    .card_rst_ni (rst_ni),
+    .idle_o      (idle[2*0]),
+    .open_o      (open[2*0]),
+    .s_ar_i      (host_bus_ar),
+    .s_ar_valid_i(host_bus_ar_valid),
+    .s_ar_ready_o(host_bus_ar_ready),
+    .s_r_o       (host_bus_r),
+    .s_r_valid_o (host_bus_r_valid),
+    .s_r_ready_i (host_bus_r_ready),
+    .m_ar_o      (host_edge_ar),
     .m_ar_valid_o(m_axi_host_arvalid),
     .m_ar_ready_i(m_axi_host_arready),
     .m_r_i       ('{id: m_axi_host_rid, data: m_axi_host_rdata, resp: m_axi_host_rresp, last: m_axi_host_rlast}),
@@ -513,9 +548,35 @@ module carillon_card
     .s_b_valid_o (host_b_valid),
     .s_b_ready_i (host_b_ready),
     .m_aw_o      (host_bus_aw),
+    .m_aw_valid_o(host_bus_aw_valid),
+    .m_aw_ready_i(host_bus_aw_ready),
+    .m_w_o       (host_bus_w),
+    .m_w_valid_o (host_bus_w_valid),
+    .m_w_ready_i (host_bus_w_ready),
+    .m_b_i       (host_bus_b),
+    .m_b_valid_i (host_bus_b_valid),
+    .m_b_ready_o (host_bus_b_ready)
+  );
+
+  axi_isolate_write u_host_write_edge (
+    .clk_i,
+    .rst_ni      (bus_rst_ni),
+    .card_rst_ni (rst_ni),
+    .idle_o      (idle[2*0+1]),
+    .open_o      (open[2*0+1]),
+    .s_aw_i      (host_bus_aw),
+    .s_aw_valid_i(host_bus_aw_valid),
+    .s_aw_ready_o(host_bus_aw_ready),
+    .s_w_i       (host_bus_w),
+    .s_w_valid_i (host_bus_w_valid),
+    .s_w_ready_o (host_bus_w_ready),
+    .s_b_o       (host_bus_b),
+    .s_b_valid_o (host_bus_b_valid),
+    .s_b_ready_i (host_bus_b_ready),
+    .m_aw_o      (host_edge_aw),
     .m_aw_valid_o(m_axi_host_awvalid),
     .m_aw_ready_i(m_axi_host_awready),
-    .m_w_o       (host_bus_w),
+    .m_w_o       (host_edge_w),
     .m_w_valid_o (m_axi_host_wvalid),
     .m_w_ready_i (m_axi_host_wready),
     .m_b_i       ('{id: m_axi_host_bid, resp: m_axi_host_bresp}),
@@ -523,23 +584,24 @@ module carillon_card
     .m_b_ready_o (m_axi_host_bready)
   );
 
-  assign {m_axi_host_arid, m_axi_host_araddr, m_axi_host_arlen} = host_bus_ar;
+  assign {m_axi_host_arid, m_axi_host_araddr, m_axi_host_arlen} = host_edge_ar;
   assign m_axi_host_arsize = AxiSize;
   assign m_axi_host_arburst = AxiIncr;
-  assign {m_axi_host_awid, m_axi_host_awaddr, m_axi_host_awlen} = host_bus_aw;
+  assign {m_axi_host_awid, m_axi_host_awaddr, m_axi_host_awlen} = host_edge_aw;
   assign m_axi_host_awsize = AxiSize;
   assign m_axi_host_awburst = AxiIncr;
-  assign {m_axi_host_wdata, m_axi_host_wstrb, m_axi_host_wlast} = host_bus_w;
+  assign {m_axi_host_wdata, m_axi_host_wstrb, m_axi_host_wlast} = host_edge_w;
 
   axi_guard u_host_guard (
     .clk_i,
-    .rst_ni,
-    .ar_i      (m_axi_host_arvalid && m_axi_host_arready),
-    .r_last_i  (m_axi_host_rvalid && m_axi_host_rready && m_axi_host_rlast),
-    .r_i       (m_axi_host_rvalid && m_axi_host_rready),
-    .aw_i      (m_axi_host_awvalid && m_axi_host_awready),
-    .b_i       (m_axi_host_bvalid && m_axi_host_bready),
-    .violated_o(host_violated)
+    .rst_ni     (bus_rst_ni),
+    .card_rst_ni(rst_ni),
+    .ar_i       (m_axi_host_arvalid && m_axi_host_arready),
+    .r_last_i   (m_axi_host_rvalid && m_axi_host_rready && m_axi_host_rlast),
+    .r_i        (m_axi_host_rvalid && m_axi_host_rready),
+    .aw_i       (m_axi_host_awvalid && m_axi_host_awready),
+    .b_i        (m_axi_host_bvalid && m_axi_host_bready),
+    .violated_o (host_violated)
   );
 
   axi_rd_mux #(
@@ -554,6 +616,26 @@ module carillon_card
     .s_r_valid_o (mem_r_valid),
     .s_r_ready_i (mem_r_ready),
     .m_ar_o      (mem_bus_ar),
+    .m_ar_valid_o(mem_bus_ar_valid),
+    .m_ar_ready_i(mem_bus_ar_ready),
+    .m_r_i       (mem_bus_r),
+    .m_r_valid_i (mem_bus_r_valid),
+    .m_r_ready_o (mem_bus_r_ready)
+  );
+
+  axi_isolate_read u_mem_read_edge (
+    .clk_i,
+    .rst_ni      (bus_rst_ni),
+    .card_rst_ni (rst_ni),
+    .idle_o      (idle[2*1]),
+    .open_o      (open[2*1]),
+    .s_ar_i      (mem_bus_ar),
+    .s_ar_valid_i(mem_bus_ar_valid),
+    .s_ar_ready_o(mem_bus_ar_ready),
+    .s_r_o       (mem_bus_r),
+    .s_r_valid_o (mem_bus_r_valid),
+    .s_r_ready_i (mem_bus_r_ready),
+    .m_ar_o      (mem_edge_ar),
     .m_ar_valid_o(m_axi_mem_arvalid),
     .m_ar_ready_i(m_axi_mem_arready),
     .m_r_i       ('{id: m_axi_mem_rid, data: m_axi_mem_rdata, resp: m_axi_mem_rresp, last: m_axi_mem_rlast}),
@@ -576,9 +658,35 @@ module carillon_card
     .s_b_valid_o (mem_b_valid),
     .s_b_ready_i (mem_b_ready),
     .m_aw_o      (mem_bus_aw),
+    .m_aw_valid_o(mem_bus_aw_valid),
+    .m_aw_ready_i(mem_bus_aw_ready),
+    .m_w_o       (mem_bus_w),
+    .m_w_valid_o (mem_bus_w_valid),
+    .m_w_ready_i (mem_bus_w_ready),
+    .m_b_i       (mem_bus_b),
+    .m_b_valid_i (mem_bus_b_valid),
+    .m_b_ready_o (mem_bus_b_ready)
+  );
+
+  axi_isolate_write u_mem_write_edge (
+    .clk_i,
+    .rst_ni      (bus_rst_ni),
+    .card_rst_ni (rst_ni),
+    .idle_o      (idle[2*1+1]),
+    .open_o      (open[2*1+1]),
+    .s_aw_i      (mem_bus_aw),
+    .s_aw_valid_i(mem_bus_aw_valid),
+    .s_aw_ready_o(mem_bus_aw_ready),
+    .s_w_i       (mem_bus_w),
+    .s_w_valid_i (mem_bus_w_valid),
+    .s_w_ready_o (mem_bus_w_ready),
+    .s_b_o       (mem_bus_b),
+    .s_b_valid_o (mem_bus_b_valid),
+    .s_b_ready_i (mem_bus_b_ready),
+    .m_aw_o      (mem_edge_aw),
     .m_aw_valid_o(m_axi_mem_awvalid),
     .m_aw_ready_i(m_axi_mem_awready),
-    .m_w_o       (mem_bus_w),
+    .m_w_o       (mem_edge_w),
     .m_w_valid_o (m_axi_mem_wvalid),
     .m_w_ready_i (m_axi_mem_wready),
     .m_b_i       ('{id: m_axi_mem_bid, resp: m_axi_mem_bresp}),
@@ -586,42 +694,68 @@ module carillon_card
     .m_b_ready_o (m_axi_mem_bready)
   );
 
-  assign {m_axi_mem_arid, m_axi_mem_araddr, m_axi_mem_arlen} = mem_bus_ar;
+  assign {m_axi_mem_arid, m_axi_mem_araddr, m_axi_mem_arlen} = mem_edge_ar;
   assign m_axi_mem_arsize = AxiSize;
   assign m_axi_mem_arburst = AxiIncr;
-  assign {m_axi_mem_awid, m_axi_mem_awaddr, m_axi_mem_awlen} = mem_bus_aw;
+  assign {m_axi_mem_awid, m_axi_mem_awaddr, m_axi_mem_awlen} = mem_edge_aw;
   assign m_axi_mem_awsize = AxiSize;
   assign m_axi_mem_awburst = AxiIncr;
-  assign {m_axi_mem_wdata, m_axi_mem_wstrb, m_axi_mem_wlast} = mem_bus_w;
+  assign {m_axi_mem_wdata, m_axi_mem_wstrb, m_axi_mem_wlast} = mem_edge_w;
 
   axi_guard u_mem_guard (
     .clk_i,
-    .rst_ni,
-    .ar_i      (m_axi_mem_arvalid && m_axi_mem_arready),
-    .r_last_i  (m_axi_mem_rvalid && m_axi_mem_rready && m_axi_mem_rlast),
-    .r_i       (m_axi_mem_rvalid && m_axi_mem_rready),
-    .aw_i      (m_axi_mem_awvalid && m_axi_mem_awready),
-    .b_i       (m_axi_mem_bvalid && m_axi_mem_bready),
-    .violated_o(mem_violated)
+    .rst_ni     (bus_rst_ni),
+    .card_rst_ni(rst_ni),
+    .ar_i       (m_axi_mem_arvalid && m_axi_mem_arready),
+    .r_last_i   (m_axi_mem_rvalid && m_axi_mem_rready && m_axi_mem_rlast),
+    .r_i        (m_axi_mem_rvalid && m_axi_mem_rready),
+    .aw_i       (m_axi_mem_awvalid && m_axi_mem_awready),
+    .b_i        (m_axi_mem_bvalid && m_axi_mem_bready),
+    .violated_o (mem_violated)
   );
 
   for (genvar l = 0; l < MsmLanes; l++) begin : gen_lane
-    assign {m_axi_lane_arid[l], m_axi_lane_araddr[l], m_axi_lane_arlen[l]} = lane_ar[l];
+    axi_ax_t edge_ar;
+
+    axi_isolate_read u_edge (
+      .clk_i,
+      .rst_ni      (bus_rst_ni),
+      .card_rst_ni (rst_ni),
+      .idle_o      (idle[4+l]),
+      .open_o      (open[4+l]),
+      .s_ar_i      (lane_ar[l]),
+      .s_ar_valid_i(lane_ar_valid[l]),
+      .s_ar_ready_o(lane_ar_ready[l]),
+      .s_r_o       (lane_r[l]),
+      .s_r_valid_o (lane_r_valid[l]),
+      .s_r_ready_i (lane_r_ready[l]),
+      .m_ar_o      (edge_ar),
+      .m_ar_valid_o(m_axi_lane_arvalid[l]),
+      .m_ar_ready_i(m_axi_lane_arready[l]),
+      .m_r_i       ('{id: m_axi_lane_rid[l], data: m_axi_lane_rdata[l], resp: m_axi_lane_rresp[l], last: m_axi_lane_rlast[l]}),
+      .m_r_valid_i (m_axi_lane_rvalid[l]),
+      .m_r_ready_o (m_axi_lane_rready[l])
+    );
+
+    assign {m_axi_lane_arid[l], m_axi_lane_araddr[l], m_axi_lane_arlen[l]} = edge_ar;
     assign m_axi_lane_arsize[l] = AxiSize;
     assign m_axi_lane_arburst[l] = AxiIncr;
-    assign lane_r[l] = '{id: m_axi_lane_rid[l], data: m_axi_lane_rdata[l], resp: m_axi_lane_rresp[l], last: m_axi_lane_rlast[l]};
 
     axi_guard u_guard (
       .clk_i,
-      .rst_ni,
-      .ar_i      (m_axi_lane_arvalid[l] && m_axi_lane_arready[l]),
-      .r_last_i  (m_axi_lane_rvalid[l] && m_axi_lane_rready[l] && m_axi_lane_rlast[l]),
-      .r_i       (m_axi_lane_rvalid[l] && m_axi_lane_rready[l]),
-      .aw_i      (1'b0),
-      .b_i       (1'b0),
-      .violated_o(lane_violated[l])
+      .rst_ni     (bus_rst_ni),
+      .card_rst_ni(rst_ni),
+      .ar_i       (m_axi_lane_arvalid[l] && m_axi_lane_arready[l]),
+      .r_last_i   (m_axi_lane_rvalid[l] && m_axi_lane_rready[l] && m_axi_lane_rlast[l]),
+      .r_i        (m_axi_lane_rvalid[l] && m_axi_lane_rready[l]),
+      .aw_i       (1'b0),
+      .b_i        (1'b0),
+      .violated_o (lane_violated[l])
     );
   end
+
+  assign bus_idle_o = &idle;
+  assign buses_open = &open;
 
   // ---- Counters ----
   card_counters u_counters (

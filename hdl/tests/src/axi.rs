@@ -10,6 +10,18 @@ const PAGE: u64 = 4096;
 /// The response to a beat at a faulty address.
 pub(crate) const SLVERR: u64 = 2;
 
+/// When the memory takes a write's request and its data. AXI4 (A3.3.1) permits all of these, and a manager has to offer
+/// both without waiting for either to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOrder {
+    /// Data no earlier than the request.
+    RequestFirst,
+    /// The request only once data has been seen on the bus, and the data after the request.
+    DataOffered,
+    /// The whole burst's data, then its request.
+    DataFirst,
+}
+
 /// How the memory answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
@@ -19,6 +31,10 @@ pub struct Timing {
     pub stall: f64,
     /// Bursts of different IDs may overtake each other.
     pub reorder: bool,
+    /// Beats of bursts of different IDs alternate.
+    pub interleave: bool,
+    /// What a write waits for.
+    pub writes: WriteOrder,
 }
 
 impl Timing {
@@ -27,25 +43,34 @@ impl Timing {
         latency: 40,
         stall: 0.0,
         reorder: false,
+        interleave: false,
+        writes: WriteOrder::RequestFirst,
     };
 
-    /// Corners worth testing: no latency, back-pressure everywhere, long and out of order.
+    /// Back-pressure everywhere, beats of different bursts mixed, data taken before requests: as unfriendly as a memory may be.
+    pub const NASTY: Self = Self {
+        latency: 5,
+        stall: 0.6,
+        reorder: true,
+        interleave: true,
+        writes: WriteOrder::DataFirst,
+    };
+
+    /// Corners worth testing: no latency, back-pressure everywhere, long and out of order, and each order of a write.
     pub const ALL: [Self; 4] = [
         Self::STEADY,
         Self {
             latency: 0,
-            stall: 0.0,
-            reorder: false,
+            writes: WriteOrder::DataOffered,
+            ..Self::STEADY
         },
-        Self {
-            latency: 5,
-            stall: 0.6,
-            reorder: true,
-        },
+        Self::NASTY,
         Self {
             latency: 200,
             stall: 0.2,
             reorder: true,
+            interleave: false,
+            writes: WriteOrder::DataOffered,
         },
     ];
 

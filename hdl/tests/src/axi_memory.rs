@@ -1,4 +1,5 @@
-//! An AXI4 memory for block tests: latency, back-pressure, reordering between IDs, and faults.
+//! An AXI4 memory for block tests: latency, back-pressure, reordering and interleaving between IDs, every order of request and
+//! data that is legal, and faults.
 //!
 //! Follows the payload structs of `carillon_pkg` (`axi_ax_t`, `axi_w_t`, `axi_r_t`, `axi_b_t`) on ports
 //! named `<prefix>_ar_o`, `<prefix>_ar_valid_o` and so on. It checks the rules a master must keep: bursts
@@ -10,7 +11,7 @@ use crate::Dut;
 use crate::axi_write::WriteChannel;
 use crate::read_lanes::ReadLanes;
 
-pub use crate::axi::{Contents, Timing};
+pub use crate::axi::{Contents, Timing, WriteOrder};
 
 /// The slave behind a block's AXI4 masters.
 pub struct AxiMemory {

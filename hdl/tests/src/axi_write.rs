@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::axi::{BEAT, Contents, Request, SLVERR};
+use crate::axi::{BEAT, Contents, Request, SLVERR, WriteOrder};
 use crate::bits::get_field;
 use crate::dut::{Dut, Port};
 
@@ -19,8 +19,25 @@ const B_ID: usize = 2;
 struct Burst {
     request: Request,
     faulty: bool,
-    /// The cycle of its last beat.
+    /// The cycle in which the later of request and data was complete.
     since: u64,
+}
+
+/// One beat of data.
+struct Beat {
+    last: bool,
+    strobes: u64,
+    data: [u8; BEAT as usize],
+}
+
+impl Beat {
+    fn from_port(image: &[u8]) -> Self {
+        Self {
+            last: get_field(image, 0, 1) == 1,
+            strobes: get_field(image, W_STROBES, BEAT as usize),
+            data: std::array::from_fn(|index| get_field(image, W_DATA + 8 * index, 8) as u8),
+        }
+    }
 }
 
 /// The channel's ports and what is under way on it.
@@ -35,8 +52,13 @@ pub(crate) struct WriteChannel {
     b_valid: Port,
     b_ready: Port,
     rng: ChaCha8Rng,
+    /// Requests taken, not all of whose data was.
     writes: VecDeque<Burst>,
+    /// Data taken, whose requests were not.
+    early: VecDeque<Beat>,
     responses: VecDeque<Burst>,
+    /// Data stood on the bus in the cycle before.
+    data_seen: bool,
     /// What is offered in this cycle.
     ready: [bool; 2],
     offered: bool,
@@ -58,21 +80,27 @@ impl WriteChannel {
             b_ready: port("b_ready_o"),
             rng: ChaCha8Rng::seed_from_u64(0),
             writes: VecDeque::new(),
+            early: VecDeque::new(),
             responses: VecDeque::new(),
+            data_seen: false,
             ready: [false; 2],
             offered: false,
         })
     }
 
     pub(crate) fn idle(&self) -> bool {
-        self.writes.is_empty() && self.responses.is_empty()
+        self.writes.is_empty() && self.early.is_empty() && self.responses.is_empty()
     }
 
     /// Inputs of this cycle.
     pub(crate) fn drive(&mut self, dut: &mut Dut, memory: &Contents) {
         let [aw, w] = [(); 2].map(|()| memory.timing.go(&mut self.rng));
-        // A master may offer data together with its request; the memory takes it no earlier.
-        self.ready = [aw, w && (aw || !self.writes.is_empty())];
+        let requested = !self.writes.is_empty();
+        self.ready = match memory.timing.writes {
+            WriteOrder::RequestFirst => [aw, w && (aw || requested)],
+            WriteOrder::DataOffered => [aw && self.data_seen, w && requested],
+            WriteOrder::DataFirst => [aw && self.early.iter().any(|beat| beat.last), w],
+        };
         dut.write(self.aw_ready, self.ready[0].into());
         dut.write(self.w_ready, self.ready[1].into());
         // An offered response stays: time alone decides, never chance.
@@ -98,40 +126,46 @@ impl WriteChannel {
                 since: memory.cycle,
             });
         }
-        if self.ready[1] && dut.read(self.w_valid) == 1 {
-            self.write(dut.bytes(self.w), memory);
+        self.data_seen = dut.read(self.w_valid) == 1;
+        if self.ready[1] && self.data_seen {
+            self.early.push_back(Beat::from_port(dut.bytes(self.w)));
+        }
+        while let Some(burst) = self.writes.front_mut()
+            && let Some(beat) = self.early.pop_front()
+        {
+            burst.write(&beat, memory);
+            if beat.last {
+                self.responses.extend(self.writes.pop_front());
+            }
         }
         if self.offered && dut.read(self.b_ready) == 1 {
             self.responses.pop_front();
         }
     }
+}
 
-    fn write(&mut self, image: &[u8], memory: &mut Contents) {
-        let Some(Burst {
-            request, faulty, ..
-        }) = self.writes.front_mut()
-        else {
-            panic!("write data without a request");
-        };
-        let strobes = get_field(image, W_STROBES, BEAT as usize);
+impl Burst {
+    /// Its next beat arrives in the memory.
+    fn write(&mut self, beat: &Beat, memory: &mut Contents) {
+        let request = &mut self.request;
         let place = &mut memory.bytes[request.address as usize..][..BEAT as usize];
         for (index, byte) in place.iter_mut().enumerate() {
-            if strobes >> index & 1 == 1 {
-                *byte = get_field(image, W_DATA + 8 * index, 8) as u8;
+            if beat.strobes >> index & 1 == 1 {
+                *byte = beat.data[index];
             }
         }
         if memory.write_fault == Some(request.address) {
-            *faulty = true;
+            self.faulty = true;
             memory.write_faults_met += 1;
             memory.last_fault = Some(memory.cycle);
         }
         request.address += BEAT;
         request.beats -= 1;
-        let last = get_field(image, 0, 1) == 1;
-        assert_eq!(last, request.beats == 0, "last is set where the burst ends");
-        if let Some(mut burst) = last.then(|| self.writes.pop_front()).flatten() {
-            burst.since = memory.cycle;
-            self.responses.push_back(burst);
-        }
+        assert_eq!(
+            beat.last,
+            request.beats == 0,
+            "last is set where the burst ends"
+        );
+        self.since = memory.cycle;
     }
 }

@@ -8,6 +8,7 @@
 //!   `read_lanes`, its write side `axi_write`).
 //! - [`msm`]: MSMs on `msm_engine`, operands from [`workload`], digits counted by [`recode`], costs compared by
 //!   [`rates`] and [`cost`].
+//! - [`mutants`]: gateware with a fault in it, which the tests have to notice.
 //! - [`axi_lite`]: a master for a register port.
 //! - [`queue_host`]: the host and the units around the queue engine.
 //! - [`field`], [`point`], [`scalars`]: golden values from blst, and conversions to port and memory images.
@@ -29,6 +30,7 @@ pub mod cost;
 mod dut;
 pub mod field;
 pub mod msm;
+pub mod mutants;
 pub mod pipeline;
 pub mod point;
 pub mod queue_host;

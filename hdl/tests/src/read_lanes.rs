@@ -1,8 +1,8 @@
 //! The read side of an AXI4 memory: one read channel, or several that stand side by side in packed arrays
 //! (`<prefix>_ar_o` holds lane 0's `axi_ax_t` in its low bits, then lane 1's, and so on).
 //!
-//! Each lane answers on its own: one beat a cycle, bursts of one ID in order. What lies in the memory
-//! and how it answers is its owner's, [`AxiMemory`](crate::axi_memory::AxiMemory).
+//! Each lane answers on its own: one beat a cycle, bursts of one ID in order, and if the timing says so the
+//! beats of bursts of different IDs mixed. What lies in the memory and how it answers is its owner's, [`AxiMemory`](crate::axi_memory::AxiMemory).
 
 use std::collections::VecDeque;
 
@@ -30,36 +30,45 @@ struct Lane {
     rng: ChaCha8Rng,
     /// In the order of their arrival.
     waiting: VecDeque<Burst>,
-    /// The burst that is being answered; its address is the next beat's.
-    serving: Option<Request>,
-    /// A beat is on the bus.
-    offered: bool,
+    /// The bursts that are being answered, of different IDs; their addresses are those of the next beats.
+    serving: Vec<Request>,
+    /// Which of them has a beat on the bus.
+    offered: Option<usize>,
 }
+
+/// Bursts whose beats are mixed, at most.
+const MIXED: usize = 4;
 
 impl Lane {
     fn new(seed: u64) -> Self {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             waiting: VecDeque::new(),
-            serving: None,
-            offered: false,
+            serving: Vec::new(),
+            offered: None,
         }
     }
 
     fn idle(&self) -> bool {
-        self.waiting.is_empty() && self.serving.is_none()
+        self.waiting.is_empty() && self.serving.is_empty()
     }
 
     /// The beat that is put on the bus in this cycle, unless one is there already.
     fn offer(&mut self, timing: &Timing, now: u64) -> Option<Request> {
-        if self.offered || self.idle() || !timing.go(&mut self.rng) {
+        if self.offered.is_some() || self.idle() || !timing.go(&mut self.rng) {
             return None;
         }
-        if self.serving.is_none() {
-            self.serving = self.choose(timing, now);
+        let places = if timing.interleave { MIXED } else { 1 };
+        if self.serving.len() < places {
+            let next = self.choose(timing, now);
+            self.serving.extend(next);
         }
-        self.offered = self.serving.is_some();
-        self.serving
+        let index = match self.serving.len() {
+            0 => return None,
+            bursts => self.rng.gen_range(0..bursts),
+        };
+        self.offered = Some(index);
+        Some(self.serving[index])
     }
 
     /// The next burst: the oldest, or with reordering the oldest of any ID.
@@ -78,20 +87,25 @@ impl Lane {
                 .iter()
                 .position(|burst| burst.request.id == id)?;
         }
+        // Bursts of one ID are answered one after the other.
+        let id = self.waiting[index].request.id;
+        if self.serving.iter().any(|burst| burst.id == id) {
+            return None;
+        }
         self.waiting.remove(index).map(|burst| burst.request)
     }
 
     /// The block has taken the beat; its address.
     fn taken(&mut self) -> u64 {
-        self.offered = false;
-        let Some(request) = &mut self.serving else {
+        let Some(index) = self.offered.take() else {
             panic!("a beat was offered, so a burst is being served");
         };
+        let request = &mut self.serving[index];
         let address = request.address;
         request.address += BEAT;
         request.beats -= 1;
         if request.beats == 0 {
-            self.serving = None;
+            self.serving.swap_remove(index);
         }
         address
     }

@@ -307,6 +307,25 @@ fn status_and_counters_are_what_the_hardware_says() {
 }
 
 #[test]
+fn a_bus_that_never_answers_what_it_owes_is_fatal() {
+    let mut bench = Bench::new();
+    // The top's patience.
+    const PATIENCE: u64 = 1 << 6;
+    for (cycles, fatal) in [(PATIENCE - 1, false), (PATIENCE, true)] {
+        bench.dut.reset();
+        bench.dut.set_u64("buses_closed_i", 1);
+        for _ in 0..cycles {
+            bench.dut.step();
+        }
+        // What comes afterwards does not make good what was lost.
+        bench.dut.set_u64("buses_closed_i", 0);
+        let expected = if fatal { 3 << 8 | 0b100 } else { 0 };
+        assert_eq!(bench.read(STATUS), expected, "after {cycles} cycles");
+        assert_eq!(bench.dut.get_u64("fatal_o"), u64::from(fatal));
+    }
+}
+
+#[test]
 fn each_doorbell_rings_once_with_its_value() {
     let mut bench = Bench::new();
     for stall in [0.0, 0.6] {

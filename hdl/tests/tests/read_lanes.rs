@@ -3,7 +3,7 @@
 #![cfg(feature = "rtl")]
 
 use carillon_hdl_tests::axi_memory::{AxiMemory, Timing};
-use carillon_hdl_tests::{Dut, View};
+use carillon_hdl_tests::{Dut, View, mutants};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -22,7 +22,7 @@ struct Bench {
 
 impl Bench {
     fn new(timing: Timing) -> Self {
-        let dut = Dut::new("lane_copy", View::Fast);
+        let dut = Dut::new(&mutants::model("lane_copy"), View::Fast);
         let mut memory = AxiMemory::new(&dut, &["mem", "lane"], (LANES + 1) * AREA * BEAT);
         memory.timing = timing;
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -94,4 +94,13 @@ fn an_error_reaches_the_lane_that_met_it_and_is_counted() {
         assert_eq!(bench.dut.get_u64("read_error_o"), 0);
         assert_eq!(bench.memory.read_faults_met, 1);
     }
+}
+
+#[test]
+fn a_writer_that_waits_for_its_request_to_be_taken_is_noticed() {
+    mutants::assert_noticed(
+        "lane_copy_waits",
+        "every_lane_reads_the_same_memory",
+        "data is withheld until its request is taken",
+    );
 }

@@ -3,7 +3,7 @@
 #![cfg(feature = "rtl")]
 
 use carillon_hdl_tests::axi_memory::{AxiMemory, Timing};
-use carillon_hdl_tests::{Dut, View};
+use carillon_hdl_tests::{Dut, View, mutants};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -41,6 +41,20 @@ impl Copy {
         self.block * self.blocks
     }
 
+    /// The beats of memory that it writes.
+    fn destinations(&self, lane: usize) -> impl Iterator<Item = usize> {
+        let base = (2 * lane + 1) * AREA / BEAT + self.destination;
+        let Self {
+            block,
+            blocks,
+            destination_stride,
+            ..
+        } = *self;
+        (0..blocks).flat_map(move |index| {
+            (0..block).map(move |beat| base + index * destination_stride + beat)
+        })
+    }
+
     /// The same on bytes.
     fn apply(&self, lane: usize, memory: &mut [u8]) {
         for block in 0..self.blocks {
@@ -59,7 +73,7 @@ struct Bench {
 
 impl Bench {
     fn new(timing: Timing) -> Self {
-        let dut = Dut::new("stream_copy", View::Fast);
+        let dut = Dut::new(&mutants::model("stream_copy"), View::Fast);
         let mut memory = AxiMemory::new(&dut, &["mem"], 4 * AREA);
         memory.timing = timing;
         ChaCha8Rng::seed_from_u64(2).fill(&mut memory.bytes[..]);
@@ -199,6 +213,56 @@ fn errors_stick_until_the_next_start_and_lose_no_beat() {
 }
 
 #[test]
+fn a_reset_with_transfers_under_way_is_harmless() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for timing in Timing::ALL {
+        let mut bench = Bench::new(timing);
+        for moment in (0..60).chain([100, 200, 400]) {
+            let before = bench.memory.bytes.clone();
+            let copies = [Copy::random(&mut rng), Copy::random(&mut rng)];
+            bench.start(copies.map(Some));
+            for _ in 0..moment {
+                bench.memory.step(&mut bench.dut);
+            }
+            let mut written = before.clone();
+            for (lane, copy) in copies.iter().enumerate() {
+                copy.apply(lane, &mut written);
+            }
+            // Sometimes the reset ends while the memory still owes answers, sometimes it is long.
+            bench.dut.set_u64("lane_reset_i", 1);
+            for _ in 0..rng.gen_range(1..300) {
+                bench.memory.step(&mut bench.dut);
+            }
+            bench.dut.set_u64("lane_reset_i", 0);
+            // What begins then gets its own data, whatever still comes.
+            let copies = [Copy::random(&mut rng), Copy::random(&mut rng)];
+            bench.start(copies.map(Some));
+            bench.finish();
+            assert_eq!(bench.dut.get_u64("bus_idle_o"), 1);
+            assert_eq!(bench.errors(), (0, 0), "{timing:?} after {moment}");
+            // Each beat is as it was, as the copy that was cut off makes it, or as the new copy does.
+            let now = &bench.memory.bytes;
+            for (lane, copy) in copies.iter().enumerate() {
+                let mut expected = now.clone();
+                copy.apply(lane, &mut expected);
+                assert!(*now == expected, "{timing:?} after {moment}: {copy:?}");
+            }
+            let mut copied = vec![false; 4 * AREA / BEAT];
+            for (lane, copy) in copies.iter().enumerate() {
+                copy.destinations(lane).for_each(|at| copied[at] = true);
+            }
+            for (at, beat) in now.chunks(BEAT).enumerate() {
+                let range = at * BEAT..(at + 1) * BEAT;
+                assert!(
+                    copied[at] || beat == &before[range.clone()] || beat == &written[range],
+                    "{timing:?} after {moment}: beat {at}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_flushed_stream_ends_and_starts_again() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     for timing in Timing::ALL {
@@ -233,5 +297,36 @@ fn a_flushed_stream_ends_and_starts_again() {
                 );
             }
         }
+    }
+}
+
+/// Models with a fault, which test notices it, and what it says.
+const MUTANTS: [(&str, &str, &str); 4] = [
+    (
+        "stream_copy_waits",
+        "blocks_arrive_whatever_the_memory_does",
+        "data is withheld until its request is taken",
+    ),
+    (
+        "stream_copy_old_answers",
+        "a_reset_with_transfers_under_way_is_harmless",
+        "that nobody asked for",
+    ),
+    (
+        "stream_copy_half_bursts",
+        "a_reset_with_transfers_under_way_is_harmless",
+        "data is withheld until its request is taken",
+    ),
+    (
+        "stream_copy_withdraws",
+        "a_reset_with_transfers_under_way_is_harmless",
+        "a lane hangs",
+    ),
+];
+
+#[test]
+fn faults_in_the_stages_at_the_edge_are_noticed() {
+    for (model, test, says) in MUTANTS {
+        mutants::assert_noticed(model, test, says);
     }
 }

@@ -42,6 +42,7 @@ module card_registers
   input  logic    busy_i,
   input  logic    host_violated_i,
   input  logic    mem_violated_i,
+  input  logic    buses_closed_i,
   output logic    fatal_o,
   input  counts_t count_i
 );
@@ -92,7 +93,9 @@ module card_registers
     .hwif_out     (regs_out)
   );
 
-  card_control u_control (
+  card_control #(
+    .DrainLog2(6)
+  ) u_control (
     .clk_i,
     .rst_ni,
     .regs_i         (regs_out),
@@ -109,6 +112,7 @@ module card_registers
     .busy_i,
     .host_violated_i,
     .mem_violated_i,
+    .buses_open_i   (!buses_closed_i),
     .fatal_o,
     .count_i
   );

@@ -160,7 +160,7 @@ impl Model {
             "fast",
             "--x-initial",
             "fast",
-            "--noassert",
+            "--assert",
             "--output-split",
             "20000",
             "--make",

@@ -2,8 +2,10 @@
 //
 // The far end of the card's AXI4 buses: accepts bursts of 64-byte beats, answers
 // after a latency, in order per ID. With stalls it also withholds ready and valid
-// at random and answers different IDs out of order. Reads and writes are apart,
-// because some buses are for reading only.
+// at random, answers different IDs out of order, mixes the beats of their bursts,
+// and takes a write's request only when its data is offered or has come (AXI4
+// permits all of these). Reads and writes are apart, because some buses are for
+// reading only. It knows nothing of the card's reset: what is under way is answered.
 // Used by verilated_card.hpp, which also says where the ports are.
 #ifndef CARILLON_SIM_RTL_AXI_HPP
 #define CARILLON_SIM_RTL_AXI_HPP
@@ -11,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 namespace carillon {
@@ -99,8 +102,10 @@ class BurstQueue {
     Burst& front() { return bursts_.front(); }
     void pop() { bursts_.erase(bursts_.begin()); }
 
-    // Takes the burst to answer next: the oldest, or with stalls any that is due and the oldest of its ID.
-    bool take(Burst& burst, uint64_t now, bool reorder, Random& random) {
+    // Takes the burst to answer next: the oldest, or with stalls any that is due and the oldest of its ID. None if a
+    // burst of the same ID is being answered: `busy(id)`.
+    template <typename Busy>
+    bool take(Burst& burst, uint64_t now, bool reorder, Random& random, Busy busy) {
         if (bursts_.empty()) return false;
         size_t i = 0;
         if (reorder) {
@@ -109,7 +114,7 @@ class BurstQueue {
                 while (bursts_[i].id != bursts_[any].id) i++;
             }
         }
-        if (bursts_[i].due > now) return false;
+        if (bursts_[i].due > now || busy(bursts_[i].id)) return false;
         burst = bursts_[i];
         bursts_.erase(bursts_.begin() + static_cast<std::ptrdiff_t>(i));
         return true;
@@ -122,32 +127,35 @@ class BurstQueue {
 // Each cycle: `drive` before the rising edge sets the inputs, `sample` after the model has settled sees which
 // handshakes the edge completes, `advance` after the edge takes back what was accepted.
 
-// Backend: `const uint8_t* read(uint64_t address, size_t bytes)`, null on a bus error, valid until the next read.
+// Backend: `const uint8_t* read(uint64_t address, size_t bytes, uint8_t* buffer)`, null on a bus error; it may lie in
+// `buffer`, which is large enough for a burst.
 template <typename Backend>
 class ReadResponder {
   public:
     ReadResponder(const ReadPorts& ports, Backend& backend, const BusTiming& timing)
-        : ports_(ports), backend_(backend), timing_(timing), random_(timing.seed) {}
+        : ports_(ports), backend_(backend), timing_(timing), random_(timing.seed), answers_(timing.stall ? kMixed : 1) {}
 
     void reset() {
         waiting_.clear();
-        reading_ = false;
+        for (Answer& answer : answers_) answer.burst.beats = 0;
         ports_.ar_ready = 0;
         ports_.r_valid = 0;
     }
 
     void drive(uint64_t now) {
         ports_.ar_ready = waiting_.size() < kOutstanding && !stalled();
-        if (!ports_.r_valid && (reading_ || begin(now)) && !stalled()) {
-            ports_.r_valid = 1;
-            ports_.r_id = current_.id;
-            ports_.r_last = current_.beats == 1;
-            ports_.r_resp = source_ ? 0 : kSlvErr;
-            if (source_) {
-                std::memcpy(ports_.r_data, source_, kBeat);
-            } else {
-                std::memset(ports_.r_data, 0, kBeat);
-            }
+        if (ports_.r_valid) return;
+        begin(now);
+        current_ = choose();
+        if (!current_ || stalled()) return;
+        ports_.r_valid = 1;
+        ports_.r_id = current_->burst.id;
+        ports_.r_last = current_->burst.beats == 1;
+        ports_.r_resp = current_->source ? 0 : kSlvErr;
+        if (current_->source) {
+            std::memcpy(ports_.r_data, current_->source, kBeat);
+        } else {
+            std::memset(ports_.r_data, 0, kBeat);
         }
     }
 
@@ -163,14 +171,14 @@ class ReadResponder {
     void advance() {
         if (!done_) return;
         ports_.r_valid = 0;
-        if (reading_) {
-            if (source_) source_ += kBeat;
-            if (--current_.beats == 0) reading_ = false;
-        }
+        if (!current_) return;  // it was a stray one
+        if (current_->source) current_->source += kBeat;
+        current_->burst.beats--;
     }
 
     // A beat that answers no request.
     void stray() {
+        current_ = nullptr;
         ports_.r_valid = 1;
         ports_.r_id = 0;
         ports_.r_last = 1;
@@ -178,13 +186,44 @@ class ReadResponder {
     }
 
   private:
+    static constexpr size_t kMixed = 4;  // bursts whose beats are mixed
+
+    // A burst that is being answered.
+    struct Answer {
+        Burst burst{};                      // no beats: the place is free
+        const uint8_t* source = nullptr;    // its next beat, null after a bus error
+        uint8_t buffer[kMaxBeats * kBeat];
+    };
+
     bool stalled() { return random_.percent(timing_.stall); }
 
-    bool begin(uint64_t now) {
-        if (!waiting_.take(current_, now, timing_.stall != 0, random_)) return false;
-        source_ = backend_.read(current_.address, current_.beats * kBeat);
-        reading_ = true;
-        return true;
+    // Takes one more burst to answer, if a place is free.
+    void begin(uint64_t now) {
+        for (Answer& answer : answers_) {
+            if (answer.burst.beats) continue;
+            Burst burst;
+            const auto busy = [this](uint8_t id) {
+                for (const Answer& other : answers_) {
+                    if (other.burst.beats && other.burst.id == id) return true;
+                }
+                return false;
+            };
+            if (waiting_.take(burst, now, timing_.stall != 0, random_, busy)) {
+                answer.burst = burst;
+                answer.source = backend_.read(burst.address, burst.beats * kBeat, answer.buffer);
+            }
+            return;
+        }
+    }
+
+    // The burst whose beat comes next: any, if there are several.
+    Answer* choose() {
+        const size_t first = answers_.size() == 1 ? 0 : random_.next() % answers_.size();
+        for (size_t i = 0; i < answers_.size(); i++) {
+            Answer& answer = answers_[(first + i) % answers_.size()];
+            if (answer.burst.beats) return &answer;
+        }
+        return nullptr;
     }
 
     ReadPorts ports_;
@@ -192,9 +231,8 @@ class ReadResponder {
     BusTiming timing_;
     Random random_;
     BurstQueue waiting_;
-    Burst current_{};
-    const uint8_t* source_ = nullptr;  // next beat of `current_`, null after a bus error
-    bool reading_ = false;
+    std::vector<Answer> answers_;
+    Answer* current_ = nullptr;  // whose beat is on the bus
     bool done_ = false;
 };
 
@@ -203,21 +241,33 @@ template <typename Backend>
 class WriteResponder {
   public:
     WriteResponder(const WritePorts& ports, Backend& backend, const BusTiming& timing)
-        : ports_(ports), backend_(backend), timing_(timing), random_(timing.seed) {}
+        : ports_(ports), backend_(backend), timing_(timing), random_(timing.seed) {
+        if (timing.stall) order_ = static_cast<Order>(random_.next() % 3);
+    }
 
     void reset() {
         writes_.clear();
+        early_.clear();
+        early_bursts_ = 0;
         responses_.clear();
         ports_.aw_ready = ports_.w_ready = 0;
         ports_.b_valid = 0;
     }
 
     void drive(uint64_t now) {
-        ports_.aw_ready = writes_.size() + responses_.size() < kOutstanding && !stalled();
-        ports_.w_ready = !writes_.empty() && !stalled();
+        const bool room = writes_.size() + responses_.size() < kOutstanding;
+        bool take_request = room, take_data = !writes_.empty();
+        if (order_ == Order::kDataOffered) take_request = room && data_seen_;
+        if (order_ == Order::kDataFirst) {
+            take_request = room && early_bursts_ != 0;
+            take_data = early_.size() < kOutstanding * kMaxBeats;
+        }
+        ports_.aw_ready = take_request && !stalled();
+        ports_.w_ready = take_data && !stalled();
         Burst burst;
+        const auto never = [](uint8_t) { return false; };
         if (!ports_.b_valid && !responses_.empty() && !stalled() &&
-            responses_.take(burst, now, timing_.stall != 0, random_)) {
+            responses_.take(burst, now, timing_.stall != 0, random_, never)) {
             ports_.b_valid = 1;
             ports_.b_id = burst.id;
             ports_.b_resp = burst.failed ? kSlvErr : 0;
@@ -225,19 +275,16 @@ class WriteResponder {
     }
 
     void sample(uint64_t now) {
+        data_seen_ = ports_.w_valid;
         if (ports_.w_valid && ports_.w_ready) {
-            Burst& burst = writes_.front();
-            burst.failed |= !backend_.write(burst.address, reinterpret_cast<const uint8_t*>(ports_.w_data), ports_.w_strb);
-            burst.address += kBeat;
-            if (--burst.beats == 0) {
-                burst.due = now + timing_.latency;
-                responses_.push(burst);
-                writes_.pop();
-            }
+            early_.push_back({{}, ports_.w_strb, ports_.w_last != 0});
+            std::memcpy(early_.back().data, ports_.w_data, kBeat);
+            early_bursts_ += early_.back().last;
         }
         if (ports_.aw_valid && ports_.aw_ready) {
             writes_.push({ports_.aw_addr, now, ports_.aw_len + 1u, ports_.aw_id, false});
         }
+        while (!writes_.empty() && !early_.empty()) write(now);
         done_ = ports_.b_valid && ports_.b_ready;
     }
 
@@ -246,13 +293,41 @@ class WriteResponder {
     }
 
   private:
+    // When a write's request and its data are taken (AXI4 A3.3.1 permits all three).
+    enum class Order { kRequestFirst, kDataOffered, kDataFirst };
+
+    struct Beat {
+        uint8_t data[kBeat];
+        uint64_t strobes;
+        bool last;
+    };
+
     bool stalled() { return random_.percent(timing_.stall); }
+
+    // The oldest beat goes to the oldest burst.
+    void write(uint64_t now) {
+        Burst& burst = writes_.front();
+        const Beat& beat = early_.front();
+        burst.failed |= !backend_.write(burst.address, beat.data, beat.strobes);
+        burst.address += kBeat;
+        early_bursts_ -= beat.last;
+        early_.pop_front();
+        if (--burst.beats == 0) {
+            burst.due = now + timing_.latency;
+            responses_.push(burst);
+            writes_.pop();
+        }
+    }
 
     WritePorts ports_;
     Backend& backend_;
     BusTiming timing_;
     Random random_;
+    Order order_ = Order::kRequestFirst;
     BurstQueue writes_, responses_;
+    std::deque<Beat> early_;  // data that waits for its request
+    size_t early_bursts_ = 0;  // bursts of it that are whole
+    bool data_seen_ = false;  // data was offered in the cycle before
     bool done_ = false;
 };
 

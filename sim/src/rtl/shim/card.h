@@ -43,7 +43,7 @@ void* carillon_rtl_create_fast(const carillon_rtl_options* options);
 void* carillon_rtl_create_structural(const carillon_rtl_options* options);
 void carillon_rtl_destroy(void* card);
 
-// Reset: registers and queues as after power-on, nothing left under way.
+// Function-level reset: registers and queues as after power-on. What was under way on the buses is answered first.
 void carillon_rtl_reset(void* card);
 
 // One access to BAR0 through AXI4-Lite. A read that is not answered gives all ones.

@@ -21,6 +21,7 @@ namespace carillon {
 
 inline constexpr uint64_t kBarPatience = 1000;     // cycles until an access counts as unanswered
 inline constexpr uint32_t kResetCycles = 8;
+inline constexpr uint32_t kDrainPatience = 1u << 20;  // cycles in which the buses answer all that is under way
 inline constexpr uint32_t kPollCycles = 64;        // between looks at the attention byte
 inline constexpr uint32_t kSleepCycles = 16;       // asleep for so long before the clock stops
 
@@ -28,7 +29,7 @@ class CardMemory {
   public:
     CardMemory(uint8_t* bytes, uint64_t size) : bytes_(bytes), size_(size) {}
 
-    const uint8_t* read(uint64_t address, size_t bytes) const {
+    const uint8_t* read(uint64_t address, size_t bytes, uint8_t*) const {
         if (!inside(address, bytes) || (fault_.reads && faulty(address, bytes))) return nullptr;
         return bytes_ + address;
     }
@@ -62,8 +63,8 @@ class HostMemory {
   public:
     explicit HostMemory(const carillon_rtl_options& options) : options_(options) {}
 
-    const uint8_t* read(uint64_t address, size_t bytes) {
-        return options_.host_read(options_.context, address, buffer_, bytes) ? buffer_ : nullptr;
+    const uint8_t* read(uint64_t address, size_t bytes, uint8_t* buffer) {
+        return options_.host_read(options_.context, address, buffer, bytes) ? buffer : nullptr;
     }
 
     // Each run of enabled bytes is one write, so that a completion (half a beat) arrives whole.
@@ -84,7 +85,6 @@ class HostMemory {
 
   private:
     const carillon_rtl_options& options_;
-    uint8_t buffer_[kMaxBeats * kBeat];
 };
 
 class Card {
@@ -138,7 +138,7 @@ class VerilatedCard final : public Card {
         }
         tracing_ = !options.trace_waits;
         if (options.trace) open_trace(options.trace);
-        if (ready_) reset();
+        if (ready_) power_on();
     }
 
     ~VerilatedCard() override {
@@ -156,15 +156,11 @@ class VerilatedCard final : public Card {
         flush_trace();
     }
 
+    // A function-level reset as a board does it: the buses go on, and it is done when nothing is under way on them.
     void reset() override {
         model_.rst_ni = 0;
         model_.s_axil_awvalid = model_.s_axil_wvalid = model_.s_axil_arvalid = 0;
-        model_.s_axil_bready = model_.s_axil_rready = 1;
-        model_.s_axil_wstrb = 0xf;
-        for (uint32_t i = 0; i < kResetCycles; i++) {
-            each_bus([](auto& bus) { bus.reset(); });
-            edge();
-        }
+        for (uint32_t i = 0; i < kResetCycles || (!model_.bus_idle_o && i < kDrainPatience); i++) step();
         model_.rst_ni = 1;
         step();
     }
@@ -236,6 +232,16 @@ class VerilatedCard final : public Card {
     struct Nothing {
         void operator()() const {}
     };
+
+    void power_on() {
+        model_.bus_rst_ni = model_.rst_ni = 0;
+        model_.s_axil_bready = model_.s_axil_rready = 1;
+        model_.s_axil_wstrb = 0xf;
+        each_bus([](auto& bus) { bus.reset(); });
+        for (uint32_t i = 0; i < kResetCycles; i++) edge();
+        model_.bus_rst_ni = 1;
+        reset();
+    }
 
     // Each channel stalls at times of its own.
     BusTiming timing(uint32_t latency, uint64_t channel) const {
