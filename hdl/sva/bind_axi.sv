@@ -59,7 +59,7 @@ bind axi_isolate_read axi_read_rules u_rules (
   .r_ready_i (m_r_ready_o)
 );
 
-bind stream_writer axi_write_rules u_rules (
+bind run_writer axi_write_rules u_rules (
   .clk_i,
   .rst_ni,
   .aw_i      (aw_o),

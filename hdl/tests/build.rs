@@ -36,6 +36,8 @@ mod rtl {
         files: &'static [&'static str],
         /// What is wrong with it.
         mutant: Option<Mutant>,
+        /// Built only when `CARILLON_BLOCKS` names it: for long runs.
+        on_request: bool,
     }
 
     /// A fault in a source: tests have to notice it.
@@ -64,6 +66,7 @@ mod rtl {
             cells: "syn/dsp_sim.f",
             files: &[],
             mutant: None,
+            on_request: false,
         }
     }
 
@@ -79,6 +82,7 @@ mod rtl {
             cells: "",
             files: &[],
             mutant: None,
+            on_request: false,
         }
     }
 
@@ -134,14 +138,6 @@ mod rtl {
         },
         Block {
             files: &[
-                "rtl/vec/fr_arith_pkg.sv",
-                "rtl/vec/delay_memory.sv",
-                "rtl/ntt/ntt_butterfly.sv",
-            ],
-            ..arithmetic("ntt_butterfly")
-        },
-        Block {
-            files: &[
                 "rtl/vec/delay_memory.sv",
                 "rtl/msm/msm_pkg.sv",
                 "rtl/msm/msm_split.sv",
@@ -165,7 +161,7 @@ mod rtl {
             name: "lane_copy_waits",
             files: &["tests/tops/lane_copy.sv"],
             mutant: Some(Mutant {
-                file: "mem/stream_writer.sv",
+                file: "mem/run_writer.sv",
                 from: "(FifoLog2 + 1)'(take && burst_ends)",
                 to: "(FifoLog2 + 1)'(aw_done)",
             }),
@@ -207,6 +203,18 @@ mod rtl {
         msm_engine("msm_engine_a2", &[("CARILLON_MSM_ADDERS", "2")]),
         msm_engine("msm_engine_a4", &[("CARILLON_MSM_ADDERS", "4")]),
         unit("ntt_engine"),
+        // Few stages: three passes from 2^9 on.
+        Block {
+            name: "ntt_engine_s4",
+            defines: &[("CARILLON_NTT_STAGES", "4")],
+            ..unit("ntt_engine")
+        },
+        Block {
+            name: "ntt_engine_28",
+            defines: &[("CARILLON_NTT_MAX_LOG2", "28")],
+            on_request: true,
+            ..unit("ntt_engine")
+        },
         unit("quotient_engine"),
     ];
 
@@ -217,8 +225,10 @@ mod rtl {
         let mut models = Vec::new();
         println!("cargo::rerun-if-env-changed={CHOICE}");
         let choice = std::env::var(CHOICE).unwrap_or_default();
-        let chosen =
-            |block: &&Block| choice.is_empty() || choice.split(',').any(|name| name == block.name);
+        let chosen = |block: &&Block| {
+            choice.split(',').any(|name| name == block.name)
+                || choice.is_empty() && !block.on_request
+        };
         for block in BLOCKS.iter().filter(chosen) {
             for view in block.views {
                 let prefix = format!("dut_{}_{view}", block.name);

@@ -52,7 +52,7 @@ module identify_unit
   } identity_t;
   localparam identity_t Identity = '{
     zero: '0,
-    butterflies: 8'(NttButterflies),
+    butterflies: 8'(NttStages),
     ntt_max_log2n: 8'(NttMaxLog2),
     msm_adders: 8'(MsmAdders),
     msm_windows: 8'(MsmWindows),

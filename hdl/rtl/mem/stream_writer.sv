@@ -1,10 +1,8 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // Takes beats and writes them to an AXI bus as blocks: `blocks` blocks of
-// `block_beats` beats, the starts `stride_beats` apart. A burst is requested
-// once all of its data has been taken, so a slow producer never blocks the bus;
-// its data is offered whether or not the request has been taken (AXI4 A3.3.1).
-// One beat per cycle when the bus permits. A burst never crosses 4 KiB.
+// `block_beats` beats, the starts `stride_beats` apart. What reaches the bus, and
+// how, is run_writer's.
 //
 // A bus error does not stop the stream; it sets error_o until the next start.
 // flush_i (pulse or level, while busy): complete bursts are still written, a
@@ -47,129 +45,58 @@ module stream_writer
   output logic    b_ready_o
 );
 
-  localparam int unsigned OutstandingBits = 8;  // bursts awaiting their response
-  typedef struct packed {
-    logic  last;
-    beat_t data;
-  } entry_t;
-  typedef struct packed {
-    beat_addr_t at;
-    logic [7:0] len;
-  } burst_t;
-
-  if (MaxBurst == 0 || MaxBurst > 64 || MaxBurst > (1 << FifoLog2)) begin : g_bad_burst
-    $error("MaxBurst must be 1 to 64 and fit in the FIFO");
-  end
-
-  // ---- Taking data: cut into bursts on the way into the FIFOs ----
-  logic active_q;  // beats are still to be taken
-  logic flushing_q;
-  beat_addr_t block_q, at_q;
-  logic [31:0] block_beats_q, stride_q, blocks_q, left_q;
-  logic            [7:0] run_q;  // beats of the current burst taken before
-
-  wire                   start = start_i && !busy_o;
-  wire                   take = valid_i && ready_o;
-  wire                   block_ends = left_q == 32'd1;
-  wire                   burst_ends = block_ends || run_q == 8'(MaxBurst - 1) || &at_q[PageBits-1:0];
-  wire beat_addr_t       next_block = block_q + beat_addr_t'(stride_q);
-
-  logic data_full, data_valid, bursts_full, burst_valid;
-  entry_t                     head;
-  burst_t                     request;
-  wire                        aw_done = aw_valid_o && aw_ready_i;
-  wire                        w_done = w_valid_o && w_ready_i;
-  logic   [OutstandingBits:0] outstanding_q;  // bursts requested, no response yet
-  wire                        drained = !burst_valid && outstanding_q == '0;
-
-  assign ready_o = active_q && !data_full && !bursts_full && !flushing_q && !flush_i;
-
-  fifo #(
-    .T        (entry_t),
-    .DepthLog2(FifoLog2)
-  ) u_data (
-    .clk_i,
-    .rst_ni,
-    .clear_i(flushing_q && drained),  // what is left is a burst that never became whole
-    .push_i (take),
-    .data_i ('{last: burst_ends, data: data_i}),
-    .full_o (data_full),
-    .valid_o(data_valid),
-    .data_o (head),
-    .pop_i  (w_done)
-  );
-
-  // Full before the data FIFO only when the bus takes data and leaves the requests.
-  fifo #(
-    .T        (burst_t),
-    .DepthLog2(FifoLog2)
-  ) u_bursts (
-    .clk_i,
-    .rst_ni,
-    .clear_i(1'b0),
-    .push_i (take && burst_ends),
-    .data_i ('{at: at_q - beat_addr_t'(run_q), len: run_q}),
-    .full_o (bursts_full),
-    .valid_o(burst_valid),
-    .data_o (request),
-    .pop_i  (aw_done)
-  );
-
-  // ---- Bus side ----
-  logic [FifoLog2:0] whole_q;  // bursts all of whose data was taken, and the last of it not yet sent
-
-  assign aw_o = '{id: IdValue, addr: {request.at, OffsetBits'(0)}, len: request.len};
-  assign aw_valid_o = burst_valid && !outstanding_q[OutstandingBits];
-  assign w_o = '{data: head.data, strb: '1, last: head.last};
-  assign w_valid_o = whole_q != '0;
-  assign b_ready_o = 1'b1;
-  assign busy_o = active_q || data_valid || !drained;
+  logic [31:0] left_q, block_beats_q, stride_q;  // blocks still to begin
+  beat_addr_t block_q;
+  logic run_ready, writing;
+  wire start = start_i && !busy_o;
+  wire begins = left_q != '0 && run_ready;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      active_q <= 1'b0;
-      flushing_q <= 1'b0;
-      outstanding_q <= '0;
-      whole_q <= '0;
-      error_o <= 1'b0;
-    end else begin
-      outstanding_q <= outstanding_q + (OutstandingBits + 1)'(aw_done) - (OutstandingBits + 1)'(b_valid_i);
-      whole_q <= whole_q + (FifoLog2 + 1)'(take && burst_ends) - (FifoLog2 + 1)'(w_done && head.last);
-
-      if (start) active_q <= |block_beats_i && |blocks_i;
-      else if (flush_i || (take && block_ends && blocks_q == 32'd1)) active_q <= 1'b0;
-
-      if (!busy_o) flushing_q <= 1'b0;
-      else if (flush_i) flushing_q <= 1'b1;
-
-      if (start) error_o <= 1'b0;
-      else if (b_valid_i && b_i.resp[1]) error_o <= 1'b1;
-    end
+    if (!rst_ni) left_q <= '0;
+    else if (flush_i) left_q <= '0;
+    else if (start) left_q <= |block_beats_i ? blocks_i : '0;
+    else if (begins) left_q <= left_q - 32'd1;
   end
 
   always_ff @(posedge clk_i) begin
     if (start) begin
       block_q <= addr_i[AddrBits-1:OffsetBits];
-      at_q <= addr_i[AddrBits-1:OffsetBits];
       block_beats_q <= block_beats_i;
       stride_q <= stride_beats_i;
-      blocks_q <= blocks_i;
-      left_q <= block_beats_i;
-      run_q <= '0;
-    end else if (take) begin
-      run_q <= burst_ends ? '0 : run_q + 8'd1;
-      if (block_ends) begin
-        block_q <= next_block;
-        at_q <= next_block;
-        left_q <= block_beats_q;
-        blocks_q <= blocks_q - 32'd1;
-      end else begin
-        at_q <= at_q + 1'b1;
-        left_q <= left_q - 32'd1;
-      end
-    end
+    end else if (begins) block_q <= block_q + beat_addr_t'(stride_q);
   end
 
-  wire unused = &{1'b0, addr_i[OffsetBits-1:0], b_i.id, b_i.resp[0]};
+  run_writer #(
+    .IdValue (IdValue),
+    .FifoLog2(FifoLog2),
+    .MaxBurst(MaxBurst)
+  ) u_runs (
+    .clk_i,
+    .rst_ni,
+    .clear_error_i(start),
+    .run_valid_i  (left_q != '0),
+    .run_ready_o  (run_ready),
+    .run_addr_i   ({block_q, OffsetBits'(0)}),
+    .run_beats_i  (block_beats_q),
+    .flush_i,
+    .busy_o       (writing),
+    .error_o,
+    .valid_i,
+    .ready_o,
+    .data_i,
+    .aw_o,
+    .aw_valid_o,
+    .aw_ready_i,
+    .w_o,
+    .w_valid_o,
+    .w_ready_i,
+    .b_i,
+    .b_valid_i,
+    .b_ready_o
+  );
+
+  assign busy_o = left_q != '0 || writing;
+
+  wire unused = &{1'b0, addr_i[OffsetBits-1:0]};
 
 endmodule

@@ -1,9 +1,9 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Runs an NTT command as log2n passes over card memory: which buffers, which
-// addresses, which layout; waits for the last write response between passes;
-// ends the command on success, abort, bad data or bus error. Called by
-// ntt_engine; moves no data itself. Passes and layouts: hdl/doc/ntt.md.
+// Runs an NTT command as one to three passes over card memory: sizes, strides and
+// buffers of each; fills the tables before a pass, waits for its last write
+// response after it; ends the command on success, abort, bad data or bus error.
+// Called by ntt_engine; moves no data itself. Passes: hdl/doc/ntt.md.
 module ntt_control
   import carillon_pkg::*;
   import ntt_pkg::*;
@@ -19,74 +19,129 @@ module ntt_control
   output logic         done_o,
   output unit_result_t result_o,
 
-  // Streams: reads and writes of one pass start together
-  output logic                  stream_start_o,
-  output logic            [3:0] stream_use_o,       // readers 0 and 1, writers 0 and 1
-  output stream_request_t       stream_o      [4],
-  output logic                  flush_o,
-  input  logic                  stream_busy_i,      // any of the four
-  input  logic                  read_error_i,
-  input  logic                  write_error_i,
-
-  // Datapath
-  output logic  start_o,   // first pass of a command
-  output log2_t log2n_o,
-  output logic  coset_o,
-  output pass_t pass_o,
-  output logic  stop_o,
-  input  logic  busy_i,
-  input  logic  issued_i,
+  // Passes
+  output logic  start_o,        // a pass begins
+  output pass_t pass_o,         // constant from there on
+  output logic  running_o,      // and it has begun
+  output addr_t from_o,
+  output addr_t to_o,
+  output logic  stop_o,         // level: end what is under way
+  input  logic  moving_i,       // source or sink is busy
+  input  logic  filling_i,      // tables are being filled
+  input  logic  computed_i,     // a beat has left the cascade: one butterfly of each stage
+  input  logic  read_error_i,
+  input  logic  write_error_i,
   input  logic  bad_i
 );
   typedef enum logic [2:0] {
     StateIdle,
-    StateStart,   // start the streams of a pass
+    StatePlan,   // sizes and strides of the next pass
+    StateStart,
     StateRun,
-    StateDrain,   // something went wrong: let everything under way come to its end
+    StateDrain,  // something went wrong: let everything under way come to its end
     StateDone
   } state_e;
   state_e state_q;
 
-  // ---- Command and pass ----
-  log2_t log2n_q, left_q;  // size; passes left, this one included
-  log2_t log2s_q;  // butterfly distance in the strided order
-  logic first_q, inverse_q, coset_q, single_q;
-  addr_t from_q, destination_q, scratch_q, to;
-  logic pass_done;
+  // More cycles than anything stays in a pipeline that takes nothing new.
+  localparam int unsigned DrainCycles = 64;
+  localparam log2_t Stages = log2_t'(NttStages);
+
+  // ---- Command ----
+  pass_t pass_q, plan;
+  log2_t remaining_q, done_q;  // of log2n, the next pass included; of the passes before
+  log2_t first_rows_q;
+  addr_t from_q, destination_q, scratch_q;
+  logic even_q;  // after this pass an odd number of passes is to come
   logic [31:0] cycles_q, ops_q;
-  status_t status_q;
+  logic    [$clog2(DrainCycles):0] drain_q;
+  status_t                         status_q;
+  log2_t log2n, passes, rows;
 
-  // Destination and scratch by turns, so that the last pass ends in the destination.
-  assign to = left_q[0] ? destination_q : scratch_q;
+  // Passes of a transform, and rows of the next one: as even as can be, the larger first.
+  function automatic log2_t passes_of(log2_t size);
+    if (size < log2_t'(2)) return log2_t'(1);
+    return (size <= Stages + Stages) ? log2_t'(2) : log2_t'(3);
+  endfunction
 
-  log2_t cmd_log2n;
-  logic  cmd_inverse;
-  assign cmd_log2n   = cmd_i.log2n[Log2Bits-1:0];
-  assign cmd_inverse = |(cmd_i.flags & FlagInverse) && (cmd_log2n != '0);
+  log2_t left_q;  // passes to come
+  always_comb begin
+    unique case (left_q)
+      log2_t'(3): rows = log2_t'((32'(remaining_q) + 32'd2) / 32'd3);
+      log2_t'(2): rows = log2_t'((32'(remaining_q) + 32'd1) / 32'd2);
+      default:    rows = remaining_q;
+    endcase
+  end
 
-  always_ff @(posedge clk_i) begin
-    if (state_q == StateIdle && start_i) begin
-      log2n_q       <= cmd_log2n;
-      left_q        <= (cmd_log2n == '0) ? log2_t'(1) : cmd_log2n;
-      log2s_q       <= (cmd_inverse || cmd_log2n == '0) ? '0 : cmd_log2n - 1'b1;
-      first_q       <= 1'b1;
-      inverse_q     <= cmd_inverse;
-      coset_q       <= |(cmd_i.flags & FlagCoset);
-      single_q      <= (cmd_log2n == '0);
-      from_q        <= cmd_i.op[0];
-      destination_q <= cmd_i.op[1];
-      scratch_q     <= cmd_i.op[2];
-    end else if (pass_done) begin
-      left_q  <= left_q - 1'b1;
-      log2s_q <= inverse_q ? log2s_q + 1'b1 : log2s_q - 1'b1;
-      first_q <= 1'b0;
-      from_q  <= to;
+  // ---- Plan of a pass ----
+  log2_t rest, columns;
+  always_comb begin
+    rest    = remaining_q - rows;
+    // Of the first transform's rows and the last one's, the smaller number can stand side by side everywhere.
+    columns = (done_q == '0) ? smallest(rows, last_rows(rest, left_q)) : pass_q.columns;
+    plan    = pass_q;
+    plan.first = left_q != log2_t'(1) && done_q == '0;
+    plan.last = left_q == log2_t'(1);
+    plan.transpose = plan.first;
+    plan.remaining = remaining_q;
+    plan.done = done_q;
+    plan.rows = rows;
+    plan.columns = columns;
+    if (plan.first) begin
+      // Columns of the whole vector; 2^columns rows and columns are written as one block, which lies as a run of row numbers.
+      plan.outer       = '0;
+      plan.inner       = rest - columns;
+      plan.read_outer  = '0;
+      plan.read_inner  = columns;
+      plan.read_row    = rest;
+      plan.write_outer = '0;
+      plan.write_inner = columns + columns;
+      plan.write_row   = rest + columns;
+    end else if (!plan.last) begin
+      // Groups of first rows (outer), transforms of a stride (inner); in and out lie alike.
+      plan.outer       = first_rows_q - columns;
+      plan.inner       = rest;
+      plan.read_outer  = remaining_q + columns;
+      plan.read_inner  = columns;
+      plan.read_row    = rest + columns;
+      plan.write_outer = plan.read_outer;
+      plan.write_inner = plan.read_inner;
+      plan.write_row   = plan.read_row;
+    end else if (done_q == '0) begin
+      // One pass, one beat.
+      plan.outer       = '0;
+      plan.inner       = '0;
+      plan.read_outer  = '0;
+      plan.read_inner  = '0;
+      plan.read_row    = '0;
+      plan.write_outer = '0;
+      plan.write_inner = '0;
+      plan.write_row   = '0;
+    end else begin
+      // Groups of first rows (outer), rows of the pass between (inner); the result in natural order.
+      plan.outer       = first_rows_q - columns;
+      plan.inner       = done_q - first_rows_q;
+      plan.read_outer  = pass_q.log2n - first_rows_q + columns;
+      plan.read_inner  = remaining_q + columns;
+      plan.read_row    = columns;
+      plan.write_outer = columns;
+      plan.write_inner = first_rows_q;
+      plan.write_row   = done_q;
     end
   end
 
+  function automatic log2_t smallest(log2_t a, log2_t b);
+    smallest = (a < b) ? a : b;
+    if (smallest > log2_t'(ColumnsLog2)) smallest = log2_t'(ColumnsLog2);
+  endfunction
+  // Rows of the last pass, when `rest` is left after the first of `left`: never more than any pass before has.
+  function automatic log2_t last_rows(log2_t rest_, log2_t left);
+    return (left == log2_t'(3)) ? rest_ >> 1 : rest_;
+  endfunction
+
   // ---- States ----
   status_t trouble;
-  logic    troubled;
+  logic troubled, pass_done;
 
   always_comb begin
     // Data that came with a bus error may look bad: the error comes first.
@@ -96,7 +151,9 @@ module ntt_control
     else trouble = StAborted;
   end
   assign troubled  = read_error_i || write_error_i || bad_i || abort_i;
-  assign pass_done = (state_q == StateRun) && !troubled && !stream_busy_i;
+  assign pass_done = (state_q == StateRun) && !troubled && !moving_i;
+  assign log2n     = cmd_i.log2n[Log2Bits-1:0];
+  assign passes    = passes_of(log2n);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -104,102 +161,80 @@ module ntt_control
       status_q <= StSuccess;
       cycles_q <= '0;
       ops_q    <= '0;
+      drain_q  <= '0;
     end else begin
       if (state_q != StateIdle && cycles_q != '1) cycles_q <= cycles_q + 32'd1;
-      if (issued_i && !single_q && ops_q != '1) ops_q <= ops_q + 32'd1;
+      if (computed_i) ops_q <= (ops_q > 32'hffff_ff00) ? '1 : ops_q + 32'(pass_q.rows);
       unique case (state_q)
         StateIdle: begin
           if (start_i) begin
-            state_q  <= StateStart;
+            state_q  <= StatePlan;
             status_q <= StSuccess;
             cycles_q <= 32'd1;
             ops_q    <= '0;
           end
         end
+        StatePlan:  state_q <= StateStart;
         StateStart: state_q <= StateRun;
         StateRun: begin
           if (troubled) begin
             state_q  <= StateDrain;
             status_q <= trouble;
+            drain_q  <= '0;
           end else if (pass_done) begin
-            state_q <= (left_q == log2_t'(1)) ? StateDone : StateStart;
+            state_q <= pass_q.last ? StateDone : StatePlan;
           end
         end
-        StateDrain: if (!stream_busy_i && !busy_i) state_q <= StateDone;
+        StateDrain: begin
+          if (!drain_q[$clog2(DrainCycles)]) drain_q <= drain_q + 1'b1;
+          else if (!moving_i && !filling_i) state_q <= StateDone;
+        end
         StateDone:  state_q <= StateIdle;
         default:    state_q <= StateIdle;
       endcase
     end
   end
 
-  assign busy_o         = (state_q != StateIdle);
-  assign done_o         = (state_q == StateDone);
-  assign stream_start_o = (state_q == StateStart);
-  assign start_o        = stream_start_o && first_q;
-  assign flush_o        = (state_q == StateDrain);
-  assign stop_o         = flush_o;
-  assign log2n_o        = log2n_q;
-  assign coset_o        = coset_q;
+  always_ff @(posedge clk_i) begin
+    if (state_q == StateIdle && start_i) begin
+      pass_q         <= '0;
+      pass_q.inverse <= |(cmd_i.flags & FlagInverse);
+      pass_q.coset   <= |(cmd_i.flags & FlagCoset);
+      pass_q.log2n   <= log2n;
+      left_q         <= passes;
+      remaining_q    <= log2n;
+      done_q         <= '0;
+      even_q         <= !passes[0];
+      from_q         <= cmd_i.op[0];
+      destination_q  <= cmd_i.op[1];
+      scratch_q      <= cmd_i.op[2];
+    end else if (state_q == StatePlan) begin
+      pass_q <= plan;
+      if (done_q == '0) first_rows_q <= rows;
+    end else if (pass_done) begin
+      left_q      <= left_q - 1'b1;
+      remaining_q <= remaining_q - pass_q.rows;
+      done_q      <= done_q + pass_q.rows;
+      even_q      <= !even_q;
+      from_q      <= to_o;
+    end
+  end
+
+  assign busy_o  = (state_q != StateIdle);
+  assign done_o  = (state_q == StateDone);
+  assign start_o = (state_q == StateStart);
+  assign running_o = (state_q == StateRun);
+  assign stop_o  = (state_q == StateDrain);
+  assign pass_o  = pass_q;
+  assign from_o  = from_q;
+  // Destination and scratch by turns, so that the last pass ends in the destination.
+  assign to_o    = even_q ? scratch_q : destination_q;
 
   always_comb begin
     result_o        = '0;
     result_o.status = status_q;
     result_o.cycles = cycles_q;
     result_o.ops    = ops_q;
-  end
-
-  // ---- Layouts and addresses ----
-  // The halves i and i + n/2 are read by the inverse and written by the forward;
-  // q + 2 s p and q + 2 s p + s are written by the inverse and read by the forward.
-  localparam log2_t ElementLog2 = log2_t'($clog2(BeatBytes) - 1);
-  layout_e halves_layout, strided_layout;
-  stream_request_t halves[2], strided[2];
-  addr_t halves_at, strided_at;
-  logic [31:0] beats;  // of the whole buffer
-
-  function automatic stream_request_t sequential(addr_t at, logic [31:0] count);
-    return '{addr: at, block_beats: count, stride_beats: count, blocks: 32'd1};
-  endfunction
-
-  always_comb begin
-    halves_at  = inverse_q ? from_q : to;
-    strided_at = inverse_q ? to : from_q;
-    beats      = single_q ? 32'd1 : 32'd1 << (log2n_q - log2_t'(1));
-
-    // Below four elements both halves are in one beat.
-    halves_layout = (log2n_q < log2_t'(2)) ? LayoutPaired : LayoutSplit;
-    halves[0]     = sequential(halves_at, (halves_layout == LayoutPaired) ? beats : beats >> 1);
-    halves[1]     = sequential(halves_at + (addr_t'(1) << (log2n_q - log2_t'(1) + ElementLog2)), beats >> 1);
-
-    if (log2s_q == '0) strided_layout = LayoutPaired;
-    else if (log2s_q - log2_t'(1) <= log2_t'(MergeLog2)) strided_layout = LayoutMerged;
-    else strided_layout = LayoutSplit;
-    strided[1] = '{
-        addr: strided_at + (addr_t'(1) << (log2s_q + ElementLog2)),
-        block_beats: 32'd1 << (log2s_q - log2_t'(1)),
-        stride_beats: 32'd1 << log2s_q,
-        blocks: 32'd1 << (log2n_q - log2_t'(1) - log2s_q)
-    };
-    strided[0] = strided[1];
-    strided[0].addr = strided_at;
-    if (strided_layout != LayoutSplit) strided[0] = sequential(strided_at, beats);
-
-    pass_o = '{
-      inverse: inverse_q,
-      single: single_q,
-      log2s: log2s_q,
-      read: inverse_q ? halves_layout : strided_layout,
-      write: inverse_q ? strided_layout : halves_layout,
-      run_log2: run_log2_t'(log2s_q - log2_t'(1))
-    };
-    for (int unsigned i = 0; i < 2; i++) begin
-      stream_o[i]   = inverse_q ? halves[i] : strided[i];
-      stream_o[2+i] = inverse_q ? strided[i] : halves[i];
-    end
-    stream_use_o[0] = 1'b1;
-    stream_use_o[1] = (pass_o.read == LayoutSplit);
-    stream_use_o[2] = 1'b1;
-    stream_use_o[3] = (pass_o.write == LayoutSplit);
   end
 
   wire unused = &{1'b0, cmd_i.op[6:3], cmd_i.reserved, cmd_i.window_bits, cmd_i.cid, cmd_i.opcode, cmd_i.log2n[7:Log2Bits]};

@@ -1,43 +1,74 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Types that the modules of the NTT engine share; see hdl/doc/ntt.md.
+// Types and parameters that the modules of the NTT engine share; see hdl/doc/ntt.md.
 package ntt_pkg;
   import carillon_pkg::*;
 
-  // Pre-addition, halving, product, post-addition.
-  parameter int unsigned ButterflyLatency = FrMulLatency + 3;
+  // log2 of the columns of a tile, at most: 16 elements are a run of 512 bytes.
+  parameter int unsigned ColumnsLog2 = 4;
+  // Beats of a full tile.
+  parameter int unsigned TileLog2 = NttStages + ColumnsLog2 - 1;
+  // log2 of the entries of a table of powers: two tables give every power below the order.
+  parameter int unsigned PowersLog2 = (NttMaxLog2 + 1) / 2;
 
   // An exponent of two, 0 to 63.
   parameter int unsigned Log2Bits = 6;
   typedef logic [Log2Bits-1:0] log2_t;
 
-  // Longest run of beats that is merged into one sequential stream; longer runs
-  // make long bursts by themselves and travel as two streams.
-  parameter int unsigned MergeLog2 = 4;
-  typedef logic [$clog2(MergeLog2+1)-1:0] run_log2_t;
+  // The number of an element in a buffer, or an exponent of a root of unity.
+  typedef logic [31:0] index_t;
+  // The number of a row in a tile.
+  typedef logic [NttStages-1:0] row_t;
 
-  // How the two operands (or results) of consecutive butterflies lie in memory.
-  typedef enum logic [1:0] {
-    LayoutPaired,  // side by side in one beat; one stream
-    LayoutMerged,  // runs of 2^run_log2 beats of the one and of the other by turns; one stream
-    LayoutSplit    // the ones in stream 0, the others in stream 1
-  } layout_e;
-
-  // A request to a stream_reader or stream_writer (hdl/doc/blocks.md).
+  // A beat's elements: columns 2i and 2i + 1, or rows where a stage has paired them.
   typedef struct packed {
-    addr_t       addr;
-    logic [31:0] block_beats;
-    logic [31:0] stride_beats;
-    logic [31:0] blocks;
-  } stream_request_t;
+    fr_t odd;
+    fr_t even;
+  } pair_t;
 
-  // What one pass asks of the datapath. Constant while the pass runs.
+  // What one pass does. Constant while the pass runs; sizes and strides are log2, strides in elements.
   typedef struct packed {
-    logic      inverse;
-    logic      single;    // n = 1: the element is copied, as a + t 0 (inverse is 0)
-    log2_t     log2s;     // a twiddle serves 2^log2s butterflies
-    layout_e   read;
-    layout_e   write;
-    run_log2_t run_log2;  // beats of a run when a layout is LayoutMerged
+    logic  inverse;
+    logic  coset;
+    logic  first;        // factors depend on the column
+    logic  last;         // factors scale the result
+    logic  transpose;    // blocks of rows and columns are written the other way round
+    log2_t log2n;
+    log2_t remaining;    // of the transform from this pass on
+    log2_t done;         // of the passes before
+    log2_t rows;         // of a tile: the size of this pass's transforms
+    log2_t columns;      // of a tile
+    log2_t outer;        // tiles, two loops
+    log2_t inner;
+    log2_t read_outer;
+    log2_t read_inner;
+    log2_t read_row;
+    log2_t write_outer;
+    log2_t write_inner;
+    log2_t write_row;    // of a row, or of a block of 2^columns rows
   } pass_t;
+
+  // Constants that a table of powers is made with: the k-th is the step to the power 2^k.
+  typedef enum logic [1:0] {
+    PowersOne,          // the step is 1
+    PowersRoot,         // a root of unity of order 2^base
+    PowersShiftInverse  // 7^-(2^base)
+  } powers_e;
+
+  // Beats in which a row passes: none has less than one.
+  function automatic log2_t row_beats(log2_t columns);
+    return (columns == '0) ? '0 : columns - 1'b1;
+  endfunction
+
+  // Rows that pass one after the other; without columns a beat holds both.
+  function automatic log2_t timed_rows(log2_t rows, log2_t columns);
+    return (columns == '0) ? '0 : rows;
+  endfunction
+
+  // The row that leaves the cascade in turn t of 2^rows: those of the upper half alternate with the lower.
+  function automatic row_t row_of(row_t t, log2_t rows);
+    row_t upper;
+    upper = (rows == '0) ? '0 : row_t'(t[0]) << (rows - 1'b1);
+    return (t >> 1) | upper;
+  endfunction
 endpackage

@@ -10,14 +10,14 @@ package carillon_pkg;
   parameter int unsigned ConfigId = 1;
   parameter int unsigned MsmMaxWindowBits = 16;
   parameter int unsigned MsmFullBuckets = 8;  // windows of the largest size that the bucket memory holds
-  parameter int unsigned NttMaxLog2 = 26;
+  localparam int unsigned NttMaxByDefault = 28;
   parameter logic [63:0] CardMemBytes = 64'h10_0000_0000;
   localparam int unsigned AddersByDefault = 2;
 `else
   parameter int unsigned ConfigId = 0;
   parameter int unsigned MsmMaxWindowBits = 13;  // largest signed window, 2^12 buckets
   parameter int unsigned MsmFullBuckets = 10;  // windows of the largest size that the bucket memory holds
-  parameter int unsigned NttMaxLog2 = 20;
+  localparam int unsigned NttMaxByDefault = 20;
   parameter logic [63:0] CardMemBytes = 64'h1000_0000;
   localparam int unsigned AddersByDefault = 1;
 `endif
@@ -26,10 +26,19 @@ package carillon_pkg;
 `else
   parameter int unsigned MsmAdders = AddersByDefault;  // 1, 2 or 4
 `endif
+`ifdef CARILLON_NTT_STAGES
+  parameter int unsigned NttStages = `CARILLON_NTT_STAGES;
+`else
+  parameter int unsigned NttStages = 10;  // butterflies a cycle; log2 of the rows of a tile
+`endif
+`ifdef CARILLON_NTT_MAX_LOG2
+  parameter int unsigned NttMaxLog2 = `CARILLON_NTT_MAX_LOG2;
+`else
+  parameter int unsigned NttMaxLog2 = NttMaxByDefault;  // at most 3 NttStages
+`endif
   parameter int unsigned MsmWindows = 16;  // windows in flight together, at most
   parameter int unsigned MsmBanks = 8;  // bucket memories of an adder
   parameter int unsigned MsmLanes = 4;  // ports that bring points and scalars
-  parameter int unsigned NttButterflies = 1;
   parameter int unsigned IoQueues = 2;
   parameter int unsigned Queues = IoQueues + 1;
   parameter int unsigned MaxLog2Depth = 10;

@@ -105,7 +105,7 @@ module card_control
   assign regs_o.CAP_MSM.windows.next = 8'(MsmWindows);
   assign regs_o.CAP_MSM.adders.next = 8'(MsmAdders);
   assign regs_o.CAP_NTT.max_log2n.next = 8'(NttMaxLog2);
-  assign regs_o.CAP_NTT.butterflies.next = 8'(NttButterflies);
+  assign regs_o.CAP_NTT.butterflies.next = 8'(NttStages);
   assign regs_o.STATUS.ready.next = ready_q;
   assign regs_o.STATUS.busy.next = busy_i;
   assign regs_o.STATUS.fatal.next = fatal_o;

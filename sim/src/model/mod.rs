@@ -85,7 +85,7 @@ impl Default for ModelOptions {
             msm_windows: 16,
             msm_adders: 1,
             ntt_max_log2n: 20,
-            ntt_butterflies: 1,
+            ntt_butterflies: 10,
         }
     }
 }
