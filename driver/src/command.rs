@@ -26,6 +26,8 @@ pub const FLAG_INVERSE: u8 = 0x02;
 pub const FLAG_COSET: u8 = 0x04;
 /// Flag: the scalars of an MSM are not split over the endomorphism.
 pub const FLAG_FULL_SCALARS: u8 = 0x08;
+/// Flag: a quotient without c and z, the product of a and b.
+pub const FLAG_PRODUCT: u8 = 0x10;
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +77,8 @@ impl Opcode {
             Self::Write | Self::Read => FLAG_SGL,
             Self::Ntt => FLAG_INVERSE | FLAG_COSET,
             Self::MsmG1 => FLAG_FULL_SCALARS,
-            Self::Identify | Self::Abort | Self::Quotient => 0,
+            Self::Quotient => FLAG_PRODUCT,
+            Self::Identify | Self::Abort => 0,
         }
     }
 }
@@ -234,6 +237,17 @@ pub enum Command {
         /// Card address of the one element z.
         z: u64,
     },
+    /// destination_i = a_i * b_i: `QUOTIENT` with the flag `PRODUCT`.
+    Product {
+        /// Card address of a.
+        a: u64,
+        /// Card address of b.
+        b: u64,
+        /// Card address of the result; may be a or b.
+        destination: u64,
+        /// Elements.
+        n: u64,
+    },
 }
 
 impl Command {
@@ -246,7 +260,7 @@ impl Command {
             Self::Read { .. } => Opcode::Read,
             Self::MsmG1 { .. } => Opcode::MsmG1,
             Self::Ntt { .. } => Opcode::Ntt,
-            Self::Quotient { .. } => Opcode::Quotient,
+            Self::Quotient { .. } | Self::Product { .. } => Opcode::Quotient,
         }
     }
 
@@ -312,6 +326,15 @@ impl Command {
             } => {
                 raw.op[..6].copy_from_slice(&[a, b, c, destination, n, z]);
             }
+            Self::Product {
+                a,
+                b,
+                destination,
+                n,
+            } => {
+                raw.op[..5].copy_from_slice(&[a, b, 0, destination, n]);
+                raw.flags = FLAG_PRODUCT;
+            }
         }
         raw
     }
@@ -361,6 +384,12 @@ impl Command {
                     inverse: raw.flags & FLAG_INVERSE != 0,
                     coset: raw.flags & FLAG_COSET != 0,
                 },
+            },
+            Opcode::Quotient if raw.flags & FLAG_PRODUCT != 0 => Self::Product {
+                a: op[0],
+                b: op[1],
+                destination: op[3],
+                n: op[4],
             },
             Opcode::Quotient => Self::Quotient {
                 a: op[0],

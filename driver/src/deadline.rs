@@ -61,7 +61,7 @@ pub fn estimate_cycles(command: &Command) -> u64 {
         Command::Ntt { log2n, .. } => (1u64 << log2n.min(40))
             .saturating_mul(u64::from(log2n) + 8)
             .saturating_mul(2),
-        Command::Quotient { n, .. } => n.saturating_mul(8),
+        Command::Quotient { n, .. } | Command::Product { n, .. } => n.saturating_mul(8),
     }
 }
 

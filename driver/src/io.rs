@@ -77,6 +77,19 @@ pub struct Quotient {
     pub z: CardRegion,
 }
 
+/// The operands of [`IoQueue::submit_product`].
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// First factor.
+    pub a: CardRegion,
+    /// Second factor.
+    pub b: CardRegion,
+    /// Result; may be `a` or `b`.
+    pub destination: CardRegion,
+    /// Elements.
+    pub n: u64,
+}
+
 fn fits(what: &'static str, needed: Option<u64>, given: u64) -> Result<(), JobError> {
     match needed {
         Some(n) if n <= given => Ok(()),
@@ -442,6 +455,39 @@ impl IoQueue {
     /// [`JobError`].
     pub async fn quotient(&self, quotient: &Quotient) -> Result<Completion, JobError> {
         self.submit_quotient(quotient).await.await.result
+    }
+
+    /// a_i * b_i into `product.destination`.
+    pub async fn submit_product(&self, product: &Product) -> Ticket<()> {
+        let epoch = self.epoch();
+        let Product {
+            a,
+            b,
+            destination,
+            n,
+        } = product;
+        let bytes = elements(*n, FR_BYTES);
+        let command = self
+            .current(&[a, b, destination])
+            .and_then(|()| fits("a", bytes, a.len()))
+            .and_then(|()| fits("b", bytes, b.len()))
+            .and_then(|()| fits("the destination", bytes, destination.len()))
+            .map(|()| Command::Product {
+                a: a.address(),
+                b: b.address(),
+                destination: destination.address(),
+                n: *n,
+            });
+        let regions = [a, b, destination].into_iter().cloned().collect();
+        self.send(epoch, command, (), None, regions).await
+    }
+
+    /// [`IoQueue::submit_product`] and its end.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn product(&self, product: &Product) -> Result<Completion, JobError> {
+        self.submit_product(product).await.await.result
     }
 
     /// Sends any 64 bytes, for diagnosis and tests; the command id is filled in.

@@ -61,7 +61,7 @@ pub use audit::Audit;
 pub use card::{Card, CardConfig, CardInfo};
 pub use dma::{HostBuf, MemoryUse};
 pub use error::{CardError, JobError, RecoveryAction};
-pub use io::{IoQueue, Msm, Ntt, Quotient};
+pub use io::{IoQueue, Msm, Ntt, Product, Quotient};
 pub use ledger::Owner;
 pub use region::CardRegion;
 pub use request::ResetLevel;

@@ -177,13 +177,22 @@ impl Stream {
                 } else {
                     z
                 };
-                Command::Quotient {
-                    a,
-                    b,
-                    c,
-                    destination,
-                    n,
-                    z,
+                if self.rng.gen_bool(0.3) && destination != c {
+                    Command::Product {
+                        a,
+                        b,
+                        destination,
+                        n,
+                    }
+                } else {
+                    Command::Quotient {
+                        a,
+                        b,
+                        c,
+                        destination,
+                        n,
+                        z,
+                    }
                 }
             }
         };

@@ -266,6 +266,12 @@ fn engines_can_be_aborted_and_disabled_at_any_time() {
             n: n as u64,
             z: 0x10_0000,
         },
+        Command::Product {
+            a: 0x10_0000,
+            b: 0x10_0000,
+            destination: 0x40_0000,
+            n: n as u64,
+        },
     ];
     let abort = |cid| -> RawCommand { Command::Abort { queue: 1, cid }.encode(0) };
     for (i, command) in commands.iter().enumerate() {

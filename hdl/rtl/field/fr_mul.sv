@@ -2,7 +2,7 @@
 //
 // Montgomery multiplier of the scalar field, one product per cycle, R = 2^256.
 // Structural view; hdl/sim/fr_mul.sv is the fast one. Who uses it: the NTT
-// butterfly, the quotient engine and the MSM's scalar conversion.
+// stages, the quotient engine and the MSM's scalar conversion.
 module fr_mul
   import carillon_pkg::*;
 (

@@ -92,17 +92,9 @@ module queue_check
       end
       OpQuotient: begin
         known = !admin_i;
-        field_ok &= flags == '0;
+        field_ok &= (flags & ~FlagProduct) == '0;
         length_ok = countable(command_i.op[4]);
-        aligned &= aligned_to_beat(
-          command_i.op[1]
-        ) && aligned_to_beat(
-          command_i.op[2]
-        ) && aligned_to_beat(
-          command_i.op[3]
-        ) && aligned_to_beat(
-          command_i.op[5]
-        );
+        aligned &= aligned_to_beat(command_i.op[1]) && aligned_to_beat(command_i.op[3]);
         for (int i = 0; i < 4; i++) begin
           used[i] = 1'b1;
           bytes[i] = 64'(command_i.op[4][31:0]) * ElementBytes;
@@ -110,6 +102,11 @@ module queue_check
         used[4] = 1'b1;  // z, one element
         start[4] = command_i.op[5];
         bytes[4] = ElementBytes;
+        // A product has neither c nor z.
+        if (|(flags & FlagProduct)) begin
+          used[2] = 1'b0;
+          used[4] = 1'b0;
+        end else aligned &= aligned_to_beat(command_i.op[2]) && aligned_to_beat(command_i.op[5]);
       end
       default: known = 1'b0;
     endcase

@@ -1,7 +1,7 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // Additive arithmetic of Fr as combinational functions: operands and results
-// are below r, in Montgomery or canonical form alike. Used by the NTT butterfly
+// are below r, in Montgomery or canonical form alike. Used by the NTT's stages
 // and the quotient engine; products come from fr_mul.
 package fr_arith_pkg;
   import carillon_pkg::*;
@@ -34,12 +34,5 @@ package fr_arith_pkg;
     logic [FrBits:0] difference;
     difference = {1'b0, a} - {1'b0, b};
     return difference[FrBits] ? difference[FrBits-1:0] + FrModulus : difference[FrBits-1:0];
-  endfunction
-
-  // a / 2 mod r. r is odd, so of a and a + r exactly one is even; its half is the answer.
-  function automatic fr_t fr_half(fr_t a);
-    logic [FrBits:0] even;
-    even = {1'b0, a} + (a[0] ? {1'b0, FrModulus} : '0);
-    return fr_t'(even >> 1);
   endfunction
 endpackage

@@ -1,7 +1,7 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Runs a QUOTIENT command: fetches z, starts the streams, waits for the last
-// write response; ends the command on success, abort, bad data or bus error.
+// Runs a QUOTIENT command: fetches z (a product has none: it is 1), starts the
+// streams, waits for the last write response; ends the command on success, abort, bad data or bus error.
 // Called by quotient_engine; moves no data itself. See hdl/doc/ntt.md.
 module quotient_control
   import carillon_pkg::*;
@@ -33,6 +33,7 @@ module quotient_control
   input  beat_t fetch_beat_i,
 
   // Datapath
+  output logic        product_o,  // there is no c
   output logic [31:0] count_o,
   output fr_t         z_o,
   output logic        stop_o,
@@ -82,7 +83,7 @@ module quotient_control
       unique case (state_q)
         StateIdle: begin
           if (start_i) begin
-            state_q   <= StateFetchStart;
+            state_q   <= product_o ? StateStart : StateFetchStart;
             status_q  <= StSuccess;
             cycles_q  <= 32'd1;
             ops_q     <= '0;
@@ -115,7 +116,8 @@ module quotient_control
   end
 
   always_ff @(posedge clk_i) begin
-    if (fetch_ready_o && fetch_valid_i) z_o <= z[FrBits-1:0];
+    if (state_q == StateIdle && start_i) z_o <= FrOne;
+    else if (fetch_ready_o && fetch_valid_i) z_o <= z[FrBits-1:0];
   end
 
   assign busy_o         = (state_q != StateIdle);
@@ -125,6 +127,7 @@ module quotient_control
   assign stream_start_o = (state_q == StateStart);
   assign flush_o        = (state_q == StateDrain);
   assign stop_o         = flush_o;
+  assign product_o      = |(cmd_i.flags & FlagProduct);
   assign count_o        = cmd_i.op[4][31:0];
   assign beats_o        = (count_o >> 1) + 32'(count_o[0]);
 

@@ -12,12 +12,13 @@ module quotient_datapath
 
   // Control
   input  logic        start_i,
-  input  logic [31:0] count_i,   // elements; sampled with start_i
-  input  fr_t         z_i,       // held until the last result was taken
-  input  logic        stop_i,    // issue nothing more, drop what waits
-  output logic        busy_o,    // something is in the pipeline
-  output logic        issued_o,  // an element was issued
-  output logic        bad_o,     // one of its operands is not an element
+  input  logic        product_i,  // there is no c; held
+  input  logic [31:0] count_i,    // elements; sampled with start_i
+  input  fr_t         z_i,        // held until the last result was taken
+  input  logic        stop_i,     // issue nothing more, drop what waits
+  output logic        busy_o,     // something is in the pipeline
+  output logic        issued_o,   // an element was issued
+  output logic        bad_o,      // one of its operands is not an element
 
   // Streams a, b, c and the result
   input  logic  read_valid_i [3],
@@ -39,7 +40,7 @@ module quotient_datapath
   logic          padding;  // the last beat's second lane when the count is odd
   count_t        reserved_q;  // beats promised a place in the output FIFO
 
-  assign all_valid = read_valid_i[0] && read_valid_i[1] && read_valid_i[2];
+  assign all_valid = read_valid_i[0] && read_valid_i[1] && (read_valid_i[2] || product_i);
   assign has_space      = lane_q || !reserved_q[FifoLog2];
   assign issue     = all_valid && has_space && !stop_i;
   assign padding   = (left_q == '0);
@@ -79,7 +80,7 @@ module quotient_datapath
     logic [FrPerBeat-1:0][FrImageBits-1:0] elements;
     assign elements = read_beat_i[i];
     always_ff @(posedge clk_i) begin
-      if (issue) operand_q[i] <= padding ? '0 : elements[lane_q];
+      if (issue) operand_q[i] <= padding || (i == 2 && product_i) ? '0 : elements[lane_q];
     end
   end
 

@@ -1,11 +1,11 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Execution unit of the QUOTIENT command: dst_i = (a_i b_i - c_i) z over Fr, all
-// in card memory; dst may be one of the sources. Connects control, streams and
+// Execution unit of the QUOTIENT command: dst_i = (a_i b_i - c_i) z over Fr, or
+// a_i b_i alone, all in card memory; dst may be one of the sources. Connects control, streams and
 // datapath; see hdl/doc/ntt.md. Started by queue_engine through carillon_card.
 //
-// Two elements need three beats from a memory that gives one a cycle, so the bus
-// bounds the rate at 2/3 element per cycle; more multipliers would gain nothing.
+// Two elements need three beats from a memory that gives one a cycle (a product
+// two), so the bus bounds the rate at 2/3 element per cycle (1); more multipliers would gain nothing.
 module quotient_engine
   import carillon_pkg::*;
 #(
@@ -46,6 +46,7 @@ module quotient_engine
   localparam int unsigned WriteFifoLog2 = $clog2(2 * MaxBurst);
 
   logic fetch_start, fetch_ready, stream_start, flush, stop, datapath_busy, issued, bad;
+  logic product;
   logic [31:0] beats, count;
   fr_t z;
   logic [Sources-1:0] read_busy, read_error;
@@ -73,11 +74,12 @@ module quotient_engine
     .beats_o       (beats),
     .flush_o       (flush),
     .stream_busy_i (|read_busy || write_busy),
-    .read_error_i  (fetch_ready ? read_error[0] : |read_error),
+    .read_error_i  (fetch_ready ? read_error[0] : |(read_error & {!product, 2'b11})),
     .write_error_i (!fetch_ready && write_error),
     .fetch_ready_o (fetch_ready),
     .fetch_valid_i (read_valid[0]),
     .fetch_beat_i  (read_beat[0]),
+    .product_o     (product),
     .count_o       (count),
     .z_o           (z),
     .stop_o        (stop),
@@ -98,6 +100,7 @@ module quotient_engine
     .clk_i,
     .rst_ni,
     .start_i      (stream_start),
+    .product_i    (product),
     .count_i      (count),
     .z_i          (z),
     .stop_i       (stop),
@@ -123,7 +126,7 @@ module quotient_engine
     ) u_reader (
       .clk_i,
       .rst_ni,
-      .start_i       (stream_start || fetch),
+      .start_i       ((stream_start && !(i == 2 && product)) || fetch),
       .addr_i        (fetch ? cmd_i.op[5] : cmd_i.op[i]),
       .block_beats_i (fetch ? 32'd1 : beats),
       .stride_beats_i(32'd0),  // one block

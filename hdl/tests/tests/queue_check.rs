@@ -18,7 +18,7 @@ type Repair = (usize, u64, u64);
 #[test]
 fn checks_are_made_in_the_order_of_the_contract() {
     // Each starts with a command that is wrong in several ways and is repaired step by step.
-    let ladders: [(Command, &[Repair]); 6] = [
+    let ladders: [(Command, &[Repair]); 7] = [
         // WRITE: host, card, bytes. An unknown opcode, then a flag, the length, both addresses, the range.
         (
             [0x12 | 0x02 << 8, 1, TOP + 1, 63, 0, 0, 0, 0],
@@ -79,6 +79,15 @@ fn checks_are_made_in_the_order_of_the_contract() {
                 (3, TOP - 64, MISALIGNED),
                 (3, 0, OUT_OF_RANGE),
                 (6, TOP - 64, OUT_OF_RANGE),
+            ],
+        ),
+        // A product: whatever stands for c and z does not matter.
+        (
+            [0x38 | 0x14 << 8, 0, 0, 32, TOP, 0, TOP + 3, 0],
+            &[
+                (0, 0x38 | 0x10 << 8, INVALID_FIELD),
+                (5, 3, INVALID_LENGTH),
+                (4, 0, OUT_OF_RANGE),
             ],
         ),
         // Admin commands on an I/O queue.

@@ -27,6 +27,17 @@ fn command(count: usize, destination: usize) -> Command {
     }
 }
 
+/// a b alone: c and z lie nowhere.
+fn product(count: usize, destination: usize) -> Command {
+    let mut command = Command {
+        flags: 0x10,
+        ..command(count, destination)
+    };
+    command.operands[2] = u64::MAX;
+    command.operands[5] = u64::MAX;
+    command
+}
+
 fn engine() -> Unit {
     Unit::new("quotient_engine", SIZE)
 }
@@ -106,6 +117,46 @@ fn any_memory_timing() {
             }
         }
     }
+}
+
+#[test]
+fn products_have_neither_c_nor_z() {
+    let mut rng = ChaCha8Rng::seed_from_u64(15);
+    let mut unit = engine();
+    for timing in Timing::ALL {
+        unit.memory.timing = timing;
+        for count in [1, 2, 5, 64, 333] {
+            for destination in [DESTINATION, SOURCES[0], SOURCES[1]] {
+                load(&mut unit, &mut rng, count);
+                let factor =
+                    |at: usize| scalars::from_image(&unit.memory.bytes[at..at + count * BYTES]);
+                let [a, b, _] = SOURCES.map(factor);
+                let outcome = unit.run(&product(count, destination));
+                assert_eq!(outcome.status, status::SUCCESS);
+                assert_eq!(outcome.ops, count as u64);
+                let result = &unit.memory.bytes[destination..];
+                let expected: Vec<_> = a.iter().zip(&b).map(|(a, b)| a * b).collect();
+                assert_eq!(scalars::from_image(&result[..count * BYTES]), expected);
+            }
+            // And the quotient after it is whole again, also after one that ended with an error of c.
+            check(&mut unit, &mut rng, count, DESTINATION);
+            unit.memory.read_fault = Some(SOURCES[2] as u64);
+            assert_eq!(
+                unit.run(&command(count, DESTINATION)).status,
+                status::CARD_READ
+            );
+            assert_eq!(
+                unit.run(&product(count, DESTINATION)).status,
+                status::SUCCESS
+            );
+            unit.memory.read_fault = None;
+        }
+    }
+    unit.memory.timing = Timing::STEADY;
+    load(&mut unit, &mut rng, 1 << 12);
+    let outcome = unit.run(&product(1 << 12, DESTINATION));
+    // Two beats for two elements, and the latencies once.
+    assert!(outcome.cycles < (1 << 12) + 350, "{outcome:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub struct CommandCycles {
     pub msm: u64,
     /// Transforms.
     pub ntt: u64,
-    /// Quotients.
+    /// Quotients and products.
     pub quotient: u64,
 }
 

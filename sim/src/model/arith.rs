@@ -231,6 +231,11 @@ pub(super) fn ntt(
     true
 }
 
+/// a_i * b_i.
+pub(super) fn product(a: &[blst_fr], b: &[blst_fr]) -> Vec<blst_fr> {
+    a.iter().zip(b).map(|(a, b)| Fr(*a).mul(Fr(*b)).0).collect()
+}
+
 /// (a_i * b_i - c_i) * z.
 pub(super) fn quotient(a: &[blst_fr], b: &[blst_fr], c: &[blst_fr], z: blst_fr) -> Vec<blst_fr> {
     let term =

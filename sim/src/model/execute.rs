@@ -104,6 +104,12 @@ pub(super) fn execute(job: &Job<'_>, raw: &RawCommand) -> Outcome {
             n,
             z,
         } => job.quotient([a, b, c], destination, n, z),
+        Command::Product {
+            a,
+            b,
+            destination,
+            n,
+        } => job.product([a, b], destination, n),
     };
     result.unwrap_or_else(Outcome::from)
 }
@@ -456,6 +462,16 @@ impl Job<'_> {
         let (z, a, b, c) = (decode(&z)?, decode(&a)?, decode(&b)?, decode(&c)?);
         let z = z.first().copied().ok_or(StatusCode::Internal)?;
         self.card_write_padded(destination, arith::images(&arith::quotient(&a, &b, &c, z)))?;
+        Ok(success(n))
+    }
+
+    fn product(&self, factors: [u64; 2], destination: u64, n: u64) -> Result<Outcome, StatusCode> {
+        let [a, b] = factors.map(|address| self.card_read(address, n * FR_BYTES));
+        let (a, b) = (a?, b?);
+        self.go_on()?;
+        let decode = |images: &[u8]| arith::scalars(images).map_err(|_| StatusCode::BadScalar);
+        let (a, b) = (decode(&a)?, decode(&b)?);
+        self.card_write_padded(destination, arith::images(&arith::product(&a, &b)))?;
         Ok(success(n))
     }
 }

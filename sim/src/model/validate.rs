@@ -60,7 +60,9 @@ fn length_ok(command: &Command) -> bool {
         Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
             bytes != 0 && bytes % BEAT == 0
         }
-        Command::MsmG1 { n, .. } | Command::Quotient { n, .. } => (1..=MAX_ELEMENTS).contains(&n),
+        Command::MsmG1 { n, .. } | Command::Quotient { n, .. } | Command::Product { n, .. } => {
+            (1..=MAX_ELEMENTS).contains(&n)
+        }
         Command::Identify { .. } | Command::Abort { .. } | Command::Ntt { .. } => true,
     }
 }
@@ -91,6 +93,9 @@ fn addresses(command: &Command) -> Vec<u64> {
             z,
             ..
         } => vec![a, b, c, destination, z],
+        Command::Product {
+            a, b, destination, ..
+        } => vec![a, b, destination],
     }
 }
 
@@ -141,6 +146,15 @@ fn ranges(command: &Command) -> Vec<(u64, u64)> {
                 (destination, bytes),
                 (z, FR_BYTES),
             ]
+        }
+        Command::Product {
+            a,
+            b,
+            destination,
+            n,
+        } => {
+            let bytes = n * FR_BYTES;
+            vec![(a, bytes), (b, bytes), (destination, bytes)]
         }
     }
 }

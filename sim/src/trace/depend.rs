@@ -68,7 +68,9 @@ pub(super) fn written(command: &Command) -> Vec<Range> {
             let bytes = elements(1u64.checked_shl(log2n.into()).unwrap_or(u64::MAX));
             vec![range(destination, bytes), range(scratch, bytes)]
         }
-        Command::Quotient { destination, n, .. } => vec![range(destination, elements(n))],
+        Command::Quotient { destination, n, .. } | Command::Product { destination, n, .. } => {
+            vec![range(destination, elements(n))]
+        }
         Command::Identify { .. } | Command::Abort { .. } | Command::Read { .. } => Vec::new(),
     }
 }
@@ -91,6 +93,9 @@ fn reads(command: &Command) -> Vec<Range> {
             let mut read = vec![range(z, FR_BYTES)];
             read.extend([a, b, c].map(|address| range(address, elements(n))));
             read
+        }
+        Command::Product { a, b, n, .. } => {
+            vec![range(a, elements(n)), range(b, elements(n))]
         }
         Command::Identify { .. } | Command::Abort { .. } | Command::Write { .. } => Vec::new(),
     }

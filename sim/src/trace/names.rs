@@ -190,6 +190,7 @@ pub fn opcode(raw: &RawCommand) -> String {
         Command::MsmG1 { .. } => "MSM_G1",
         Command::Ntt { .. } => "NTT",
         Command::Quotient { .. } => "QUOTIENT",
+        Command::Product { .. } => "QUOTIENT product",
     }
     .to_owned()
 }
@@ -252,6 +253,12 @@ pub fn operands(raw: &RawCommand) -> String {
             n,
             z,
         } => format!("a={a:#x} b={b:#x} c={c:#x} destination={destination:#x} n={n} z={z:#x}"),
+        Command::Product {
+            a,
+            b,
+            destination,
+            n,
+        } => format!("a={a:#x} b={b:#x} destination={destination:#x} n={n}"),
     }
 }
 

@@ -1,8 +1,9 @@
-//! One proof as one command list: the witness and the three polynomials go down once, the card
-//! does seven transforms, the quotient and four multi-scalar multiplications in its own memory,
+//! One proof as one command list: the witness and the polynomials A and B go down once, the card
+//! does C, seven transforms, the quotient and four multi-scalar multiplications in its own memory,
 //! and only points come back. The sum in G2 runs on the CPU at the same time.
 //!
 //! ```text
+//! c        = a b                              (on the domain, where every constraint holds)
 //! a, b, c  -INTT-> t -coset NTT-> a, b, c     (three times, t and scratch shared)
 //! a        = (a b - c) / z                    (quotient on the coset)
 //! a        -coset INTT-> t                    (coefficients of h)
@@ -16,7 +17,7 @@ use std::time::Instant;
 use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::MSM_RESULT_BYTES;
 use carillon_driver::completion::Completion;
-use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Quotient, Ticket};
+use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Product, Quotient, Ticket};
 use tokio::task::JoinHandle;
 
 use super::admission::{Admission, ForProof, Wanted};
@@ -263,6 +264,8 @@ struct List<'a> {
 /// What is queued, in the order in which the card works through it.
 struct Queued {
     writes: Writes,
+    /// The third polynomial.
+    product: Ticket<()>,
     /// The polynomials to coefficients and on to the coset.
     transforms: Vec<Ticket<()>>,
     quotient: Ticket<()>,
@@ -275,6 +278,7 @@ struct Queued {
 impl List<'_> {
     async fn queue(&self, assignment: &Assignment) -> CardResult<Queued> {
         let writes = self.queue_writes(assignment).await?;
+        let product = self.queue_product().await;
         let transforms = self.queue_transforms().await;
         let quotient = self.queue_quotient().await;
         let last = self.queue_last_transform().await;
@@ -282,6 +286,7 @@ impl List<'_> {
         let results = self.queue_results().await?;
         Ok(Queued {
             writes,
+            product,
             transforms,
             quotient,
             last,
@@ -311,6 +316,17 @@ impl List<'_> {
             .send(card, &[coset_vanishing_inverse(self.log2())], &memory.z)
             .await?;
         Ok(writes)
+    }
+
+    async fn queue_product(&self) -> Ticket<()> {
+        let [a, b, c] = &self.memory.polynomials;
+        let product = Product {
+            a: a.clone(),
+            b: b.clone(),
+            destination: c.clone(),
+            n: self.key.shape.domain() as u64,
+        };
+        self.card.queue(0).submit_product(&product).await
     }
 
     /// Six of the seven.
@@ -391,6 +407,7 @@ impl Queued {
     ) -> CardResult<(G1Points, Groth16Stats)> {
         let Self {
             writes,
+            product,
             transforms,
             quotient,
             last,
@@ -400,6 +417,7 @@ impl Queued {
         let mut stats = Groth16Stats::default();
         writes.finish(&mut load.card).await?;
         stats.load = load.finish();
+        let product = apart(Command::Quotient, product).await?;
         let mut ntt = PhaseClock::start(Phase::Ntt, 7, progress);
         for transform in transforms {
             ntt.wait(Command::Ntt, transform).await?;
@@ -408,7 +426,8 @@ impl Queued {
         let mut clock = PhaseClock::start(Phase::Quotient, 1, progress);
         clock.wait(Command::Quotient, quotient).await?;
         stats.quotient = clock.finish();
-        stats.ntt += &last_transform(last).await?;
+        stats.quotient += &product;
+        stats.ntt += &apart(Command::Ntt, last).await?;
         let stages = [&mut stats.h, &mut stats.l, &mut stats.a, &mut stats.b1];
         for ((phase, ticket), stage) in sums.into_iter().zip(stages) {
             let mut clock = PhaseClock::start(phase, 1, progress);
@@ -456,11 +475,11 @@ async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats
     ))
 }
 
-/// The coset inverse, which belongs to the transforms but comes after the quotient.
-async fn last_transform(ticket: Ticket<()>) -> CardResult<JobStats> {
+/// A command that comes before or after the others of its phase: the third polynomial's product, the coset inverse.
+async fn apart(command: Command, ticket: Ticket<()>) -> CardResult<JobStats> {
     let started = Instant::now();
     let mut card = CardStats::default();
-    tally::add(&mut card, Command::Ntt, &done(ticket.await)?);
+    tally::add(&mut card, command, &done(ticket.await)?);
     Ok(JobStats {
         wall: started.elapsed(),
         card: Some(card),

@@ -15,7 +15,7 @@ pub enum Command {
     Msm,
     /// `NTT`.
     Ntt,
-    /// `QUOTIENT`.
+    /// `QUOTIENT`, also a product.
     Quotient,
 }
 

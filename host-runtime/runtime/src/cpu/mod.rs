@@ -58,6 +58,18 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, JobStats) {
     })
 }
 
+/// `a[i] * b[i]`.
+fn products(a: &[Scalar], b: &[Scalar]) -> SecretVec<Scalar> {
+    let mut products = vec![Scalar::ZERO; a.len()];
+    products
+        .par_iter_mut()
+        .zip(a)
+        .zip(b)
+        .with_min_len(1 << 10)
+        .for_each(|((product, a), b)| *product = *a * b);
+    products.into()
+}
+
 /// `(a[i] * b[i] - c[i]) * z`, written to `a`.
 fn quotient_in_place(a: &mut [Scalar], b: &[Scalar], c: &[Scalar], z: &Scalar) {
     a.par_iter_mut()
@@ -176,7 +188,8 @@ impl Engine for CpuEngine {
         )?;
         let mut stats = Groth16Stats::default();
         let copy = |values: &[Scalar]| SecretVec::from(values.to_vec());
-        let [mut a, mut b, mut c] = assignment.polynomials().map(copy);
+        let [mut a, mut b] = assignment.polynomials().map(copy);
+        let mut c = products(&a, &b);
         let domain = phase(Phase::Ntt, &mut stats.ntt, progress, || {
             let domain = self.domains.get(log2);
             for values in [&mut a, &mut b, &mut c] {

@@ -1,5 +1,5 @@
-//! Running a circuit with its witness: the values of all variables and of the three polynomials
-//! on the domain. Every constraint is checked as it is enforced, so a false statement is refused
+//! Running a circuit with its witness: the values of all variables and of the polynomials A and B
+//! on the domain; C is their product there. Every constraint is checked as it is enforced, so a false statement is refused
 //! by the name of its first violated constraint, before any proving work.
 
 use std::fmt;
@@ -20,7 +20,6 @@ pub struct Assignment {
     witness: SecretVec<Scalar>,
     a: SecretVec<Scalar>,
     b: SecretVec<Scalar>,
-    c: SecretVec<Scalar>,
 }
 
 impl fmt::Debug for Assignment {
@@ -47,9 +46,9 @@ impl Assignment {
         &self.witness[1..self.shape.inputs]
     }
 
-    /// Values of the three polynomials on the domain, zero beyond the rows.
-    pub fn polynomials(&self) -> [&[Scalar]; 3] {
-        [&self.a, &self.b, &self.c]
+    /// Values of A and B on the domain, zero beyond the rows. Since every constraint holds, C is their product in each place.
+    pub fn polynomials(&self) -> [&[Scalar]; 2] {
+        [&self.a, &self.b]
     }
 }
 
@@ -72,7 +71,6 @@ struct WitnessSystem {
     aux: SecretVec<Scalar>,
     a: SecretVec<Scalar>,
     b: SecretVec<Scalar>,
-    c: SecretVec<Scalar>,
     /// Names of the namespaces that are open.
     path: Vec<String>,
     violation: Option<Violation>,
@@ -90,7 +88,7 @@ impl WitnessSystem {
         };
         // One row x_i * 0 = 0 per public input.
         self.a.extend_from_slice(&self.inputs);
-        for values in [&mut self.a, &mut self.b, &mut self.c] {
+        for values in [&mut self.a, &mut self.b] {
             values.resize(shape.domain(), Scalar::ZERO);
         }
         let mut witness = self.inputs;
@@ -100,7 +98,6 @@ impl WitnessSystem {
             witness,
             a: self.a,
             b: self.b,
-            c: self.c,
         })
     }
 }
@@ -114,7 +111,6 @@ impl ConstraintSystem<Scalar> for WitnessSystem {
             aux: SecretVec::new(),
             a: SecretVec::new(),
             b: SecretVec::new(),
-            c: SecretVec::new(),
             path: Vec::new(),
             violation: None,
         }
@@ -164,7 +160,6 @@ impl ConstraintSystem<Scalar> for WitnessSystem {
         }
         self.a.push(a);
         self.b.push(b);
-        self.c.push(c);
     }
 
     fn push_namespace<NR, N>(&mut self, name: N)
