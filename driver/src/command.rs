@@ -28,6 +28,8 @@ pub const FLAG_COSET: u8 = 0x04;
 pub const FLAG_FULL_SCALARS: u8 = 0x08;
 /// Flag: a quotient without c and z, the product of a and b.
 pub const FLAG_PRODUCT: u8 = 0x10;
+/// Flag: on the coset of the odd powers of a root of order 2n.
+pub const FLAG_ODD: u8 = 0x20;
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +77,7 @@ impl Opcode {
     pub fn allowed_flags(self) -> u8 {
         match self {
             Self::Write | Self::Read => FLAG_SGL,
-            Self::Ntt => FLAG_INVERSE | FLAG_COSET,
+            Self::Ntt => FLAG_INVERSE | FLAG_COSET | FLAG_ODD,
             Self::MsmG1 => FLAG_FULL_SCALARS,
             Self::Quotient => FLAG_PRODUCT,
             Self::Identify | Self::Abort => 0,
@@ -142,6 +144,30 @@ pub struct NttKind {
     pub inverse: bool,
     /// On the coset 7 * omega^k instead of the subgroup omega^k.
     pub coset: bool,
+    /// On the coset of the odd powers of a root of order 2n; not together with `coset`.
+    pub odd: bool,
+}
+
+impl NttKind {
+    /// All transforms.
+    pub const ALL: [Self; 6] = {
+        const fn both(coset: bool, odd: bool) -> [NttKind; 2] {
+            let forward = NttKind {
+                inverse: false,
+                coset,
+                odd,
+            };
+            [
+                forward,
+                NttKind {
+                    inverse: true,
+                    ..forward
+                },
+            ]
+        }
+        let ([a, b], [c, d], [e, f]) = (both(false, false), both(true, false), both(false, true));
+        [a, b, c, d, e, f]
+    };
 }
 
 /// How `MSM_G1` takes its scalars.
@@ -314,7 +340,8 @@ impl Command {
                 raw.op[..3].copy_from_slice(&[source, destination, scratch]);
                 raw.log2n = log2n;
                 raw.flags = if kind.inverse { FLAG_INVERSE } else { 0 }
-                    | if kind.coset { FLAG_COSET } else { 0 };
+                    | if kind.coset { FLAG_COSET } else { 0 }
+                    | if kind.odd { FLAG_ODD } else { 0 };
             }
             Self::Quotient {
                 a,
@@ -383,6 +410,7 @@ impl Command {
                 kind: NttKind {
                     inverse: raw.flags & FLAG_INVERSE != 0,
                     coset: raw.flags & FLAG_COSET != 0,
+                    odd: raw.flags & FLAG_ODD != 0,
                 },
             },
             Opcode::Quotient if raw.flags & FLAG_PRODUCT != 0 => Self::Product {
@@ -418,6 +446,7 @@ mod tests {
             kind: NttKind {
                 inverse: true,
                 coset: true,
+                odd: false,
             },
         };
         let bytes = command.encode(0xbeef).to_bytes();

@@ -54,11 +54,11 @@ def multiply(point, scalar):
     return total
 
 
-def transform(values, inverse, coset):
+def transform(values, inverse, shift):
     """What NTT returns for `values`, by its definition (hdl/doc/contract.md, "Results")."""
     n = len(values)
     omega = pow(ROOT, (1 << TWO_ADICITY) // n, R)
-    shift = COSET if coset else 1
+    shift = {None: 1, "coset": COSET, "odd": pow(ROOT, (1 << TWO_ADICITY) // (2 * n), R)}[shift]
     points = [shift * pow(omega, k, R) % R for k in range(n)]
     if not inverse:
         return [sum(v * pow(x, j, R) for j, v in enumerate(values)) % R for x in points]

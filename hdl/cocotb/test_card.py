@@ -15,7 +15,7 @@ import field
 from host import STATUS, Host
 
 WRITE, READ, MSM_G1, NTT = 0x10, 0x11, 0x20, 0x30
-INVERSE, COSET, FULL_SCALARS = 2, 4, 8
+INVERSE, COSET, FULL_SCALARS, ODD = 2, 4, 8, 0x20
 JOBS = int(os.environ.get("CARILLON_JOBS", "12"))
 SEED = int(os.environ.get("CARILLON_SEED", "1"))
 
@@ -40,14 +40,14 @@ async def fetch(host, at, size):
 
 
 async def transform(host, rng):
-    log2n, inverse, coset = rng.randrange(0, 7), rng.random() < 0.5, rng.random() < 0.5
+    log2n, inverse, shift = rng.randrange(0, 7), rng.random() < 0.5, rng.choice([None, "coset", "odd"])
     values = [rng.randrange(field.R) for _ in range(1 << log2n)]
     await send(host, SOURCE, b"".join(map(field.fr_image, values)))
-    flags = INVERSE * inverse | COSET * coset
+    flags = INVERSE * inverse | {None: 0, "coset": COSET, "odd": ODD}[shift]
     await host.run(NTT, (SOURCE, DESTINATION, SCRATCH), flags=flags, log2n=log2n)
     image = await fetch(host, DESTINATION, 32 << log2n)
     got = [field.fr_value(image[32 * i : 32 * i + 32]) for i in range(1 << log2n)]
-    assert got == field.transform(values, inverse, coset), f"NTT of 2^{log2n}, inverse {inverse}, coset {coset}"
+    assert got == field.transform(values, inverse, shift), f"NTT of 2^{log2n}, inverse {inverse}, {shift}"
 
 
 async def msm(host, rng):

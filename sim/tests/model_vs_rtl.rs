@@ -158,10 +158,7 @@ impl Stream {
                     destination: self.place(b, DATA_BYTES / 2, bytes),
                     scratch: SCRATCH,
                     log2n,
-                    kind: NttKind {
-                        inverse: self.rng.gen_bool(0.5),
-                        coset: self.rng.gen_bool(0.5),
-                    },
+                    kind: NttKind::ALL[self.rng.gen_range(0..NttKind::ALL.len())],
                 }
             }
             _ => {

@@ -201,6 +201,7 @@ fn ntt_and_quotient_compute_in_the_field() {
         let forward = NttKind {
             inverse: false,
             coset: true,
+            odd: false,
         };
         let command = ntt(0, 0x10_0000, forward);
         assert_eq!(command.encode(0).flags, FLAG_COSET);
@@ -210,6 +211,7 @@ fn ntt_and_quotient_compute_in_the_field() {
         let backward = NttKind {
             inverse: true,
             coset: true,
+            odd: false,
         };
         let command = ntt(0x10_0000, 0x30_0000, backward);
         assert_eq!(command.encode(0).flags, FLAG_COSET | FLAG_INVERSE);

@@ -25,7 +25,11 @@ use rand_chacha::ChaCha8Rng;
 const KINDS: [NttKind; 2] = [kind(false, false), kind(false, true)];
 
 const fn kind(inverse: bool, coset: bool) -> NttKind {
-    NttKind { inverse, coset }
+    NttKind {
+        inverse,
+        coset,
+        odd: false,
+    }
 }
 
 /// An open card and shorthands for what every test does with it.

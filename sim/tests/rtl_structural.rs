@@ -78,6 +78,7 @@ fn run(view: View) -> Vec<(Completion, Vec<u8>)> {
         kind: NttKind {
             inverse,
             coset: true,
+            odd: false,
         },
     };
     let commands = [

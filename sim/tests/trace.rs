@@ -125,6 +125,7 @@ impl Session {
             kind: NttKind {
                 inverse: false,
                 coset: true,
+                odd: false,
             },
         }
     }

@@ -200,6 +200,7 @@ module ntt_control
       pass_q         <= '0;
       pass_q.inverse <= |(cmd_i.flags & FlagInverse);
       pass_q.coset   <= |(cmd_i.flags & FlagCoset);
+      pass_q.odd     <= |(cmd_i.flags & FlagOdd);
       pass_q.log2n   <= log2n;
       left_q         <= passes;
       remaining_q    <= log2n;

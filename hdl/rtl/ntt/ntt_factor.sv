@@ -2,13 +2,14 @@
 //
 // Multiplies what leaves the cascade by its factor, two elements a cycle, free
 // running: between two passes a root of unity, after the last one of an inverse
-// transform 1/n, and on the coset the power of 1/7 that undoes the shift.
+// transform 1/n, and on a coset the power of 1/7, or of the root of order 2n, that
+// undoes the shift.
 //
 // A factor is a power x of one base, the product of an entry of each of two
 // tables: high[x >> split] low[x mod 2^split]. With k the row, c the column:
 //   first pass of several   x = k (inner 2^columns + c)    base: root of order n (its inverse: -x)
 //   one between             x = k inner 2^done             likewise
-//   last pass               x = number of the element      base: 1/7 or 1; high[] begins with 1/n
+//   last pass               x = number of the element      base: 1/shift or 1; high[] begins with 1/n
 // Used by: ntt_engine.
 module ntt_factor
   import carillon_pkg::*;
@@ -99,7 +100,15 @@ module ntt_factor
 
   powers_e step;
   assign constant = step == PowersOne;
-  assign step = !pass_i.last ? PowersRoot : scaled && pass_i.coset ? PowersShiftInverse : PowersOne;
+  always_comb begin
+    if (!pass_i.last) step = PowersRoot;
+    else if (scaled && pass_i.coset) step = PowersShiftInverse;
+    else if (scaled && pass_i.odd) step = PowersRootInverse;
+    else step = PowersOne;
+  end
+  // What the low table's step is, and from there the high one's: 7 to 2^split, roots of order 2^-split as much.
+  log2_t order;
+  assign order = pass_i.last ? pass_i.log2n + 1'b1 : pass_i.log2n;
 
   ntt_powers u_high (
     .clk_i,
@@ -109,7 +118,7 @@ module ntt_factor
     .log2_i         (constant ? '0 : pass_i.log2n - split),
     .seed_i         (scaled ? SizeInverse[pass_i.log2n] : FrOne),
     .step_i         (step),
-    .base_i         (pass_i.last ? split : pass_i.log2n - split),
+    .base_i         (step == PowersShiftInverse ? split : order - split),
     .busy_o         (high_busy),
     .mul_valid_o    (fill_valid[0]),
     .mul_a_o        (fill_a[0]),
@@ -129,7 +138,7 @@ module ntt_factor
     .log2_i         (constant ? '0 : split),
     .seed_i         (FrOne),
     .step_i         (step),
-    .base_i         (pass_i.last ? '0 : pass_i.log2n),
+    .base_i         (step == PowersShiftInverse ? '0 : order),
     .busy_o         (low_busy),
     .mul_valid_o    (fill_valid[1]),
     .mul_a_o        (fill_a[1]),

@@ -30,6 +30,7 @@ package ntt_pkg;
   typedef struct packed {
     logic  inverse;
     logic  coset;
+    logic  odd;          // the shift is a root of order 2n instead of 7
     logic  first;        // factors depend on the column
     logic  last;         // factors scale the result
     logic  transpose;    // blocks of rows and columns are written the other way round
@@ -52,7 +53,8 @@ package ntt_pkg;
   typedef enum logic [1:0] {
     PowersOne,          // the step is 1
     PowersRoot,         // a root of unity of order 2^base
-    PowersShiftInverse  // 7^-(2^base)
+    PowersShiftInverse,  // 7^-(2^base)
+    PowersRootInverse    // the inverse of a root of unity of order 2^base
   } powers_e;
 
   // Beats in which a row passes: none has less than one.

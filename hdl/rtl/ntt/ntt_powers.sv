@@ -70,7 +70,7 @@ module ntt_powers
   assign busy_o = active_q || issue_q != done_q;
 
   log2_t constant;
-  assign constant = (step_i == PowersRoot) ? base_i - level_q : base_i + level_q;
+  assign constant = (step_i == PowersRoot || step_i == PowersRootInverse) ? base_i - level_q : base_i + level_q;
 
   always_ff @(posedge clk_i) begin
     if (start_i) table_q[0] <= seed_i;
@@ -79,6 +79,7 @@ module ntt_powers
       unique case (step_i)
         PowersRoot:         factor_q <= Root[constant];
         PowersShiftInverse: factor_q <= ShiftInverse[constant[4:0]];
+        PowersRootInverse:  factor_q <= RootInverse[constant];
         default:            factor_q <= FrOne;
       endcase
     end

@@ -2,7 +2,8 @@
 //
 // Fills the tables of the stages before a pass. Stage s, counted from 1, needs
 //   t_p = g w^p,  p = 0 .. 2^(s-1) - 1,  w of order 2^s
-// with g = 7^(2^(remaining - s)) for a forward transform on the coset, else 1.
+// with g = shift^(2^(remaining - s)) for a forward transform on a coset, else 1. The
+// shift is 7, or the root of order 2n.
 // All tables grow together by doubling: with p < 2^k
 //   t_(2^k + p) = t_p w^(2^k),  and w^(2^k) is the root of order 2^(s-k)
 // so one multiplier and the constants of ntt_constants_pkg are enough. Between
@@ -145,7 +146,10 @@ module ntt_twiddles
       write_o[i] = (seeding || product_valid) && stage == log2_t'(i + 1);
     end
     address_o = seeding ? '0 : row_t'(32'd1 << done_q.level) + done_q.entry;
-    data_o    = !seeding ? product : pass_i.coset && !inverse ? Shift[power[4:0]] : FrOne;
+    if (!seeding) data_o = product;
+    else if (pass_i.coset && !inverse) data_o = Shift[power[4:0]];
+    else if (pass_i.odd && !inverse) data_o = Root[pass_i.log2n+1'b1-power];
+    else data_o = FrOne;
   end
 
   wire unused = &{1'b0, pass_i, power[Log2Bits-1]};

@@ -142,6 +142,7 @@ package carillon_pkg;
   parameter logic [7:0] FlagCoset = 8'h04;
   parameter logic [7:0] FlagFullScalars = 8'h08;
   parameter logic [7:0] FlagProduct = 8'h10;
+  parameter logic [7:0] FlagOdd = 8'h20;
 
   // Status without the phase bit: {retryable, 3'b0, code, type}.
   typedef struct packed {

@@ -82,7 +82,8 @@ module queue_check
       end
       OpNtt: begin
         known = !admin_i;
-        field_ok &= (flags & ~(FlagInverse | FlagCoset)) == '0 && command_i.log2n <= 8'(NttMaxLog2);
+        field_ok &= (flags & ~(FlagInverse | FlagCoset | FlagOdd)) == '0 && command_i.log2n <= 8'(NttMaxLog2);
+        field_ok &= (flags & (FlagCoset | FlagOdd)) != (FlagCoset | FlagOdd);  // one shift at most
         aligned &= aligned_to_beat(command_i.op[1]) && aligned_to_beat(command_i.op[2]);
         disjoint = 1'b1;
         for (int i = 0; i < 3; i++) begin

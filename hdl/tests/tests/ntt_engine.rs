@@ -21,7 +21,8 @@ use rand_chacha::ChaCha8Rng;
 const OPCODE: u8 = 0x30;
 const INVERSE: u8 = 0x02;
 const COSET: u8 = 0x04;
-const KINDS: [u8; 4] = [0, INVERSE, COSET, INVERSE | COSET];
+const ODD: u8 = 0x20;
+const KINDS: [u8; 6] = [0, INVERSE, COSET, INVERSE | COSET, ODD, INVERSE | ODD];
 
 /// Not on 4 KiB boundaries, so that bursts are cut.
 const SOURCE: usize = 0x40;
@@ -57,7 +58,13 @@ fn evaluate(input: &[Scalar], flags: u8) -> Vec<Scalar> {
         .iter()
         .map(|value| Fr::from_le_bytes_mod_order(&value.to_repr()))
         .collect();
-    let shift = Fr::from(if flags & COSET == 0 { 1 } else { 7 });
+    // A root of order 2n, whose square is the domain's generator.
+    let odd = Radix2EvaluationDomain::<Fr>::new(2 * input.len()).unwrap();
+    let shift = match flags & (COSET | ODD) {
+        0 => Fr::from(1),
+        COSET => Fr::from(7),
+        _ => odd.group_gen(),
+    };
     let domain = Radix2EvaluationDomain::new(input.len())
         .and_then(|domain| domain.get_coset(shift))
         .unwrap();
@@ -82,7 +89,7 @@ fn check(unit: &mut Unit, input: &[Scalar], flags: u8) -> Outcome {
     };
     let output = evaluate(input, flags);
     // Small ones by the definition as well.
-    if n <= 64 {
+    if n <= 64 && flags & ODD == 0 {
         let (from, to) = match flags & INVERSE {
             0 => (input, output.as_slice()),
             _ => (output.as_slice(), input),
@@ -167,7 +174,7 @@ fn any_memory_timing() {
         unit.memory.timing = timing;
         for log2n in 0..=8 {
             let coefficients = scalars::random(&mut rng, 1 << log2n);
-            for flags in [COSET, INVERSE | COSET] {
+            for flags in [COSET, INVERSE | COSET, ODD, INVERSE | ODD] {
                 check(&mut unit, &coefficients, flags);
             }
         }

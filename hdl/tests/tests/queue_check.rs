@@ -62,6 +62,7 @@ fn checks_are_made_in_the_order_of_the_contract() {
             &[
                 (0, 0x30 | 0x08 << 8 | 2 << 32, INVALID_OPCODE),
                 (0, 0x30 | 0x06 << 8 | 21 << 32, INVALID_FIELD),
+                (0, 0x30 | 0x24 << 8 | 2 << 32, INVALID_FIELD),
                 (0, 0x30 | 0x06 << 8 | 2 << 32, INVALID_FIELD),
                 (1, 0, MISALIGNED),
                 (3, 128, OUT_OF_RANGE),

@@ -74,7 +74,7 @@ pub fn of_proof(shape: CircuitShape) -> u64 {
     let scalar = SCALAR_BYTES as u64;
     // Witness and polynomials, which double while they grow; a copy of the polynomials; the bases
     // and digits of the sum in G2, which are gathered twice.
-    let values = 2 * (variables + 3 * domain) * scalar + 3 * domain * scalar;
+    let values = 2 * (variables + 2 * domain) * scalar + 3 * domain * scalar;
     BASE + with_margin(values + variables * (2 * G2_BYTES as u64 + 8 + scalar))
 }
 

@@ -17,7 +17,7 @@ pub enum Phase {
     Synthesis,
     /// Moving key and witness to where the engine computes.
     Load,
-    /// The seven number-theoretic transforms.
+    /// The six number-theoretic transforms (seven for a key in the basis of powers).
     Ntt,
     /// The pointwise quotient on the coset.
     Quotient,

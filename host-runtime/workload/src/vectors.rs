@@ -319,12 +319,12 @@ pub fn check_ntt(input: &[Scalar], output: &[Scalar], kind: NttKind) -> Result<(
     if values.len() != n {
         return Err(n.min(values.len()));
     }
-    let omega = omega(n.trailing_zeros());
-    let shift = if kind.coset {
-        Scalar::from(7)
-    } else {
-        Scalar::ONE
+    let shift = match (kind.coset, kind.odd) {
+        (false, false) => Scalar::ONE,
+        (true, _) => Scalar::from(7),
+        (false, true) => omega(n.trailing_zeros() + 1),
     };
+    let omega = omega(n.trailing_zeros());
     let indices: Vec<usize> = if n <= 256 {
         (0..n).collect()
     } else {

@@ -184,9 +184,14 @@ pub(super) fn ntt(
     mut proceed: impl FnMut(u64) -> bool,
 ) -> bool {
     let n = values.len();
-    let (seven, one) = (Fr::from_u64(GENERATOR), Fr::from_u64(1));
-    if kind.coset && !kind.inverse {
-        scale(values, seven, one);
+    let one = Fr::from_u64(1);
+    let shift = match (kind.coset, kind.odd) {
+        (false, false) => one,
+        (true, _) => Fr::from_u64(GENERATOR),
+        (false, true) => root_of_unity(log2n + 1),
+    };
+    if !kind.inverse {
+        scale(values, shift, one);
     }
     for i in 0..n {
         let j = if log2n == 0 {
@@ -225,8 +230,7 @@ pub(super) fn ntt(
         }
     }
     if kind.inverse {
-        let base = if kind.coset { seven.inverse() } else { one };
-        scale(values, base, Fr::from_u64(n as u64).inverse());
+        scale(values, shift.inverse(), Fr::from_u64(n as u64).inverse());
     }
     true
 }

@@ -3,7 +3,7 @@
 //! overlap. Pure; the gateware's counterpart is `hdl/rtl/queue/queue_check.sv`.
 
 use carillon_driver::command::{
-    BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, Opcode, RawCommand,
+    BEAT, Command, FLAG_COSET, FLAG_ODD, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, Opcode, RawCommand,
 };
 use carillon_driver::status::StatusCode;
 
@@ -26,7 +26,10 @@ pub(super) fn validate(
         return Err(StatusCode::InvalidOpcode);
     }
     let beyond = match opcode {
-        Opcode::Ntt => raw.log2n > options.ntt_max_log2n,
+        Opcode::Ntt => {
+            const BOTH: u8 = FLAG_COSET | FLAG_ODD;
+            raw.log2n > options.ntt_max_log2n || raw.flags & BOTH == BOTH
+        }
         Opcode::MsmG1 => raw.window_bits > options.msm_max_window_bits,
         _ => false,
     };

@@ -240,7 +240,11 @@ pub fn operands(raw: &RawCommand) -> String {
             kind,
         } => {
             let inverse = if kind.inverse { " inverse" } else { "" };
-            let coset = if kind.coset { " coset" } else { "" };
+            let coset = match (kind.coset, kind.odd) {
+                (false, false) => "",
+                (true, _) => " coset",
+                (false, true) => " odd",
+            };
             format!(
                 "source={source:#x} destination={destination:#x} scratch={scratch:#x} log2n={log2n}{inverse}{coset}"
             )

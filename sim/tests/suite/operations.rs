@@ -132,13 +132,12 @@ pub async fn transforms_equal_their_definition<R: Rig>() {
     let bench = bench::<R>().await;
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     for log2n in [0u8, 1, 2, 5, 7] {
-        for (inverse, coset) in [(false, false), (false, true), (true, false), (true, true)] {
+        for kind in NttKind::ALL {
             let input = ScalarPattern::Witness.draw(1 << log2n, &mut rng);
             let source = bench.put(&vectors::scalar_images(&input)).await;
             let bytes = 32u64 << log2n;
             let destination = bench.card.allocate(bytes).unwrap();
             let scratch = bench.card.allocate(bytes).unwrap();
-            let kind = NttKind { inverse, coset };
             let ntt = Ntt {
                 source,
                 destination,
@@ -217,6 +216,7 @@ pub async fn a_chain_needs_no_waiting<R: Rig>() {
         kind: NttKind {
             inverse: false,
             coset: true,
+            odd: false,
         },
     };
     let back = Ntt {
@@ -227,6 +227,7 @@ pub async fn a_chain_needs_no_waiting<R: Rig>() {
         kind: NttKind {
             inverse: true,
             coset: true,
+            odd: false,
         },
     };
     let write = queue.submit_write(bench.down(&input), &source).await;

@@ -28,9 +28,8 @@ pub async fn msm_of_every_size<R: Rig>() {
 pub async fn transforms_of_every_size<R: Rig>() {
     let bench = bench::<R>().await;
     let mut rng = ChaCha20Rng::seed_from_u64(31);
-    let kinds = [(false, false), (false, true), (true, false), (true, true)];
     for log2n in 0..=MAX_LOG2 {
-        for (i, (inverse, coset)) in kinds.into_iter().enumerate() {
+        for (i, kind) in NttKind::ALL.into_iter().enumerate() {
             let pattern = ScalarPattern::ALL[(log2n as usize + i) % ScalarPattern::ALL.len()];
             let input = pattern.draw(1 << log2n, &mut rng);
             let bytes = 32usize << log2n;
@@ -39,7 +38,7 @@ pub async fn transforms_of_every_size<R: Rig>() {
                 destination: bench.card.allocate(bytes as u64).unwrap(),
                 scratch: bench.card.allocate(bytes as u64).unwrap(),
                 log2n: log2n as u8,
-                kind: NttKind { inverse, coset },
+                kind,
             };
             let done = bench.card.queue(i).ntt(&ntt).await.unwrap();
             assert_eq!(

@@ -69,7 +69,7 @@ async fn sum(
     Err(wrong(format!("{by} of {}{bits} is wrong", case.name)))
 }
 
-/// All four transforms of every size, against the definition and against the CPU.
+/// All transforms of every size, against the definition and against the CPU.
 pub async fn ntt(subject: &Subject) -> Checked {
     let largest = NTT_LOG2.min(u32::from(subject.card().info().ntt_max_log2n));
     for log2 in 0..=largest {
@@ -82,6 +82,7 @@ pub async fn ntt(subject: &Subject) -> Checked {
             let defined = command::NttKind {
                 inverse: kind.is_inverse(),
                 coset: kind.is_coset(),
+                odd: kind.is_odd(),
             };
             if let Err(at) = vectors::check_ntt(&input, &found, defined) {
                 return Err(wrong(format!(

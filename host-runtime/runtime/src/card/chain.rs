@@ -1,13 +1,17 @@
 //! One proof as one command list: the witness and the polynomials A and B go down once, the card
-//! does C, seven transforms, the quotient and four multi-scalar multiplications in its own memory,
-//! and only points come back. The sum in G2 runs on the CPU at the same time.
+//! does C, six transforms (seven for a key in the basis of powers), the quotient and four multi-scalar
+//! multiplications in its own memory, and only points come back. The sum in G2 runs on the CPU at the same time.
 //!
 //! ```text
 //! c        = a b                              (on the domain, where every constraint holds)
-//! a, b, c  -INTT-> t -coset NTT-> a, b, c     (three times, t and scratch shared)
-//! a        = (a b - c) / z                    (quotient on the coset)
+//! a, b, c  -INTT-> t -odd NTT-> a, b, c       (three times, t and scratch shared)
+//! a        = a b - c                          (values of t h at the odd powers, t = -2)
+//! H = msm(h query, a), L, A, B1 = msm(query, witness)
+//!
+//! in the basis of powers: on the coset of 7 instead,
+//! a        = (a b - c) / z
 //! a        -coset INTT-> t                    (coefficients of h)
-//! H = msm(h query, t), L, A, B1 = msm(query, witness)
+//! H = msm(h query, t)
 //! ```
 
 use std::sync::Arc;
@@ -26,9 +30,9 @@ use super::jobs::driver_kind;
 use super::keys::CardKey;
 use super::tally::{self, Command};
 use super::transfer::Writes;
-use crate::cpu::{coset_vanishing_inverse, msm_g2_until};
+use crate::cpu::{msm_g2_until, quotient_domain, quotient_factor};
 use crate::engine::{EngineError, Groth16Stats, NttKind};
-use crate::groth16::{Assignment, ProvingKey};
+use crate::groth16::{Assignment, HBasis, ProvingKey};
 use crate::image::{self, SCALAR_BYTES};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::stats::{CardStats, JobStats};
@@ -158,7 +162,7 @@ impl<'a> PhaseClock<'a> {
 /// The polynomials' and working memory of one proof.
 struct Workspace {
     polynomials: [CardRegion; 3],
-    /// Coefficients between two transforms, at last those of h.
+    /// Coefficients between two transforms, at last those of h if the key wants them.
     coefficients: CardRegion,
     scratch: CardRegion,
     witness: CardRegion,
@@ -269,8 +273,8 @@ struct Queued {
     /// The polynomials to coefficients and on to the coset.
     transforms: Vec<Ticket<()>>,
     quotient: Ticket<()>,
-    /// The coefficients of h.
-    last: Ticket<()>,
+    /// The coefficients of h, if the key wants them.
+    last: Option<Ticket<()>>,
     sums: Vec<(Phase, Ticket<()>)>,
     results: Ticket<HostBuf>,
 }
@@ -313,7 +317,11 @@ impl List<'_> {
             .send(card, assignment.witness(), &memory.witness)
             .await?;
         writes
-            .send(card, &[coset_vanishing_inverse(self.log2())], &memory.z)
+            .send(
+                card,
+                &[quotient_factor(self.key.basis, self.log2())],
+                &memory.z,
+            )
             .await?;
         Ok(writes)
     }
@@ -329,12 +337,12 @@ impl List<'_> {
         self.card.queue(0).submit_product(&product).await
     }
 
-    /// Six of the seven.
+    /// All six; but for the last of seven in the basis of powers.
     async fn queue_transforms(&self) -> Vec<Ticket<()>> {
         let (queue, memory) = (self.card.queue(0), self.memory);
         let mut transforms = Vec::with_capacity(6);
         for polynomial in &memory.polynomials {
-            let (t, forward) = (&memory.coefficients, NttKind::CosetForward);
+            let (t, forward) = (&memory.coefficients, quotient_domain(self.key.basis));
             let down = memory.ntt(polynomial, t, self.log2(), NttKind::Inverse);
             let up = memory.ntt(t, polynomial, self.log2(), forward);
             transforms.push(queue.submit_ntt(&down).await);
@@ -356,19 +364,26 @@ impl List<'_> {
         self.card.queue(0).submit_quotient(&quotient).await
     }
 
-    async fn queue_last_transform(&self) -> Ticket<()> {
+    async fn queue_last_transform(&self) -> Option<Ticket<()>> {
+        if self.key.basis == HBasis::Odd {
+            return None;
+        }
         let memory = self.memory;
         let [quotient, ..] = &memory.polynomials;
         let h = &memory.coefficients;
         let last = memory.ntt(quotient, h, self.log2(), NttKind::CosetInverse);
-        self.card.queue(0).submit_ntt(&last).await
+        Some(self.card.queue(0).submit_ntt(&last).await)
     }
 
     /// In the order in which [`read_points`] finds their results.
     async fn queue_sums(&self) -> CardResult<Vec<(Phase, Ticket<()>)>> {
         let (key, points, memory) = (self.key, self.points, self.memory);
+        let h = match key.basis {
+            HBasis::Powers => &memory.coefficients,
+            HBasis::Odd => &memory.polynomials[0],
+        };
         let sums: [_; SUMS] = [
-            (Phase::H, &points.h, &memory.coefficients, key.h.len()),
+            (Phase::H, &points.h, h, key.h.len()),
             (Phase::L, &points.l, &memory.witness, key.l.len()),
             (Phase::A, &points.a, &memory.witness, key.a.len()),
             (Phase::B1, &points.b1, &memory.witness, key.b1.len()),
@@ -418,7 +433,8 @@ impl Queued {
         writes.finish(&mut load.card).await?;
         stats.load = load.finish();
         let product = apart(Command::Quotient, product).await?;
-        let mut ntt = PhaseClock::start(Phase::Ntt, 7, progress);
+        let steps = transforms.len() as u64;
+        let mut ntt = PhaseClock::start(Phase::Ntt, steps, progress);
         for transform in transforms {
             ntt.wait(Command::Ntt, transform).await?;
         }
@@ -427,7 +443,9 @@ impl Queued {
         clock.wait(Command::Quotient, quotient).await?;
         stats.quotient = clock.finish();
         stats.quotient += &product;
-        stats.ntt += &apart(Command::Ntt, last).await?;
+        if let Some(last) = last {
+            stats.ntt += &apart(Command::Ntt, last).await?;
+        }
         let stages = [&mut stats.h, &mut stats.l, &mut stats.a, &mut stats.b1];
         for ((phase, ticket), stage) in sums.into_iter().zip(stages) {
             let mut clock = PhaseClock::start(phase, 1, progress);

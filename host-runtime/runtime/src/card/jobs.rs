@@ -42,6 +42,7 @@ pub fn driver_kind(kind: NttKind) -> command::NttKind {
     command::NttKind {
         inverse: kind.is_inverse(),
         coset: kind.is_coset(),
+        odd: kind.is_odd(),
     }
 }
 

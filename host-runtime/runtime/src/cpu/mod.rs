@@ -21,7 +21,7 @@ pub(crate) use ntt::{Domains, root_of_unity};
 use crate::engine::{
     Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
-use crate::groth16::{Assignment, ProvingKey};
+use crate::groth16::{Assignment, HBasis, ProvingKey};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::secret::SecretVec;
 use crate::stats::JobStats;
@@ -81,8 +81,24 @@ fn quotient_in_place(a: &mut [Scalar], b: &[Scalar], c: &[Scalar], z: &Scalar) {
         });
 }
 
+/// Where A B - C is computed: off the domain, on which it is zero.
+pub(crate) fn quotient_domain(basis: HBasis) -> NttKind {
+    match basis {
+        HBasis::Powers => NttKind::CosetForward,
+        HBasis::Odd => NttKind::OddForward,
+    }
+}
+
+/// What A B - C is multiplied by there: the inverse of the vanishing polynomial, or 1 when the key contains that.
+pub(crate) fn quotient_factor(basis: HBasis, domain_log2: u32) -> Scalar {
+    match basis {
+        HBasis::Powers => coset_vanishing_inverse(domain_log2),
+        HBasis::Odd => Scalar::ONE,
+    }
+}
+
 /// The inverse of the vanishing polynomial x^m - 1 on the coset of 7, where it is constant.
-pub(crate) fn coset_vanishing_inverse(domain_log2: u32) -> Scalar {
+fn coset_vanishing_inverse(domain_log2: u32) -> Scalar {
     let vanishing = Scalar::from(7).pow_vartime([1u64 << domain_log2]) - Scalar::ONE;
     // 7 generates the multiplicative group, so no power of it below r - 1 is 1.
     vanishing.invert().unwrap_or(Scalar::ZERO)
@@ -194,16 +210,18 @@ impl Engine for CpuEngine {
             let domain = self.domains.get(log2);
             for values in [&mut a, &mut b, &mut c] {
                 domain.transform(values, NttKind::Inverse);
-                domain.transform(values, NttKind::CosetForward);
+                domain.transform(values, quotient_domain(key.basis));
             }
             domain
         });
         yield_now().await;
         phase(Phase::Quotient, &mut stats.quotient, progress, || {
-            quotient_in_place(&mut a, &b, &c, &coset_vanishing_inverse(log2));
+            quotient_in_place(&mut a, &b, &c, &quotient_factor(key.basis, log2));
         });
-        let (_, last) = timed(|| domain.transform(&mut a, NttKind::CosetInverse));
-        stats.ntt += &last;
+        if key.basis == HBasis::Powers {
+            let (_, last) = timed(|| domain.transform(&mut a, NttKind::CosetInverse));
+            stats.ntt += &last;
+        }
         let witness = assignment.witness();
         yield_now().await;
         let h = phase(Phase::H, &mut stats.h, progress, || {

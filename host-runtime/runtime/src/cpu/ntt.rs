@@ -67,8 +67,9 @@ impl Domain {
     /// Transforms `values`, which must have this domain's size, in place.
     pub fn transform(&self, values: &mut [Scalar], kind: NttKind) {
         debug_assert_eq!(values.len(), 1 << self.log2);
-        if kind == NttKind::CosetForward {
-            scale_by_powers(values, Scalar::ONE, Scalar::from(COSET));
+        let shift = self.shift(kind);
+        if let Some(shift) = shift.filter(|_| !kind.is_inverse()) {
+            scale_by_powers(values, Scalar::ONE, shift);
         }
         let levels = if kind.is_inverse() {
             &self.inverse
@@ -77,13 +78,18 @@ impl Domain {
         };
         halves(values, levels);
         bit_reverse(values, self.log2);
+        if kind.is_inverse() {
+            let inverse = shift.and_then(|shift| Option::from(shift.invert()));
+            scale_by_powers(values, self.size_inverse, inverse.unwrap_or(Scalar::ONE));
+        }
+    }
+
+    /// What the domain is shifted by; never zero.
+    fn shift(&self, kind: NttKind) -> Option<Scalar> {
         match kind {
-            NttKind::Forward | NttKind::CosetForward => {}
-            NttKind::Inverse => scale_by_powers(values, self.size_inverse, Scalar::ONE),
-            NttKind::CosetInverse => {
-                let inverse = Scalar::from(COSET).invert().unwrap_or(Scalar::ZERO);
-                scale_by_powers(values, self.size_inverse, inverse);
-            }
+            NttKind::Forward | NttKind::Inverse => None,
+            NttKind::CosetForward | NttKind::CosetInverse => Some(Scalar::from(COSET)),
+            NttKind::OddForward | NttKind::OddInverse => Some(root_of_unity(self.log2 + 1)),
         }
     }
 }

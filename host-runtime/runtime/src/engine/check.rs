@@ -114,7 +114,7 @@ pub fn groth16(key: &ProvingKey, assignment: &Assignment) -> Result<(), EngineEr
             assignment.polynomials()[0].len(),
             key.shape.domain(),
         ),
-        ("H query", key.h.len(), key.shape.domain() - 1),
+        ("H query", key.h.len(), key.basis.points(key.shape.domain())),
     ] {
         if found != expected {
             return Err(EngineError::KeyMismatch {

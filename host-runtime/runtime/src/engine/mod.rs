@@ -32,7 +32,8 @@ use crate::progress::ProgressSink;
 use crate::stats::JobStats;
 
 /// Which transform [`Engine::ntt`] computes, in natural order on both sides, with
-/// omega = blstrs' `ROOT_OF_UNITY` raised to 2^(32 - log2 n) and the coset generator 7.
+/// omega = blstrs' `ROOT_OF_UNITY` raised to 2^(32 - log2 n), the coset generator 7, and psi the root
+/// of order 2n whose square is omega.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NttKind {
     /// Coefficients to evaluations: out_k = sum in_j omega^(jk).
@@ -43,25 +44,39 @@ pub enum NttKind {
     CosetForward,
     /// Undoes `CosetForward`.
     CosetInverse,
+    /// Coefficients to evaluations at the odd powers: out_k = sum in_j psi^((2k + 1) j).
+    OddForward,
+    /// Undoes `OddForward`.
+    OddInverse,
 }
 
 impl NttKind {
-    /// All four transforms.
-    pub const ALL: [NttKind; 4] = [
+    /// All transforms.
+    pub const ALL: [NttKind; 6] = [
         NttKind::Forward,
         NttKind::Inverse,
         NttKind::CosetForward,
         NttKind::CosetInverse,
+        NttKind::OddForward,
+        NttKind::OddInverse,
     ];
 
     /// True for the transforms from evaluations to coefficients.
     pub fn is_inverse(self) -> bool {
-        matches!(self, NttKind::Inverse | NttKind::CosetInverse)
+        matches!(
+            self,
+            NttKind::Inverse | NttKind::CosetInverse | NttKind::OddInverse
+        )
     }
 
-    /// True for the transforms over the coset.
+    /// True for the transforms over the coset of 7.
     pub fn is_coset(self) -> bool {
         matches!(self, NttKind::CosetForward | NttKind::CosetInverse)
+    }
+
+    /// True for the transforms over the odd powers.
+    pub fn is_odd(self) -> bool {
+        matches!(self, NttKind::OddForward | NttKind::OddInverse)
     }
 }
 
@@ -113,7 +128,7 @@ pub struct Groth16Points {
 pub struct Groth16Stats {
     /// Moving the key (when it was not there yet) and the job's inputs.
     pub load: JobStats,
-    /// Seven transforms.
+    /// Six transforms, or seven.
     pub ntt: JobStats,
     /// The pointwise quotient.
     pub quotient: JobStats,
@@ -216,7 +231,7 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// Everything heavy of one proof: seven transforms, the quotient, and the five multi-scalar
+    /// Everything heavy of one proof: six transforms (or seven), the quotient, and the five multi-scalar
     /// multiplications. On a card the chain stays in card memory: the witness and the three
     /// polynomials go down once and only points come back. Loads the key if need be.
     async fn groth16(

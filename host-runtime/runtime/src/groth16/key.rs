@@ -76,6 +76,28 @@ impl fmt::Display for KeyOrigin {
     }
 }
 
+/// In which basis a key's H query is, and so what its scalars are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HBasis {
+    /// `tau^i t(tau) / delta` for domain - 1 powers, as bellman has it: the scalars are the coefficients of the quotient
+    /// (A B - C) / t, which take a seventh transform.
+    Powers,
+    /// `L_i(tau) t(tau) / (-2 delta)` for the Lagrange polynomials L_i of the odd powers of the root of order 2n, as snarkjs has it
+    /// but for the constant: t is -2 at every such point, so the scalars are A B - C there.
+    Odd,
+}
+
+impl HBasis {
+    /// Points of the query for a domain of this size.
+    pub fn points(self, domain: usize) -> usize {
+        match self {
+            Self::Powers => domain - 1,
+            Self::Odd => domain,
+        }
+    }
+}
+
 /// What a verifier needs. Field names follow Groth's paper and bellman.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyingKey {
@@ -97,7 +119,7 @@ pub struct VerifyingKey {
 
 /// What a prover needs. The queries A, B and L hold one point per variable (public inputs first,
 /// then private ones), infinity where the variable does not occur (L: at the public inputs), so
-/// that one scalar vector, the whole witness, serves all of them. H holds domain - 1 points.
+/// that one scalar vector, the whole witness, serves all of them.
 #[derive(Debug)]
 pub struct ProvingKey {
     /// The verifying key.
@@ -116,7 +138,9 @@ pub struct ProvingKey {
     pub b2: Points<G2Affine>,
     /// (beta u_i(tau) + alpha v_i(tau) + w_i(tau)) / delta in G1.
     pub l: Points<G1Affine>,
-    /// tau^i t(tau) / delta in G1.
+    /// The basis of `h`.
+    pub basis: HBasis,
+    /// The H query in G1, [`HBasis::points`] of them.
     pub h: Points<G1Affine>,
 }
 

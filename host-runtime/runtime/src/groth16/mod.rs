@@ -3,9 +3,9 @@
 //!
 //! J. Groth, "On the Size of Pairing-based Non-interactive Arguments", EUROCRYPT 2016, with
 //! bellman's conventions: the constraint system is extended by one row `x_i * 0 = 0` per public
-//! input (the constant ONE included) so that the input polynomials are independent; the quotient
-//! is computed on the coset of generator 7; the H query holds `tau^i * t(tau) / delta`. Proofs and
-//! keys are therefore interchangeable with bellman and arkworks.
+//! input (the constant ONE included) so that the input polynomials are independent. Proofs and
+//! verifying keys are therefore interchangeable with bellman and arkworks; proving keys are, if their H query
+//! is in the basis of powers ([`HBasis`]).
 //!
 //! Circuits are `bellpepper_core::Circuit<Scalar>`. Everything here but [`prove`] is free of I/O.
 //! Called by the crates of `node-adapter`, by `carillon-cli` and by whoever embeds the prover.
@@ -23,9 +23,9 @@ mod verifier;
 
 pub use assignment::{Assignment, synthesize};
 pub use error::Groth16Error;
-pub use key::{CircuitDigest, CircuitShape, KeyOrigin, ProvingKey, VerifyingKey};
+pub use key::{CircuitDigest, CircuitShape, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 pub use proof::{PROOF_BYTES, Proof};
 pub use prover::{PhaseTimes, ProveReport, prove, prove_assignment, prove_with};
 pub use r1cs::{R1cs, circuit_digest};
-pub use setup::setup;
+pub use setup::{setup, setup_in};
 pub use verifier::{verify, verify_batch};

@@ -49,7 +49,7 @@ pub struct PhaseTimes {
     /// Moving key and witness.
     #[serde(serialize_with = "seconds")]
     pub load: Duration,
-    /// Seven transforms.
+    /// Six transforms, or seven.
     #[serde(serialize_with = "seconds")]
     pub ntt: Duration,
     /// The pointwise quotient.

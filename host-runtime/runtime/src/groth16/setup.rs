@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::fixed_base::FixedBase;
 use super::r1cs::{Matrix, R1cs};
-use super::{CircuitShape, Groth16Error, KeyOrigin, ProvingKey, VerifyingKey};
+use super::{CircuitShape, Groth16Error, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 use crate::engine::check::FIELD_TWO_ADICITY;
 use crate::keys::Points;
 use crate::secret::{SecretVec, wipe};
@@ -25,9 +25,23 @@ pub fn setup<C: Circuit<Scalar>>(
     circuit: C,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<ProvingKey, Groth16Error> {
+    setup_in(HBasis::Odd, circuit, rng)
+}
+
+/// [`setup`] with the H query in a certain basis. The same random stream gives the same key but for that query, and
+/// with the same blinding the same proofs.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_in<C: Circuit<Scalar>>(
+    basis: HBasis,
+    circuit: C,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<ProvingKey, Groth16Error> {
     let r1cs = R1cs::record(circuit)?;
     let shape = r1cs.shape();
-    if shape.rows() as u64 > 1 << FIELD_TWO_ADICITY {
+    // The odd powers are those of a root of twice the domain's order.
+    if shape.rows() as u64 > 1 << (FIELD_TWO_ADICITY - 1) {
         return Err(Groth16Error::TooLarge { rows: shape.rows() });
     }
     tracing::warn!(
@@ -37,7 +51,7 @@ pub fn setup<C: Circuit<Scalar>>(
     );
     let trapdoor = Trapdoor::draw(shape, rng);
     let queries = Queries::evaluate(&r1cs, &trapdoor);
-    Ok(build(&r1cs, &trapdoor, &queries))
+    Ok(build(basis, &r1cs, &trapdoor, &queries))
 }
 
 /// The secret of the set-up. Wiped at its end; a development key must be assumed forgeable.
@@ -66,7 +80,8 @@ impl Trapdoor {
         let (tau, vanishing) = loop {
             let (tau, _) = nonzero();
             let vanishing = tau.pow_vartime([shape.domain() as u64]) - Scalar::ONE;
-            if !bool::from(vanishing.is_zero()) {
+            // Neither in the domain nor among the odd powers, where tau^m is -1.
+            if !bool::from(vanishing.is_zero()) && vanishing != -Scalar::from(2) {
                 break (tau, vanishing);
             }
         };
@@ -120,7 +135,7 @@ struct Queries {
 impl Queries {
     fn evaluate(r1cs: &R1cs, trapdoor: &Trapdoor) -> Self {
         let shape = r1cs.shape();
-        let lagrange = lagrange_at(shape, trapdoor);
+        let lagrange = lagrange_at(shape, trapdoor.tau, trapdoor.vanishing);
         let product = |matrix: &Matrix| {
             let mut sums = SecretVec::from(vec![Scalar::ZERO; shape.variables()]);
             for (row, weight) in matrix.rows().zip(lagrange.iter()) {
@@ -142,17 +157,17 @@ impl Queries {
     }
 }
 
-/// Lagrange polynomials of the domain at tau: L_i = (tau^m - 1) / m * omega^i / (tau - omega^i).
-fn lagrange_at(shape: CircuitShape, trapdoor: &Trapdoor) -> SecretVec<Scalar> {
+/// Lagrange polynomials of the domain at `tau`: L_i = (tau^m - 1) / m * omega^i / (tau - omega^i), given `vanishing` = tau^m - 1.
+fn lagrange_at(shape: CircuitShape, tau: Scalar, vanishing: Scalar) -> SecretVec<Scalar> {
     let omega = crate::cpu::root_of_unity(shape.domain_log2());
     let powers: Vec<Scalar> =
         std::iter::successors(Some(Scalar::ONE), |power| Some(*power * omega))
             .take(shape.domain())
             .collect();
-    let differences: Vec<Scalar> = powers.iter().map(|power| trapdoor.tau - power).collect();
+    let differences: Vec<Scalar> = powers.iter().map(|power| tau - power).collect();
     let mut lagrange = SecretVec::from(differences);
     let m_inverse = Scalar::TWO_INV.pow_vartime([u64::from(shape.domain_log2())]);
-    let factor = trapdoor.vanishing * m_inverse;
+    let factor = vanishing * m_inverse;
     lagrange
         .par_chunks_mut(1 << 12)
         .zip(powers.par_chunks(1 << 12))
@@ -165,7 +180,34 @@ fn lagrange_at(shape: CircuitShape, trapdoor: &Trapdoor) -> SecretVec<Scalar> {
     lagrange
 }
 
-fn build(r1cs: &R1cs, trapdoor: &Trapdoor, queries: &Queries) -> ProvingKey {
+/// The discrete logarithms of the H query.
+fn h_query(basis: HBasis, shape: CircuitShape, trapdoor: &Trapdoor) -> SecretVec<Scalar> {
+    let factor = trapdoor.vanishing * trapdoor.delta_inverse;
+    match basis {
+        HBasis::Powers => {
+            let mut powers = SecretVec::with_capacity(shape.domain() - 1);
+            let mut power = factor;
+            for _ in 1..shape.domain() {
+                powers.push(power);
+                power *= trapdoor.tau;
+            }
+            powers
+        }
+        HBasis::Odd => {
+            // The odd powers are the domain times psi, so their Lagrange polynomials at tau are the domain's at tau / psi, where
+            // psi^m = -1. Psi has order 2m: its inverse is the last power before it comes round.
+            let psi = crate::cpu::root_of_unity(shape.domain_log2() + 1);
+            let tau = trapdoor.tau * psi.pow_vartime([2 * shape.domain() as u64 - 1]);
+            let vanishing = -(trapdoor.vanishing + Scalar::ONE) - Scalar::ONE;
+            let mut query = lagrange_at(shape, tau, vanishing);
+            let factor = -factor * Scalar::TWO_INV;
+            query.par_iter_mut().for_each(|value| *value *= factor);
+            query
+        }
+    }
+}
+
+fn build(basis: HBasis, r1cs: &R1cs, trapdoor: &Trapdoor, queries: &Queries) -> ProvingKey {
     let shape = r1cs.shape();
     let g1 = FixedBase::new(&G1Projective::generator(), 4 * shape.domain());
     let g2 = FixedBase::new(&G2Projective::generator(), shape.variables());
@@ -176,12 +218,7 @@ fn build(r1cs: &R1cs, trapdoor: &Trapdoor, queries: &Queries) -> ProvingKey {
         });
         SecretVec::from(sums.collect::<Vec<Scalar>>())
     };
-    let mut powers = SecretVec::with_capacity(shape.domain() - 1);
-    let mut power = trapdoor.vanishing * trapdoor.delta_inverse;
-    for _ in 1..shape.domain() {
-        powers.push(power);
-        power *= trapdoor.tau;
-    }
+    let h = h_query(basis, shape, trapdoor);
     let mut l = vec![G1Affine::default(); shape.inputs];
     l.extend(g1.multiply(&combined(
         shape.inputs..shape.variables(),
@@ -205,6 +242,7 @@ fn build(r1cs: &R1cs, trapdoor: &Trapdoor, queries: &Queries) -> ProvingKey {
         b1: Points::of_subgroup(g1.multiply(&queries.v)),
         b2: Points::of_subgroup(g2.multiply(&queries.v)),
         l: Points::of_subgroup(l),
-        h: Points::of_subgroup(g1.multiply(&powers)),
+        basis,
+        h: Points::of_subgroup(g1.multiply(&h)),
     }
 }

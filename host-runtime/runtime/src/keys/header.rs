@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use crate::groth16::{CircuitDigest, CircuitShape, KeyOrigin, ProvingKey, VerifyingKey};
+use crate::groth16::{CircuitDigest, CircuitShape, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 use crate::image;
 
 /// Bytes of the header and alignment of the sections.
 pub const PAGE: usize = 4096;
-/// Version of the format.
-pub const VERSION: u32 = 1;
+/// Versions of the format: they differ in the basis of the H query.
+pub const VERSIONS: [(u32, HBasis); 2] = [(1, HBasis::Powers), (NEWEST, HBasis::Odd)];
+/// The newest of them.
+pub const NEWEST: u32 = 2;
 /// Names of the sections in file order.
 pub const SECTIONS: [&str; 6] = ["vk", "a", "b1", "b2", "l", "h"];
 
@@ -40,6 +42,7 @@ impl Section {
 /// The header of a key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    pub basis: HBasis,
     pub origin: KeyOrigin,
     pub circuit: CircuitDigest,
     pub shape: CircuitShape,
@@ -69,6 +72,7 @@ impl Header {
             section
         });
         Self {
+            basis: key.basis,
             origin: key.origin,
             circuit: key.circuit,
             shape: key.shape,
@@ -89,7 +93,11 @@ impl Header {
         let KeyOrigin::InsecureDevelopment = self.origin;
         let mut out = Vec::with_capacity(PAGE);
         out.extend(MAGIC);
-        out.extend(VERSION.to_le_bytes());
+        let version: u32 = match self.basis {
+            HBasis::Powers => 1,
+            HBasis::Odd => NEWEST,
+        };
+        out.extend(version.to_le_bytes());
         out.extend(ORIGIN_INSECURE.to_le_bytes());
         out.extend(self.circuit.0);
         for size in [self.shape.constraints, self.shape.inputs, self.shape.aux] {
@@ -115,9 +123,8 @@ impl Header {
             return Err(HeaderFault::NotAKey);
         }
         let version = u32_at(page, 8);
-        if version != VERSION {
-            return Err(HeaderFault::Version(version));
-        }
+        let known = VERSIONS.into_iter().find(|(known, _)| *known == version);
+        let (_, basis) = known.ok_or(HeaderFault::Version(version))?;
         if Sha256::digest(&page[..HASHED])[..] != page[HASHED..] {
             return Err(corrupt("SHA-256 differs"));
         }
@@ -138,6 +145,7 @@ impl Header {
             aux,
         };
         let header = Self {
+            basis,
             origin: KeyOrigin::InsecureDevelopment,
             circuit: CircuitDigest(array_at(page, 16)),
             shape,
@@ -151,7 +159,7 @@ impl Header {
             }),
         };
         let mut offset = PAGE as u64;
-        for (section, expected) in header.sections.iter().zip(expected_bytes(&shape)) {
+        for (section, expected) in header.sections.iter().zip(expected_bytes(&shape, basis)) {
             if section.offset != offset || section.bytes != expected {
                 return Err(corrupt("the sections do not fit the circuit's sizes"));
             }
@@ -174,11 +182,11 @@ pub fn contents<'a>(key: &'a ProvingKey, vk: &'a [u8]) -> [&'a [u8]; 6] {
 }
 
 /// Bytes of each section for a circuit of this shape (sizes below 2^40).
-fn expected_bytes(shape: &CircuitShape) -> [u64; 6] {
+fn expected_bytes(shape: &CircuitShape, basis: HBasis) -> [u64; 6] {
     let vk = VerifyingKey::encoded_bytes(shape.inputs) as u64;
     let g1 = (shape.variables() * image::G1_BYTES) as u64;
     let g2 = (shape.variables() * image::G2_BYTES) as u64;
-    let h = ((shape.domain() - 1) * image::G1_BYTES) as u64;
+    let h = (basis.points(shape.domain()) * image::G1_BYTES) as u64;
     [vk, g1, g1, g2, g1, h]
 }
 
@@ -201,14 +209,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn header(constraints: usize, inputs: usize, aux: usize) -> Header {
+    fn header(basis: HBasis, constraints: usize, inputs: usize, aux: usize) -> Header {
         let shape = CircuitShape {
             constraints,
             inputs,
             aux,
         };
         let mut offset = PAGE as u64;
-        let sections = expected_bytes(&shape).map(|bytes| {
+        let sections = expected_bytes(&shape, basis).map(|bytes| {
             let section = Section {
                 offset,
                 bytes,
@@ -219,6 +227,7 @@ mod tests {
         });
         let circuit = CircuitDigest([aux as u8; 32]);
         Header {
+            basis,
             origin: KeyOrigin::InsecureDevelopment,
             circuit,
             shape,
@@ -228,14 +237,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_round_trip(constraints in 0usize..1 << 39, inputs in 1usize..1 << 20, aux in 0usize..1 << 30) {
-            let header = header(constraints, inputs, aux);
+        fn headers_round_trip(odd: bool, constraints in 0usize..1 << 39, inputs in 1usize..1 << 20, aux in 0usize..1 << 30) {
+            let basis = if odd { HBasis::Odd } else { HBasis::Powers };
+            let header = header(basis, constraints, inputs, aux);
             prop_assert_eq!(Header::decode(&header.encode()), Ok(header));
         }
 
         #[test]
         fn every_changed_byte_is_noticed(at in 0usize..PAGE, flip in 1u8..) {
-            let mut page = header(100, 2, 50).encode();
+            let mut page = header(HBasis::Odd, 100, 2, 50).encode();
             page[at] ^= flip;
             prop_assert!(Header::decode(&page).is_err());
         }
@@ -243,7 +253,7 @@ mod tests {
 
     #[test]
     fn sections_must_fit_the_circuit() {
-        let mut wrong = header(100, 2, 50);
+        let mut wrong = header(HBasis::Odd, 100, 2, 50);
         wrong.sections[3].bytes -= 192;
         assert!(matches!(
             Header::decode(&wrong.encode()),

@@ -14,7 +14,7 @@ use memmap2::{Mmap, MmapMut};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::header::{Header, HeaderFault, PAGE, SECTIONS, Section, VERSION};
+use super::header::{Header, HeaderFault, NEWEST, PAGE, SECTIONS, Section};
 use super::{KeyError, Points};
 use crate::groth16::{CircuitDigest, ProvingKey, VerifyingKey};
 use crate::image::{self, PointImage};
@@ -83,7 +83,7 @@ impl<'a> KeyFile<'a> {
                 return Err(KeyError::Version {
                     path: path.to_owned(),
                     found,
-                    expected: VERSION,
+                    expected: NEWEST,
                 });
             }
             Err(HeaderFault::Corrupt(reason)) => {
@@ -114,6 +114,7 @@ impl<'a> KeyFile<'a> {
             shape: self.header.shape,
             circuit: self.header.circuit,
             origin: self.header.origin,
+            basis: self.header.basis,
             a: self.points(&memory, "a", a)?,
             b1: self.points(&memory, "b1", b1)?,
             b2: self.points(&memory, "b2", b2)?,

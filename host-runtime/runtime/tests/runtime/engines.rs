@@ -8,7 +8,7 @@ use std::sync::Arc;
 use blstrs::{G1Affine, Scalar};
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, Bases, MsmOptions, NttKind};
-use carillon_runtime::groth16::{prove, setup, synthesize, verify};
+use carillon_runtime::groth16::{HBasis, prove, setup_in, synthesize, verify};
 use carillon_runtime::image::ImageError;
 use carillon_runtime::progress::{Phase, ProgressEvent};
 use carillon_runtime::{Engine, EngineError, EngineKind};
@@ -224,7 +224,13 @@ async fn jobs_side_by_side_do_not_disturb_one_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proofs_of_every_engine_are_accepted_everywhere() {
-    let key = Arc::new(setup(SquareChain::blank(6), &mut rng(6)).unwrap());
+    for (basis, transforms) in [(HBasis::Odd, 6), (HBasis::Powers, 7)] {
+        proofs_are_accepted_everywhere(basis, transforms).await;
+    }
+}
+
+async fn proofs_are_accepted_everywhere(basis: HBasis, transforms: u64) {
+    let key = Arc::new(setup_in(basis, SquareChain::blank(6), &mut rng(6)).unwrap());
     let assignment = Arc::new(synthesize(SquareChain::with_witness(6, 1)).unwrap());
     let (expected, _) = CpuEngine::new()
         .groth16(&key, &assignment, &())
@@ -243,15 +249,15 @@ async fn proofs_of_every_engine_are_accepted_everywhere() {
 
         assert_eq!(report.engine, card.name());
         let stats = report.card.unwrap();
-        // Four writes, a product, seven transforms, a quotient, four sums, one read: the chain stays on
+        // Four writes, a product, the transforms, a quotient, four sums, one read: the chain stays on
         // the card, and the key was there already.
-        assert_eq!(stats.commands, 18);
+        assert_eq!(stats.commands, 11 + transforms);
         let down = 2 * 64 * 32 + 64 * 32 + 64;
         assert_eq!(
             (stats.bytes_to_card, stats.bytes_from_card),
             (down, 4 * 192)
         );
-        assert_eq!(stats.butterflies, 7 * 6 * 32);
+        assert_eq!(stats.butterflies, transforms * 6 * 32);
 
         drop(events);
         let mut finished = Vec::new();

@@ -12,8 +12,8 @@ use bellpepper_core::{Circuit, ConstraintSystem, SynthesisError};
 use blstrs::{Bls12, Scalar};
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{
-    Groth16Error, KeyOrigin, Proof, VerifyingKey, prove, prove_assignment, setup, synthesize,
-    verify, verify_batch,
+    Groth16Error, HBasis, KeyOrigin, Proof, VerifyingKey, prove, prove_assignment, setup, setup_in,
+    synthesize, verify, verify_batch,
 };
 use carillon_runtime::image;
 use carillon_workload::SquareChain;
@@ -58,7 +58,7 @@ async fn proofs_pass_our_verifier_bellman_and_arkworks() {
 
 #[test]
 fn bellman_proves_with_our_key() {
-    let key = setup(SquareChain::blank(6), &mut rng(6)).unwrap();
+    let key = setup_in(HBasis::Powers, SquareChain::blank(6), &mut rng(6)).unwrap();
     let circuit = SquareChain::with_witness(6, 1);
     let inputs = vec![circuit.end().unwrap()];
     let params = bellman_parameters(&key);
@@ -69,6 +69,24 @@ fn bellman_proves_with_our_key() {
     let ours = Proof::from_bytes(&bytes).unwrap();
     verify(&key.vk, &inputs, &ours).unwrap();
     assert_eq!(ours.to_bytes()[..], bytes[..]);
+}
+
+/// The basis of the H query changes neither the verifying key nor, with the same blinding, a byte of a proof.
+#[tokio::test]
+async fn both_bases_of_the_h_query_give_the_same_proof() {
+    for log2 in [1, 2, 3, 6, 9] {
+        let mut proofs = Vec::new();
+        for basis in [HBasis::Powers, HBasis::Odd] {
+            let key = setup_in(basis, SquareChain::blank(log2), &mut rng(6)).unwrap();
+            assert_eq!(key.h.len(), basis.points(key.shape.domain()));
+            let key = Arc::new(key);
+            let assignment = Arc::new(synthesize(SquareChain::with_witness(log2, 5)).unwrap());
+            let engine = CpuEngine::new();
+            let proof = prove_assignment(&engine, &key, &assignment, &mut rng(7), &()).await;
+            proofs.push((key.vk.to_bytes(), proof.unwrap().0.to_bytes()));
+        }
+        assert_eq!(proofs[0], proofs[1], "2^{log2}");
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ enum Kind {
     Inverse,
     CosetForward,
     CosetInverse,
+    OddForward,
+    OddInverse,
 }
 
 /// Arguments of `bench ntt`.
@@ -41,6 +43,8 @@ pub async fn run(context: &Context, args: &NttArgs) -> Result<(), Failure> {
         Kind::Inverse => (NttKind::Inverse, "inverse"),
         Kind::CosetForward => (NttKind::CosetForward, "coset-forward"),
         Kind::CosetInverse => (NttKind::CosetInverse, "coset-inverse"),
+        Kind::OddForward => (NttKind::OddForward, "odd-forward"),
+        Kind::OddInverse => (NttKind::OddInverse, "odd-inverse"),
     };
     let what = format!("a transform of 2^{} elements", vector.log2);
     bench
