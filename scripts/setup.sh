@@ -42,6 +42,20 @@ if ! command -v python3 >/dev/null; then
 elif ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
   packages+=(python3-venv)
 fi
+# cocotb loads Python as a library, which Debian's python3 does not bring.
+if command -v python3 >/dev/null && ! python3 - <<'PYTHON'
+import ctypes, pathlib, sys, sysconfig
+name = sysconfig.get_config_var("INSTSONAME") or ""
+for place in (name, pathlib.Path(sysconfig.get_config_var("LIBDIR") or "", name)):
+    try:
+        sys.exit(ctypes.CDLL(str(place)) is None)
+    except OSError:
+        pass
+sys.exit(1)
+PYTHON
+then
+  packages+=("libpython$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')")
+fi
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 if [ ${#packages[@]} -gt 0 ]; then

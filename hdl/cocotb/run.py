@@ -37,7 +37,7 @@ def arguments():
 def blst(folder):
     """blst's objects, from the sources of the crate that the workspace locks."""
     metadata = subprocess.run(
-        ["cargo", "metadata", "--format-version", "1", "--locked"], cwd=HDL.parent, check=True, stdout=subprocess.PIPE
+        ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"], cwd=HDL.parent, check=True, stdout=subprocess.PIPE
     )
     package = next(p for p in json.loads(metadata.stdout)["packages"] if p["name"] == "blst")
     sources = Path(package["manifest_path"]).parent / "blst"

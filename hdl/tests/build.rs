@@ -49,7 +49,8 @@ mod rtl {
         to: &'static str,
     }
 
-    /// Names of the only blocks to build, with commas between them: for work on one of them.
+    /// Names of the only blocks to build, with commas between them: for work on one of them. A module's name stands
+    /// for its variants and mutants as well.
     const CHOICE: &str = "CARILLON_BLOCKS";
 
     const BOTH: &[&str] = &["fast", "structural"];
@@ -227,7 +228,8 @@ mod rtl {
         let choice = std::env::var(CHOICE).unwrap_or_default();
         let chosen = |block: &&Block| {
             choice.split(',').any(|name| name == block.name)
-                || choice.is_empty() && !block.on_request
+                || !block.on_request
+                    && (choice.is_empty() || choice.split(',').any(|name| name == block.top))
         };
         for block in BLOCKS.iter().filter(chosen) {
             for view in block.views {

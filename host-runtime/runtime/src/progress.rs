@@ -19,7 +19,7 @@ pub enum Phase {
     Load,
     /// The six number-theoretic transforms (seven for a key in the basis of powers).
     Ntt,
-    /// The pointwise quotient on the coset.
+    /// The pointwise quotient, off the domain.
     Quotient,
     /// Multi-scalar multiplication over the H query.
     H,

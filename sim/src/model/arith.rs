@@ -190,7 +190,7 @@ pub(super) fn ntt(
         (true, _) => Fr::from_u64(GENERATOR),
         (false, true) => root_of_unity(log2n + 1),
     };
-    if !kind.inverse {
+    if !kind.inverse && (kind.coset || kind.odd) {
         scale(values, shift, one);
     }
     for i in 0..n {

@@ -189,8 +189,7 @@ pub fn opcode(raw: &RawCommand) -> String {
         Command::Read { .. } => "READ",
         Command::MsmG1 { .. } => "MSM_G1",
         Command::Ntt { .. } => "NTT",
-        Command::Quotient { .. } => "QUOTIENT",
-        Command::Product { .. } => "QUOTIENT product",
+        Command::Quotient { .. } | Command::Product { .. } => "QUOTIENT",
     }
     .to_owned()
 }
@@ -262,7 +261,7 @@ pub fn operands(raw: &RawCommand) -> String {
             b,
             destination,
             n,
-        } => format!("a={a:#x} b={b:#x} destination={destination:#x} n={n}"),
+        } => format!("a={a:#x} b={b:#x} destination={destination:#x} n={n} product"),
     }
 }
 

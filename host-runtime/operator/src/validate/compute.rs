@@ -96,7 +96,10 @@ pub async fn ntt(subject: &Subject) -> Checked {
             }
         }
     }
-    Ok(format!("4 kinds, 2^0 to 2^{largest} elements"))
+    Ok(format!(
+        "{} kinds, 2^0 to 2^{largest} elements",
+        NttKind::ALL.len()
+    ))
 }
 
 /// Quotients of sizes around powers of two.

@@ -270,7 +270,7 @@ struct Queued {
     writes: Writes,
     /// The third polynomial.
     product: Ticket<()>,
-    /// The polynomials to coefficients and on to the coset.
+    /// The polynomials to coefficients, and on to where the quotient is computed.
     transforms: Vec<Ticket<()>>,
     quotient: Ticket<()>,
     /// The coefficients of h, if the key wants them.
@@ -337,7 +337,7 @@ impl List<'_> {
         self.card.queue(0).submit_product(&product).await
     }
 
-    /// All six; but for the last of seven in the basis of powers.
+    /// Two for each polynomial.
     async fn queue_transforms(&self) -> Vec<Ticket<()>> {
         let (queue, memory) = (self.card.queue(0), self.memory);
         let mut transforms = Vec::with_capacity(6);

@@ -160,7 +160,7 @@ impl Engine for CpuEngine {
     }
 
     async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError> {
-        let log2 = check::ntt(self.name(), values, check::FIELD_TWO_ADICITY)?;
+        let log2 = check::ntt(self.name(), values, check::largest_ntt(kind))?;
         Ok(timed(|| self.domains.get(log2).transform(values, kind)).1)
     }
 
@@ -200,12 +200,12 @@ impl Engine for CpuEngine {
         check::ntt(
             self.name(),
             assignment.polynomials()[0],
-            check::FIELD_TWO_ADICITY,
+            check::largest_ntt(quotient_domain(key.basis)),
         )?;
         let mut stats = Groth16Stats::default();
         let copy = |values: &[Scalar]| SecretVec::from(values.to_vec());
         let [mut a, mut b] = assignment.polynomials().map(copy);
-        let mut c = products(&a, &b);
+        let (mut c, product) = timed(|| products(&a, &b));
         let domain = phase(Phase::Ntt, &mut stats.ntt, progress, || {
             let domain = self.domains.get(log2);
             for values in [&mut a, &mut b, &mut c] {
@@ -218,6 +218,7 @@ impl Engine for CpuEngine {
         phase(Phase::Quotient, &mut stats.quotient, progress, || {
             quotient_in_place(&mut a, &b, &c, &quotient_factor(key.basis, log2));
         });
+        stats.quotient += &product;
         if key.basis == HBasis::Powers {
             let (_, last) = timed(|| domain.transform(&mut a, NttKind::CosetInverse));
             stats.ntt += &last;

@@ -3,6 +3,7 @@
 
 use blstrs::Scalar;
 
+use super::NttKind;
 use super::error::EngineError;
 use crate::groth16::{Assignment, ProvingKey};
 use crate::image::{self, ImageError, PointImage};
@@ -60,6 +61,12 @@ pub fn msm<P: PointImage>(
         (Ok(()), Err(point)) => point,
     };
     Err(EngineError::Input { operation, source })
+}
+
+/// log2 of the largest transform that the field has a root of unity for. The odd powers are those of a root of twice
+/// the order.
+pub fn largest_ntt(kind: NttKind) -> u32 {
+    FIELD_TWO_ADICITY - u32::from(kind.is_odd())
 }
 
 /// A transform: a power of two within the limit, reduced values. Returns log2 of the length.

@@ -232,8 +232,8 @@ pub trait Engine: Send + Sync {
     }
 
     /// Everything heavy of one proof: six transforms (or seven), the quotient, and the five multi-scalar
-    /// multiplications. On a card the chain stays in card memory: the witness and the three
-    /// polynomials go down once and only points come back. Loads the key if need be.
+    /// multiplications. On a card the chain stays in card memory: the witness and the polynomials A and B
+    /// go down once and only points come back. Loads the key if need be.
     async fn groth16(
         &self,
         key: &Arc<ProvingKey>,

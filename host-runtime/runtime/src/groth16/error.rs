@@ -36,7 +36,7 @@ pub enum Groth16Error {
     },
     /// More rows than the scalar field's transforms reach.
     #[error(
-        "the circuit has {rows} rows, more than the 2^32 a transform over the scalar field can hold; split it"
+        "the circuit has {rows} rows, more than the 2^31 that a proof's transforms can hold; split it"
     )]
     TooLarge {
         /// Constraints plus public inputs.

@@ -15,7 +15,7 @@ use super::r1cs::{Matrix, R1cs};
 use super::{CircuitShape, Groth16Error, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 use crate::engine::check::FIELD_TWO_ADICITY;
 use crate::keys::Points;
-use crate::secret::{SecretVec, wipe};
+use crate::secret::{Secret, SecretVec, wipe};
 
 /// Makes a proving key for `circuit` (its witness is not looked at).
 ///
@@ -199,9 +199,10 @@ fn h_query(basis: HBasis, shape: CircuitShape, trapdoor: &Trapdoor) -> SecretVec
             let psi = crate::cpu::root_of_unity(shape.domain_log2() + 1);
             let tau = trapdoor.tau * psi.pow_vartime([2 * shape.domain() as u64 - 1]);
             let vanishing = -(trapdoor.vanishing + Scalar::ONE) - Scalar::ONE;
-            let mut query = lagrange_at(shape, tau, vanishing);
-            let factor = -factor * Scalar::TWO_INV;
-            query.par_iter_mut().for_each(|value| *value *= factor);
+            let (tau, vanishing) = (Secret::new(tau), Secret::new(vanishing));
+            let mut query = lagrange_at(shape, *tau, *vanishing);
+            let factor = Secret::new(-factor * Scalar::TWO_INV);
+            query.par_iter_mut().for_each(|value| *value *= *factor);
             query
         }
     }

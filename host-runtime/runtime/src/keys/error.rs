@@ -39,15 +39,15 @@ pub enum KeyError {
     },
     /// The file is of another version.
     #[error(
-        "key file {path} has format version {found}, this program reads {expected}; make the key again"
+        "key file {path} has format version {found}, this program reads 1 to {newest}; make the key again"
     )]
     Version {
         /// The file.
         path: PathBuf,
         /// Version found.
         found: u32,
-        /// Version read by this program.
-        expected: u32,
+        /// The newest version that this program reads.
+        newest: u32,
     },
     /// The file is shorter than its header says.
     #[error("key file {path} is cut off: {found} bytes of {expected}; copy or make it again")]

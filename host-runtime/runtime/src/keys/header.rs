@@ -93,10 +93,8 @@ impl Header {
         let KeyOrigin::InsecureDevelopment = self.origin;
         let mut out = Vec::with_capacity(PAGE);
         out.extend(MAGIC);
-        let version: u32 = match self.basis {
-            HBasis::Powers => 1,
-            HBasis::Odd => NEWEST,
-        };
+        let known = VERSIONS.into_iter().find(|(_, basis)| *basis == self.basis);
+        let version = known.map_or(NEWEST, |(version, _)| version);
         out.extend(version.to_le_bytes());
         out.extend(ORIGIN_INSECURE.to_le_bytes());
         out.extend(self.circuit.0);

@@ -4,7 +4,7 @@
 //! | bytes | content |
 //! |---|---|
 //! | 0..8 | ASCII `CARLKEY` and a zero byte |
-//! | 8..12 | format version, 1 |
+//! | 8..12 | format version, which names the basis of h: 1 powers of tau, 2 odd powers ([`HBasis`](crate::groth16::HBasis)) |
 //! | 12..16 | origin: 1 insecure development key |
 //! | 16..48 | circuit digest |
 //! | 48..72 | constraints, public inputs, private variables (8 bytes each) |

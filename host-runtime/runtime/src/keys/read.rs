@@ -83,7 +83,7 @@ impl<'a> KeyFile<'a> {
                 return Err(KeyError::Version {
                     path: path.to_owned(),
                     found,
-                    expected: NEWEST,
+                    newest: NEWEST,
                 });
             }
             Err(HeaderFault::Corrupt(reason)) => {

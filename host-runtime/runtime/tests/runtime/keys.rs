@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{
-    CircuitDigest, ProvingKey, circuit_digest, prove, setup, synthesize,
+    CircuitDigest, HBasis, ProvingKey, circuit_digest, prove, setup, setup_in, synthesize,
 };
 use carillon_runtime::keys::{KeyError, load, load_for, save};
 use carillon_runtime::{Engine, EngineKind, engine};
@@ -44,12 +44,25 @@ fn flip(path: &Path, at: usize) {
 
 #[tokio::test]
 async fn a_saved_key_proves_as_before() {
-    let Saved { path, key, .. } = &saved(|_| ());
+    proves_as_before(&saved(|_| ())).await;
+}
+
+/// Files of version 1, whose H query is in powers of tau.
+#[tokio::test]
+async fn a_key_of_the_first_version_proves_as_before() {
+    let of_version_1 = saved(|key| {
+        *key = setup_in(HBasis::Powers, SquareChain::blank(4), &mut rng(4)).unwrap();
+    });
+    assert_eq!(fs::read(&of_version_1.path).unwrap()[8..12], [1, 0, 0, 0]);
+    proves_as_before(&of_version_1).await;
+}
+
+async fn proves_as_before(Saved { path, key, .. }: &Saved) {
     let loaded = load(path).unwrap();
     assert_eq!(loaded.vk, key.vk);
     assert_eq!(
-        (loaded.shape, loaded.circuit, loaded.origin),
-        (key.shape, key.circuit, key.origin)
+        (loaded.shape, loaded.circuit, loaded.origin, loaded.basis),
+        (key.shape, key.circuit, key.origin, key.basis)
     );
     assert_eq!(loaded.a[..], key.a[..]);
     assert_eq!(loaded.b1[..], key.b1[..]);
@@ -117,7 +130,7 @@ fn a_flipped_bit_is_found_in_every_section() {
     flip(&pristine.path, 8);
     assert!(matches!(
         load(&pristine.path),
-        Err(KeyError::Version { found: 0, .. })
+        Err(KeyError::Version { found: 3, .. })
     ));
     fs::write(&pristine.path, &whole).unwrap();
     flip(&pristine.path, 0);
