@@ -157,7 +157,7 @@ module card_top
 
   carillon_card u_card (
     .clk_i,
-    .rst_ni,
+    .card_rst_ni        (rst_ni),
     .bus_rst_ni,
     .bus_idle_o,
     .s_axil_awvalid,

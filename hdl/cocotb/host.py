@@ -103,12 +103,14 @@ class Host:
         self.dut.bus_rst_ni.value = 1
         await ClockCycles(self.dut.clk_i, 2)
         self.dut.rst_ni.value = 1
+        await ClockCycles(self.dut.clk_i, 4)
 
     async def reset(self):
         """The card alone, for so short a time that what was under way on the buses may still be."""
         self.dut.rst_ni.value = 0
         await ClockCycles(self.dut.clk_i, self.rng.choice([2, 5, 100]))
         self.dut.rst_ni.value = 1
+        await ClockCycles(self.dut.clk_i, 4)
 
     async def write(self, offset, value):
         await self.registers.write(offset, value.to_bytes(4, "little"))

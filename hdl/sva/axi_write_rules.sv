@@ -25,7 +25,13 @@ module axi_write_rules
 );
 
   localparam int unsigned Page = 1 << PageBits;  // beats of 4 KiB
-  localparam int unsigned Bursts = 256;  // under way together, at most
+  localparam int unsigned Bursts = 1024;  // numbers of bursts; half as many are under way together, at most
+  typedef logic [$clog2(Bursts)-1:0] number_t;
+
+  // More of the one than of the other were counted.
+  function automatic logic ahead(number_t a, number_t b);
+    return a != b && number_t'(a - b) < number_t'(Bursts / 2);
+  endfunction
 
   wire     [PageBits-1:0] first = aw_i.addr[OffsetBits+:PageBits];
 
@@ -73,52 +79,68 @@ module axi_write_rules
   wire unused = &{1'b0, b_q, b_waits_q};
 `endif
 
-  // Requests and data may come in any order; each burst is compared when the later of its two halves is there.
-  // Counts go around. Nobody else reads these: blocking assignments, which simulate much faster.
-  logic [7:0] len [Bursts];  // of the requests, and of the bursts by their last beat; less one
-  logic [7:0] sent[Bursts];
-  logic [7:0] requests, bursts, responses;
+  // Requests and data may come in any order; each burst is compared when the later of its two halves is there, and
+  // only then may it be answered. Counts go around. Nobody else reads these: blocking assignments, which simulate
+  // much faster.
+  logic    [7:0] len [Bursts];  // of the requests, and of the bursts by their last beat; less one
+  logic    [7:0] sent[Bursts];
+  axi_id_t       id  [Bursts];
+  number_t requests, bursts, whole;  // requests taken, bursts whose data was, both
   logic        [7:0] beat;  // beats of the burst under way that were sent
+  int unsigned       owed                                                                     [1 << AxiIdBits];  // responses, by ID
   int unsigned       silent;  // cycles with a request whose data is owed, and no data offered
+  logic              was_reset = 1'b0;
   always @(posedge clk_i) begin
     if (!rst_ni) begin
       requests = '0;
       bursts = '0;
-      responses = '0;
+      whole = '0;
       beat = '0;
       silent = 0;
+      if (!was_reset) begin
+        for (int i = 0; i < (1 << AxiIdBits); i++) owed[i] = 0;
+      end
+      was_reset = 1'b1;
     end else begin
-      // Data of the request that is offered was neither sent nor begun.
-      silent = aw_valid_i && !aw_ready_i && requests == bursts && beat == '0 && !w_valid_i ? silent + 1 : 0;
+      was_reset = 1'b0;
+      // All of the data of the request that is offered was sent: then bursts is ahead.
+      silent = aw_valid_i && !aw_ready_i && !w_valid_i && !ahead(bursts, requests) ? silent + 1 : 0;
       a_w_offered :
       assert (DataWithin == 0 || silent < DataWithin)
       else $error("AXI A3.3.1: data is withheld until its request is taken");
 
+      if (b_valid_i) begin
 `ifdef CARILLON_SVA_SUBORDINATE
-      a_b_asked :
-      assert (!b_valid_i || (responses != requests && responses != bursts))
-      else $error("AXI A3.3.1: a response of ID %h before request and data", b_i.id);
+        a_b_asked :
+        assert (owed[b_i.id] != 0)
+        else $error("AXI A3.3.1: a response of ID %h before request and data", b_i.id);
 `endif
-      responses = responses + 8'(b_valid_i && b_ready_i);
+        if (b_ready_i && owed[b_i.id] != 0) owed[b_i.id] = owed[b_i.id] - 1;
+      end
 
       if (aw_valid_i && aw_ready_i) begin
-        if (requests != bursts && 8'(bursts - requests) < 8'h80) begin
+        if (ahead(bursts, requests)) begin
           a_aw_len :
           assert (aw_i.len == sent[requests])
           else $error("AXI A3.4.1: a request for %0d beats, whose data had %0d", 32'(aw_i.len) + 1, 32'(sent[requests]) + 1);
         end
         len[requests] = aw_i.len;
-        requests = requests + 8'd1;
+        id[requests] = aw_i.id;
+        requests = requests + 1'b1;
       end
       if (w_valid_i && w_ready_i) begin
-        if (requests != bursts && 8'(requests - bursts) < 8'h80) begin
+        if (ahead(requests, bursts)) begin
           a_w_last :
           assert (w_i.last == (beat == len[bursts]))
           else $error("AXI A3.4.1: last is %b in beat %0d of a burst of %0d", w_i.last, beat, 32'(len[bursts]) + 1);
         end
         sent[bursts] = beat;
         beat = w_i.last ? '0 : beat + 8'd1;
-        bursts = bursts + 8'(w_i.last);
+        bursts = bursts + number_t'(w_i.last);
+      end
+      if (ahead(requests, whole) && ahead(bursts, whole)) begin
+        owed[id[whole]] = owed[id[whole]] + 1;
+        whole = whole + 1'b1;
       end
     end
   end

@@ -207,7 +207,10 @@ mod rtl {
         // Few stages: three passes from 2^9 on.
         Block {
             name: "ntt_engine_s4",
-            defines: &[("CARILLON_NTT_STAGES", "4")],
+            defines: &[
+                ("CARILLON_NTT_STAGES", "4"),
+                ("CARILLON_NTT_MAX_LOG2", "12"),
+            ],
             ..unit("ntt_engine")
         },
         Block {

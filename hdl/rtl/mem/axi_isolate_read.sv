@@ -3,15 +3,16 @@
 // Between the card and the read side of a bus that is not reset with the card.
 // A request goes through a register here, so one that the bus has seen stays
 // offered when the card is reset. While the card is in reset, and after it until
-// every answer of the time before has come, answers are taken and dropped and no
-// new request passes: the card begins on a bus that owes nothing.
+// every answer of the time before has come on every bus, answers are taken and
+// dropped and no new request passes: the card begins on buses that owe nothing.
 // Used by: carillon_card, one per bus; the write side is axi_isolate_write.
 module axi_isolate_read
   import carillon_pkg::*;
 (
   input  logic clk_i,
   input  logic rst_ni,       // of the bus
-  input  logic card_rst_ni,  // of the card, at any time
+  input  logic card_rst_ni,  // of the card, in step with the clock
+  input  logic all_idle_i,   // every stage of the card is idle: it may open
   output logic idle_o,       // the bus owes nothing
   output logic open_o,       // requests pass
 
@@ -49,7 +50,7 @@ module axi_isolate_read
   assign s_r_o = m_r_i;
   assign s_r_valid_o = open && m_r_valid_i;
   assign m_r_ready_o = !open || s_r_ready_i;
-  assign idle_o = owed_q == '0;
+  assign idle_o = owed_q == '0 && !ar_valid_q;
   assign open_o = open;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -63,7 +64,7 @@ module axi_isolate_read
       owed_q <= owed_q + OwedBits'(take) - OwedBits'(answered);
 
       if (!card_rst_ni) open_q <= 1'b0;
-      else if (idle_o) open_q <= 1'b1;
+      else if (all_idle_i) open_q <= 1'b1;
     end
   end
 

@@ -16,7 +16,8 @@ module axi_isolate_write
 ) (
   input  logic clk_i,
   input  logic rst_ni,       // of the bus
-  input  logic card_rst_ni,  // of the card, at any time
+  input  logic card_rst_ni,  // of the card, in step with the clock
+  input  logic all_idle_i,   // every stage of the card is idle: it may open
   output logic idle_o,       // the bus owes nothing
   output logic open_o,       // requests pass
 
@@ -69,7 +70,7 @@ module axi_isolate_write
   assign s_b_o = m_b_i;
   assign s_b_valid_o = open && m_b_valid_i;
   assign m_b_ready_o = !open || s_b_ready_i;
-  assign idle_o = owed_q == '0;
+  assign idle_o = owed_q == '0 && !aw_valid_q && !w_valid_q && !order_valid;
   assign open_o = open;
 
   fifo #(
@@ -103,7 +104,7 @@ module axi_isolate_write
       owed_q <= owed_q + OwedBits'(aw_take) - OwedBits'(answered);
 
       if (!card_rst_ni) open_q <= 1'b0;
-      else if (idle_o) open_q <= 1'b1;
+      else if (all_idle_i) open_q <= 1'b1;
     end
   end
 

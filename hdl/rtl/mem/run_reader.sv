@@ -6,7 +6,7 @@
 //
 // A bus error does not stop it; error_o stays set until the next clear_error_i.
 // flush_i (level, while busy) drops runs and beats: busy_o falls when the last
-// response has been received. Used by: msm_lane. (stream_reader reads long
+// response has been received. Used by: msm_lane, ntt_source. (stream_reader reads long
 // regular streams and buffers them itself.)
 module run_reader
   import carillon_pkg::*;

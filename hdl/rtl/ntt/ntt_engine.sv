@@ -41,6 +41,10 @@ module ntt_engine
   input  logic    mem_b_valid_i,
   output logic    mem_b_ready_o
 );
+  if (NttMaxLog2 > 3 * NttStages || NttMaxLog2 > 31) begin : gen_bad_size
+    $error("three passes reach 3 NttStages, and a root of twice the order has to exist");
+  end
+
   pass_t pass;
   addr_t from, to;
   logic start, running, stop, reading, writing, read_error, write_error, bad;

@@ -12,9 +12,9 @@ module carillon_card
   import queue_pkg::*;
 (
   input  logic clk_i,
-  input  logic rst_ni,      // of the card: a function-level reset
-  input  logic bus_rst_ni,  // of the AXI4 buses: power-on, PCIe's fundamental reset; the card is in reset with them
-  output logic bus_idle_o,  // no AXI4 transfer is under way: a reset of the card may be reported as done
+  input  logic card_rst_ni,  // of the card, at any phase of the clock: a function-level reset
+  input  logic bus_rst_ni,   // of the AXI4 buses: power-on, PCIe's fundamental reset; the card is in reset with them
+  output logic bus_idle_o,   // no AXI4 transfer is under way: a reset of the card may be reported as done
 
   // BAR0
   input  logic        s_axil_awvalid,
@@ -126,6 +126,14 @@ module carillon_card
   localparam axi_id_t PostId = 8'd0;
   localparam axi_id_t DmaHostId = 8'd1;  // and the next one for scatter lists
   localparam axi_id_t IdentifyId = 8'd2;
+
+  // ---- Reset of the card, in step with the clock: the stages at its edge see it as data ----
+  logic rst_ni, rst_q;
+
+  always_ff @(posedge clk_i or negedge bus_rst_ni) begin
+    if (!bus_rst_ni) {rst_ni, rst_q} <= 2'b00;
+    else {rst_ni, rst_q} <= {rst_q, card_rst_ni};
+  end
 
   // ---- Registers ----
   card_regs_pkg::card_regs__in_t  regs_in;
@@ -517,6 +525,7 @@ module carillon_card
     .clk_i,
     .rst_ni      (bus_rst_ni),
     .card_rst_ni (rst_ni),
+    .all_idle_i  (bus_idle_o),
     .idle_o      (idle[2*0]),
     .open_o      (open[2*0]),
     .s_ar_i      (host_bus_ar),
@@ -562,6 +571,7 @@ module carillon_card
     .clk_i,
     .rst_ni      (bus_rst_ni),
     .card_rst_ni (rst_ni),
+    .all_idle_i  (bus_idle_o),
     .idle_o      (idle[2*0+1]),
     .open_o      (open[2*0+1]),
     .s_aw_i      (host_bus_aw),
@@ -627,6 +637,7 @@ module carillon_card
     .clk_i,
     .rst_ni      (bus_rst_ni),
     .card_rst_ni (rst_ni),
+    .all_idle_i  (bus_idle_o),
     .idle_o      (idle[2*1]),
     .open_o      (open[2*1]),
     .s_ar_i      (mem_bus_ar),
@@ -672,6 +683,7 @@ module carillon_card
     .clk_i,
     .rst_ni      (bus_rst_ni),
     .card_rst_ni (rst_ni),
+    .all_idle_i  (bus_idle_o),
     .idle_o      (idle[2*1+1]),
     .open_o      (open[2*1+1]),
     .s_aw_i      (mem_bus_aw),
@@ -721,6 +733,7 @@ module carillon_card
       .clk_i,
       .rst_ni      (bus_rst_ni),
       .card_rst_ni (rst_ni),
+      .all_idle_i  (bus_idle_o),
       .idle_o      (idle[4+l]),
       .open_o      (open[4+l]),
       .s_ar_i      (lane_ar[l]),
@@ -766,11 +779,11 @@ module carillon_card
     .posted_error_i(posted_error),
     .unit_done_i   (unit_done),
     .unit_result_i (unit_result),
-    .host_r_i      (m_axi_host_rvalid && m_axi_host_rready),
-    .host_w_i      (m_axi_host_wvalid && m_axi_host_wready),
-    .host_w_half_i (!(&m_axi_host_wstrb)),
-    .mem_r_beats_i (($clog2(MsmLanes + 2))'($countones({m_axi_mem_rvalid && m_axi_mem_rready, m_axi_lane_rvalid & m_axi_lane_rready}))),
-    .mem_w_i       (m_axi_mem_wvalid && m_axi_mem_wready),
+    .host_r_i      (host_bus_r_valid && host_bus_r_ready),
+    .host_w_i      (host_bus_w_valid && host_bus_w_ready),
+    .host_w_half_i (!(&host_bus_w.strb)),
+    .mem_r_beats_i (($clog2(MsmLanes + 2))'($countones({mem_bus_r_valid && mem_bus_r_ready, lane_r_valid & lane_r_ready}))),
+    .mem_w_i       (mem_bus_w_valid && mem_bus_w_ready),
     .count_o       (counts)
   );
 

@@ -57,8 +57,8 @@ pub(crate) struct WriteChannel {
     /// Data taken, whose requests were not.
     early: VecDeque<Beat>,
     responses: VecDeque<Burst>,
-    /// Data stood on the bus in the cycle before.
-    data_seen: bool,
+    /// Data stood on the bus in the cycle before and was not taken.
+    data_waits: bool,
     /// What is offered in this cycle.
     ready: [bool; 2],
     offered: bool,
@@ -82,7 +82,7 @@ impl WriteChannel {
             writes: VecDeque::new(),
             early: VecDeque::new(),
             responses: VecDeque::new(),
-            data_seen: false,
+            data_waits: false,
             ready: [false; 2],
             offered: false,
         })
@@ -98,7 +98,8 @@ impl WriteChannel {
         let requested = !self.writes.is_empty();
         self.ready = match memory.timing.writes {
             WriteOrder::RequestFirst => [aw, w && (aw || requested)],
-            WriteOrder::DataOffered => [aw && self.data_seen, w && requested],
+            // Only data of this very request: that of all before it was taken.
+            WriteOrder::DataOffered => [aw && self.data_waits && !requested, w && requested],
             WriteOrder::DataFirst => [aw && self.early.iter().any(|beat| beat.last), w],
         };
         dut.write(self.aw_ready, self.ready[0].into());
@@ -126,8 +127,9 @@ impl WriteChannel {
                 since: memory.cycle,
             });
         }
-        self.data_seen = dut.read(self.w_valid) == 1;
-        if self.ready[1] && self.data_seen {
+        let data = dut.read(self.w_valid) == 1;
+        self.data_waits = data && !self.ready[1];
+        if self.ready[1] && data {
             self.early.push_back(Beat::from_port(dut.bytes(self.w)));
         }
         while let Some(burst) = self.writes.front_mut()

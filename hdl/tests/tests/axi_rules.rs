@@ -41,8 +41,10 @@ fn data(last: bool, byte: u8) -> Vec<u8> {
     image
 }
 
-/// `axi_b_t`.
-const RESPONSE: [u8; 1] = [0];
+/// `axi_b_t` of ID 1.
+const RESPONSE: [u8; 1] = [1 << 2];
+/// Of ID 2.
+const FOREIGN: [u8; 1] = [2 << 2];
 
 struct Bench(Dut);
 
@@ -65,7 +67,7 @@ impl Bench {
 }
 
 /// Each breaks one rule, after which the process is gone.
-const BROKEN: [(&str, &str); 16] = [
+const BROKEN: [(&str, &str); 17] = [
     ("a_read_request_is_withdrawn", "a read request changed"),
     ("a_read_request_changes", "a read request changed"),
     ("a_read_request_is_not_aligned", "not of whole beats"),
@@ -81,6 +83,10 @@ const BROKEN: [(&str, &str); 16] = [
     ("a_request_longer_than_its_data", "whose data had 1"),
     ("write_data_is_withheld", "data is withheld"),
     ("a_response_before_its_data", "before request and data"),
+    (
+        "a_response_to_somebody_else",
+        "ID 02 before request and data",
+    ),
     ("a_response_changes", "a response changed"),
 ];
 
@@ -148,10 +154,14 @@ fn break_a_rule() {
             bench.cycle(&[("w", taken(&data(false, 1)))]);
             bench.cycle(&[("b", taken(&RESPONSE))]);
         }
+        "a_response_to_somebody_else" => {
+            bench.cycle(&[("aw", taken(&short)), ("w", taken(&data(true, 1)))]);
+            bench.cycle(&[("b", taken(&FOREIGN))]);
+        }
         "a_response_changes" => {
             bench.cycle(&[("aw", taken(&short)), ("w", taken(&data(true, 1)))]);
             bench.cycle(&[("b", refused(&RESPONSE))]);
-            bench.cycle(&[("b", taken(&[1]))]);
+            bench.cycle(&[("b", taken(&[1 << 2 | 2]))]);
         }
         other => panic!("there is no rule {other}"),
     }

@@ -315,7 +315,7 @@ const MUTANTS: [(&str, &str, &str); 4] = [
     (
         "stream_copy_half_bursts",
         "a_reset_with_transfers_under_way_is_harmless",
-        "data is withheld until its request is taken",
+        "a lane hangs",
     ),
     (
         "stream_copy_withdraws",

@@ -153,7 +153,8 @@ fn bench_msm_makes_a_table_of_all_distributions() {
 
 #[test]
 fn bench_ntt_runs_every_kind() {
-    for kind in ["forward", "inverse", "coset-forward", "coset-inverse"] {
+    let kinds = ["forward", "inverse", "coset-forward", "coset-inverse"];
+    for kind in kinds.into_iter().chain(["odd-forward", "odd-inverse"]) {
         let result = json(&[
             "bench",
             "ntt",

@@ -183,10 +183,14 @@ mod tests {
             let domain = Domain::new(log2);
             let omega = root_of_unity(log2);
             let coefficients = random(log2);
-            for (kind, shift) in [(NttKind::Forward, 1), (NttKind::CosetForward, COSET)] {
+            for (kind, shift) in [
+                (NttKind::Forward, Scalar::ONE),
+                (NttKind::CosetForward, Scalar::from(COSET)),
+                (NttKind::OddForward, root_of_unity(log2 + 1)),
+            ] {
                 let mut values = coefficients.clone();
                 domain.transform(&mut values, kind);
-                let mut at = Scalar::from(shift);
+                let mut at = shift;
                 for value in &values {
                     assert_eq!(*value, horner(&coefficients, at), "2^{log2}, {kind:?}");
                     at *= omega;
@@ -203,6 +207,7 @@ mod tests {
             for (there, back) in [
                 (NttKind::Forward, NttKind::Inverse),
                 (NttKind::CosetForward, NttKind::CosetInverse),
+                (NttKind::OddForward, NttKind::OddInverse),
             ] {
                 let mut values = original.clone();
                 domain.transform(&mut values, there);

@@ -257,7 +257,8 @@ class WriteResponder {
     void drive(uint64_t now) {
         const bool room = writes_.size() + responses_.size() < kOutstanding;
         bool take_request = room, take_data = !writes_.empty();
-        if (order_ == Order::kDataOffered) take_request = room && data_seen_;
+        // Only data of this very request: that of all before it was taken.
+        if (order_ == Order::kDataOffered) take_request = room && data_waits_ && writes_.empty();
         if (order_ == Order::kDataFirst) {
             take_request = room && early_bursts_ != 0;
             take_data = early_.size() < kOutstanding * kMaxBeats;
@@ -275,7 +276,7 @@ class WriteResponder {
     }
 
     void sample(uint64_t now) {
-        data_seen_ = ports_.w_valid;
+        data_waits_ = ports_.w_valid && !ports_.w_ready;
         if (ports_.w_valid && ports_.w_ready) {
             early_.push_back({{}, ports_.w_strb, ports_.w_last != 0});
             std::memcpy(early_.back().data, ports_.w_data, kBeat);
@@ -327,7 +328,7 @@ class WriteResponder {
     BurstQueue writes_, responses_;
     std::deque<Beat> early_;  // data that waits for its request
     size_t early_bursts_ = 0;  // bursts of it that are whole
-    bool data_seen_ = false;  // data was offered in the cycle before
+    bool data_waits_ = false;  // data was offered in the cycle before and not taken
     bool done_ = false;
 };
 

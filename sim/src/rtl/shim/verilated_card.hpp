@@ -21,6 +21,7 @@ namespace carillon {
 
 inline constexpr uint64_t kBarPatience = 1000;     // cycles until an access counts as unanswered
 inline constexpr uint32_t kResetCycles = 8;
+inline constexpr uint32_t kReleaseCycles = 4;      // until the card has left its reset
 inline constexpr uint32_t kDrainPatience = 1u << 20;  // cycles in which the buses answer all that is under way
 inline constexpr uint32_t kPollCycles = 64;        // between looks at the attention byte
 inline constexpr uint32_t kSleepCycles = 16;       // asleep for so long before the clock stops
@@ -158,11 +159,11 @@ class VerilatedCard final : public Card {
 
     // A function-level reset as a board does it: the buses go on, and it is done when nothing is under way on them.
     void reset() override {
-        model_.rst_ni = 0;
+        model_.card_rst_ni = 0;
         model_.s_axil_awvalid = model_.s_axil_wvalid = model_.s_axil_arvalid = 0;
         for (uint32_t i = 0; i < kResetCycles || (!model_.bus_idle_o && i < kDrainPatience); i++) step();
-        model_.rst_ni = 1;
-        step();
+        model_.card_rst_ni = 1;
+        for (uint32_t i = 0; i < kReleaseCycles; i++) step();
     }
 
     uint32_t read(uint32_t offset) override {
@@ -234,7 +235,7 @@ class VerilatedCard final : public Card {
     };
 
     void power_on() {
-        model_.bus_rst_ni = model_.rst_ni = 0;
+        model_.bus_rst_ni = model_.card_rst_ni = 0;
         model_.s_axil_bready = model_.s_axil_rready = 1;
         model_.s_axil_wstrb = 0xf;
         each_bus([](auto& bus) { bus.reset(); });
