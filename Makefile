@@ -34,7 +34,7 @@ demo: setup ## prove a batch of signed transfers on the simulated card and settl
 test: parts setup ## everything CI checks, and where its time went
 	@$(MAKE) --no-print-directory -j2 --output-sync=target rtl-lint generated
 	@$(MAKE) --no-print-directory rust-lint build-tests
-	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log env RUST_TEST_THREADS=1 $(MAKE) --no-print-directory block-tests cocotb \
+	@scripts/beside $${CARGO_TARGET_DIR:-target}/block-tests.log env RUST_TEST_THREADS=1 $(MAKE) --no-print-directory block-tests cocotb formal \
 	  -- $(MAKE) --no-print-directory suites e2e vm-test
 	@scripts/parts report
 
@@ -49,9 +49,8 @@ rust-lint: setup ## formatting, dependencies, clippy
 rtl-lint: setup ## the gateware alone: Verilator, verible, slang
 	@scripts/parts run 'RTL lint' scripts/lint-rtl.sh
 
-formal: setup ## prove the scheduler, the queues and the modular adders; then see that broken gateware is refuted
-	scripts/formal.sh
-	scripts/formal.sh --mutants
+formal: setup ## prove the scheduler, the queues, what faces the buses, and the modular adders (part of `make test`)
+	@scripts/parts run formal scripts/formal.sh
 
 mutants: setup ## leave out each constraint of the batch circuit, each absorbed value and each part of a tuple: a forgery must work then (about 5 minutes)
 	cargo test -p carillon-circuit --test rollup -- --ignored --nocapture can_be_left_out
@@ -76,11 +75,12 @@ suites: setup
 cocotb: setup ## the whole card against cocotbext-axi: random jobs, pauses, resets in mid-transfer (a sample; `make soak` runs 204 jobs)
 	@scripts/parts run cocotb $${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..2
 
-soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs; large transforms; 204 jobs on the card
+soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs; large transforms; 204 jobs on the card; proofs that must fail
 	cargo test --release -p carillon-node --test node_service -- --ignored --nocapture soak_
 	cargo test -p carillon-hdl-tests --features rtl --test msm_random -- --ignored soak_
 	cargo test -p carillon-hdl-tests --features rtl --test ntt_engine -- --ignored --nocapture soak_large
 	$${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..17
+	scripts/formal.sh --mutants
 	CARILLON_BLOCKS=ntt_engine_28 cargo test -p carillon-hdl-tests --features rtl --test ntt_engine -- --ignored --nocapture soak_a_transform
 
 loom: setup ## the hand-over of commands and completions in every order that memory allows (part of rust-test, under a second)

@@ -95,6 +95,24 @@ PROOFS = (
         depth=8,
         cover_depth=24,
     ),
+    Proof(
+        name="run_writer",
+        files=(PACKAGE, "rtl/mem/fifo.sv", "rtl/mem/run_writer.sv", "formal/run_writer_props.sv"),
+        depth=4,
+        cover_depth=20,
+    ),
+    Proof(
+        name="axi_isolate_read",
+        files=(PACKAGE, "rtl/mem/axi_isolate_read.sv", "formal/axi_isolate_read_props.sv"),
+        depth=4,
+        cover_depth=12,
+    ),
+    Proof(
+        name="axi_isolate_write",
+        files=(PACKAGE, "rtl/mem/fifo.sv", "rtl/mem/axi_isolate_write.sv", "formal/axi_isolate_write_props.sv"),
+        depth=4,
+        cover_depth=14,
+    ),
     # Pipelines without a state: the induction is as long as the pipeline, and the base has nothing to check.
     Proof(name="fp_add", files=(ARITHMETIC, "formal/fp_add_props.sv"), depth=5, cover_depth=8),
     Proof(name="fp_sub", files=(ARITHMETIC, "formal/fp_sub_props.sv"), depth=5, cover_depth=8),
