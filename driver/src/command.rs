@@ -455,6 +455,26 @@ mod tests {
             bytes[8..32].chunks(8).map(|w| w[0]).collect::<Vec<_>>(),
             [0x40, 0x80, 0xc0]
         );
+        let product = Command::Product {
+            a: 0x40,
+            b: 0x80,
+            destination: 0xc0,
+            n: 5,
+        };
+        let raw = product.encode(0);
+        assert_eq!((raw.opcode, raw.flags), (0x38, 0x10));
+        assert_eq!(raw.op[..6], [0x40, 0x80, 0, 0xc0, 5, 0]);
+        let flags = NttKind::ALL.map(|kind| {
+            let ntt = Command::Ntt {
+                source: 0,
+                destination: 0,
+                scratch: 0,
+                log2n: 0,
+                kind,
+            };
+            ntt.encode(0).flags
+        });
+        assert_eq!(flags, [0, 0x02, 0x04, 0x06, 0x20, 0x22]);
         let abort = Command::Abort {
             queue: 2,
             cid: 0x1234,

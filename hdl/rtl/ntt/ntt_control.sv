@@ -82,19 +82,16 @@ module ntt_control
     plan    = pass_q;
     plan.first = left_q != log2_t'(1) && done_q == '0;
     plan.last = left_q == log2_t'(1);
-    plan.transpose = plan.first;
     plan.remaining = remaining_q;
     plan.done = done_q;
     plan.rows = rows;
     plan.columns = columns;
+    // What is not named is 0, as the command left it: the only pass (one beat), the outer loop of the first.
     if (plan.first) begin
       // Columns of the whole vector; 2^columns rows and columns are written as one block, which lies as a run of row numbers.
-      plan.outer       = '0;
       plan.inner       = rest - columns;
-      plan.read_outer  = '0;
       plan.read_inner  = columns;
       plan.read_row    = rest;
-      plan.write_outer = '0;
       plan.write_inner = columns + columns;
       plan.write_row   = rest + columns;
     end else if (!plan.last) begin
@@ -107,17 +104,7 @@ module ntt_control
       plan.write_outer = plan.read_outer;
       plan.write_inner = plan.read_inner;
       plan.write_row   = plan.read_row;
-    end else if (done_q == '0) begin
-      // One pass, one beat.
-      plan.outer       = '0;
-      plan.inner       = '0;
-      plan.read_outer  = '0;
-      plan.read_inner  = '0;
-      plan.read_row    = '0;
-      plan.write_outer = '0;
-      plan.write_inner = '0;
-      plan.write_row   = '0;
-    end else begin
+    end else if (done_q != '0) begin
       // Groups of first rows (outer), rows of the pass between (inner); the result in natural order.
       plan.outer       = first_rows_q - columns;
       plan.inner       = done_q - first_rows_q;

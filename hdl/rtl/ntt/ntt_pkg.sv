@@ -31,9 +31,8 @@ package ntt_pkg;
     logic  inverse;
     logic  coset;
     logic  odd;          // the shift is a root of order 2n instead of 7
-    logic  first;        // factors depend on the column
+    logic  first;        // of several: factors depend on the column, blocks of rows and columns are written the other way round
     logic  last;         // factors scale the result
-    logic  transpose;    // blocks of rows and columns are written the other way round
     log2_t log2n;
     log2_t remaining;    // of the transform from this pass on
     log2_t done;         // of the passes before

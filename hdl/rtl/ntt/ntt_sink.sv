@@ -56,14 +56,14 @@ module ntt_sink
     .data_o (pair),
     .pop_i  (left_o)
   );
-  assign left_o = waiting && (pass_i.transpose ? turned_ready : ready);
+  assign left_o = waiting && (pass_i.first ? turned_ready : ready);
 
   ntt_transpose u_transpose (
     .clk_i,
     .rst_ni,
     .clear_i(clear),
     .pass_i,
-    .valid_i(waiting && pass_i.transpose),
+    .valid_i(waiting && pass_i.first),
     .ready_o(turned_ready),
     .pair_i (pair),
     .valid_o(turned_valid),
@@ -71,8 +71,8 @@ module ntt_sink
     .pair_o (turned)
   );
 
-  assign written = pass_i.transpose ? turned_valid : waiting;
-  assign out = pass_i.transpose ? turned : pair;
+  assign written = pass_i.first ? turned_valid : waiting;
+  assign out = pass_i.first ? turned : pair;
   assign image[0] = fr_image_t'(out.even);
   assign image[1] = fr_image_t'(out.odd);
 
@@ -87,8 +87,8 @@ module ntt_sink
   wire  outer_ends = inner_ends && outer_q == (32'd1 << pass_i.outer) - 32'd1;
   wire  begins = active_q && run_ready;
 
-  assign rows = pass_i.transpose ? pass_i.rows - pass_i.columns : timed_rows(pass_i.rows, pass_i.columns);
-  assign beats = pass_i.transpose ? row_beats(pass_i.columns) + pass_i.columns : row_beats(pass_i.columns);
+  assign rows = pass_i.first ? pass_i.rows - pass_i.columns : timed_rows(pass_i.rows, pass_i.columns);
+  assign beats = pass_i.first ? row_beats(pass_i.columns) + pass_i.columns : row_beats(pass_i.columns);
   assign element = (outer_q << pass_i.write_outer) + (inner_q << pass_i.write_inner) + (index_t'(row_of(turn_q, rows)) << pass_i.write_row);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

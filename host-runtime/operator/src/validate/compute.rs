@@ -2,7 +2,6 @@
 //! (`carillon_workload::vectors`).
 
 use blstrs::{G1Affine, Scalar};
-use carillon_driver::command;
 use carillon_workload::vectors::{self, MsmCase, ScalarPattern};
 use ff::Field;
 use group::Curve;
@@ -79,12 +78,7 @@ pub async fn ntt(subject: &Subject) -> Checked {
             subject.engine.ntt(&mut found, kind).await?;
             let mut cpu = input.clone();
             subject.cpu.ntt(&mut cpu, kind).await?;
-            let defined = command::NttKind {
-                inverse: kind.is_inverse(),
-                coset: kind.is_coset(),
-                odd: kind.is_odd(),
-            };
-            if let Err(at) = vectors::check_ntt(&input, &found, defined) {
+            if let Err(at) = vectors::check_ntt(&input, &found, kind.into()) {
                 return Err(wrong(format!(
                     "{kind:?} of 2^{log2} elements: element {at} is wrong"
                 )));

@@ -26,7 +26,6 @@ use tokio::task::JoinHandle;
 
 use super::admission::{Admission, ForProof, Wanted};
 use super::fault::{CardResult, Fault, done};
-use super::jobs::driver_kind;
 use super::keys::CardKey;
 use super::tally::{self, Command};
 use super::transfer::Writes;
@@ -218,7 +217,7 @@ impl Workspace {
             destination: destination.clone(),
             scratch: self.scratch.clone(),
             log2n: log2 as u8,
-            kind: driver_kind(kind),
+            kind: kind.into(),
         }
     }
 }

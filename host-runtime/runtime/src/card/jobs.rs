@@ -37,12 +37,13 @@ pub fn quotient_memory(count: usize) -> [u64; 4] {
     [polynomial, polynomial, polynomial, SCALAR_BYTES as u64]
 }
 
-/// The driver's name of a transform.
-pub fn driver_kind(kind: NttKind) -> command::NttKind {
-    command::NttKind {
-        inverse: kind.is_inverse(),
-        coset: kind.is_coset(),
-        odd: kind.is_odd(),
+impl From<NttKind> for command::NttKind {
+    fn from(kind: NttKind) -> Self {
+        Self {
+            inverse: kind.is_inverse(),
+            coset: kind.is_coset(),
+            odd: kind.is_odd(),
+        }
     }
 }
 
@@ -124,7 +125,7 @@ pub async fn ntt(
         destination,
         scratch,
         log2n: log2 as u8,
-        kind: driver_kind(kind),
+        kind: kind.into(),
     };
     let ticket = card.queue(0).submit_ntt(&ntt).await;
     writes.finish(&mut stats).await?;
