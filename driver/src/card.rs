@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::audit::Audit;
 use crate::bar::{Bar, Counters, Gone};
 use crate::claim::{Claim, Leftovers};
-use crate::command::Command;
+use crate::command::{Command, Group};
 use crate::control::{clear_leftovers, take_over};
 use crate::deadline::Deadlines;
 use crate::dma::{DmaPool, HostBuf, MemoryUse};
@@ -28,7 +28,7 @@ use crate::request::{Request, ResetLevel};
 use crate::ring::LOG2_DEPTHS;
 use crate::shared::{AtomicCounters, DriverCounters, Health, Shared};
 use crate::transport::{Direction, Transport};
-use crate::windows::WindowChoice;
+use crate::windows::{ImpossibleWindows, WindowChoice};
 use crate::worker::Worker;
 
 /// Version of the contract that this driver speaks.
@@ -80,12 +80,35 @@ pub struct CardInfo {
     pub msm_windows: u8,
     /// Point adders.
     pub msm_adders: u8,
-    /// Window sizes that it chooses itself; `None` if it does not say.
+    /// Whether it has `MSM_G2`.
+    pub msm_g2: bool,
+    /// Window sizes that `MSM_G1` chooses itself; `None` if the card does not say.
     pub msm_choice: Option<WindowChoice>,
+    /// The same of `MSM_G2`.
+    pub msm_g2_choice: Option<WindowChoice>,
     /// Largest log2 of a transform's length.
     pub ntt_max_log2n: u8,
     /// Butterflies a cycle.
     pub ntt_butterflies: u8,
+}
+
+impl CardInfo {
+    /// Whether it has the command that sums in this group.
+    pub fn has_msm(&self, group: Group) -> bool {
+        match group {
+            Group::G1 => true,
+            Group::G2 => self.msm_g2,
+        }
+    }
+
+    /// Takes over what only the identity page says.
+    fn complete(&mut self, page: &IdentityPage) -> Result<(), ImpossibleWindows> {
+        let choice = |group| WindowChoice::from_page(page, group, self.msm_max_window_bits);
+        let (g1, g2) = (choice(Group::G1)?, choice(Group::G2)?);
+        (self.msm_choice, self.msm_g2_choice) = (g1, g2);
+        self.msm_g2 = page.has_msm_g2();
+        Ok(())
+    }
 }
 
 /// An open card.
@@ -185,7 +208,7 @@ impl Card {
     /// its registers.
     async fn identified(mut self) -> Result<Self, CardError> {
         match self.check_identity().await {
-            Ok(choice) => self.info.msm_choice = choice,
+            Ok(info) => self.info = info,
             Err(error) => {
                 // Stopped before anybody opens it again.
                 self.close().await;
@@ -197,9 +220,9 @@ impl Card {
     }
 
     /// `IDENTIFY`, and comparison with the registers: the first proof that
-    /// commands, DMA in both directions and completions work. Returns what only
-    /// the page says.
-    async fn check_identity(&self) -> Result<Option<WindowChoice>, CardError> {
+    /// commands, DMA in both directions and completions work. Returns what the
+    /// card is with what only the page says.
+    async fn check_identity(&self) -> Result<CardInfo, CardError> {
         let epoch = self.shared.memory.epoch();
         let page = self.shared.from_card.allocate(IDENTITY_BYTES)?;
         let command = Command::Identify { page: page.iova() };
@@ -217,8 +240,11 @@ impl Card {
         if let Some(what) = difference(&page, &self.info) {
             return Err(differs(what));
         }
-        WindowChoice::from_page(&page, self.info.msm_max_window_bits)
-            .map_err(|_| differs("MSM windows chosen"))
+        let mut info = self.info.clone();
+        match info.complete(&page) {
+            Ok(()) => Ok(info),
+            Err(ImpossibleWindows) => Err(differs("MSM windows chosen")),
+        }
     }
 
     /// What it is and can do.
@@ -526,7 +552,9 @@ fn read_info(bar: &Bar) -> Result<CardInfo, CardError> {
         msm_max_window_bits: reg::cap_msm::MAX_WINDOW_BITS.get(msm) as u8,
         msm_windows: reg::cap_msm::WINDOWS.get(msm) as u8,
         msm_adders: reg::cap_msm::ADDERS.get(msm) as u8,
+        msm_g2: false,
         msm_choice: None,
+        msm_g2_choice: None,
         ntt_max_log2n: reg::cap_ntt::MAX_LOG2N.get(ntt) as u8,
         ntt_butterflies: reg::cap_ntt::BUTTERFLIES.get(ntt) as u8,
     };

@@ -5,16 +5,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
+mod group;
+
+pub use group::{FP_BYTES, Group};
+
 /// Bytes of a submission entry.
 pub const COMMAND_BYTES: usize = size_of::<RawCommand>();
 /// Granule of every address and transfer, in bytes: one beat of the card's bus.
 pub const BEAT: u64 = 64;
-/// Bytes of a G1 affine point in memory (x, y; Fp Montgomery images).
-pub const G1_BYTES: u64 = 96;
 /// Bytes of a scalar in memory (Fr Montgomery image).
 pub const FR_BYTES: u64 = 32;
-/// Bytes that `MSM_G1` writes: X, Y, Z of 48 bytes, then zeros.
-pub const MSM_RESULT_BYTES: u64 = 192;
 /// Bytes of an entry of a scatter/gather list.
 pub const SGL_ENTRY_BYTES: usize = size_of::<SglEntry>();
 
@@ -45,6 +45,8 @@ pub enum Opcode {
     Read = 0x11,
     /// Multi-scalar multiplication in G1.
     MsmG1 = 0x20,
+    /// Multi-scalar multiplication in G2, on cards that have it.
+    MsmG2 = 0x21,
     /// Number-theoretic transform over Fr.
     Ntt = 0x30,
     /// (a * b - c) * z, element by element.
@@ -53,12 +55,13 @@ pub enum Opcode {
 
 impl Opcode {
     /// Every opcode of the contract.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Identify,
         Self::Abort,
         Self::Write,
         Self::Read,
         Self::MsmG1,
+        Self::MsmG2,
         Self::Ntt,
         Self::Quotient,
     ];
@@ -78,7 +81,7 @@ impl Opcode {
         match self {
             Self::Write | Self::Read => FLAG_SGL,
             Self::Ntt => FLAG_INVERSE | FLAG_COSET | FLAG_ODD,
-            Self::MsmG1 => FLAG_FULL_SCALARS,
+            Self::MsmG1 | Self::MsmG2 => FLAG_FULL_SCALARS,
             Self::Quotient => FLAG_PRODUCT,
             Self::Identify | Self::Abort => 0,
         }
@@ -170,10 +173,10 @@ impl NttKind {
     };
 }
 
-/// How `MSM_G1` takes its scalars.
+/// How an MSM takes its scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub enum MsmMode {
-    /// Split into two halves over the curve's endomorphism: half as many windows.
+    /// Split over the curve's endomorphism, in two in G1 and in four in G2: that much fewer windows.
     /// Right only for bases in the subgroup of order r; for others the result is
     /// a point without meaning.
     #[default]
@@ -220,15 +223,17 @@ pub enum Command {
         /// Whether `host` is a scatter/gather list.
         list: bool,
     },
-    /// Sum of scalar_i * base_i.
-    MsmG1 {
-        /// Card address of n affine points.
+    /// Sum of scalar_i * base_i: `MSM_G1` or `MSM_G2`.
+    Msm {
+        /// The group of bases and sum.
+        group: Group,
+        /// Card address of n affine points of [`Group::point_bytes`].
         bases: u64,
         /// Card address of n scalars.
         scalars: u64,
         /// Terms.
         n: u64,
-        /// Card address of [`MSM_RESULT_BYTES`] bytes.
+        /// Card address of [`Group::result_bytes`].
         result: u64,
         /// Window size; 0 lets the card choose.
         window_bits: u8,
@@ -284,7 +289,7 @@ impl Command {
             Self::Abort { .. } => Opcode::Abort,
             Self::Write { .. } => Opcode::Write,
             Self::Read { .. } => Opcode::Read,
-            Self::MsmG1 { .. } => Opcode::MsmG1,
+            Self::Msm { group, .. } => group.opcode(),
             Self::Ntt { .. } => Opcode::Ntt,
             Self::Quotient { .. } | Self::Product { .. } => Opcode::Quotient,
         }
@@ -315,7 +320,8 @@ impl Command {
                 raw.op[..3].copy_from_slice(&[host, card, bytes]);
                 raw.flags = if list { FLAG_SGL } else { 0 };
             }
-            Self::MsmG1 {
+            Self::Msm {
+                group: _,
                 bases,
                 scalars,
                 n,
@@ -372,6 +378,19 @@ impl Command {
     pub fn decode(raw: &RawCommand) -> Option<Self> {
         let op = raw.op;
         let list = raw.flags & FLAG_SGL != 0;
+        let msm = |group| Self::Msm {
+            group,
+            bases: op[0],
+            scalars: op[1],
+            n: op[2],
+            result: op[3],
+            window_bits: raw.window_bits,
+            mode: if raw.flags & FLAG_FULL_SCALARS == 0 {
+                MsmMode::Split
+            } else {
+                MsmMode::Full
+            },
+        };
         Some(match Opcode::from_code(raw.opcode)? {
             Opcode::Identify => Self::Identify { page: op[0] },
             Opcode::Abort => Self::Abort {
@@ -390,18 +409,8 @@ impl Command {
                 bytes: op[2],
                 list,
             },
-            Opcode::MsmG1 => Self::MsmG1 {
-                bases: op[0],
-                scalars: op[1],
-                n: op[2],
-                result: op[3],
-                window_bits: raw.window_bits,
-                mode: if raw.flags & FLAG_FULL_SCALARS == 0 {
-                    MsmMode::Split
-                } else {
-                    MsmMode::Full
-                },
-            },
+            Opcode::MsmG1 => msm(Group::G1),
+            Opcode::MsmG2 => msm(Group::G2),
             Opcode::Ntt => Self::Ntt {
                 source: op[0],
                 destination: op[1],
@@ -481,7 +490,8 @@ mod tests {
         }
         .encode(7);
         assert_eq!(abort.op[0], 0x1234_0002);
-        let msm = |mode| Command::MsmG1 {
+        let msm = |group, mode| Command::Msm {
+            group,
             bases: 1,
             scalars: 2,
             n: 3,
@@ -489,9 +499,12 @@ mod tests {
             window_bits: 9,
             mode,
         };
-        assert_eq!(msm(MsmMode::Split).encode(0).to_words()[0], 9 << 40 | 0x20);
-        let full = msm(MsmMode::Full).encode(0);
-        assert_eq!(full.to_words()[0], 9 << 40 | 0x0820);
+        for (group, opcode) in [(Group::G1, 0x20), (Group::G2, 0x21)] {
+            let split = msm(group, MsmMode::Split).encode(0);
+            assert_eq!(split.to_words()[..5], [9 << 40 | opcode, 1, 2, 3, 4]);
+            let full = msm(group, MsmMode::Full).encode(0);
+            assert_eq!(full.to_words()[0], 9 << 40 | 0x0800 | opcode);
+        }
     }
 
     proptest! {
@@ -503,7 +516,7 @@ mod tests {
         }
 
         #[test]
-        fn decode_undoes_encode(words: [u64; 8], pick in 0usize..7, cid: u16) {
+        fn decode_undoes_encode(words: [u64; 8], pick in 0..Opcode::ALL.len(), cid: u16) {
             let mut raw = RawCommand::from_words(words);
             raw.opcode = Opcode::ALL[pick] as u8;
             let command = Command::decode(&raw);

@@ -55,9 +55,9 @@ pub fn estimate_cycles(command: &Command) -> u64 {
         Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
             beats(bytes).saturating_mul(4)
         }
-        // At most one addition per window of one bit and term; the buckets'
-        // sums are within the floor.
-        Command::MsmG1 { n, .. } => n.saturating_mul(256),
+        // At most one addition per window of one bit and term, each for as long as
+        // it occupies its adder; the buckets' sums are within the floor.
+        Command::Msm { group, n, .. } => n.saturating_mul(256 * group.slot_cycles()),
         Command::Ntt { log2n, .. } => (1u64 << log2n.min(40))
             .saturating_mul(u64::from(log2n) + 8)
             .saturating_mul(2),

@@ -9,6 +9,9 @@ pub const IDENTITY_BYTES: usize = size_of::<IdentityPage>();
 /// Its first bytes.
 pub const SIGNATURE: [u8; 8] = *b"CARILLON";
 
+/// Bit of `features`: the card has `MSM_G2`.
+pub const FEATURE_MSM_G2: u8 = 0x01;
+
 /// Window sizes in each of its tables: floor(log2 n) for every n that a command can hold.
 pub const WINDOW_SIZES: usize = 32;
 
@@ -40,14 +43,20 @@ pub struct IdentityPage {
     pub ntt_max_log2n: u8,
     /// Butterflies a cycle.
     pub ntt_butterflies: u8,
+    /// What the card has beyond the first contract: [`FEATURE_MSM_G2`].
+    pub features: u8,
     /// Zero.
-    pub reserved: [u8; 25],
-    /// Window sizes chosen for split scalars, by floor(log2 n).
+    pub reserved: [u8; 24],
+    /// Window sizes chosen by `MSM_G1` for split scalars, by floor(log2 n).
     pub split_windows: [u8; WINDOW_SIZES],
     /// The same for whole scalars.
     pub full_windows: [u8; WINDOW_SIZES],
+    /// Window sizes chosen by `MSM_G2` for split scalars; zero on a card without it.
+    pub g2_split_windows: [u8; WINDOW_SIZES],
+    /// The same for whole scalars.
+    pub g2_full_windows: [u8; WINDOW_SIZES],
     /// Zero.
-    pub rest: [u8; 3968],
+    pub rest: [u8; 3904],
 }
 
 /// The name of a configuration, by its number on the page and in `CONFIG`.
@@ -63,6 +72,11 @@ impl IdentityPage {
     /// The page in these bytes; `None` if they are not 4096.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytemuck::try_pod_read_unaligned(bytes).ok()
+    }
+
+    /// Whether the card has `MSM_G2`.
+    pub fn has_msm_g2(&self) -> bool {
+        self.features & FEATURE_MSM_G2 != 0
     }
 
     /// Its bytes.
@@ -91,11 +105,25 @@ mod tests {
             page.msm_adders,
             page.ntt_max_log2n,
             page.ntt_butterflies,
+            page.features,
         ];
-        assert_eq!(numbers, bytes[32..39]);
+        assert_eq!(numbers, bytes[32..40]);
         assert_eq!(page.split_windows, bytes[64..96]);
         assert_eq!(page.full_windows, bytes[96..128]);
+        assert_eq!(page.g2_split_windows, bytes[128..160]);
+        assert_eq!(page.g2_full_windows, bytes[160..192]);
+        assert_eq!(page.rest, bytes[192..]);
         assert_eq!(page.as_bytes(), bytes);
         assert_eq!(IdentityPage::from_bytes(&bytes[1..]), None);
+    }
+
+    #[test]
+    fn one_bit_says_that_the_card_sums_in_g2() {
+        for (features, has) in [(0, false), (1, true), (0xfe, false), (0xff, true)] {
+            let mut bytes = vec![0; IDENTITY_BYTES];
+            bytes[39] = features;
+            let page = IdentityPage::from_bytes(&bytes).unwrap();
+            assert_eq!(page.has_msm_g2(), has, "{features:#x}");
+        }
     }
 }

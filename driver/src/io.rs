@@ -9,8 +9,7 @@
 use std::sync::Arc;
 
 use crate::command::{
-    BEAT, Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, MsmMode, NttKind, RawCommand,
-    SGL_ENTRY_BYTES, SglEntry,
+    BEAT, Command, FR_BYTES, Group, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
 };
 use crate::completion::Completion;
 use crate::dma::HostBuf;
@@ -28,16 +27,18 @@ pub struct IoQueue {
     index: usize,
 }
 
-/// The four operands of [`IoQueue::msm_g1`].
+/// The operands of [`IoQueue::msm`].
 #[derive(Clone, Debug)]
 pub struct Msm {
-    /// n affine points of 96 bytes.
+    /// The group of bases and sum; a card without `MSM_G2` answers G2 with `INVALID_OPCODE`.
+    pub group: Group,
+    /// n affine points of [`Group::point_bytes`].
     pub bases: CardRegion,
     /// n scalars of 32 bytes, Montgomery form.
     pub scalars: CardRegion,
     /// Terms.
     pub n: u64,
-    /// 192 bytes for the projective result.
+    /// [`Group::result_bytes`] for the projective result.
     pub result: CardRegion,
     /// Window size in bits; 0 lets the card choose.
     pub window_bits: u8,
@@ -346,9 +347,10 @@ impl IoQueue {
     }
 
     /// Sum of scalar_i * base_i into `msm.result`.
-    pub async fn submit_msm_g1(&self, msm: &Msm) -> Ticket<()> {
+    pub async fn submit_msm(&self, msm: &Msm) -> Ticket<()> {
         let epoch = self.epoch();
         let Msm {
+            group,
             bases,
             scalars,
             n,
@@ -358,10 +360,11 @@ impl IoQueue {
         } = msm;
         let command = self
             .current(&[bases, scalars, result])
-            .and_then(|()| fits("the bases", n.checked_mul(G1_BYTES), bases.len()))
+            .and_then(|()| fits("the bases", n.checked_mul(group.point_bytes()), bases.len()))
             .and_then(|()| fits("the scalars", n.checked_mul(FR_BYTES), scalars.len()))
-            .and_then(|()| fits("the result", Some(MSM_RESULT_BYTES), result.len()))
-            .map(|()| Command::MsmG1 {
+            .and_then(|()| fits("the result", Some(group.result_bytes()), result.len()))
+            .map(|()| Command::Msm {
+                group: *group,
                 bases: bases.address(),
                 scalars: scalars.address(),
                 n: *n,
@@ -373,12 +376,12 @@ impl IoQueue {
         self.send(epoch, command, (), None, regions).await
     }
 
-    /// [`IoQueue::submit_msm_g1`] and its end.
+    /// [`IoQueue::submit_msm`] and its end.
     ///
     /// # Errors
     /// [`JobError`].
-    pub async fn msm_g1(&self, msm: &Msm) -> Result<Completion, JobError> {
-        self.submit_msm_g1(msm).await.await.result
+    pub async fn msm(&self, msm: &Msm) -> Result<Completion, JobError> {
+        self.submit_msm(msm).await.await.result
     }
 
     /// Transform of `ntt.source` into `ntt.destination`.

@@ -1,18 +1,18 @@
 //! How a card cuts the scalars of an MSM into signed digits, one per window
 //! (`hdl/doc/msm.md`, "Digits"), written again from the definition.
 //!
-//! What is cut is the magnitude of each half of a split scalar, whose sign turns its
-//! digits, or a whole scalar as it is. A window of c bits gives digits from -2^(c-1)
+//! What is cut is the magnitude of each part of a split scalar (two in G1, four in G2), whose sign
+//! turns its digits, or a whole scalar as it is. A window of c bits gives digits from -2^(c-1)
 //! to 2^(c-1) - 1: those that adding 2^(c-1) in every window and taking it off again
 //! leaves. A digit of zero costs nothing, so the number of others is what an MSM's
 //! cycles are measured by. Pure; for reports and tests, not part of a card.
 
 use blstrs::Scalar;
-use carillon_driver::command::MsmMode;
+use carillon_driver::command::{Group, MsmMode};
 use carillon_driver::windows::Window;
 use ff::Field;
 
-use crate::split::{self, Halves, LARGEST_HALF, Limbs};
+use crate::split::{self, Halves, LARGEST_HALF, LARGEST_QUARTER, Limbs};
 
 /// r - 1, the largest whole scalar.
 const LARGEST_WHOLE: Limbs = [
@@ -25,6 +25,7 @@ const LARGEST_WHOLE: Limbs = [
 /// The digits that scalars have under one choice of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits {
+    group: Group,
     bits: u32,
     mode: MsmMode,
     windows: u32,
@@ -35,15 +36,17 @@ impl Digits {
     const LEAST_BITS: u32 = 2;
 
     /// Digits for a window size of at most 32 bits; more are taken as 32.
-    pub fn new(window: Window) -> Self {
+    pub fn new(group: Group, window: Window) -> Self {
         let bits = u32::from(window.bits).clamp(Self::LEAST_BITS, 32);
-        let largest = match window.mode {
-            MsmMode::Split => half(LARGEST_HALF),
-            MsmMode::Full => LARGEST_WHOLE,
+        let largest = match (window.mode, group) {
+            (MsmMode::Split, Group::G1) => magnitude(LARGEST_HALF),
+            (MsmMode::Split, Group::G2) => magnitude(LARGEST_QUARTER.into()),
+            (MsmMode::Full, _) => LARGEST_WHOLE,
         };
         // The largest value decides: as many windows as it needs without a carry.
         let windows = (1..).find(|windows| rest(&largest, bits, *windows) == 0);
         Self {
+            group,
             bits,
             mode: window.mode,
             windows: windows.unwrap_or_default(),
@@ -60,7 +63,17 @@ impl Digits {
         self.mode
     }
 
-    /// Windows of a scalar, or of each of its halves.
+    /// The group of the sum.
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    /// In how many parts a scalar is taken.
+    pub fn parts(&self) -> u32 {
+        self.group.parts(self.mode)
+    }
+
+    /// Windows of a scalar, or of each of its parts.
     pub fn windows(&self) -> u32 {
         self.windows
     }
@@ -70,21 +83,24 @@ impl Digits {
         1 << (self.bits - 1)
     }
 
-    /// The digits of a scalar from the lowest window, those of the first half
-    /// before those of the second.
+    /// The digits of a scalar from the lowest window, part after part.
     pub fn of(&self, scalar: &Scalar) -> impl Iterator<Item = i64> {
-        let (first, second) = match self.mode {
-            MsmMode::Split => {
+        let part = |k: i128| (magnitude(k.unsigned_abs()), k < 0);
+        let none = (magnitude(0), false);
+        let parts = match (self.mode, self.group) {
+            (MsmMode::Full, _) => [(split::limbs(scalar), false), none, none, none],
+            (MsmMode::Split, Group::G1) => {
                 let Halves { k1, k2 } = split::split(scalar);
-                let part = |k: i128| (half(k.unsigned_abs()), k < 0);
-                (part(k1), Some(part(k2)))
+                [part(k1), part(k2), none, none]
             }
-            MsmMode::Full => ((split::limbs(scalar), false), None),
+            (MsmMode::Split, Group::G2) => split::split_in_four(scalar)
+                .multiples
+                .map(|multiple| part(multiple.into())),
         };
         let Self { bits, windows, .. } = *self;
-        [Some(first), second]
+        parts
             .into_iter()
-            .flatten()
+            .take(self.parts() as usize)
             .flat_map(move |(magnitude, negative)| {
                 let digits = digits(magnitude, bits).take(windows as usize);
                 digits.map(move |(digit, _)| if negative { -digit } else { digit })
@@ -107,32 +123,33 @@ impl Digits {
                 sum * shift + if *digit < 0 { -magnitude } else { magnitude }
             })
         };
-        let mut parts = digits.chunks(self.windows as usize).map(sum);
-        let mut next = || parts.next().unwrap_or_default();
-        next() + next() * Scalar::from(split::Z).square()
+        // What each part but the first is a multiple of, as one of the part before.
+        let step = match self.group {
+            Group::G1 => Scalar::from(split::Z).square(),
+            Group::G2 => Scalar::from(split::Z),
+        };
+        let parts = digits.chunks(self.windows as usize).rev().map(sum);
+        parts.fold(Scalar::ZERO, |sum, part| sum * step + part)
     }
 
     /// The largest magnitude that every digit of a scalar can have at once, whatever the signs (the
     /// uppermost digit of a whole scalar is positive, since it has no sign of its own),
     /// and in how many windows from the lowest: in some sizes the top ones are too small for any.
     pub fn hottest(&self) -> (u32, i64) {
-        let parts = match self.mode {
-            MsmMode::Split => 2,
-            MsmMode::Full => 1,
-        };
-        // Positive digits make the largest number, so they answer for all signs. Halves must stay
+        // Positive digits make the largest number, so they answer for all signs. Parts must stay
         // clear of where rounding could give others.
         let holds = |windows: u32, magnitude: i64| {
-            let digits: Vec<i64> = (0..parts * self.windows)
+            let digits: Vec<i64> = (0..self.parts() * self.windows)
                 .map(|at| match at % self.windows {
                     window if window < windows => magnitude,
                     _ => 0,
                 })
                 .collect();
             let scalar = self.compose(&digits);
-            let clear = match self.mode {
-                MsmMode::Split => split::is_clear(&scalar),
-                MsmMode::Full => true,
+            let clear = match (self.mode, self.group) {
+                (MsmMode::Split, Group::G1) => split::is_clear(&scalar),
+                (MsmMode::Split, Group::G2) => split::is_clear_in_four(&scalar),
+                (MsmMode::Full, _) => true,
             };
             clear && self.of(&scalar).eq(digits)
         };
@@ -152,8 +169,8 @@ impl Digits {
     }
 }
 
-/// A half's magnitude.
-fn half(value: u128) -> Limbs {
+/// A part's magnitude.
+fn magnitude(value: u128) -> Limbs {
     [value as u64, (value >> 64) as u64, 0, 0]
 }
 
@@ -190,8 +207,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn every() -> impl Iterator<Item = Digits> {
-        (1..=17).flat_map(|bits| {
-            [MsmMode::Split, MsmMode::Full].map(|mode| Digits::new(Window { bits, mode }))
+        let kinds =
+            Group::ALL.map(|group| [MsmMode::Split, MsmMode::Full].map(|mode| (group, mode)));
+        (1..=17).flat_map(move |bits| {
+            kinds
+                .into_iter()
+                .flatten()
+                .map(move |(group, mode)| Digits::new(group, Window { bits, mode }))
         })
     }
 
@@ -200,8 +222,7 @@ mod tests {
             let digits: Vec<i64> = kind.of(&k).collect();
             let limit = kind.buckets() as i64;
             assert!(digits.iter().all(|digit| (-limit..=limit).contains(digit)));
-            let parts = if kind.mode() == MsmMode::Full { 1 } else { 2 };
-            assert_eq!(digits.len(), parts * kind.windows() as usize);
+            assert_eq!(digits.len() as u32, kind.parts() * kind.windows());
             assert_eq!(kind.compose(&digits), k, "{kind:?}");
             let non_zero = digits.iter().filter(|digit| **digit != 0).count() as u64;
             assert_eq!(kind.non_zero(&k), non_zero);
@@ -210,7 +231,8 @@ mod tests {
 
     #[test]
     fn the_number_of_windows_is_the_least_that_holds_every_scalar() {
-        let windows = |bits, mode| Digits::new(Window { bits, mode }).windows();
+        let of = |group, bits, mode| Digits::new(group, Window { bits, mode }).windows();
+        let windows = |bits, mode| of(Group::G1, bits, mode);
         let split = [
             (1, 65),
             (2, 65),
@@ -234,6 +256,12 @@ mod tests {
         }
         for (bits, expected) in full {
             assert_eq!(windows(bits, MsmMode::Full), expected, "{bits} bits");
+            assert_eq!(of(Group::G2, bits, MsmMode::Full), expected);
+        }
+        let in_four = [(1, 33), (2, 33), (4, 16), (8, 8), (13, 5), (16, 4)];
+        for (bits, expected) in in_four {
+            let found = of(Group::G2, bits, MsmMode::Split);
+            assert_eq!(found, expected, "{bits} bits");
         }
     }
 
@@ -261,7 +289,7 @@ mod tests {
         for k in [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, half, -half] {
             check(k);
         }
-        let one = |mode| Digits::new(Window { bits: 13, mode });
+        let one = |mode| Digits::new(Group::G1, Window { bits: 13, mode });
         assert_eq!(one(MsmMode::Split).non_zero(&-Scalar::ONE), 1);
         assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ONE), 1);
         assert_eq!(one(MsmMode::Full).non_zero(&Scalar::ZERO), 0);

@@ -3,8 +3,9 @@
 //!
 //! On the subgroup of order r, z^2 P = (beta x, -y), with z the parameter of
 //! BLS12-381. So k P = k1 P + k2 (beta x, -y) for k = k1 + k2 z^2 mod r, and k1
-//! and k2 are half as long as k. The formula is the gateware's, so that cards
-//! agree even on points outside the subgroup, where other halves would give
+//! and k2 are half as long as k. In G2 z itself is an endomorphism, too, and each
+//! half is halved again: h = a + b z. The formulas are the gateware's, so that cards
+//! agree even on points outside the subgroup, where other parts would give
 //! another point. Pure; used by the functional card and by reports that count
 //! digits (`digits.rs`).
 
@@ -14,12 +15,18 @@ use blstrs::Scalar;
 pub(crate) const Z: u64 = 0xd201_0000_0001_0000;
 /// z^2.
 const Z_SQUARED: u128 = Z as u128 * Z as u128;
-/// floor(2^262 / z^2), little-endian limbs.
-const RECIPROCAL: [u64; 3] = [0xfdb9_48bd_b3fb_8b80, 0x1afb_3c78_07ea_b758, 0x5f];
-/// Bits of k' that the product with the reciprocal leaves out.
-const DROPPED: u32 = 120;
-/// Bits below the quotient in that product.
-const FRACTION: u32 = 262 - DROPPED;
+/// z^2, by which a scalar is halved.
+const BY_Z_SQUARED: Divisor = Divisor {
+    reciprocal: [0xfdb9_48bd_b3fb_8b80, 0x1afb_3c78_07ea_b758, 0x5f],
+    bits: 262,
+    dropped: 120,
+};
+/// z, by which a half is halved in G2.
+const BY_Z: Divisor = Divisor {
+    reciprocal: [0x0481_3295_b355_ad4c, 0x4e, 0],
+    bits: 134,
+    dropped: 56,
+};
 /// r, little-endian limbs.
 pub(crate) const R: Limbs = [
     0xffff_ffff_0000_0001,
@@ -30,6 +37,8 @@ pub(crate) const R: Limbs = [
 
 /// No half is larger: 0.35 * 2^128, rounded down.
 pub const LARGEST_HALF: u128 = 0x5999_9999_9999_9999_9999_9999_9999_9999;
+/// No part of a half is larger: 0.43 * 2^64, rounded down.
+pub const LARGEST_QUARTER: u64 = 0x6e14_7ae1_47ae_147a;
 
 /// A number, little-endian limbs.
 pub(crate) type Limbs = [u64; 4];
@@ -41,6 +50,22 @@ pub struct Halves {
     pub k1: i128,
     /// The multiple of (beta x, -y).
     pub k2: i128,
+}
+
+/// The four parts of a scalar in G2: k = a1 + b1 z + (a2 + b2 z) z^2 mod r.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarters {
+    /// The multiples of P, z P, z^2 P and z^3 P.
+    pub multiples: [i64; 4],
+}
+
+/// What a card divides by: a multiplication with the reciprocal, of the bits that matter.
+struct Divisor {
+    /// floor(2^bits / divisor), little-endian limbs.
+    reciprocal: [u64; 3],
+    bits: u32,
+    /// Low bits of the dividend that the product with the reciprocal leaves out.
+    dropped: u32,
 }
 
 /// Little-endian limbs of a scalar, canonical.
@@ -64,24 +89,26 @@ fn negated(k: &Limbs) -> Limbs {
     out
 }
 
-/// round(k / z^2), or in rare cases close to a half the neighbour.
-fn quotient(k: &Limbs) -> u128 {
-    let (limb, bit) = ((DROPPED / 64) as usize, DROPPED % 64);
+/// round(k / divisor), or in rare cases close to a half the neighbour.
+fn quotient(k: &Limbs, by: &Divisor) -> u128 {
+    // Bits below the quotient in the product.
+    let fraction = by.bits - by.dropped;
+    let (limb, bit) = ((by.dropped / 64) as usize, by.dropped % 64);
     let limbs: [u64; 3] = std::array::from_fn(|i| {
         let high = k.get(limb + i + 1).copied().unwrap_or_default();
         k.get(limb + i).copied().unwrap_or_default() >> bit | high << (64 - bit)
     });
     let mut product = [0u64; 6];
     // The half that rounds.
-    product[(FRACTION as usize - 1) / 64] = 1 << ((FRACTION - 1) % 64);
+    product[(fraction as usize - 1) / 64] = 1 << ((fraction - 1) % 64);
     for (i, a) in limbs.iter().enumerate() {
         let mut carry = 0;
-        for (j, b) in RECIPROCAL.iter().enumerate() {
+        for (j, b) in by.reciprocal.iter().enumerate() {
             let sum = u128::from(*a) * u128::from(*b) + u128::from(product[i + j]) + carry;
             product[i + j] = sum as u64;
             carry = sum >> 64;
         }
-        let mut at = i + RECIPROCAL.len();
+        let mut at = i + by.reciprocal.len();
         while carry != 0 && at < product.len() {
             let sum = u128::from(product[at]) + carry;
             product[at] = sum as u64;
@@ -89,7 +116,7 @@ fn quotient(k: &Limbs) -> u128 {
             at += 1;
         }
     }
-    let (limb, bit) = ((FRACTION / 64) as usize, FRACTION % 64);
+    let (limb, bit) = ((fraction / 64) as usize, fraction % 64);
     let word =
         |i: usize| u128::from(product[limb + i] >> bit | product[limb + i + 1] << (64 - bit));
     word(0) | word(1) << 64
@@ -106,7 +133,7 @@ fn magnitude(scalar: &Scalar) -> (Limbs, bool) {
 /// Splits a scalar.
 pub fn split(scalar: &Scalar) -> Halves {
     let (k, flipped) = magnitude(scalar);
-    let k2 = quotient(&k);
+    let k2 = quotient(&k, &BY_Z_SQUARED);
     // The remainder is below 2^127 in magnitude, so its low half says it all.
     let low = u128::from(k[0]) | u128::from(k[1]) << 64;
     let k1 = low.wrapping_sub(k2.wrapping_mul(Z_SQUARED)) as i128;
@@ -118,12 +145,38 @@ pub fn split(scalar: &Scalar) -> Halves {
     }
 }
 
+/// The parts a, b of a half: h = a + b z, both with the sign that h gives them.
+fn split_half(half: i128) -> [i64; 2] {
+    let h = half.unsigned_abs();
+    let b = quotient(&[h as u64, (h >> 64) as u64, 0, 0], &BY_Z) as u64;
+    // The remainder is below 2^63 in magnitude, so its low word says it all.
+    let a = (h as u64).wrapping_sub(b.wrapping_mul(Z)) as i64;
+    let b = b as i64;
+    if half < 0 { [-a, -b] } else { [a, b] }
+}
+
+/// Splits a scalar in four, for G2.
+pub fn split_in_four(scalar: &Scalar) -> Quarters {
+    let Halves { k1, k2 } = split(scalar);
+    let ([a1, b1], [a2, b2]) = (split_half(k1), split_half(k2));
+    Quarters {
+        multiples: [a1, b1, a2, b2],
+    }
+}
+
 /// Whether both halves are so far below z^2 / 2 that no error of the quotient, which is below
 /// 2^-6, can give others.
 pub(crate) fn is_clear(scalar: &Scalar) -> bool {
     let Halves { k1, k2 } = split(scalar);
     let limit = Z_SQUARED / 2 - (Z_SQUARED >> 6);
     k1.unsigned_abs() < limit && k2.unsigned_abs() < limit
+}
+
+/// The same for parts in G2, against z / 2.
+pub(crate) fn is_clear_in_four(scalar: &Scalar) -> bool {
+    let limit = Z / 2 - (Z >> 6);
+    let parts = split_in_four(scalar).multiples;
+    is_clear(scalar) && parts.iter().all(|part| part.unsigned_abs() < limit)
 }
 
 #[cfg(test)]
@@ -146,12 +199,28 @@ mod tests {
         let Halves { k1, k2 } = split(&k);
         assert_eq!(signed(k1) + signed(k2) * scalar(Z_SQUARED), k, "{k:?}");
         assert!(k1.unsigned_abs() <= LARGEST_HALF && k2.unsigned_abs() <= LARGEST_HALF);
+        let Quarters { multiples } = split_in_four(&k);
+        let z = Scalar::from(Z);
+        let sum = multiples.iter().rev().fold(Scalar::ZERO, |sum, part| {
+            sum * z + signed(i128::from(*part))
+        });
+        assert_eq!(sum, k, "{k:?}");
+        let largest = multiples.iter().map(|part| part.unsigned_abs()).max();
+        assert!(largest <= Some(LARGEST_QUARTER), "{k:?}");
+        // The same halves as in G1.
+        let z = i128::from(Z);
+        let [a1, b1, a2, b2] = multiples.map(i128::from);
+        assert_eq!((a1 + b1 * z, a2 + b2 * z), (k1, k2));
     }
 
     #[test]
     fn small_scalars_stay_small() {
         for k in [0i128, 1, -1, 2, -2, 1 << 64, -(1 << 100)] {
             assert_eq!(split(&signed(k)), Halves { k1: k, k2: 0 });
+        }
+        for k in [0i64, 1, -1, 2, -2, 1 << 62, -(1 << 50)] {
+            let multiples = [k, 0, 0, 0];
+            assert_eq!(split_in_four(&signed(k.into())), Quarters { multiples });
         }
     }
 
@@ -164,6 +233,11 @@ mod tests {
             check(half + near);
             check(z2 * Scalar::from(i) + scalar(Z_SQUARED / 2) + near);
             check(z2 * (z2 - Scalar::from(i)) * half + near);
+            // Of the second halving, in the low half and in the high one.
+            let z = Scalar::from(Z);
+            let low = z * Scalar::from(i << 50) + Scalar::from(Z / 2) + near;
+            check(low);
+            check(low * z2 + low);
         }
     }
 

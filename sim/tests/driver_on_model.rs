@@ -31,5 +31,41 @@ impl Rig for Model {
     }
 }
 
+/// A card without `MSM_G2`, as older ones are.
+struct Older(Arc<ModelCard>);
+
+impl Rig for Older {
+    const NAME: &str = "";
+    const LONG: usize = 8 << 20;
+    const LAPS: usize = 500;
+    const THIN: usize = 1;
+
+    fn new() -> Self {
+        let options = ModelOptions {
+            msm_g2: false,
+            ..ModelOptions::default()
+        };
+        Self(Arc::new(ModelCard::new(options).unwrap()))
+    }
+    card_of_this_process!();
+    fn stall() -> Duration {
+        Duration::from_millis(500)
+    }
+}
+
+/// What a card without `MSM_G2` says of itself, and how it answers the command.
+mod without_g2 {
+    use super::*;
+
+    suite! { [allow(missing_docs)] Older:
+        operations::{
+            identity_equals_the_registers,
+            msm_equals_blstrs,
+            msm_in_g2_is_there_if_the_card_says_so,
+        }
+        validation::{every_status_of_the_table}
+    }
+}
+
 whole_suite!(Model);
 late_suite!(Model);

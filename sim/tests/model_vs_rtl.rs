@@ -15,12 +15,14 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use carillon_driver::command::{Command, MsmMode, NttKind, Opcode, RawCommand};
+use blstrs::{G1Projective, G2Projective};
+
+use carillon_driver::command::{Command, Group, MsmMode, NttKind, Opcode, RawCommand};
 use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::rtl::{RtlCard, RtlOptions};
-use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, Curve, ScalarPattern};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
@@ -31,7 +33,6 @@ use support::{RawHost, RawQueue, write};
 // afterwards and never read.
 const DATA: u64 = 0;
 const DATA_BYTES: u64 = 32 << 10;
-const BASES: u64 = 1 << 20;
 const BASES_COUNT: u64 = 48;
 const RESULTS: u64 = 2 << 20;
 const RESULT_SLOTS: u64 = 8;
@@ -42,43 +43,94 @@ const MEMORY: u64 = 1 << 28;
 const HOST_BYTES: u64 = 16 << 10;
 const LISTS: usize = 8;
 
+/// Where the points of a group lie.
+fn bases(group: Group) -> u64 {
+    match group {
+        Group::G1 => 1 << 20,
+        Group::G2 => (1 << 20) + (1 << 19),
+    }
+}
+
+/// Where its results lie, a slot each with a beat behind it that nothing may write.
+fn results(group: Group) -> (u64, u64) {
+    match group {
+        Group::G1 => (RESULTS, 256),
+        Group::G2 => (RESULTS + (1 << 16), 384),
+    }
+}
+
+/// Bytes of all of them, one group behind the other.
+fn results_bytes() -> u64 {
+    Group::ALL
+        .map(|group| RESULT_SLOTS * results(group).1)
+        .iter()
+        .sum()
+}
+
 /// One card with a host that drives it by hand.
 struct Side {
     host: RawHost,
     data: usize,
     lists: usize,
+    identity: usize,
 }
 
 impl Side {
     fn new(host: RawHost) -> Self {
         let data = host.allocate(HOST_BYTES as usize);
         let lists = host.allocate(LISTS * 256);
-        Self { host, data, lists }
+        let identity = host.allocate(4096);
+        Self {
+            host,
+            data,
+            lists,
+            identity,
+        }
+    }
+
+    /// Whether the card says that it has `MSM_G2`.
+    fn has_g2(&self) -> bool {
+        let mut admin = RawQueue::new(&self.host, 0, 1);
+        let page = self.host.address(self.identity);
+        let identify = Command::Identify { page }.encode(0xfff4);
+        admin.expect(&identify, StatusCode::Success);
+        admin.disable();
+        self.host.bytes(self.identity, 40)[39] & 1 != 0
     }
 
     /// All of card memory that is defined.
     fn image(&self, queue: &mut RawQueue<'_>) -> (Vec<u8>, Vec<u8>) {
-        let to = self
-            .host
-            .allocate((DATA_BYTES + RESULT_SLOTS * 256) as usize);
-        for (card, bytes, at) in [
-            (DATA, DATA_BYTES, 0),
-            (RESULTS, RESULT_SLOTS * 256, DATA_BYTES),
-        ] {
+        let to = self.host.allocate((DATA_BYTES + results_bytes()) as usize);
+        for (card, bytes, at) in areas() {
             let raw = support::read(0xfff0, self.host.address(to) + at, card, bytes);
             queue.expect(&raw, StatusCode::Success);
         }
         (
             self.host.bytes(to, DATA_BYTES as usize),
             self.host
-                .bytes(to + DATA_BYTES as usize, (RESULT_SLOTS * 256) as usize),
+                .bytes(to + DATA_BYTES as usize, results_bytes() as usize),
         )
     }
+}
+
+/// What is written and compared: start and bytes in card memory, place in the host's image of all.
+fn areas() -> [(u64, u64, u64); 3] {
+    let [(g1, of_g1), (g2, of_g2)] = Group::ALL.map(|group| {
+        let (start, slot) = results(group);
+        (start, RESULT_SLOTS * slot)
+    });
+    [
+        (DATA, DATA_BYTES, 0),
+        (g1, of_g1, DATA_BYTES),
+        (g2, of_g2, DATA_BYTES + of_g1),
+    ]
 }
 
 /// What a stream is drawn from.
 struct Stream {
     rng: ChaCha20Rng,
+    /// Whether the cards have `MSM_G2`.
+    has_g2: bool,
     host: u64,
     lists: u64,
     cid: u16,
@@ -132,11 +184,17 @@ impl Stream {
             }
             3..5 => {
                 let n = self.rng.gen_range(1..=20);
-                Command::MsmG1 {
-                    bases: self.place(BASES, 96 * BASES_COUNT, 96 * n),
+                let group = match self.has_g2 && self.rng.gen_bool(0.5) {
+                    true => Group::G2,
+                    false => Group::G1,
+                };
+                let (point, (start, slot)) = (group.point_bytes(), results(group));
+                Command::Msm {
+                    group,
+                    bases: self.place(bases(group), point * BASES_COUNT, point * n),
                     scalars: self.place(DATA, DATA_BYTES, 32 * n),
                     n,
-                    result: RESULTS + 256 * self.rng.gen_range(0..RESULT_SLOTS),
+                    result: start + slot * self.rng.gen_range(0..RESULT_SLOTS),
                     window_bits: *[0, 1, 2, 8, 13].get(self.rng.gen_range(0..5)).unwrap(),
                     mode: *[MsmMode::Split, MsmMode::Full]
                         .get(self.rng.gen_range(0..2))
@@ -225,7 +283,7 @@ impl Stream {
     fn corrupt(&mut self, mut raw: RawCommand) -> RawCommand {
         let opcode = Opcode::from_code(raw.opcode).unwrap();
         let (addresses, length): (&[usize], Option<usize>) = match opcode {
-            Opcode::MsmG1 => (&[0, 1, 3], Some(2)),
+            Opcode::MsmG1 | Opcode::MsmG2 => (&[0, 1, 3], Some(2)),
             Opcode::Ntt => (&[0, 1, 2], None),
             Opcode::Quotient => (&[0, 1, 2, 3, 5], Some(4)),
             _ => (&[0, 1], Some(2)),
@@ -233,7 +291,7 @@ impl Stream {
         let address = addresses[self.rng.gen_range(0..addresses.len())];
         match self.rng.gen_range(0..8) {
             0 => {
-                let foreign = [0x00, 0x01, 0x02, 0x12, 0x13, 0x21, 0x3f, 0x40, 0x80, 0xff];
+                let foreign = [0x00, 0x01, 0x02, 0x12, 0x13, 0x22, 0x3f, 0x40, 0x80, 0xff];
                 raw.opcode = foreign[self.rng.gen_range(0..foreign.len())];
             }
             1 => raw.reserved = 1 << self.rng.gen_range(0..16),
@@ -243,14 +301,14 @@ impl Stream {
             4 => raw.op[*addresses.last().unwrap()] = 64 * self.rng.gen_range(MEMORY / 64..1 << 50),
             5 => raw.op[*addresses.last().unwrap()] = MEMORY - 64 * self.rng.gen_range(0..2),
             6 => match length {
-                Some(at) if at == 2 && opcode != Opcode::MsmG1 => {
+                Some(at) if at == 2 && !is_msm(opcode) => {
                     raw.op[at] = [0, 1, 63, 65][self.rng.gen_range(0..4)];
                 }
                 Some(at) => raw.op[at] = [0, 1 << 32, u64::MAX, 1 << 31][self.rng.gen_range(0..4)],
                 None => raw.log2n = self.rng.gen_range(21..=255),
             },
             _ => match opcode {
-                Opcode::MsmG1 => raw.window_bits = self.rng.gen_range(14..=255),
+                Opcode::MsmG1 | Opcode::MsmG2 => raw.window_bits = self.rng.gen_range(14..=255),
                 // Overlap.
                 Opcode::Ntt => raw.op[self.rng.gen_range(0..2)] = raw.op[2],
                 _ => raw.op[address] |= 32,
@@ -274,10 +332,14 @@ impl Stream {
     }
 }
 
+fn is_msm(opcode: Opcode) -> bool {
+    matches!(opcode, Opcode::MsmG1 | Opcode::MsmG2)
+}
+
 /// What the contract fixes of a completion.
 fn comparable(raw: &RawCommand, c: &Completion) -> (u16, u16, u16, StatusCode, bool, u32, u32) {
     let success = c.status.code == StatusCode::Success;
-    let timed = raw.opcode == Opcode::MsmG1 as u8;
+    let timed = Opcode::from_code(raw.opcode).is_some_and(is_msm);
     let ops = if success && !timed { c.ops } else { 0 };
     let detail = if success && timed { 0 } else { c.detail };
     (
@@ -319,15 +381,12 @@ fn fill(side: &Side, queue: &mut RawQueue<'_>, seed: u64) {
         let at = 32 * rng.gen_range(0..DATA_BYTES as usize / 32);
         image[at..at + 32].fill(0xff);
     }
-    image.resize((DATA_BYTES + RESULT_SLOTS * 256) as usize, 0);
+    image.resize((DATA_BYTES + results_bytes()) as usize, 0);
     side.host.memory.write(side.data_end(), &image).unwrap();
     let from = side.host.address(side.data_end());
-    queue.expect(&write(0xfff1, from, DATA, DATA_BYTES), StatusCode::Success);
-    let results = RESULT_SLOTS * 256;
-    queue.expect(
-        &write(0xfff2, from + DATA_BYTES, RESULTS, results),
-        StatusCode::Success,
-    );
+    for (card, bytes, at) in areas() {
+        queue.expect(&write(0xfff1, from + at, card, bytes), StatusCode::Success);
+    }
 }
 
 impl Side {
@@ -337,8 +396,8 @@ impl Side {
     }
 }
 
-fn points(seed: u64) -> Vec<u8> {
-    let case = vectors::msm_case(
+fn points<C: Curve>(seed: u64) -> Vec<u8> {
+    let case = vectors::msm_case_in::<C>(
         BASES_COUNT as usize,
         BasePattern::SomeInfinity,
         ScalarPattern::Zero,
@@ -347,27 +406,35 @@ fn points(seed: u64) -> Vec<u8> {
     let mut image = vectors::base_images(&case.bases);
     // In half the streams, one coordinate that is not below p.
     if seed % 4 < 2 {
-        let at = 96 * (BASES_COUNT as usize - 3);
+        let at = C::GROUP.point_bytes() as usize * (BASES_COUNT as usize - 3);
         image[at..at + 48].fill(0xff);
     }
     image
+}
+
+/// Sums as points, and what lies behind them as bytes.
+fn compare_results<C: Curve>(model: &[u8], rtl: &[u8], when: &str) {
+    let (_, slot) = results(C::GROUP);
+    let sum = C::GROUP.result_bytes() as usize;
+    let slots = model.chunks_exact(slot as usize);
+    for (i, (m, r)) in slots.zip(rtl.chunks_exact(slot as usize)).enumerate() {
+        let name = format!("{when}: {:?} result {i}", C::GROUP);
+        if m[..sum] != r[..sum] {
+            let read = |raw: &[u8]| vectors::read_result::<C>(&raw[..sum]);
+            let (m, r) = (read(m), read(r));
+            assert!(m.is_some() && m == r, "{name} differs");
+        }
+        assert_eq!(m[sum..], r[sum..], "bytes behind {name}");
+    }
 }
 
 fn compare(model: &Side, rtl: &Side, mq: &mut RawQueue<'_>, rq: &mut RawQueue<'_>, when: &str) {
     let ((m_data, m_results), (r_data, r_results)) = (model.image(mq), rtl.image(rq));
     let differs = m_data.iter().zip(&r_data).position(|(a, b)| a != b);
     assert_eq!(differs, None, "{when}: card memory differs at this byte");
-    let slots = m_results.chunks_exact(256).zip(r_results.chunks_exact(256));
-    for (i, (m, r)) in slots.enumerate() {
-        if m[..192] != r[..192] {
-            let (m, r) = (
-                vectors::read_result(&m[..192]),
-                vectors::read_result(&r[..192]),
-            );
-            assert!(m.is_some() && m == r, "{when}: result {i} differs");
-        }
-        assert_eq!(m[192..], r[192..], "{when}: bytes behind result {i}");
-    }
+    let in_g1 = (RESULT_SLOTS * results(Group::G1).1) as usize;
+    compare_results::<G1Projective>(&m_results[..in_g1], &r_results[..in_g1], when);
+    compare_results::<G2Projective>(&m_results[in_g1..], &r_results[in_g1..], when);
     let bytes = HOST_BYTES as usize;
     let same = model.host.bytes(model.data, bytes) == rtl.host.bytes(rtl.data, bytes);
     assert!(same, "{when}: host memory differs");
@@ -382,27 +449,39 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
         seed,
         ..RtlOptions::default()
     };
-    let model = ModelCard::new(ModelOptions::default()).unwrap();
     let bytes = 4 << 20;
-    let model = Side::new(RawHost::new(Arc::new(model), bytes));
     let rtl = Side::new(RawHost::new(
         Arc::new(RtlCard::new(options).unwrap()),
         bytes,
     ));
+    // A gateware without MSM_G2 is compared with a model without it.
+    let model = ModelOptions {
+        msm_g2: rtl.has_g2(),
+        ..ModelOptions::default()
+    };
+    let model = ModelCard::new(model).unwrap();
+    let model = Side::new(RawHost::new(Arc::new(model), bytes));
+    let has_g2 = model.has_g2();
     assert_eq!(model.host.iova, rtl.host.iova, "equal host addresses");
     let number = 2 - u16::from(seed.is_multiple_of(2));
     let mut mq = RawQueue::new(&model.host, number, 3);
     let mut rq = RawQueue::new(&rtl.host, number, 3);
-    let points = points(seed);
+    let points = [
+        (Group::G1, points::<G1Projective>(seed)),
+        (Group::G2, points::<G2Projective>(seed)),
+    ];
     for (side, queue) in [(&model, &mut mq), (&rtl, &mut rq)] {
-        side.host.memory.write(side.data_end(), &points).unwrap();
-        let from = side.host.address(side.data_end());
-        let raw = write(0xfff3, from, BASES, points.len() as u64);
-        queue.expect(&raw, StatusCode::Success);
+        for (group, points) in &points {
+            side.host.memory.write(side.data_end(), points).unwrap();
+            let from = side.host.address(side.data_end());
+            let raw = write(0xfff3, from, bases(*group), points.len() as u64);
+            queue.expect(&raw, StatusCode::Success);
+        }
         restore(side, queue, seed);
     }
     let mut stream = Stream {
         rng: ChaCha20Rng::seed_from_u64(seed),
+        has_g2,
         host: model.host.address(model.data),
         lists: model.host.address(model.lists),
         cid: seed as u16,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_driver::command::{
-    Command, FLAG_COSET, FLAG_INVERSE, FLAG_SGL, MsmMode, NttKind, RawCommand,
+    Command, FLAG_COSET, FLAG_INVERSE, FLAG_SGL, Group, MsmMode, NttKind, RawCommand,
 };
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
@@ -131,7 +131,18 @@ fn identify_writes_the_identity_page() {
             split.iter().all(|byte| byte & 0x80 == 0),
             "one adder splits"
         );
-        assert!(found[39..64].iter().chain(&found[128..]).all(|&b| b == 0));
+        // The same for MSM_G2 where the card has it, else zeros.
+        let in_g2 = &found[128..192];
+        match found[39] {
+            0 => assert!(in_g2.iter().all(|&b| b == 0)),
+            features => {
+                assert_eq!(features, 1);
+                let sizes = in_g2.iter().map(|byte| byte & 0x7f);
+                assert!({ sizes }.all(|size| (2..=msm[0]).contains(&size)));
+                assert!(in_g2[32..].iter().all(|byte| byte & 0x80 != 0));
+            }
+        }
+        assert!(found[40..64].iter().chain(&found[192..]).all(|&b| b == 0));
     }
     let read_only = Command::Identify { page: 64 };
     admin.expect(&read_only.encode(8), StatusCode::HostWrite);
@@ -310,7 +321,8 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
         command
     };
     let msm = |bases, scalars, n, result, window_bits| {
-        Command::MsmG1 {
+        Command::Msm {
+            group: Group::G1,
             bases,
             scalars,
             n,
@@ -351,7 +363,7 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
         ("admin opcode", opcode(0x02), InvalidOpcode),
         ("fill", opcode(0x12), InvalidOpcode),
         ("copy", opcode(0x13), InvalidOpcode),
-        ("msm g2", opcode(0x21), InvalidOpcode),
+        ("unknown", opcode(0x22), InvalidOpcode),
         ("selftest", opcode(0x40), InvalidOpcode),
         ("opcode 0", opcode(0), InvalidOpcode),
         ("opcode 255", opcode(0xff), InvalidOpcode),

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use blst::blst_fp;
 use blstrs::{G1Affine, G1Projective, Scalar};
 use carillon_driver::card::{Card, CardConfig};
-use carillon_driver::command::{Command, FLAG_COSET, FLAG_INVERSE, MsmMode, NttKind, RawCommand};
+use carillon_driver::command::{
+    Command, FLAG_COSET, FLAG_INVERSE, Group, MsmMode, NttKind, RawCommand,
+};
 use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::Transport;
@@ -120,7 +122,8 @@ fn msm_gives_the_sum() {
         let mut bench = Bench::new(&host);
         bench.store(0, &bases);
         bench.store(SCALARS, &images(&scalars));
-        let msm = |n| Command::MsmG1 {
+        let msm = |n| Command::Msm {
+            group: Group::G1,
             bases: 0,
             scalars: SCALARS,
             n,
@@ -245,7 +248,8 @@ fn engines_can_be_aborted_and_disabled_at_any_time() {
     let n = 2048;
     bench.store(0x10_0000, &images(&scalars(n)));
     let commands = [
-        Command::MsmG1 {
+        Command::Msm {
+            group: Group::G1,
             bases: 0,
             scalars: 0x10_0000,
             n: n as u64,

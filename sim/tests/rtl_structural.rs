@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use blstrs::{G1Affine, G1Projective, Scalar};
-use carillon_driver::command::{Command, MsmMode, NttKind};
+use carillon_driver::command::{Command, Group, MsmMode, NttKind};
 use carillon_driver::completion::Completion;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::Transport;
@@ -96,7 +96,8 @@ fn run(view: View) -> Vec<(Completion, Vec<u8>)> {
             224,
         ),
         (
-            Command::MsmG1 {
+            Command::Msm {
+                group: Group::G1,
                 bases: BASES,
                 scalars: SCALARS,
                 n: 6,

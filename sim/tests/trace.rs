@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_driver::command::{MsmMode, NttKind};
+use carillon_driver::command::{Group, MsmMode, NttKind};
 use carillon_driver::deadline::Deadlines;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::Transport;
@@ -86,6 +86,7 @@ impl Session {
     async fn work(&mut self) {
         let case = vectors::msm_case(5, BasePattern::Negated, ScalarPattern::Random, 1);
         let msm = Msm {
+            group: Group::G1,
             bases: self.put(&vectors::base_images(&case.bases)).await,
             scalars: self.put(&vectors::scalar_images(&case.scalars)).await,
             n: 5,
@@ -94,7 +95,7 @@ impl Session {
             mode: MsmMode::Split,
         };
         self.commands += 1;
-        self.card.queue(1).msm_g1(&msm).await.unwrap();
+        self.card.queue(1).msm(&msm).await.unwrap();
         self.get(&msm.result, 192).await;
 
         let ntt = self.ntt(&vectors::scalar_images(&case.scalars[..4])).await;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use blstrs::Scalar;
-use carillon_driver::command::MsmMode;
+use carillon_driver::command::{Group, MsmMode};
 use carillon_driver::windows::Window;
 use carillon_sim::digits::Digits;
 use ff::Field;
@@ -100,10 +100,10 @@ impl FromStr for Distribution {
     }
 }
 
-/// `count` scalars. Those that are made against windows are made against split scalars and windows
+/// `count` scalars. Those that are made against windows are made against scalars split for G1 and windows
 /// of 13 bits.
 pub fn scalars(count: usize, distribution: Distribution, seed: u64) -> Vec<Scalar> {
-    scalars_against(&Digits::new(WINDOW), count, distribution, seed)
+    scalars_against(&Digits::new(Group::G1, WINDOW), count, distribution, seed)
 }
 
 /// `count` scalars, those that are made against windows for these digits.
@@ -220,12 +220,13 @@ mod tests {
 
     #[test]
     fn scalars_against_windows_use_as_few_buckets_as_they_say() {
-        for (bits, mode) in [
-            (13, MsmMode::Split),
-            (8, MsmMode::Full),
-            (2, MsmMode::Split),
+        for (group, bits, mode) in [
+            (Group::G1, 13, MsmMode::Split),
+            (Group::G1, 8, MsmMode::Full),
+            (Group::G1, 2, MsmMode::Split),
+            (Group::G2, 13, MsmMode::Split),
         ] {
-            let digits = Digits::new(Window { bits, mode });
+            let digits = Digits::new(group, Window { bits, mode });
             for (kind, most) in [(Distribution::Hot, 1), (Distribution::Cycled, 8)] {
                 let scalars = scalars_against(&digits, 100, kind, 1);
                 let magnitudes: HashSet<i64> = scalars

@@ -6,19 +6,17 @@
 //! every base is a known multiple of the generator, so the expected MSM is one
 //! scalar product and one multiplication; transforms are evaluated term by
 //! term. Images are those of `hdl/doc/contract.md`.
-#![allow(unsafe_code)]
 
-use blst::{blst_fp, blst_fr, blst_p1};
-use blstrs::{G1Affine, G1Projective, Scalar};
+mod images;
+
+use blstrs::{G1Projective, Scalar};
 use carillon_driver::command::NttKind;
 use ff::{Field, PrimeField};
 use group::prime::PrimeCurveAffine;
-use group::{Curve, Group};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
-/// Bytes of a coordinate.
-const FP: usize = 48;
+pub use images::{Curve, base_images, read_point, read_result, read_scalars, scalar_images};
 
 /// 1, 2, 3, and 2^k - 1, 2^k, 2^k + 1 for every k up to `max_log2`; ascending,
 /// each once.
@@ -105,31 +103,41 @@ impl BasePattern {
     ];
 }
 
-/// An MSM and its result.
+/// An MSM and its result, in G1 unless another group is named.
 #[derive(Clone, Debug)]
-pub struct MsmCase {
-    /// For messages: size and patterns.
+pub struct MsmCase<C: Curve = G1Projective> {
+    /// For messages: group, size and patterns.
     pub name: String,
     /// The points.
-    pub bases: Vec<G1Affine>,
+    pub bases: Vec<C::Affine>,
     /// The scalars.
     pub scalars: Vec<Scalar>,
     /// Their sum of products.
-    pub expected: G1Projective,
+    pub expected: C,
 }
 
-/// One case of `n` terms.
+/// One case of `n` terms in G1.
 pub fn msm_case(n: usize, bases: BasePattern, scalars: ScalarPattern, seed: u64) -> MsmCase {
+    msm_case_in(n, bases, scalars, seed)
+}
+
+/// One case of `n` terms in either group.
+pub fn msm_case_in<C: Curve>(
+    n: usize,
+    bases: BasePattern,
+    scalars: ScalarPattern,
+    seed: u64,
+) -> MsmCase<C> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed ^ (n as u64) << 32);
     let (first, step) = (Scalar::random(&mut rng), Scalar::random(&mut rng));
-    let (mut log, mut point) = (first, G1Projective::generator() * first);
-    let difference = G1Projective::generator() * step;
+    let (mut log, mut point) = (first, C::generator() * first);
+    let difference = C::generator() * step;
     let mut logs = Vec::with_capacity(n);
     let mut points = Vec::with_capacity(n);
     for i in 0..n {
         let (l, p) = match bases {
-            BasePattern::AllInfinity => (Scalar::ZERO, G1Projective::identity()),
-            BasePattern::SomeInfinity if i % 3 == 1 => (Scalar::ZERO, G1Projective::identity()),
+            BasePattern::AllInfinity => (Scalar::ZERO, C::identity()),
+            BasePattern::SomeInfinity if i % 3 == 1 => (Scalar::ZERO, C::identity()),
             BasePattern::Negated if i % 2 == 1 => (-log, -point),
             _ => (log, point),
         };
@@ -147,23 +155,26 @@ pub fn msm_case(n: usize, bases: BasePattern, scalars: ScalarPattern, seed: u64)
     }
     let drawn = scalars.draw(n, &mut rng);
     let product: Scalar = drawn.iter().zip(&logs).map(|(s, l)| s * l).sum();
-    let mut affine = vec![G1Affine::identity(); n];
+    let mut affine = vec![C::Affine::identity(); n];
     for (a, p) in affine.iter_mut().zip(&points) {
         *a = p.to_affine();
     }
     MsmCase {
-        name: format!("{n} terms, bases {bases:?}, scalars {scalars:?}"),
+        name: format!(
+            "{:?}, {n} terms, bases {bases:?}, scalars {scalars:?}",
+            C::GROUP
+        ),
         bases: affine,
         scalars: drawn,
-        expected: G1Projective::generator() * product,
+        expected: C::generator() * product,
     }
 }
 
 /// k times the point by doubling and adding. (`*` goes by the endomorphism, which
 /// is wrong outside the subgroup.)
-pub fn times(point: G1Projective, k: &Scalar) -> G1Projective {
+pub fn times<C: Curve>(point: C, k: &Scalar) -> C {
     let bits = k.to_bytes_le();
-    (0..256).rev().fold(G1Projective::identity(), |sum, bit| {
+    (0..256).rev().fold(C::identity(), |sum, bit| {
         let doubled = sum.double();
         if bits[bit / 8] >> (bit % 8) & 1 == 1 {
             doubled + point
@@ -173,121 +184,55 @@ pub fn times(point: G1Projective, k: &Scalar) -> G1Projective {
     })
 }
 
-/// One case of `n` terms on different points of the curve outside the subgroup
+/// One case of `n` terms on different points of G1's curve outside the subgroup
 /// of order r: right only with `FULL_SCALARS`.
 pub fn msm_case_outside(n: usize, scalars: ScalarPattern, seed: u64) -> MsmCase {
+    msm_case_outside_in(n, scalars, seed)
+}
+
+/// The same around either group.
+pub fn msm_case_outside_in<C: Curve>(n: usize, scalars: ScalarPattern, seed: u64) -> MsmCase<C> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed ^ (n as u64) << 32);
     let mut bases = Vec::with_capacity(n);
     while bases.len() < n {
-        let mut compressed: [u8; FP] = std::array::from_fn(|_| rng.r#gen());
-        compressed[0] = 0x80 | compressed[0] & 0x2f;
-        let point = Option::<G1Affine>::from(G1Affine::from_compressed_unchecked(&compressed));
-        bases.extend(point.filter(|p| !bool::from(p.is_torsion_free())));
+        bases.extend(C::draw(&mut rng).filter(|p| !C::in_subgroup(p)));
     }
     let scalars_drawn = scalars.draw(n, &mut rng);
     let terms = bases.iter().zip(&scalars_drawn);
     let expected = terms.map(|(p, k)| times(p.to_curve(), k)).sum();
     MsmCase {
-        name: format!("{n} terms outside the subgroup, scalars {scalars:?}"),
+        name: format!(
+            "{:?}, {n} terms outside the subgroup, scalars {scalars:?}",
+            C::GROUP
+        ),
         bases,
         scalars: scalars_drawn,
         expected,
     }
 }
 
-/// All cases of `n` terms that the patterns give: every scalar pattern on
+/// All cases of `n` terms in G1 that the patterns give: every scalar pattern on
 /// distinct and on repeated bases, every base pattern with uniform scalars.
 pub fn msm_cases(n: usize, seed: u64) -> Vec<MsmCase> {
+    msm_cases_in(n, seed)
+}
+
+/// The same in either group.
+pub fn msm_cases_in<C: Curve>(n: usize, seed: u64) -> Vec<MsmCase<C>> {
     let mut cases = Vec::new();
     for scalars in ScalarPattern::ALL {
-        cases.push(msm_case(n, BasePattern::Distinct, scalars, seed));
-        cases.push(msm_case(n, BasePattern::Repeated, scalars, seed));
+        cases.push(msm_case_in(n, BasePattern::Distinct, scalars, seed));
+        cases.push(msm_case_in(n, BasePattern::Repeated, scalars, seed));
     }
     for bases in [
         BasePattern::Negated,
         BasePattern::SomeInfinity,
         BasePattern::AllInfinity,
     ] {
-        cases.push(msm_case(n, bases, ScalarPattern::Random, seed));
-        cases.push(msm_case(n, bases, ScalarPattern::Equal, seed));
+        cases.push(msm_case_in(n, bases, ScalarPattern::Random, seed));
+        cases.push(msm_case_in(n, bases, ScalarPattern::Equal, seed));
     }
     cases
-}
-
-/// The card's images of scalars: 32 bytes each.
-pub fn scalar_images(scalars: &[Scalar]) -> Vec<u8> {
-    let image = |s: &Scalar| blst_fr::from(*s).l.map(u64::to_le_bytes);
-    scalars.iter().flat_map(image).flatten().collect()
-}
-
-/// The scalars of images; `None` if one is not below r.
-pub fn read_scalars(images: &[u8]) -> Option<Vec<Scalar>> {
-    let modulus = limbs::<4>(&(-Scalar::ONE).to_bytes_le());
-    let read = |image: &[u8]| {
-        let l: [u64; 4] = limbs(image);
-        // At most r - 1.
-        let canonical = l.iter().rev().le(modulus.iter().rev());
-        canonical.then(|| Scalar::from(blst_fr { l }))
-    };
-    images.chunks_exact(32).map(read).collect()
-}
-
-/// The card's images of affine points: 96 bytes each, zeros for infinity.
-pub fn base_images(bases: &[G1Affine]) -> Vec<u8> {
-    let image = |p: &G1Affine| {
-        let raw = p.as_ref();
-        [raw.x.l, raw.y.l]
-            .concat()
-            .into_iter()
-            .flat_map(u64::to_le_bytes)
-            .collect::<Vec<_>>()
-    };
-    bases.iter().flat_map(image).collect()
-}
-
-fn limbs<const N: usize>(image: &[u8]) -> [u64; N] {
-    let mut out = [0; N];
-    for (limb, chunk) in out.iter_mut().zip(image.chunks_exact(8)) {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(chunk);
-        *limb = u64::from_le_bytes(bytes);
-    }
-    out
-}
-
-/// The point of an MSM's result: homogeneous X, Y, Z images. `None` if it is no
-/// point of the subgroup, or the padding is not zero.
-pub fn read_result(result: &[u8]) -> Option<G1Projective> {
-    read_point(result).filter(|p| p.to_affine().is_torsion_free().into())
-}
-
-/// The same for any point of the curve.
-pub fn read_point(result: &[u8]) -> Option<G1Projective> {
-    if result.len() != 192 || result[3 * FP..].iter().any(|&b| b != 0) {
-        return None;
-    }
-    let mut c = result
-        .chunks_exact(FP)
-        .map(|image| blst_fp { l: limbs(image) });
-    let (x, y, z) = (c.next()?, c.next()?, c.next()?);
-    let mul = |a: &blst_fp, b: &blst_fp| {
-        let mut out = blst_fp::default();
-        // SAFETY: valid references; blst writes only `out`.
-        unsafe { blst::blst_fp_mul(&mut out, a, b) };
-        out
-    };
-    // x = X/Z = XZ/Z^2, y = Y/Z = YZ^2/Z^3: Jacobian coordinates.
-    let point = blst_p1 {
-        x: mul(&x, &z),
-        y: mul(&y, &mul(&z, &z)),
-        z,
-    };
-    let mut bytes = [0; 96];
-    // SAFETY: a valid point value; blst writes 96 bytes.
-    unsafe { blst::blst_p1_serialize(bytes.as_mut_ptr(), &point) };
-    Option::<G1Affine>::from(G1Affine::from_uncompressed_unchecked(&bytes))
-        .filter(|p| p.is_on_curve().into())
-        .map(|p| p.to_curve())
 }
 
 /// A primitive 2^log2n-th root of unity, the contract's omega.
@@ -360,58 +305,15 @@ mod tests {
 
     #[test]
     fn expected_results_agree_with_term_by_term_sums() {
-        for case in msm_cases(7, 1) {
-            let sum: G1Projective = case
-                .bases
-                .iter()
-                .zip(&case.scalars)
-                .map(|(b, s)| b.to_curve() * s)
-                .sum();
-            assert_eq!(sum, case.expected, "{}", case.name);
+        fn agree<C: Curve>() {
+            for case in msm_cases_in::<C>(7, 1) {
+                let terms = case.bases.iter().zip(&case.scalars);
+                let sum: C = terms.map(|(b, s)| b.to_curve() * s).sum();
+                assert_eq!(sum, case.expected, "{}", case.name);
+            }
         }
-    }
-
-    #[test]
-    fn images_survive_the_trip() {
-        let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let scalars = ScalarPattern::Witness.draw(50, &mut rng);
-        assert_eq!(read_scalars(&scalar_images(&scalars)).unwrap(), scalars);
-        assert_eq!(read_scalars(&[0xff; 32]), None);
-        // One in Montgomery form is 2^256 mod r.
-        assert_eq!(
-            scalar_images(&[Scalar::ONE])[..8],
-            0x1_ffff_fffe_u64.to_le_bytes()
-        );
-        let case = msm_case(3, BasePattern::SomeInfinity, ScalarPattern::Random, 3);
-        assert_eq!(base_images(&case.bases)[96..192], [0; 96]);
-    }
-
-    #[test]
-    fn results_are_read_as_points_whatever_their_representative() {
-        let p = (G1Projective::generator() * Scalar::from(5)).to_affine();
-        let one = limbs::<6>(&base_images(&[p])[..48]); // any factor: x itself
-        let factor = blst_fp { l: one };
-        let times = |l: [u64; 6]| {
-            let mut out = blst_fp::default();
-            // SAFETY: valid references.
-            unsafe { blst::blst_fp_mul(&mut out, &blst_fp { l }, &factor) };
-            out.l
-        };
-        let raw = p.as_ref();
-        let mut result = Vec::new();
-        for l in [times(raw.x.l), times(raw.y.l), one] {
-            result.extend(l.into_iter().flat_map(u64::to_le_bytes));
-        }
-        result.resize(192, 0);
-        assert_eq!(read_result(&result), Some(p.to_curve()));
-        let mut bad = result.clone();
-        bad[0] ^= 1;
-        assert_eq!(read_result(&bad), None, "off the curve");
-        result[191] = 1;
-        assert_eq!(read_result(&result), None, "padding");
-        let mut infinity = vec![0; 192];
-        infinity[48] = 1;
-        assert_eq!(read_result(&infinity), Some(G1Projective::identity()));
+        agree::<G1Projective>();
+        agree::<blstrs::G2Projective>();
     }
 
     #[test]

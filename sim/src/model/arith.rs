@@ -6,14 +6,13 @@
 
 use blst::blst_fr;
 
-use carillon_driver::command::NttKind;
+use carillon_driver::command::{Group, NttKind};
 
 use crate::split::R;
 
-/// Bytes of a scalar, a coordinate and an affine point.
+/// Bytes of a scalar and of an element of the base field.
 pub(super) const FR: usize = 32;
 pub(super) const FP: usize = 48;
-pub(super) const G1: usize = 2 * FP;
 
 /// p, little-endian limbs.
 const P: [u64; 6] = [
@@ -78,9 +77,9 @@ pub(super) fn images(elements: &[blst_fr]) -> Vec<u8> {
 
 /// The first faulty element of an MSM's operands: lowest index, scalar before
 /// point. Points under zero scalars are not looked at.
-pub(super) fn check_msm(bases: &[u8], scalars: &[u8]) -> Result<(), BadData> {
+pub(super) fn check_msm(group: Group, bases: &[u8], scalars: &[u8]) -> Result<(), BadData> {
     let terms = bases
-        .chunks_exact(G1)
+        .chunks_exact(group.point_bytes() as usize)
         .zip(scalars.chunks_exact(FR))
         .zip(0..);
     for ((point, scalar), i) in terms {
@@ -91,8 +90,7 @@ pub(super) fn check_msm(bases: &[u8], scalars: &[u8]) -> Result<(), BadData> {
         if scalar == [0; 4] {
             continue;
         }
-        let (x, y) = point.split_at(FP);
-        if !below(&limbs(x), &P) || !below(&limbs(y), &P) {
+        if !point.chunks_exact(FP).all(|fp| below(&limbs(fp), &P)) {
             return Err(BadData::Point(i));
         }
     }

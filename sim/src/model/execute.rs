@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use blst::blst_fr;
 use bytemuck::Zeroable as _;
 use carillon_driver::command::{
-    BEAT, Command, FR_BYTES, G1_BYTES, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
+    BEAT, Command, FR_BYTES, Group, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
 };
-use carillon_driver::identity::{IdentityPage, SIGNATURE};
+use carillon_driver::identity::{FEATURE_MSM_G2, IdentityPage, SIGNATURE, WINDOW_SIZES};
 use carillon_driver::registers as reg;
 use carillon_driver::status::StatusCode;
 
 use super::arith::{self, BadData};
 use super::counters::Counter;
-use super::msm::MsmSum;
+use super::msm::{G1, G2, MsmSum, SumGroup};
 use super::{Core, IO_QUEUES, Memory, validate::validate, windows};
 
 /// How a command ended, as far as the model knows: it does not simulate time,
@@ -81,14 +81,18 @@ pub(super) fn execute(job: &Job<'_>, raw: &RawCommand) -> Outcome {
             bytes,
             list,
         } => job.transfer(host, card, bytes, list, false),
-        Command::MsmG1 {
+        Command::Msm {
+            group,
             bases,
             scalars,
             n,
             result,
             mode,
             window_bits: _,
-        } => job.msm(bases, scalars, n, result, mode),
+        } => match group {
+            Group::G1 => job.msm::<G1>(bases, scalars, n, result, mode),
+            Group::G2 => job.msm::<G2>(bases, scalars, n, result, mode),
+        },
         Command::Ntt {
             source,
             destination,
@@ -221,7 +225,12 @@ impl Job<'_> {
 
     fn identify(&self, page: u64) -> Result<Outcome, StatusCode> {
         let o = &self.core.options;
-        let [split_windows, full_windows] = windows::choices(o.msm_max_window_bits);
+        let choices = |group| windows::choices(group, o.msm_max_window_bits);
+        let [split_windows, full_windows] = choices(Group::G1);
+        let (features, [g2_split_windows, g2_full_windows]) = match o.msm_g2 {
+            true => (FEATURE_MSM_G2, choices(Group::G2)),
+            false => (0, [[0; WINDOW_SIZES]; 2]),
+        };
         let identity = IdentityPage {
             signature: SIGNATURE,
             version: reg::version::RESET,
@@ -235,8 +244,11 @@ impl Job<'_> {
             msm_adders: o.msm_adders,
             ntt_max_log2n: o.ntt_max_log2n,
             ntt_butterflies: o.ntt_butterflies,
+            features,
             split_windows,
             full_windows,
+            g2_split_windows,
+            g2_full_windows,
             ..IdentityPage::zeroed()
         };
         self.host_write(page, identity.as_bytes())?;
@@ -391,7 +403,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn msm(
+    fn msm<G: SumGroup>(
         &self,
         bases: u64,
         scalars: u64,
@@ -399,16 +411,17 @@ impl Job<'_> {
         result: u64,
         mode: MsmMode,
     ) -> Result<Outcome, StatusCode> {
-        let points = self.card_copy(bases, n * G1_BYTES)?;
+        let point_bytes = G::GROUP.point_bytes();
+        let points = self.card_copy(bases, n * point_bytes)?;
         let scalars = self.card_copy(scalars, n * FR_BYTES)?;
-        match arith::check_msm(&points, &scalars) {
+        match arith::check_msm(G::GROUP, &points, &scalars) {
             Ok(()) => {}
             Err(BadData::Scalar(i)) => return Ok(bad(StatusCode::BadScalar, i)),
             Err(BadData::Point(i)) => return Ok(bad(StatusCode::BadPoint, i)),
         }
-        let mut sum = MsmSum::new(mode);
+        let mut sum = MsmSum::<G>::new(mode);
         let pieces = points
-            .chunks(MSM_PIECE * G1_BYTES as usize)
+            .chunks(MSM_PIECE * point_bytes as usize)
             .zip(scalars.chunks(MSM_PIECE * FR_BYTES as usize));
         for (points, scalars) in pieces {
             self.go_on()?;

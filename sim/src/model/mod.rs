@@ -11,13 +11,14 @@
 //! ```text
 //!  Transport -> state.rs (registers, under one lock) <- queue.rs (a thread per queue)
 //!                                                          |  validate.rs, execute.rs
-//!                               DmaSpace, CardMemory  <----+->  arith.rs, msm.rs (blst)
+//!                               DmaSpace, CardMemory  <----+->  arith.rs, msm.rs, group.rs (blst)
 //! ```
 
 mod arith;
 mod counters;
 mod execute;
 mod faults;
+mod group;
 mod msm;
 mod queue;
 mod state;
@@ -50,8 +51,8 @@ const QUEUES: usize = IO_QUEUES as usize + 1;
 /// How long a reset waits for the threads.
 const RESET_LIMIT: Duration = Duration::from_secs(2);
 
-/// What a functional card claims to be. The default equals the gateware's
-/// configuration `sim`.
+/// What a functional card claims to be. The default has all commands and is
+/// otherwise the gateware's configuration `sim`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelOptions {
     /// Register map identity that it reports.
@@ -68,6 +69,8 @@ pub struct ModelOptions {
     pub msm_windows: u8,
     /// Point adders that it reports.
     pub msm_adders: u8,
+    /// Whether it has `MSM_G2`.
+    pub msm_g2: bool,
     /// Largest log2 of a transform's length.
     pub ntt_max_log2n: u8,
     /// Butterflies a cycle that it reports.
@@ -84,6 +87,7 @@ impl Default for ModelOptions {
             msm_max_window_bits: 13,
             msm_windows: 16,
             msm_adders: 1,
+            msm_g2: true,
             ntt_max_log2n: 20,
             ntt_butterflies: 10,
         }

@@ -1,32 +1,44 @@
 //! The model's arithmetic against blstrs, by the shared vectors.
 
-use blstrs::{G1Projective, Scalar};
+use blstrs::{G1Projective, G2Projective, Scalar};
 use carillon_driver::command::{MsmMode, NttKind};
 use ff::Field;
-use group::Curve;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use super::arith::{self, BadData};
-use super::msm::MsmSum;
-use crate::split::split;
-use carillon_workload::vectors::{self, ScalarPattern};
+use super::msm::{G1, G2, MsmSum, SumGroup};
+use crate::split::{split, split_in_four};
+use carillon_workload::vectors::{self, BasePattern, Curve, ScalarPattern};
+
+const MODES: [MsmMode; 2] = [MsmMode::Split, MsmMode::Full];
 
 #[test]
 fn msm_equals_blstrs_for_every_pattern_and_size() {
-    for n in vectors::sizes(10) {
-        for case in vectors::msm_cases(n, 11) {
+    every_pattern_and_size::<G1, G1Projective>(10);
+}
+
+#[test]
+fn msm_in_g2_equals_blstrs_for_every_pattern_and_size() {
+    every_pattern_and_size::<G2, G2Projective>(8);
+}
+
+fn every_pattern_and_size<G: SumGroup, C: Curve>(max_log2: u32) {
+    let point = G::GROUP.point_bytes() as usize;
+    for n in vectors::sizes(max_log2) {
+        for case in vectors::msm_cases_in::<C>(n, 11) {
             let (bases, scalars) = (
                 vectors::base_images(&case.bases),
                 vectors::scalar_images(&case.scalars),
             );
-            assert_eq!(arith::check_msm(&bases, &scalars), Ok(()), "{}", case.name);
-            for mode in [MsmMode::Split, MsmMode::Full] {
-                let mut sum = MsmSum::new(mode);
+            let checked = arith::check_msm(G::GROUP, &bases, &scalars);
+            assert_eq!(checked, Ok(()), "{}", case.name);
+            for mode in MODES {
+                let mut sum = MsmSum::<G>::new(mode);
                 // In two pieces, as a long MSM is summed.
                 let half = n / 2;
-                sum.add(&bases[..96 * half], &scalars[..32 * half]);
-                sum.add(&bases[96 * half..], &scalars[32 * half..]);
+                sum.add(&bases[..point * half], &scalars[..32 * half]);
+                sum.add(&bases[point * half..], &scalars[32 * half..]);
                 assert_eq!(
                     vectors::read_result(&sum.result()),
                     Some(case.expected),
@@ -39,23 +51,42 @@ fn msm_equals_blstrs_for_every_pattern_and_size() {
 }
 
 /// The sum of one piece.
-fn sum(mode: MsmMode, bases: &[u8], scalars: &[Scalar]) -> G1Projective {
-    let mut sum = MsmSum::new(mode);
+fn sum<G: SumGroup, C: Curve>(mode: MsmMode, bases: &[u8], scalars: &[Scalar]) -> C {
+    let mut sum = MsmSum::<G>::new(mode);
     sum.add(bases, &vectors::scalar_images(scalars));
     vectors::read_point(&sum.result()).unwrap()
 }
 
 #[test]
 fn whole_scalars_are_right_on_every_point_of_the_curve() {
+    whole_scalars_are_right::<G1, G1Projective>();
+    whole_scalars_are_right::<G2, G2Projective>();
+}
+
+fn whole_scalars_are_right<G: SumGroup, C: Curve>() {
     // blst changes its algorithm around 32 points.
     for n in [1, 2, 31, 32, 33, 200] {
         for pattern in ScalarPattern::ALL {
-            let case = vectors::msm_case_outside(n, pattern, 5);
+            let case = vectors::msm_case_outside_in::<C>(n, pattern, 5);
             let bases = vectors::base_images(&case.bases);
-            let found = sum(MsmMode::Full, &bases, &case.scalars);
+            let found: C = sum::<G, C>(MsmMode::Full, &bases, &case.scalars);
             assert_eq!(found, case.expected, "{}", case.name);
         }
     }
+}
+
+/// A multiple by doubling and adding, wherever the point is.
+fn times<C: Curve>(point: C, k: i128) -> C {
+    let word = |value: u128| Scalar::from(value as u64);
+    let (high, low) = (word(k.unsigned_abs() >> 64), word(k.unsigned_abs()));
+    let magnitude = high * Scalar::from(1 << 32).square() + low;
+    vectors::times(if k < 0 { -point } else { point }, &magnitude)
+}
+
+/// One scalar split, on one point.
+fn split_product<G: SumGroup, C: Curve>(point: &C, k: Scalar) -> C {
+    let image = vectors::base_images(&[point.to_affine()]);
+    sum::<G, C>(MsmMode::Split, &image, &[k])
 }
 
 #[test]
@@ -63,41 +94,58 @@ fn split_scalars_go_by_the_endomorphism_wherever_the_points_are() {
     let case = vectors::msm_case_outside(5, ScalarPattern::Random, 6);
     let z_squared = Scalar::from(0xd201_0000_0001_0000).square();
     for (base, scalar) in case.bases.iter().zip(&case.scalars) {
-        let of = |point: &G1Projective, k: Scalar| {
-            let image = vectors::base_images(&[point.to_affine()]);
-            sum(MsmMode::Split, &image, &[k])
-        };
+        let of = split_product::<G1, G1Projective>;
         let point = G1Projective::from(*base);
         // The image is a sixth root of one, and outside the subgroup not z^2.
         let image = of(&point, z_squared);
         assert_eq!(of(&image, z_squared), image - point);
         assert_ne!(image, vectors::times(point, &z_squared));
         // Every scalar is made up of the two.
-        let part = |point: G1Projective, k: i128| {
-            let word = |value: u128| Scalar::from(value as u64);
-            let (high, low) = (word(k.unsigned_abs() >> 64), word(k.unsigned_abs()));
-            let magnitude = high * Scalar::from(1 << 32).square() + low;
-            vectors::times(if k < 0 { -point } else { point }, &magnitude)
-        };
         let halves = split(scalar);
         assert_eq!(
             of(&point, *scalar),
-            part(point, halves.k1) + part(image, halves.k2)
+            times(point, halves.k1) + times(image, halves.k2)
         );
     }
 }
 
 #[test]
+fn in_g2_split_scalars_go_by_psi_wherever_the_points_are() {
+    let case = vectors::msm_case_outside_in::<G2Projective>(5, ScalarPattern::Random, 6);
+    let z = Scalar::from(0xd201_0000_0001_0000);
+    for (base, scalar) in case.bases.iter().zip(&case.scalars) {
+        let of = split_product::<G2, G2Projective>;
+        let point = G2Projective::from(*base);
+        // Twice the image is a sixth root of one, and outside the subgroup nothing is z.
+        let images = [0, 1, 2, 3].map(|power| of(&point, z.pow_vartime([power])));
+        assert_eq!(of(&images[1], z), images[2]);
+        assert_eq!(of(&images[2], z.square()), images[2] - point);
+        assert_ne!(images[1], vectors::times(point, &z));
+        // Every scalar is made up of the four.
+        let parts = split_in_four(scalar).multiples;
+        let terms = images.iter().zip(parts);
+        let expected: G2Projective = terms.map(|(image, k)| times(*image, k.into())).sum();
+        assert_eq!(of(&point, *scalar), expected);
+    }
+}
+
+#[test]
 fn a_point_under_a_zero_scalar_is_not_examined() {
-    let case = vectors::msm_case(3, vectors::BasePattern::Distinct, ScalarPattern::Random, 8);
+    under_a_zero_scalar::<G1, G1Projective>();
+    under_a_zero_scalar::<G2, G2Projective>();
+}
+
+fn under_a_zero_scalar<G: SumGroup, C: Curve>() {
+    let point = G::GROUP.point_bytes() as usize;
+    let case = vectors::msm_case_in::<C>(3, BasePattern::Distinct, ScalarPattern::Random, 8);
     let (mut bases, mut scalars) = (vectors::base_images(&case.bases), case.scalars);
     scalars[1] = Scalar::ZERO;
-    bases[96..192].fill(0xff);
+    bases[point..2 * point].fill(0xff);
     let images = vectors::scalar_images(&scalars);
-    assert_eq!(arith::check_msm(&bases, &images), Ok(()));
-    let expected = case.bases[0] * scalars[0] + case.bases[2] * scalars[2];
-    for mode in [MsmMode::Split, MsmMode::Full] {
-        assert_eq!(sum(mode, &bases, &scalars), expected);
+    assert_eq!(arith::check_msm(G::GROUP, &bases, &images), Ok(()));
+    let expected: C = case.bases[0] * scalars[0] + case.bases[2] * scalars[2];
+    for mode in MODES {
+        assert_eq!(sum::<G, C>(mode, &bases, &scalars), expected);
     }
 }
 
@@ -145,19 +193,31 @@ fn quotients_equal_blstrs() {
 
 #[test]
 fn the_lowest_faulty_index_is_reported_scalar_before_point() {
-    let case = vectors::msm_case(9, vectors::BasePattern::Distinct, ScalarPattern::Random, 7);
-    let good = (
-        vectors::base_images(&case.bases),
-        vectors::scalar_images(&case.scalars),
-    );
-    let (mut bases, mut scalars) = good.clone();
-    bases[96 * 4 + 48..96 * 5].fill(0xff);
-    assert_eq!(arith::check_msm(&bases, &scalars), Err(BadData::Point(4)));
+    lowest_faulty_index::<G1, G1Projective>();
+    lowest_faulty_index::<G2, G2Projective>();
+}
+
+fn lowest_faulty_index<G: SumGroup, C: Curve>() {
+    let point = G::GROUP.point_bytes() as usize;
+    let case = vectors::msm_case_in::<C>(9, BasePattern::Distinct, ScalarPattern::Random, 7);
+    let mut bases = vectors::base_images(&case.bases);
+    let mut scalars = vectors::scalar_images(&case.scalars);
+    let check = |bases: &[u8], scalars: &[u8]| arith::check_msm(G::GROUP, bases, scalars);
+    for start in (0..point).step_by(48) {
+        let mut wrong = bases.clone();
+        wrong[5 * point + start..][..48].fill(0xff);
+        assert_eq!(check(&wrong, &scalars), Err(BadData::Point(5)), "{start}");
+    }
+    bases[point * 5 - 48..point * 5].fill(0xff);
+    assert_eq!(check(&bases, &scalars), Err(BadData::Point(4)));
     scalars[32 * 4..32 * 5].fill(0xff);
-    assert_eq!(arith::check_msm(&bases, &scalars), Err(BadData::Scalar(4)));
-    bases[96 * 3..96 * 3 + 48].fill(0xff);
-    assert_eq!(arith::check_msm(&bases, &scalars), Err(BadData::Point(3)));
-    // r and p themselves are the smallest images that are refused.
+    assert_eq!(check(&bases, &scalars), Err(BadData::Scalar(4)));
+    bases[point * 3..point * 3 + 48].fill(0xff);
+    assert_eq!(check(&bases, &scalars), Err(BadData::Point(3)));
+}
+
+#[test]
+fn elements_at_and_above_r_are_refused() {
     let r: Vec<u8> = [
         0xffff_ffff_0000_0001u64,
         0x53bd_a402_fffe_5bfe,

@@ -2,9 +2,7 @@
 //! order of the contract's table: opcode, field, length, alignment, range,
 //! overlap. Pure; the gateware's counterpart is `hdl/rtl/queue/queue_check.sv`.
 
-use carillon_driver::command::{
-    BEAT, Command, FLAG_COSET, FLAG_ODD, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES, Opcode, RawCommand,
-};
+use carillon_driver::command::{BEAT, Command, FLAG_COSET, FLAG_ODD, FR_BYTES, Opcode, RawCommand};
 use carillon_driver::status::StatusCode;
 
 use super::ModelOptions;
@@ -22,7 +20,8 @@ pub(super) fn validate(
     options: &ModelOptions,
 ) -> Result<Command, StatusCode> {
     let opcode = Opcode::from_code(raw.opcode).ok_or(StatusCode::InvalidOpcode)?;
-    if opcode.is_admin() != admin {
+    let missing = opcode == Opcode::MsmG2 && !options.msm_g2;
+    if opcode.is_admin() != admin || missing {
         return Err(StatusCode::InvalidOpcode);
     }
     let beyond = match opcode {
@@ -30,7 +29,7 @@ pub(super) fn validate(
             const BOTH: u8 = FLAG_COSET | FLAG_ODD;
             raw.log2n > options.ntt_max_log2n || raw.flags & BOTH == BOTH
         }
-        Opcode::MsmG1 => raw.window_bits > options.msm_max_window_bits,
+        Opcode::MsmG1 | Opcode::MsmG2 => raw.window_bits > options.msm_max_window_bits,
         _ => false,
     };
     if raw.reserved != 0 || raw.flags & !opcode.allowed_flags() != 0 || beyond {
@@ -63,7 +62,7 @@ fn length_ok(command: &Command) -> bool {
         Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
             bytes != 0 && bytes % BEAT == 0
         }
-        Command::MsmG1 { n, .. } | Command::Quotient { n, .. } | Command::Product { n, .. } => {
+        Command::Msm { n, .. } | Command::Quotient { n, .. } | Command::Product { n, .. } => {
             (1..=MAX_ELEMENTS).contains(&n)
         }
         Command::Identify { .. } | Command::Abort { .. } | Command::Ntt { .. } => true,
@@ -76,7 +75,7 @@ fn addresses(command: &Command) -> Vec<u64> {
         Command::Identify { page } => vec![page],
         Command::Abort { .. } => vec![],
         Command::Write { host, card, .. } | Command::Read { host, card, .. } => vec![host, card],
-        Command::MsmG1 {
+        Command::Msm {
             bases,
             scalars,
             result,
@@ -110,7 +109,8 @@ fn ranges(command: &Command) -> Vec<(u64, u64)> {
             vec![(card, bytes)]
         }
         // Counts are at most 2^32 - 1 here, so nothing overflows.
-        Command::MsmG1 {
+        Command::Msm {
+            group,
             bases,
             scalars,
             n,
@@ -118,9 +118,9 @@ fn ranges(command: &Command) -> Vec<(u64, u64)> {
             ..
         } => {
             vec![
-                (bases, n * G1_BYTES),
+                (bases, n * group.point_bytes()),
                 (scalars, n * FR_BYTES),
-                (result, MSM_RESULT_BYTES),
+                (result, group.result_bytes()),
             ]
         }
         Command::Ntt {

@@ -1,7 +1,7 @@
 //! Which commands a command depends on, through card memory. Pure; lets a
 //! replay leave out the work that a failure has nothing to do with.
 
-use carillon_driver::command::{Command, FR_BYTES, G1_BYTES, MSM_RESULT_BYTES};
+use carillon_driver::command::{Command, FR_BYTES};
 
 use super::history::Traced;
 
@@ -58,7 +58,7 @@ fn elements(n: u64) -> u64 {
 pub(super) fn written(command: &Command) -> Vec<Range> {
     match *command {
         Command::Write { card, bytes, .. } => vec![range(card, bytes)],
-        Command::MsmG1 { result, .. } => vec![range(result, MSM_RESULT_BYTES)],
+        Command::Msm { group, result, .. } => vec![range(result, group.result_bytes())],
         Command::Ntt {
             destination,
             scratch,
@@ -79,10 +79,14 @@ pub(super) fn written(command: &Command) -> Vec<Range> {
 fn reads(command: &Command) -> Vec<Range> {
     match *command {
         Command::Read { card, bytes, .. } => vec![range(card, bytes)],
-        Command::MsmG1 {
-            bases, scalars, n, ..
+        Command::Msm {
+            group,
+            bases,
+            scalars,
+            n,
+            ..
         } => vec![
-            range(bases, n.saturating_mul(G1_BYTES)),
+            range(bases, n.saturating_mul(group.point_bytes())),
             range(scalars, elements(n)),
         ],
         Command::Ntt { source, log2n, .. } => {
@@ -105,7 +109,7 @@ fn reads(command: &Command) -> Vec<Range> {
 mod tests {
     use super::super::history::End;
     use super::*;
-    use carillon_driver::command::{MsmMode, NttKind};
+    use carillon_driver::command::{Group, MsmMode, NttKind};
 
     fn traced(queue: u16, command: &Command) -> Traced {
         Traced {
@@ -147,7 +151,8 @@ mod tests {
             log2n: 2,
             kind: NttKind::default(),
         };
-        let msm = Command::MsmG1 {
+        let msm = |group| Command::Msm {
+            group,
             bases: 0x1000,
             scalars: 0x2000,
             n: 4,
@@ -164,13 +169,19 @@ mod tests {
             traced(2, &ntt(0x5000, 0x6000)), // nobody needs it
             traced(1, &ntt(0x4000, 0x2000)), // the scalars
             traced(1, &write(0x1180, 64)),   // touches no base of the four
-            traced(1, &msm),
+            traced(1, &msm(Group::G1)),
             traced(1, &write(0x1000, 64)), // after it
         ];
-        let needed = needed(&commands, 8);
         assert_eq!(
-            needed,
+            needed(&commands, 8),
             [true, false, true, false, true, false, true, false, true]
+        );
+        // Points of G2 are twice as long.
+        let mut in_g2 = commands;
+        in_g2[8] = traced(1, &msm(Group::G2));
+        assert_eq!(
+            needed(&in_g2, 8),
+            [true, false, true, false, true, false, true, true, true]
         );
     }
 }

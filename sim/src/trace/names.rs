@@ -187,7 +187,7 @@ pub fn opcode(raw: &RawCommand) -> String {
         Command::Abort { .. } => "ABORT",
         Command::Write { .. } => "WRITE",
         Command::Read { .. } => "READ",
-        Command::MsmG1 { .. } => "MSM_G1",
+        Command::Msm { group, .. } => group.command(),
         Command::Ntt { .. } => "NTT",
         Command::Quotient { .. } | Command::Product { .. } => "QUOTIENT",
     }
@@ -218,7 +218,8 @@ pub fn operands(raw: &RawCommand) -> String {
             let kind = if list { "list" } else { "host" };
             format!("{kind}={host:#x} card={card:#x} bytes={bytes}")
         }
-        Command::MsmG1 {
+        Command::Msm {
+            group: _,
             bases,
             scalars,
             n,
@@ -286,6 +287,26 @@ mod tests {
         for (offset, name) in cases {
             assert_eq!(register(offset), name);
         }
+    }
+
+    #[test]
+    fn commands_have_the_contracts_names() {
+        let name = |code| {
+            opcode(&RawCommand {
+                opcode: code,
+                ..RawCommand::default()
+            })
+        };
+        assert_eq!([0x20, 0x21].map(name), ["MSM_G1", "MSM_G2"]);
+        assert_eq!(name(0x22), "opcode 0x22");
+        let raw = RawCommand {
+            opcode: 0x21,
+            flags: 0x08,
+            op: [0x40, 0x80, 3, 0xc0, 0, 0, 0],
+            ..RawCommand::default()
+        };
+        let text = "bases=0x40 scalars=0x80 n=3 result=0xc0 window=0 full";
+        assert_eq!(operands(&raw), text);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use carillon_driver::command::MsmMode;
+use carillon_driver::command::{Group, MsmMode};
 use carillon_driver::transport::TransportError;
 use carillon_driver::{
     Audit, Card, CardError, CardRegion, Finished, Health, HostBuf, JobError, MemoryUse, Msm, Owner,
@@ -477,6 +477,7 @@ impl Session {
             }
             _ => {
                 let msm = Msm {
+                    group: Group::G1,
                     bases: region.part(0, 96 * 3).unwrap(),
                     scalars: region.part(1024, 32 * 3).unwrap(),
                     n: 3,
@@ -484,7 +485,7 @@ impl Session {
                     window_bits: 0,
                     mode: MsmMode::Full,
                 };
-                let sent = queue.submit_msm_g1(&msm);
+                let sent = queue.submit_msm(&msm);
                 self.send(sent, Held::None, tally).await;
             }
         }

@@ -353,6 +353,8 @@ macro_rules! whole_suite {
                 bytes_travel_and_return,
                 scatter_gather_lists,
                 msm_equals_blstrs,
+                msm_in_g2_equals_blstrs,
+                msm_in_g2_is_there_if_the_card_says_so,
                 transforms_equal_their_definition,
                 quotients_equal_blstrs,
                 a_chain_needs_no_waiting,
@@ -363,6 +365,7 @@ macro_rules! whole_suite {
             }
             values::{
                 msm_of_every_size,
+                msm_in_g2_of_every_size,
                 transforms_of_every_size,
                 quotients_of_every_size,
             }
@@ -370,6 +373,7 @@ macro_rules! whole_suite {
                 every_status_of_the_table,
                 bad_scatter_gather_lists,
                 faulty_elements_are_named,
+                faulty_elements_in_g2_are_named,
                 the_driver_refuses_what_the_card_cannot_know,
                 card_memory_runs_out_and_comes_back,
             }

@@ -1,9 +1,10 @@
 //! What a card does when nothing is wrong.
 
-use blstrs::Scalar;
-use carillon_driver::command::{MsmMode, NttKind};
+use blstrs::{G1Projective, G2Projective, Scalar};
+use carillon_driver::command::{Group, MsmMode, NttKind};
+use carillon_driver::status::StatusCode;
 use carillon_driver::{CardConfig, Msm, Ntt, Quotient};
-use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, Curve, MsmCase, ScalarPattern};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
@@ -87,12 +88,14 @@ pub async fn scatter_gather_lists<R: Rig>() {
 }
 
 /// Runs the case on I/O queue 1 and compares the result as a point.
-pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase, mode: MsmMode) {
+pub async fn msm<C: Curve, R: Rig>(bench: &Bench<R>, case: &MsmCase<C>, mode: MsmMode) {
     let bases = bench.put(&vectors::base_images(&case.bases)).await;
     let scalars = bench.put(&vectors::scalar_images(&case.scalars)).await;
-    let result = bench.card.allocate(192).unwrap();
+    let result_bytes = C::GROUP.result_bytes();
+    let result = bench.card.allocate(result_bytes).unwrap();
     let n = case.bases.len() as u64;
     let msm = Msm {
+        group: C::GROUP,
         bases,
         scalars,
         n,
@@ -100,8 +103,8 @@ pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase, mode: MsmMod
         window_bits: 0,
         mode,
     };
-    bench.card.queue(1).msm_g1(&msm).await.unwrap();
-    let image = bench.get(&msm.result, 192).await;
+    bench.card.queue(1).msm(&msm).await.unwrap();
+    let image = bench.get(&msm.result, result_bytes as usize).await;
     assert_eq!(
         vectors::read_point(&image),
         Some(case.expected),
@@ -111,21 +114,62 @@ pub async fn msm<R: Rig>(bench: &Bench<R>, case: &vectors::MsmCase, mode: MsmMod
 }
 
 pub async fn msm_equals_blstrs<R: Rig>() {
+    sums_equal_blstrs::<G1Projective, R>(&bench::<R>().await).await;
+}
+
+pub async fn msm_in_g2_equals_blstrs<R: Rig>() {
     let bench = bench::<R>().await;
+    if bench.card.info().has_msm(Group::G2) {
+        sums_equal_blstrs::<G2Projective, R>(&bench).await;
+    }
+}
+
+async fn sums_equal_blstrs<C: Curve, R: Rig>(bench: &Bench<R>) {
+    let case = vectors::msm_case_in::<C>;
     for mode in [MsmMode::Split, MsmMode::Full] {
         for n in [1, 2, 3, 17] {
-            let case = vectors::msm_case(n, BasePattern::SomeInfinity, ScalarPattern::Witness, 1);
-            msm(&bench, &case, mode).await;
-            let case = vectors::msm_case(n, BasePattern::Negated, ScalarPattern::Equal, 2);
-            msm(&bench, &case, mode).await;
+            let witness = case(n, BasePattern::SomeInfinity, ScalarPattern::Witness, 1);
+            msm(bench, &witness, mode).await;
+            let negated = case(n, BasePattern::Negated, ScalarPattern::Equal, 2);
+            msm(bench, &negated, mode).await;
         }
-        let case = vectors::msm_case(65, BasePattern::Repeated, ScalarPattern::MinusOne, 3);
-        msm(&bench, &case, mode).await;
+        let repeated = case(65, BasePattern::Repeated, ScalarPattern::MinusOne, 3);
+        msm(bench, &repeated, mode).await;
     }
     for (n, pattern) in [(1, ScalarPattern::MinusOne), (40, ScalarPattern::Random)] {
-        let case = vectors::msm_case_outside(n, pattern, 4);
-        msm(&bench, &case, MsmMode::Full).await;
+        let case = vectors::msm_case_outside_in::<C>(n, pattern, 4);
+        msm(bench, &case, MsmMode::Full).await;
     }
+}
+
+/// The identity page, the command and the driver's word for it agree.
+pub async fn msm_in_g2_is_there_if_the_card_says_so<R: Rig>() {
+    let bench = bench::<R>().await;
+    let info = bench.card.info().clone();
+    let has_g2 = info.has_msm(Group::G2);
+    assert_eq!(has_g2, info.msm_g2);
+    assert!(has_g2 || info.msm_g2_choice.is_none());
+    let case =
+        vectors::msm_case_in::<G2Projective>(1, BasePattern::Distinct, ScalarPattern::Random, 5);
+    let msm = Msm {
+        group: Group::G2,
+        bases: bench.put(&vectors::base_images(&case.bases)).await,
+        scalars: bench.put(&vectors::scalar_images(&case.scalars)).await,
+        n: 1,
+        result: bench.card.allocate(Group::G2.result_bytes()).unwrap(),
+        window_bits: 0,
+        mode: MsmMode::Split,
+    };
+    let status = match bench.card.queue(0).msm(&msm).await {
+        Ok(_) => StatusCode::Success,
+        Err(error) => error.status().unwrap(),
+    };
+    let expected = match has_g2 {
+        true => StatusCode::Success,
+        false => StatusCode::InvalidOpcode,
+    };
+    assert_eq!(status, expected);
+    bench.works().await;
 }
 
 pub async fn transforms_equal_their_definition<R: Rig>() {

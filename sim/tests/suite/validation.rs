@@ -1,9 +1,10 @@
 //! Requests that a card, or the driver, must refuse; and that the next one runs.
 
-use carillon_driver::command::{Command, MsmMode, NttKind, RawCommand};
+use blstrs::{G1Projective, G2Projective};
+use carillon_driver::command::{Command, Group, MsmMode, NttKind, Opcode, RawCommand};
 use carillon_driver::status::StatusCode;
 use carillon_driver::{CardError, JobError, Msm, Ntt, Quotient, RecoveryAction};
-use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, Curve, ScalarPattern};
 
 use super::{Bench, Rig, bench};
 
@@ -32,7 +33,8 @@ fn read(host: u64, card: u64, bytes: u64) -> RawCommand {
 }
 
 fn msm(bases: u64, scalars: u64, n: u64, result: u64, window_bits: u8) -> RawCommand {
-    Command::MsmG1 {
+    Command::Msm {
+        group: Group::G1,
         bases,
         scalars,
         n,
@@ -70,7 +72,7 @@ fn quotient(op: [u64; 6]) -> RawCommand {
 
 /// Commands that are refused, and how: each row breaks what its status says,
 /// and often something later in the order, which must not matter.
-fn table() -> Vec<(RawCommand, StatusCode)> {
+fn table(has_g2: bool) -> Vec<(RawCommand, StatusCode)> {
     use StatusCode::*;
     let opcode = |opcode| RawCommand {
         opcode,
@@ -78,12 +80,15 @@ fn table() -> Vec<(RawCommand, StatusCode)> {
     };
     let flags = |raw: RawCommand, flags| RawCommand { flags, ..raw };
     let mut rows = Vec::new();
-    for code in [0x00, 0x01, 0x02, 0x03, 0x12, 0x13, 0x21, 0x31, 0x40, 0xff] {
+    for code in [0x00, 0x01, 0x02, 0x03, 0x12, 0x13, 0x22, 0x31, 0x40, 0xff] {
         rows.push((opcode(code), InvalidOpcode));
+    }
+    if !has_g2 {
+        rows.push((opcode(0x21), InvalidOpcode));
     }
     rows.push((
         RawCommand {
-            opcode: 0x21,
+            opcode: 0x22,
             reserved: 1,
             ..write(1, 1, 1)
         },
@@ -161,12 +166,33 @@ fn table() -> Vec<(RawCommand, StatusCode)> {
         (ntt(128, 64, 0, 2), Overlap),
         (ntt(1 << 20, 0, 1 << 22, 16), Overlap),
     ]);
+    if has_g2 {
+        // What MSM_G1 refuses, MSM_G2 refuses alike, and what only its sizes put out of range.
+        let of_g1 = rows
+            .iter()
+            .filter(|(raw, _)| raw.opcode == Opcode::MsmG1 as u8);
+        let as_g2 = |raw: &RawCommand| RawCommand {
+            opcode: Opcode::MsmG2 as u8,
+            ..*raw
+        };
+        let mut of_g2: Vec<_> = of_g1.map(|(raw, status)| (as_g2(raw), *status)).collect();
+        of_g2.extend(
+            [
+                msm(MEMORY - 128, 0, 1, 0, 0),
+                msm(0, 0, 1, MEMORY - 256, 0),
+                msm(MEMORY - 192 * 3, 0, 4, 0, 0),
+            ]
+            .map(|raw| (as_g2(&raw), OutOfRange)),
+        );
+        rows.extend(of_g2);
+    }
     rows
 }
 
 pub async fn every_status_of_the_table<R: Rig>() {
     let bench = bench::<R>().await;
-    for (raw, expected) in table() {
+    let has_g2 = bench.card.info().has_msm(Group::G2);
+    for (raw, expected) in table(has_g2) {
         let error = bench.raw(raw, Vec::new()).await.result.unwrap_err();
         assert_eq!(error.status(), Some(expected), "{raw:x?}");
         assert_eq!(error.recovery_action(), RecoveryAction::FixRequest);
@@ -244,7 +270,7 @@ pub async fn bad_scatter_gather_lists<R: Rig>() {
 }
 
 async fn expect<R: Rig>(bench: &Bench<R>, msm: &Msm, status: StatusCode, index: u32) {
-    let error = bench.card.queue(0).msm_g1(msm).await.unwrap_err();
+    let error = bench.card.queue(0).msm(msm).await.unwrap_err();
     let JobError::Status { completion } = &error else {
         panic!("{error}")
     };
@@ -252,24 +278,81 @@ async fn expect<R: Rig>(bench: &Bench<R>, msm: &Msm, status: StatusCode, index: 
     assert_eq!(error.recovery_action(), RecoveryAction::FixRequest);
 }
 
-pub async fn faulty_elements_are_named<R: Rig>() {
-    let bench = bench::<R>().await;
-    let case = vectors::msm_case(40, BasePattern::Distinct, ScalarPattern::Random, 4);
-    let (good_bases, good_scalars) = (
-        vectors::base_images(&case.bases),
-        vectors::scalar_images(&case.scalars),
-    );
-    let result = bench.card.allocate(192).unwrap();
-    // r itself: the smallest image that is too large.
-    let r: Vec<u8> = [
-        0xffff_ffff_0000_0001u64,
-        0x53bd_a402_fffe_5bfe,
-        0x3339_d808_09a1_d805,
-        0x73ed_a753_299d_7d48,
-    ]
-    .into_iter()
-    .flat_map(u64::to_le_bytes)
-    .collect();
+/// r and p themselves, little-endian limbs: the smallest images that are too large.
+const R: [u64; 4] = [
+    0xffff_ffff_0000_0001,
+    0x53bd_a402_fffe_5bfe,
+    0x3339_d808_09a1_d805,
+    0x73ed_a753_299d_7d48,
+];
+const P: [u64; 6] = [
+    0xb9fe_ffff_ffff_aaab,
+    0x1eab_fffe_b153_ffff,
+    0x6730_d2a0_f6b0_f624,
+    0x6477_4b84_f385_12bf,
+    0x4b1b_a7b6_434b_acd7,
+    0x1a01_11ea_397f_e69a,
+];
+
+fn bytes_of(limbs: &[u64]) -> Vec<u8> {
+    limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect()
+}
+
+/// A sum whose operands can be spoilt.
+struct Sum<'a, C: Curve, R: Rig> {
+    bench: &'a Bench<R>,
+    case: vectors::MsmCase<C>,
+    bases: Vec<u8>,
+    scalars: Vec<u8>,
+}
+
+impl<'a, C: Curve, R: Rig> Sum<'a, C, R> {
+    const POINT: usize = C::GROUP.point_bytes() as usize;
+
+    fn of(bench: &'a Bench<R>) -> Self {
+        let case = vectors::msm_case_in::<C>(40, BasePattern::Distinct, ScalarPattern::Random, 4);
+        Self {
+            bench,
+            bases: vectors::base_images(&case.bases),
+            scalars: vectors::scalar_images(&case.scalars),
+            case,
+        }
+    }
+
+    fn spoil_scalar(&mut self, at: usize) {
+        self.scalars[32 * at..32 * (at + 1)].copy_from_slice(&bytes_of(&R));
+    }
+
+    fn spoil_coordinate(&mut self, at: usize, coordinate: usize) {
+        let start = Self::POINT * at + 48 * coordinate;
+        self.bases[start..start + 48].copy_from_slice(&bytes_of(&P));
+    }
+
+    async fn command(&self) -> Msm {
+        Msm {
+            group: C::GROUP,
+            bases: self.bench.put(&self.bases).await,
+            scalars: self.bench.put(&self.scalars).await,
+            n: 40,
+            result: self.bench.card.allocate(C::GROUP.result_bytes()).unwrap(),
+            window_bits: 0,
+            mode: MsmMode::Split,
+        }
+    }
+
+    /// It is refused with the element named, split or whole.
+    async fn is_refused(&self, status: StatusCode, index: u32) {
+        let split = self.command().await;
+        expect(self.bench, &split, status, index).await;
+        let whole = Msm {
+            mode: MsmMode::Full,
+            ..split
+        };
+        expect(self.bench, &whole, status, index).await;
+    }
+}
+
+async fn faulty_terms_are_named<C: Curve, R: Rig>(bench: &Bench<R>) {
     let rows: [(&[usize], &[usize], StatusCode, u32); 5] = [
         (&[17], &[], StatusCode::BadScalar, 17),
         (&[], &[0], StatusCode::BadPoint, 0),
@@ -277,51 +360,54 @@ pub async fn faulty_elements_are_named<R: Rig>() {
         (&[20], &[19], StatusCode::BadPoint, 19),
         (&[3, 2], &[30], StatusCode::BadScalar, 2),
     ];
+    let last = Sum::<C, R>::POINT / 48 - 1;
     for (scalars_at, bases_at, status, index) in rows {
-        let (mut bases, mut scalars) = (good_bases.clone(), good_scalars.clone());
-        for i in scalars_at {
-            scalars[32 * i..32 * (i + 1)].copy_from_slice(&r);
+        let mut sum = Sum::<C, R>::of(bench);
+        for at in scalars_at {
+            sum.spoil_scalar(*at);
         }
-        for i in bases_at {
-            bases[96 * i + 48..96 * (i + 1)].fill(0xff);
+        for at in bases_at {
+            sum.spoil_coordinate(*at, last);
         }
-        let msm = Msm {
-            bases: bench.put(&bases).await,
-            scalars: bench.put(&scalars).await,
-            n: 40,
-            result: result.clone(),
-            window_bits: 0,
-            mode: MsmMode::Split,
-        };
-        expect(&bench, &msm, status, index).await;
-        let whole = Msm {
-            mode: MsmMode::Full,
-            ..msm
-        };
-        expect(&bench, &whole, status, index).await;
+        sum.is_refused(status, index).await;
+    }
+    for coordinate in 0..=last {
+        let mut sum = Sum::<C, R>::of(bench);
+        sum.spoil_coordinate(7 + coordinate, coordinate);
+        let index = 7 + coordinate as u32;
+        sum.is_refused(StatusCode::BadPoint, index).await;
     }
     // A point under a zero scalar is not examined; the next fault is.
-    let (mut bases, mut scalars) = (good_bases.clone(), good_scalars.clone());
-    scalars[32 * 11..32 * 12].fill(0);
-    for i in [11, 23] {
-        bases[96 * i..96 * (i + 1)].fill(0xff);
+    let mut sum = Sum::<C, R>::of(bench);
+    sum.scalars[32 * 11..32 * 12].fill(0);
+    for at in [11, 23] {
+        let point = Sum::<C, R>::POINT;
+        sum.bases[point * at..point * (at + 1)].fill(0xff);
     }
-    let msm = Msm {
-        bases: bench.put(&bases).await,
-        scalars: bench.put(&scalars).await,
-        n: 40,
-        result: result.clone(),
-        window_bits: 0,
-        mode: MsmMode::Split,
-    };
-    expect(&bench, &msm, StatusCode::BadPoint, 23).await;
+    let msm = sum.command().await;
+    expect(bench, &msm, StatusCode::BadPoint, 23).await;
     let before = Msm { n: 23, ..msm };
-    bench.card.queue(0).msm_g1(&before).await.unwrap();
-    let sum = bench.get(&before.result, 192).await;
+    bench.card.queue(0).msm(&before).await.unwrap();
+    let image = bench.get(&before.result, C::GROUP.result_bytes() as usize);
     let terms = (0..23).filter(|i| *i != 11);
-    let expected = terms.map(|i| case.bases[i] * case.scalars[i]).sum();
-    assert_eq!(vectors::read_result(&sum), Some(expected));
-    // The same for the other engines, where detail is 0.
+    let expected: C = terms.map(|i| sum.case.bases[i] * sum.case.scalars[i]).sum();
+    assert_eq!(vectors::read_result(&image.await), Some(expected));
+}
+
+pub async fn faulty_elements_in_g2_are_named<R: Rig>() {
+    let bench = bench::<R>().await;
+    if bench.card.info().has_msm(Group::G2) {
+        faulty_terms_are_named::<G2Projective, R>(&bench).await;
+        bench.works().await;
+    }
+}
+
+pub async fn faulty_elements_are_named<R: Rig>() {
+    let bench = bench::<R>().await;
+    faulty_terms_are_named::<G1Projective, R>(&bench).await;
+    let case = vectors::msm_case(40, BasePattern::Distinct, ScalarPattern::Random, 4);
+    let good_scalars = vectors::scalar_images(&case.scalars);
+    // The other engines do not name the element: detail is 0.
     let mut elements = good_scalars[..32 * 32].to_vec();
     elements[32 * 31..].fill(0xff);
     let bad = bench.put(&elements).await;
@@ -402,6 +488,7 @@ pub async fn the_driver_refuses_what_the_card_cannot_know<R: Rig>() {
     let empty = queue.submit_write_list(Vec::new(), &region).await.await;
     assert!(matches!(empty.result, Err(JobError::EmptyList)));
     let msm = Msm {
+        group: Group::G1,
         bases: region.clone(),
         scalars: region.clone(),
         n: 2,
@@ -410,14 +497,29 @@ pub async fn the_driver_refuses_what_the_card_cannot_know<R: Rig>() {
         mode: MsmMode::Split,
     };
     assert!(matches!(
-        queue.msm_g1(&msm).await,
+        queue.msm(&msm).await,
         Err(JobError::Size { needed: 192, .. })
     ));
-    let huge = Msm { n: u64::MAX, ..msm };
+    // One point of G2 is longer, and so is its result.
+    let in_g2 = |n| Msm {
+        group: Group::G2,
+        n,
+        ..msm.clone()
+    };
     assert!(matches!(
-        queue.msm_g1(&huge).await,
-        Err(JobError::Size { .. })
+        queue.msm(&in_g2(1)).await,
+        Err(JobError::Size { needed: 192, .. })
     ));
+    let short = Msm {
+        bases: bench.card.allocate(192).unwrap(),
+        ..in_g2(1)
+    };
+    assert!(matches!(
+        queue.msm(&short).await,
+        Err(JobError::Size { needed: 320, .. })
+    ));
+    let huge = Msm { n: u64::MAX, ..msm };
+    assert!(matches!(queue.msm(&huge).await, Err(JobError::Size { .. })));
     let ntt = Ntt {
         source: region.clone(),
         destination: region.clone(),

@@ -1,25 +1,37 @@
 //! The card's arithmetic for every size around powers of two up to 2^10 and
 //! every pattern of `carillon_workload::vectors`, against blstrs.
 
-use carillon_driver::command::{MsmMode, NttKind};
+use blstrs::{G1Projective, G2Projective};
+use carillon_driver::command::{Group, MsmMode, NttKind};
 use carillon_driver::{Ntt, Quotient};
-use carillon_workload::vectors::{self, ScalarPattern};
+use carillon_workload::vectors::{self, Curve, ScalarPattern};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use super::operations::msm;
-use super::{Rig, bench};
+use super::{Bench, Rig, bench};
 
 const MAX_LOG2: u32 = 10;
 
 pub async fn msm_of_every_size<R: Rig>() {
+    msm_of_sizes::<G1Projective, R>(&bench::<R>().await, R::THIN).await;
+}
+
+/// Fewer cases of a size: a point has four coordinates, and an addition takes three times as long.
+pub async fn msm_in_g2_of_every_size<R: Rig>() {
     let bench = bench::<R>().await;
+    if bench.card.info().has_msm(Group::G2) {
+        msm_of_sizes::<G2Projective, R>(&bench, 4 * R::THIN).await;
+    }
+}
+
+async fn msm_of_sizes<C: Curve, R: Rig>(bench: &Bench<R>, thin: usize) {
     let (modes, mut turn) = ([MsmMode::Split, MsmMode::Full], 0);
     for (i, n) in vectors::sizes(MAX_LOG2).into_iter().enumerate() {
-        let cases = vectors::msm_cases(n, 21);
+        let cases = vectors::msm_cases_in::<C>(n, 21);
         // Slow cards take every so manieth case, others at each size.
-        for case in cases.iter().skip(i % R::THIN).step_by(R::THIN) {
-            msm(&bench, case, modes[turn % modes.len()]).await;
+        for case in cases.iter().skip(i % thin).step_by(thin) {
+            msm(bench, case, modes[turn % modes.len()]).await;
             turn += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! Level 3: the card refuses what it must, by the right status, and works on afterwards.
 
-use carillon_driver::command::{MSM_RESULT_BYTES, MsmMode, NttKind};
+use carillon_driver::command::{Group, MsmMode, NttKind};
 use carillon_driver::status::StatusCode;
 use carillon_driver::{CardRegion, JobError, Msm, Ntt, Quotient};
 
@@ -33,12 +33,12 @@ pub async fn statuses(subject: &Subject) -> Checked {
         msm
     };
     expect(
-        queue.msm_g1(&msm(&|msm| msm.n = 0)).await,
+        queue.msm(&msm(&|msm| msm.n = 0)).await,
         StatusCode::InvalidLength,
     )?;
     let bits = max_bits.saturating_add(1);
     let wide = msm(&|msm| msm.window_bits = bits);
-    expect(queue.msm_g1(&wide).await, StatusCode::InvalidField)?;
+    expect(queue.msm(&wide).await, StatusCode::InvalidField)?;
 
     let mut overlapping = good.ntt.clone();
     overlapping.destination = overlapping.source.clone();
@@ -50,14 +50,14 @@ pub async fn statuses(subject: &Subject) -> Checked {
         scalars,
         ..good.msm.clone()
     };
-    let detail = expect(queue.msm_g1(&bad).await, StatusCode::BadScalar)?;
+    let detail = expect(queue.msm(&bad).await, StatusCode::BadScalar)?;
     faulty_element("BAD_SCALAR", detail)?;
     let bases = poisoned(subject, &good.msm.bases, FAULTY * G1_BYTES, &[0xff; 48]).await?;
     let bad = Msm {
         bases,
         ..good.msm.clone()
     };
-    let detail = expect(queue.msm_g1(&bad).await, StatusCode::BadPoint)?;
+    let detail = expect(queue.msm(&bad).await, StatusCode::BadPoint)?;
     faulty_element("BAD_POINT", detail)?;
     let source = poisoned(subject, &good.ntt.source, 0, &ones).await?;
     let bad = Ntt {
@@ -73,7 +73,7 @@ pub async fn statuses(subject: &Subject) -> Checked {
     expect(queue.quotient(&bad).await, StatusCode::BadScalar)?;
 
     // The next commands run as if nothing had been.
-    queue.msm_g1(&good.msm).await?;
+    queue.msm(&good.msm).await?;
     queue.ntt(&good.ntt).await?;
     queue.quotient(&good.quotient).await?;
     Ok("7 refused, the same 3 commands run afterwards".to_owned())
@@ -95,10 +95,11 @@ async fn prepare(subject: &Subject) -> Result<Operands, Wrong> {
     };
     Ok(Operands {
         msm: Msm {
+            group: Group::G1,
             bases: points,
             scalars: a.clone(),
             n: N as u64,
-            result: card.allocate(MSM_RESULT_BYTES)?,
+            result: card.allocate(Group::G1.result_bytes())?,
             window_bits: 0,
             mode: MsmMode::Split,
         },

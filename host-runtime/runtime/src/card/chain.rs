@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use blstrs::{G1Affine, G2Affine};
-use carillon_driver::command::MSM_RESULT_BYTES;
+use carillon_driver::command::Group;
 use carillon_driver::completion::Completion;
 use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Product, Quotient, Ticket};
 use tokio::task::JoinHandle;
@@ -36,6 +36,8 @@ use crate::image::{self, SCALAR_BYTES};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::stats::{CardStats, JobStats};
 
+/// Bytes of a sum's result.
+const MSM_RESULT_BYTES: u64 = Group::G1.result_bytes();
 /// How many sums the card computes.
 const SUMS: usize = 4;
 /// Regions of a proof beside its key.
@@ -390,6 +392,7 @@ impl List<'_> {
         let mut tickets = Vec::with_capacity(SUMS);
         for (index, (phase, query, scalars, n)) in sums.into_iter().enumerate() {
             let msm = Msm {
+                group: Group::G1,
                 bases: query.region.clone(),
                 scalars: scalars.clone(),
                 n: n as u64,
@@ -399,7 +402,7 @@ impl List<'_> {
                 window_bits: 0,
                 mode: query.mode,
             };
-            tickets.push((phase, self.card.queue(0).submit_msm_g1(&msm).await));
+            tickets.push((phase, self.card.queue(0).submit_msm(&msm).await));
         }
         Ok(tickets)
     }

@@ -1,7 +1,7 @@
 //! Single operations: operands down, one command, the result up.
 
 use blstrs::{G1Affine, Scalar};
-use carillon_driver::command::{self, MSM_RESULT_BYTES};
+use carillon_driver::command::{self, Group};
 use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
 use super::admission::{Admission, Wanted};
@@ -11,6 +11,9 @@ use super::transfer::{self, Writes};
 use crate::engine::{Bases, NttKind};
 use crate::image::{self, G1_BYTES, SCALAR_BYTES};
 use crate::stats::CardStats;
+
+/// Bytes of a sum's result.
+const MSM_RESULT_BYTES: u64 = Group::G1.result_bytes();
 
 /// Card memory of `count` elements of `each` bytes.
 fn bytes(count: usize, each: usize) -> u64 {
@@ -90,6 +93,7 @@ pub async fn msm_g1(
     writes.send(card, bases.points(), &base_region).await?;
     writes.send(card, scalars, &scalar_region).await?;
     let msm = Msm {
+        group: Group::G1,
         bases: base_region,
         scalars: scalar_region,
         n: scalars.len() as u64,
@@ -97,7 +101,7 @@ pub async fn msm_g1(
         window_bits,
         mode: bases.mode(),
     };
-    let ticket = card.queue(0).submit_msm_g1(&msm).await;
+    let ticket = card.queue(0).submit_msm(&msm).await;
     writes.finish(&mut stats).await?;
     tally::add(&mut stats, Command::Msm, &done(ticket.await)?);
     let point = read_point(card, &msm.result, &mut stats).await?;

@@ -77,7 +77,7 @@ impl Replay<'_> {
         self.commands[..index].iter().any(|c| {
             let command = Command::decode(&c.raw);
             command.is_some_and(|c| {
-                matches!(c, Command::MsmG1 { .. })
+                matches!(c, Command::Msm { .. })
                     && depend::written(&c)
                         .iter()
                         .any(|w| w.0 < read.1 && read.0 < w.1)

@@ -4,7 +4,7 @@
 //! window, shared by the card's adders. The digits are counted here, from the contract's recoding.
 
 use carillon_cli::{Failure, duration};
-use carillon_driver::command::MsmMode;
+use carillon_driver::command::{Group, MsmMode};
 use carillon_driver::windows::Window;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::{self, Bases, EngineInfo, MsmOptions};
@@ -95,7 +95,9 @@ pub async fn run(context: &Context, args: &MsmArgs) -> Result<(), Failure> {
     let opened = engine::open_with(kind.clone(), context.options(&bench.engine));
     let engine = opened.await.map_err(Failure::opening)?;
     let info = engine.info();
-    let digits = args.window(&info).map(Digits::new);
+    let digits = args
+        .window(&info)
+        .map(|window| Digits::new(Group::G1, window));
     let options = MsmOptions {
         window_bits: args.window_bits,
     };
