@@ -82,7 +82,7 @@ pub fn of_proof(shape: CircuitShape) -> u64 {
 /// has its memory in this process.
 pub fn of_card(shape: CircuitShape) -> u64 {
     let (variables, domain) = (shape.variables() as u64, shape.domain() as u64);
-    let key = variables * 3 * G1_BYTES as u64 + domain * G1_BYTES as u64;
+    let key = of_key(shape);
     let values = (variables + 5 * domain) * SCALAR_BYTES as u64;
     with_margin(2 * (key + values))
 }

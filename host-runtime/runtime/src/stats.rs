@@ -26,17 +26,18 @@ pub struct CardStats {
     pub cycles: u64,
     /// The same by kind of command.
     pub cycles_by: CommandCycles,
-    /// Point additions into buckets.
+    /// Point additions into buckets, in either group.
     pub additions: u64,
     /// All other point additions (aggregation of buckets, combination of windows).
     pub aggregation_additions: u64,
     /// NTT butterflies.
     pub butterflies: u64,
-    /// Adder-cycles of the bucket phase without an addition although points were there.
+    /// Slots of the bucket phase without an addition although points were there: adder-cycles in G1,
+    /// three of them in G2.
     pub bubble_hazard: u64,
-    /// Adder-cycles of the bucket phase lost waiting for points from card memory.
+    /// The same, lost waiting for points from card memory.
     pub bubble_memory: u64,
-    /// All other adder-cycles of the bucket phase without an addition.
+    /// All other slots of the bucket phase without an addition.
     pub bubble_other: u64,
     /// Bytes moved from host to card by `WRITE` commands.
     pub bytes_to_card: u64,
@@ -51,8 +52,10 @@ pub struct CommandCycles {
     pub write: u64,
     /// Card memory to host memory.
     pub read: u64,
-    /// Multi-scalar multiplications.
+    /// Multi-scalar multiplications in G1.
     pub msm: u64,
+    /// Multi-scalar multiplications in G2.
+    pub msm_g2: u64,
     /// Transforms.
     pub ntt: u64,
     /// Quotients and products.
@@ -64,6 +67,7 @@ impl AddAssign<&CommandCycles> for CommandCycles {
         self.write += other.write;
         self.read += other.read;
         self.msm += other.msm;
+        self.msm_g2 += other.msm_g2;
         self.ntt += other.ntt;
         self.quotient += other.quotient;
     }

@@ -96,8 +96,8 @@ impl Admission {
         wanted: [Wanted; N],
     ) -> CardResult<(Permit, [CardRegion; N])> {
         let turn = self.turn.lock().await;
-        let regions = self.allocate(card, &turn, wanted).await?;
-        Ok((self.permit(), regions))
+        let regions = self.allocate(card, &turn, &wanted).await?;
+        Ok((self.permit(), all(regions)?))
     }
 
     /// A key and memory for a proof with it. The key is written first if it is not there.
@@ -109,7 +109,7 @@ impl Admission {
     ) -> CardResult<ForProof<N>> {
         let turn = self.turn.lock().await;
         let (resident, mut cost) = self.resident(card, &turn, key).await?;
-        let taken = self.allocate(card, &turn, wanted).await;
+        let taken = self.allocate(card, &turn, &wanted).await;
         let (key, regions) = match taken {
             Err(Fault::Card(CardError::CardMemory { .. })) => {
                 // Enough is free, but in pieces: all is laid out anew.
@@ -117,12 +117,12 @@ impl Admission {
                 self.keys.forget_all();
                 let (resident, again) = self.resident(card, &turn, key).await?;
                 cost += &again;
-                (resident, self.allocate(card, &turn, wanted).await?)
+                (resident, self.allocate(card, &turn, &wanted).await?)
             }
             taken => (resident, taken?),
         };
         Ok(ForProof {
-            regions,
+            regions: all(regions)?,
             key,
             cost,
             permit: self.permit(),
@@ -154,18 +154,19 @@ impl Admission {
         if let Some(resident) = self.keys.find(key) {
             return Ok((resident, CardStats::default()));
         }
-        let wanted = ResidentKeys::sizes(key).map(Wanted::public);
-        let regions = self.allocate(card, turn, wanted).await?;
+        let sizes = ResidentKeys::sizes(key, card.info());
+        let wanted: Vec<_> = sizes.into_iter().map(Wanted::public).collect();
+        let regions = self.allocate(card, turn, &wanted).await?;
         self.keys.write(card, key, regions).await
     }
 
     /// All regions wanted; whoever asks has the turn.
-    async fn allocate<const N: usize>(
+    async fn allocate(
         &self,
         card: &Card,
         _turn: &MutexGuard<'_, ()>,
-        wanted: [Wanted; N],
-    ) -> CardResult<[CardRegion; N]> {
+        wanted: &[Wanted],
+    ) -> CardResult<Vec<CardRegion>> {
         let started = Instant::now();
         loop {
             let ended = self.running.ended.notified();
@@ -209,15 +210,19 @@ impl Admission {
     }
 }
 
-/// All regions or none.
-fn take<const N: usize>(card: &Card, wanted: [Wanted; N]) -> CardResult<[CardRegion; N]> {
+/// All regions or none, as many as wanted.
+fn take(card: &Card, wanted: &[Wanted]) -> CardResult<Vec<CardRegion>> {
     let one = |wanted: &Wanted| {
         Ok(match wanted.public {
             true => card.allocate_public(wanted.bytes)?,
             false => card.allocate(wanted.bytes)?,
         })
     };
-    let regions = wanted.iter().map(one).collect::<CardResult<Vec<_>>>()?;
+    wanted.iter().map(one).collect()
+}
+
+/// The regions by name.
+fn all<const N: usize>(regions: Vec<CardRegion>) -> CardResult<[CardRegion; N]> {
     regions
         .try_into()
         .map_err(|_| Fault::implausible("a region is missing"))

@@ -1,12 +1,13 @@
 //! One proof as one command list: the witness and the polynomials A and B go down once, the card
-//! does C, six transforms (seven for a key in the basis of powers), the quotient and four multi-scalar
-//! multiplications in its own memory, and only points come back. The sum in G2 runs on the CPU at the same time.
+//! does C, six transforms (seven for a key in the basis of powers), the quotient and five multi-scalar
+//! multiplications in its own memory, and only points come back. On a card without `MSM_G2` they are
+//! four, and the fifth runs on the CPU at the same time (`beside`).
 //!
 //! ```text
 //! c        = a b                              (on the domain, where every constraint holds)
 //! a, b, c  -INTT-> t -odd NTT-> a, b, c       (three times, t and scratch shared)
 //! a        = a b - c                          (values of t h at the odd powers, t = -2)
-//! H = msm(h query, a), L, A, B1 = msm(query, witness)
+//! H = msm(h query, a), L, A, B1, B2 = msm(query, witness)
 //!
 //! in the basis of powers: on the coset of 7 instead,
 //! a        = (a b - c) / z
@@ -15,104 +16,44 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::Group;
 use carillon_driver::completion::Completion;
-use carillon_driver::{Card, CardRegion, HostBuf, Msm, Ntt, Product, Quotient, Ticket};
-use tokio::task::JoinHandle;
+use carillon_driver::{Card, CardInfo, CardRegion, HostBuf, Msm, Ntt, Product, Quotient, Ticket};
 
 use super::admission::{Admission, ForProof, Wanted};
 use super::fault::{CardResult, Fault, done};
-use super::keys::CardKey;
+use super::keys::{CardKey, Query};
 use super::tally::{self, Command};
 use super::transfer::Writes;
-use crate::cpu::{msm_g2_until, quotient_domain, quotient_factor};
-use crate::engine::{EngineError, Groth16Stats, NttKind};
+use crate::cpu::{quotient_domain, quotient_factor};
+use crate::engine::{Groth16Stats, NttKind};
 use crate::groth16::{Assignment, HBasis, ProvingKey};
-use crate::image::{self, SCALAR_BYTES};
+use crate::image::{self, CardSum, SCALAR_BYTES};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::stats::{CardStats, JobStats};
 
-/// Bytes of a sum's result.
-const MSM_RESULT_BYTES: u64 = Group::G1.result_bytes();
-/// How many sums the card computes.
-const SUMS: usize = 4;
+/// The groups of the sums H, L, A, B1 and B2, in the order in which they run.
+const SUMS: [Group; 5] = [Group::G1, Group::G1, Group::G1, Group::G1, Group::G2];
 /// Regions of a proof beside its key.
 const REGIONS: usize = 8;
 
 /// The sums that the card computes.
-pub struct G1Points {
+pub struct Sums {
     pub h: G1Affine,
     pub l: G1Affine,
     pub a: G1Affine,
     pub b1: G1Affine,
+    /// From a card that has `MSM_G2`.
+    pub b2: Option<G2Affine>,
 }
 
-/// The sum in G2, under way on the CPU; dropped, it stops after its present step.
-pub struct G2Task {
-    handle: JoinHandle<Option<(G2Affine, JobStats)>>,
-    stop: StopOnDrop,
-    operation: &'static str,
-}
-
-/// Tells a thread that the future that waits for its result was dropped.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Starts the sum in G2.
-pub fn spawn_g2(
-    key: &Arc<ProvingKey>,
-    assignment: &Arc<Assignment>,
-    operation: &'static str,
-) -> G2Task {
-    let (key, assignment) = (Arc::clone(key), Arc::clone(assignment));
-    let stop = Arc::new(AtomicBool::new(false));
-    let theirs = Arc::clone(&stop);
-    let handle = tokio::task::spawn_blocking(move || {
-        let started = Instant::now();
-        let sum = msm_g2_until(&key.b2, assignment.witness(), &theirs)?;
-        Some((sum, JobStats::cpu(started.elapsed())))
-    });
-    G2Task {
-        handle,
-        stop: StopOnDrop(stop),
-        operation,
-    }
-}
-
-impl G2Task {
-    /// Waits for the sum.
-    pub async fn finish(
-        self,
-        progress: &dyn ProgressSink,
-    ) -> Result<(G2Affine, JobStats), EngineError> {
-        progress.event(ProgressEvent::Started {
-            phase: Phase::B2,
-            steps: 1,
-        });
-        let Self {
-            handle,
-            stop,
-            operation,
-        } = self;
-        let ended = |reason| EngineError::Worker { operation, reason };
-        let sum = handle.await.map_err(|error| ended(error.to_string()))?;
-        drop(stop);
-        let (sum, cost) = sum.ok_or_else(|| ended("it was told to stop".to_owned()))?;
-        progress.event(ProgressEvent::Finished {
-            phase: Phase::B2,
-            wall: cost.wall,
-        });
-        Ok((sum, cost))
-    }
+/// Bytes of the results of all sums that a card computes.
+fn result_bytes(info: &CardInfo) -> u64 {
+    let sums = SUMS.into_iter().filter(|group| info.has_msm(*group));
+    sums.map(Group::result_bytes).sum()
 }
 
 /// Times a phase and reports it. Phases follow one another, since the card's queue is in order.
@@ -171,11 +112,11 @@ struct Workspace {
     results: CardRegion,
 }
 
-/// The regions that a proof takes beside its key, in the order of [`Workspace::new`].
-pub fn memory(key: &ProvingKey) -> [Wanted; REGIONS] {
+/// The regions that a proof takes beside its key on this card, in the order of [`Workspace::new`].
+pub fn memory(key: &ProvingKey, info: &CardInfo) -> [Wanted; REGIONS] {
     let polynomial = (key.shape.domain() * SCALAR_BYTES) as u64;
     let witness = (key.shape.variables() * SCALAR_BYTES) as u64;
-    let results = SUMS as u64 * MSM_RESULT_BYTES;
+    let results = result_bytes(info);
     let [a, b, c, coefficients, scratch] = [Wanted::secret(polynomial); 5];
     let z = Wanted::public(SCALAR_BYTES as u64);
     let (witness, results) = (Wanted::secret(witness), Wanted::secret(results));
@@ -195,8 +136,8 @@ impl Workspace {
         }
     }
 
-    /// Overwrites all of it: it holds the witness and what was computed from it. The sum in G2
-    /// runs on meanwhile. What is left by a failure is overwritten when the card is closed.
+    /// Overwrites all of it: it holds the witness and what was computed from it. A sum beside the
+    /// card runs on meanwhile. What is left by a failure is overwritten when the card is closed.
     async fn clear(&self, card: &Card) {
         let [a, b, c] = &self.polynomials;
         let rest = [
@@ -231,14 +172,16 @@ pub async fn run(
     key: &Arc<ProvingKey>,
     assignment: &Assignment,
     progress: &dyn ProgressSink,
-) -> CardResult<(G1Points, Groth16Stats)> {
+) -> CardResult<(Sums, Groth16Stats)> {
     let mut load = PhaseClock::start(Phase::Load, 2, progress);
     let ForProof {
         permit: _permit,
         key: points,
         cost,
         regions,
-    } = admission.for_proof(card, key, memory(key)).await?;
+    } = admission
+        .for_proof(card, key, memory(key, card.info()))
+        .await?;
     load.card += &cost;
     let memory = Workspace::new(regions);
     progress.event(ProgressEvent::Advanced {
@@ -276,7 +219,7 @@ struct Queued {
     quotient: Ticket<()>,
     /// The coefficients of h, if the key wants them.
     last: Option<Ticket<()>>,
-    sums: Vec<(Phase, Ticket<()>)>,
+    sums: Vec<(Phase, Group, Ticket<()>)>,
     results: Ticket<HostBuf>,
 }
 
@@ -377,39 +320,51 @@ impl List<'_> {
     }
 
     /// In the order in which [`read_points`] finds their results.
-    async fn queue_sums(&self) -> CardResult<Vec<(Phase, Ticket<()>)>> {
+    async fn queue_sums(&self) -> CardResult<Vec<(Phase, Group, Ticket<()>)>> {
         let (key, points, memory) = (self.key, self.points, self.memory);
         let h = match key.basis {
             HBasis::Powers => &memory.coefficients,
             HBasis::Odd => &memory.polynomials[0],
         };
-        let sums: [_; SUMS] = [
-            (Phase::H, &points.h, h, key.h.len()),
-            (Phase::L, &points.l, &memory.witness, key.l.len()),
-            (Phase::A, &points.a, &memory.witness, key.a.len()),
-            (Phase::B1, &points.b1, &memory.witness, key.b1.len()),
+        let witness = &memory.witness;
+        let sums: [(_, Option<&Query>, _, _); SUMS.len()] = [
+            (Phase::H, Some(&points.h), h, key.h.len()),
+            (Phase::L, Some(&points.l), witness, key.l.len()),
+            (Phase::A, Some(&points.a), witness, key.a.len()),
+            (Phase::B1, Some(&points.b1), witness, key.b1.len()),
+            (Phase::B2, points.b2.as_ref(), witness, key.b2.len()),
         ];
-        let mut tickets = Vec::with_capacity(SUMS);
-        for (index, (phase, query, scalars, n)) in sums.into_iter().enumerate() {
+        let mut tickets = Vec::with_capacity(SUMS.len());
+        let mut at = 0;
+        for (phase, query, scalars, n) in sums {
+            let Some(Query {
+                group,
+                region,
+                mode,
+            }) = query
+            else {
+                continue;
+            };
+            let bytes = group.result_bytes();
             let msm = Msm {
-                group: Group::G1,
-                bases: query.region.clone(),
+                group: *group,
+                bases: region.clone(),
                 scalars: scalars.clone(),
                 n: n as u64,
-                result: memory
-                    .results
-                    .part(index as u64 * MSM_RESULT_BYTES, MSM_RESULT_BYTES)?,
+                result: memory.results.part(at, bytes)?,
                 window_bits: 0,
-                mode: query.mode,
+                mode: *mode,
             };
-            tickets.push((phase, self.card.queue(0).submit_msm(&msm).await));
+            at += bytes;
+            let ticket = self.card.queue(0).submit_msm(&msm).await;
+            tickets.push((phase, *group, ticket));
         }
         Ok(tickets)
     }
 
     async fn queue_results(&self) -> CardResult<Ticket<HostBuf>> {
-        let bytes = SUMS * MSM_RESULT_BYTES as usize;
-        let buffer = self.card.buffer_from_card_in_turn(bytes).await?;
+        let bytes = result_bytes(self.card.info());
+        let buffer = self.card.buffer_from_card_in_turn(bytes as usize).await?;
         let results = &self.memory.results;
         Ok(self.card.queue(0).submit_read(results, buffer).await)
     }
@@ -421,7 +376,7 @@ impl Queued {
         self,
         mut load: PhaseClock<'_>,
         progress: &dyn ProgressSink,
-    ) -> CardResult<(G1Points, Groth16Stats)> {
+    ) -> CardResult<(Sums, Groth16Stats)> {
         let Self {
             writes,
             product,
@@ -448,20 +403,27 @@ impl Queued {
         if let Some(last) = last {
             stats.ntt += &apart(Command::Ntt, last).await?;
         }
-        let stages = [&mut stats.h, &mut stats.l, &mut stats.a, &mut stats.b1];
-        for ((phase, ticket), stage) in sums.into_iter().zip(stages) {
+        let in_g2 = sums.iter().any(|(_, group, _)| *group == Group::G2);
+        let stages = [
+            &mut stats.h,
+            &mut stats.l,
+            &mut stats.a,
+            &mut stats.b1,
+            &mut stats.b2,
+        ];
+        for ((phase, group, ticket), stage) in sums.into_iter().zip(stages) {
             let mut clock = PhaseClock::start(phase, 1, progress);
-            clock.wait(Command::Msm, ticket).await?;
+            clock.wait(Command::Msm(group), ticket).await?;
             *stage = clock.finish();
         }
-        let (points, cost) = read_points(results).await?;
+        let (points, cost) = read_points(results, in_g2).await?;
         stats.load += &cost;
         Ok((points, stats))
     }
 }
 
 /// Takes the sums out of the buffer that the card filled.
-async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats)> {
+async fn read_points(results: Ticket<HostBuf>, in_g2: bool) -> CardResult<(Sums, JobStats)> {
     let started = Instant::now();
     let mut card = CardStats::default();
     let (completion, buffer) = results.await.ok()?;
@@ -472,19 +434,16 @@ async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats
     );
     // A copy: what is checked is what is used, whatever the card still writes.
     let raw = buffer.snapshot();
-    let mut points = raw
-        .chunks_exact(MSM_RESULT_BYTES as usize)
-        .map(|raw| image::g1_from_homogeneous(raw).map_err(Fault::implausible));
-    let mut next = || {
-        points
-            .next()
-            .unwrap_or_else(|| Err(Fault::implausible("a sum is missing")))
-    };
-    let points = G1Points {
-        h: next()?,
-        l: next()?,
-        a: next()?,
-        b1: next()?,
+    let mut rest = &raw[..];
+    let points = Sums {
+        h: next_point(&mut rest)?,
+        l: next_point(&mut rest)?,
+        a: next_point(&mut rest)?,
+        b1: next_point(&mut rest)?,
+        b2: match in_g2 {
+            true => Some(next_point(&mut rest)?),
+            false => None,
+        },
     };
     Ok((
         points,
@@ -493,6 +452,14 @@ async fn read_points(results: Ticket<HostBuf>) -> CardResult<(G1Points, JobStats
             card: Some(card),
         },
     ))
+}
+
+/// Takes the sum at the beginning of the results off them.
+fn next_point<P: CardSum>(rest: &mut &[u8]) -> CardResult<P> {
+    let bytes = P::GROUP.result_bytes() as usize;
+    let raw = rest.split_off(..bytes);
+    let raw = raw.ok_or_else(|| Fault::implausible("a sum is missing"))?;
+    image::from_homogeneous(raw).map_err(Fault::implausible)
 }
 
 /// A command that comes before or after the others of its phase: the third polynomial's product, the coset inverse.

@@ -1,6 +1,6 @@
 //! Single operations: operands down, one command, the result up.
 
-use blstrs::{G1Affine, Scalar};
+use blstrs::Scalar;
 use carillon_driver::command::{self, Group};
 use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
@@ -9,11 +9,8 @@ use super::fault::{CardResult, Fault, done};
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
 use crate::engine::{Bases, NttKind};
-use crate::image::{self, G1_BYTES, SCALAR_BYTES};
+use crate::image::{self, CardSum, SCALAR_BYTES};
 use crate::stats::CardStats;
-
-/// Bytes of a sum's result.
-const MSM_RESULT_BYTES: u64 = Group::G1.result_bytes();
 
 /// Card memory of `count` elements of `each` bytes.
 fn bytes(count: usize, each: usize) -> u64 {
@@ -21,11 +18,11 @@ fn bytes(count: usize, each: usize) -> u64 {
 }
 
 /// Regions of a multi-scalar multiplication of `count` terms: bases, scalars, result.
-pub fn msm_memory(count: usize) -> [u64; 3] {
+pub fn msm_memory(group: Group, count: usize) -> [u64; 3] {
     [
-        bytes(count, G1_BYTES),
+        bytes(count, group.point_bytes() as usize),
         bytes(count, SCALAR_BYTES),
-        MSM_RESULT_BYTES,
+        group.result_bytes(),
     ]
 }
 
@@ -57,31 +54,30 @@ fn elements(values: Vec<Scalar>) -> CardResult<Vec<Scalar>> {
     Ok(values)
 }
 
-/// Reads the result of an `MSM_G1` and makes it affine.
-pub async fn read_point(
+/// Reads the result of an MSM and makes it affine.
+async fn read_point<P: CardSum>(
     card: &Card,
     result: &CardRegion,
     stats: &mut CardStats,
-) -> CardResult<G1Affine> {
-    let buffer = card
-        .buffer_from_card_in_turn(MSM_RESULT_BYTES as usize)
-        .await?;
+) -> CardResult<P> {
+    let bytes = P::GROUP.result_bytes();
+    let buffer = card.buffer_from_card_in_turn(bytes as usize).await?;
     let (completion, buffer) = card.queue(0).read(result, buffer).await.ok()?;
-    tally::add(stats, Command::Read(MSM_RESULT_BYTES), &completion);
+    tally::add(stats, Command::Read(bytes), &completion);
     // A copy: what is checked is what is used, whatever the card still writes.
-    image::g1_from_homogeneous(&buffer.snapshot()).map_err(Fault::implausible)
+    image::from_homogeneous(&buffer.snapshot()).map_err(Fault::implausible)
 }
 
 /// The sum of `scalars[i] * bases[i]`; 0 window bits let the card choose.
-pub async fn msm_g1(
+pub async fn msm<P: CardSum>(
     card: &Card,
     admission: &Admission,
-    bases: Bases<'_>,
+    bases: Bases<'_, P>,
     scalars: &[Scalar],
     window_bits: u8,
-) -> CardResult<(G1Affine, CardStats)> {
+) -> CardResult<(P, CardStats)> {
     let mut stats = CardStats::default();
-    let [bases_bytes, scalar_bytes, result_bytes] = msm_memory(scalars.len());
+    let [bases_bytes, scalar_bytes, result_bytes] = msm_memory(P::GROUP, scalars.len());
     let wanted = [
         Wanted::public(bases_bytes),
         Wanted::secret(scalar_bytes),
@@ -93,7 +89,7 @@ pub async fn msm_g1(
     writes.send(card, bases.points(), &base_region).await?;
     writes.send(card, scalars, &scalar_region).await?;
     let msm = Msm {
-        group: Group::G1,
+        group: P::GROUP,
         bases: base_region,
         scalars: scalar_region,
         n: scalars.len() as u64,
@@ -103,7 +99,7 @@ pub async fn msm_g1(
     };
     let ticket = card.queue(0).submit_msm(&msm).await;
     writes.finish(&mut stats).await?;
-    tally::add(&mut stats, Command::Msm, &done(ticket.await)?);
+    tally::add(&mut stats, Command::Msm(P::GROUP), &done(ticket.await)?);
     let point = read_point(card, &msm.result, &mut stats).await?;
     Ok((point, stats))
 }

@@ -5,31 +5,35 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use carillon_driver::command::MsmMode;
-use carillon_driver::{Card, CardRegion};
+use carillon_driver::command::{Group, MsmMode};
+use carillon_driver::{Card, CardInfo, CardRegion};
 
-use super::fault::CardResult;
+use super::fault::{CardResult, Fault};
 use super::transfer::Writes;
 use crate::cpu::blocking;
 use crate::engine::Bases;
 use crate::groth16::ProvingKey;
-use crate::image;
+use crate::image::{self, Image, PointImage};
+use crate::keys::Points;
 use crate::stats::CardStats;
 
-/// A G1 query in card memory, and how sums over it take their scalars.
+/// A query in card memory, and how sums over it take their scalars.
 #[derive(Debug)]
 pub struct Query {
+    pub group: Group,
     pub region: CardRegion,
     pub mode: MsmMode,
 }
 
-/// The G1 queries of a key in card memory.
+/// The queries of a key in card memory.
 #[derive(Debug)]
 pub struct CardKey {
     pub a: Query,
     pub b1: Query,
     pub l: Query,
     pub h: Query,
+    /// On cards that have `MSM_G2`.
+    pub b2: Option<Query>,
 }
 
 /// A key, and where it lies.
@@ -42,9 +46,14 @@ pub struct ResidentKeys {
 }
 
 impl ResidentKeys {
-    /// Bytes of the regions that [`ResidentKeys::write`] takes.
-    pub fn sizes(key: &ProvingKey) -> [u64; 4] {
-        [&key.a, &key.b1, &key.l, &key.h].map(|points| image::bytes(points).len() as u64)
+    /// Bytes of the regions that [`ResidentKeys::write`] takes on this card.
+    pub fn sizes(key: &ProvingKey, info: &CardInfo) -> Vec<u64> {
+        fn size<P: Image>(points: &Points<P>) -> u64 {
+            image::bytes(points).len() as u64
+        }
+        let mut sizes = [&key.a, &key.b1, &key.l, &key.h].map(size).to_vec();
+        sizes.extend(info.msm_g2.then(|| size(&key.b2)));
+        sizes
     }
 
     /// The key, if it is there.
@@ -62,26 +71,29 @@ impl ResidentKeys {
         &self,
         card: &Card,
         key: &Arc<ProvingKey>,
-        regions: [CardRegion; 4],
+        regions: Vec<CardRegion>,
     ) -> CardResult<(Arc<CardKey>, CardStats)> {
         let mut stats = CardStats::default();
         // Where the key does not know its points, this looks at each of them, once per key.
-        let queries = [&key.a, &key.b1, &key.l, &key.h];
-        let queries = blocking(|| queries.map(|points| points.bases()));
-        let mut writes = Writes::default();
-        for (bases, region) in queries.iter().zip(&regions) {
-            writes.send(card, bases.points(), region).await?;
-        }
-        writes.finish(&mut stats).await?;
-        let [a, b1, l, h] = regions;
-        let query = |region, bases: Bases<'_>| Query {
-            region,
-            mode: bases.mode(),
+        let in_g2 = card.info().msm_g2.then_some(&key.b2);
+        let (in_g1, in_g2) = blocking(|| {
+            let in_g1 = [&key.a, &key.b1, &key.l, &key.h].map(|points| points.bases());
+            (in_g1, in_g2.map(|points| points.bases()))
+        });
+        let mut load = Load {
+            card,
+            regions: regions.into_iter(),
+            writes: Writes::default(),
         };
-        let [of_a, of_b1, of_l, of_h] = queries;
-        let (a, b1) = (query(a, of_a), query(b1, of_b1));
-        let (l, h) = (query(l, of_l), query(h, of_h));
-        let resident = Arc::new(CardKey { a, b1, l, h });
+        let [a, b1, l, h] = in_g1;
+        let (a, b1) = (load.query(a).await?, load.query(b1).await?);
+        let (l, h) = (load.query(l).await?, load.query(h).await?);
+        let b2 = match in_g2 {
+            Some(bases) => Some(load.query(bases).await?),
+            None => None,
+        };
+        load.writes.finish(&mut stats).await?;
+        let resident = Arc::new(CardKey { a, b1, l, h, b2 });
         self.lock().push((Arc::clone(key), Arc::clone(&resident)));
         Ok((resident, stats))
     }
@@ -101,7 +113,7 @@ impl ResidentKeys {
         let keys = self.lock();
         let regions = keys
             .iter()
-            .flat_map(|(_, key)| [&key.a, &key.b1, &key.l, &key.h]);
+            .flat_map(|(_, key)| [&key.a, &key.b1, &key.l, &key.h].into_iter().chain(&key.b2));
         regions.map(|query| query.region.len()).sum()
     }
 
@@ -117,5 +129,26 @@ impl ResidentKeys {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A key that is being written: its regions in the order of [`ResidentKeys::sizes`].
+struct Load<'a> {
+    card: &'a Card,
+    regions: std::vec::IntoIter<CardRegion>,
+    writes: Writes,
+}
+
+impl Load<'_> {
+    /// Queues the next query for the next region.
+    async fn query<P: PointImage>(&mut self, bases: Bases<'_, P>) -> CardResult<Query> {
+        let region = self.regions.next();
+        let region = region.ok_or_else(|| Fault::implausible("a region is missing"))?;
+        self.writes.send(self.card, bases.points(), &region).await?;
+        Ok(Query {
+            group: P::GROUP,
+            region,
+            mode: bases.mode(),
+        })
     }
 }

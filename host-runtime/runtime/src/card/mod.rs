@@ -12,12 +12,14 @@
 //! | `tally` | completions to statistics |
 //! | `jobs` | single operations |
 //! | `chain` | one proof as one command list |
+//! | `beside` | its sum in G2 on the CPU, for cards without `MSM_G2` |
 //! | `keys` | proving keys that stay in card memory |
 //! | `admission` | who gets card memory, and who waits for it |
 //!
 //! A job that a restart of the card cut short is run once more.
 
 mod admission;
+mod beside;
 mod chain;
 mod connect;
 mod fault;
@@ -42,6 +44,7 @@ pub use simulated::simulated;
 
 pub use crate::engine::address::{CardAddress, UnknownCard};
 
+use beside::G2Task;
 use fault::{CardResult, Fault};
 
 use crate::cpu::CpuEngine;
@@ -49,15 +52,16 @@ use crate::engine::{
     Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
 use crate::groth16::{Assignment, ProvingKey};
+use crate::image::CardSum;
 use crate::progress::ProgressSink;
 use crate::stats::JobStats;
 
-/// Computes on one card; G2 on the CPU beside it.
+/// Computes on one card. Where that has no `MSM_G2`, sums in G2 run on the CPU beside it.
 #[derive(Debug)]
 pub struct CardEngine {
     name: String,
     card: Card,
-    /// Where G2 is computed.
+    /// Where sums in G2 run that the card has no command for.
     cpu: CpuEngine,
     admission: admission::Admission,
 }
@@ -147,6 +151,32 @@ impl CardEngine {
             .map_err(|second| self.fault(operation, second))
     }
 
+    /// A sum on the card.
+    async fn msm<P: CardSum>(
+        &self,
+        operation: &'static str,
+        bases: Bases<'_, P>,
+        scalars: &[Scalar],
+        options: MsmOptions,
+    ) -> Result<(P, JobStats), EngineError> {
+        check::msm(operation, bases.points(), scalars)?;
+        let window_bits = self.window_bits(options)?;
+        self.fits(operation, jobs::msm_memory(P::GROUP, scalars.len()))?;
+        let started = Instant::now();
+        let (point, card) = self
+            .retrying(operation, || {
+                jobs::msm(&self.card, &self.admission, bases, scalars, window_bits)
+            })
+            .await?;
+        Ok((
+            point,
+            JobStats {
+                wall: started.elapsed(),
+                card: Some(card),
+            },
+        ))
+    }
+
     fn window_bits(&self, options: MsmOptions) -> Result<u8, EngineError> {
         let max = self.card.info().msm_max_window_bits;
         match options.window_bits {
@@ -172,18 +202,21 @@ impl Engine for CardEngine {
         EngineInfo {
             name: self.name.clone(),
             description: format!(
-                "card at {}: configuration {} ({}), {} point adder(s), {} butterfly unit(s); G2 on the CPU",
+                "card at {}: configuration {} ({}), {} point adder(s), {} butterfly unit(s); G2 on the {}",
                 card.transport,
                 configuration_name(card.configuration),
                 card.configuration,
                 card.msm_adders,
-                card.ntt_butterflies
+                card.ntt_butterflies,
+                if card.msm_g2 { "card" } else { "CPU" }
             ),
             card_memory: Some(card.memory_bytes),
             max_ntt_log2: u32::from(card.ntt_max_log2n),
             max_window_bits: Some(card.msm_max_window_bits),
             msm_adders: Some(card.msm_adders),
+            msm_g2: card.msm_g2,
             window_choice: card.msm_choice,
+            g2_window_choice: card.msm_g2_choice,
         }
     }
 
@@ -193,31 +226,19 @@ impl Engine for CardEngine {
         scalars: &[Scalar],
         options: MsmOptions,
     ) -> Result<(G1Affine, JobStats), EngineError> {
-        const OPERATION: &str = "msm_g1";
-        check::msm(OPERATION, bases.points(), scalars)?;
-        let window_bits = self.window_bits(options)?;
-        self.fits(OPERATION, jobs::msm_memory(scalars.len()))?;
-        let started = Instant::now();
-        let (point, card) = self
-            .retrying(OPERATION, || {
-                jobs::msm_g1(&self.card, &self.admission, bases, scalars, window_bits)
-            })
-            .await?;
-        Ok((
-            point,
-            JobStats {
-                wall: started.elapsed(),
-                card: Some(card),
-            },
-        ))
+        self.msm("msm_g1", bases, scalars, options).await
     }
 
-    async fn msm_g2(
+    async fn msm_g2_with(
         &self,
-        bases: &[G2Affine],
+        bases: Bases<'_, G2Affine>,
         scalars: &[Scalar],
+        options: MsmOptions,
     ) -> Result<(G2Affine, JobStats), EngineError> {
-        self.cpu.msm_g2(bases, scalars).await
+        match self.card.info().msm_g2 {
+            true => self.msm("msm_g2", bases, scalars, options).await,
+            false => self.cpu.msm_g2_with(bases, scalars, options).await,
+        }
     }
 
     async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError> {
@@ -269,7 +290,7 @@ impl Engine for CardEngine {
 
     async fn load_key(&self, key: &Arc<ProvingKey>) -> Result<JobStats, EngineError> {
         const OPERATION: &str = "load_key";
-        self.fits(OPERATION, keys::ResidentKeys::sizes(key))?;
+        self.fits(OPERATION, keys::ResidentKeys::sizes(key, self.card.info()))?;
         let started = Instant::now();
         let card = self
             .retrying(OPERATION, || self.admission.load(&self.card, key))
@@ -299,22 +320,31 @@ impl Engine for CardEngine {
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
         const OPERATION: &str = "groth16";
         check::groth16(key, assignment)?;
-        let max = u32::from(self.card.info().ntt_max_log2n);
+        let info = self.card.info();
+        let max = u32::from(info.ntt_max_log2n);
         check::ntt(&self.name, assignment.polynomials()[0], max)?;
-        let regions = chain::memory(key).map(|region| region.bytes);
-        self.fits(
-            OPERATION,
-            keys::ResidentKeys::sizes(key).into_iter().chain(regions),
-        )?;
-        let g2 = chain::spawn_g2(key, assignment, OPERATION);
-        let (g1, mut stats) = self
+        let regions = chain::memory(key, info).map(|region| region.bytes);
+        let of_key = keys::ResidentKeys::sizes(key, info);
+        self.fits(OPERATION, of_key.into_iter().chain(regions))?;
+        let beside = (!info.msm_g2).then(|| G2Task::spawn(key, assignment, OPERATION));
+        let (sums, mut stats) = self
             .retrying(OPERATION, || {
                 chain::run(&self.card, &self.admission, key, assignment, progress)
             })
             .await?;
-        let (b2, cost) = g2.finish(progress).await?;
-        stats.b2 = cost;
-        let chain::G1Points { h, l, a, b1 } = g1;
+        let chain::Sums { h, l, a, b1, b2 } = sums;
+        let b2 = match (b2, beside) {
+            (Some(b2), _) => b2,
+            (None, Some(task)) => {
+                let (b2, cost) = task.finish(progress).await?;
+                stats.b2 = cost;
+                b2
+            }
+            (None, None) => {
+                let fault = Fault::implausible("the sum in G2 is missing");
+                return Err(self.fault(OPERATION, fault));
+            }
+        };
         Ok((Groth16Points { h, l, a, b1, b2 }, stats))
     }
 }

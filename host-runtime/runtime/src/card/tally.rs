@@ -1,5 +1,6 @@
 //! Adding up completions (`hdl/doc/contract.md`, "Completion") into job statistics.
 
+use carillon_driver::command::Group;
 use carillon_driver::completion::Completion;
 
 use crate::stats::CardStats;
@@ -11,8 +12,8 @@ pub enum Command {
     Write(u64),
     /// `READ` of this many bytes.
     Read(u64),
-    /// `MSM_G1`.
-    Msm,
+    /// `MSM_G1` or `MSM_G2`.
+    Msm(Group),
     /// `NTT`.
     Ntt,
     /// `QUOTIENT`, also a product.
@@ -33,8 +34,11 @@ pub fn add(stats: &mut CardStats, command: Command, completion: &Completion) {
             stats.cycles_by.read += cycles;
             stats.bytes_from_card += bytes;
         }
-        Command::Msm => {
-            stats.cycles_by.msm += cycles;
+        Command::Msm(group) => {
+            match group {
+                Group::G1 => stats.cycles_by.msm += cycles,
+                Group::G2 => stats.cycles_by.msm_g2 += cycles,
+            }
             stats.additions += u64::from(completion.ops);
             stats.aggregation_additions += u64::from(completion.detail);
             stats.bubble_hazard += u64::from(completion.bubble_hazard);

@@ -1,10 +1,11 @@
 //! The CPU engine: blst's multi-scalar multiplication and a radix-2 transform on all cores.
 //!
-//! The fallback without a card, the yardstick for card engines and, for now, where card engines
-//! compute in G2. Opened by `engine::open`; `card` calls its functions directly.
+//! The fallback without a card, the yardstick for card engines, and where the engine of a card
+//! without `MSM_G2` computes in G2. What it has computed is counted ([`work`]). Opened by `engine::open`; `card` calls its functions directly.
 
 mod msm;
 mod ntt;
+mod work;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +18,7 @@ use tokio::task::yield_now;
 
 pub(crate) use msm::{msm_g1, msm_g2, msm_g2_until};
 pub(crate) use ntt::{Domains, root_of_unity};
+pub use work::{CpuWork, work};
 
 use crate::engine::{
     Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
@@ -60,6 +62,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, JobStats) {
 
 /// `a[i] * b[i]`.
 fn products(a: &[Scalar], b: &[Scalar]) -> SecretVec<Scalar> {
+    work::counted(work::Kind::Quotient);
     let mut products = vec![Scalar::ZERO; a.len()];
     products
         .par_iter_mut()
@@ -72,6 +75,7 @@ fn products(a: &[Scalar], b: &[Scalar]) -> SecretVec<Scalar> {
 
 /// `(a[i] * b[i] - c[i]) * z`, written to `a`.
 fn quotient_in_place(a: &mut [Scalar], b: &[Scalar], c: &[Scalar], z: &Scalar) {
+    work::counted(work::Kind::Quotient);
     a.par_iter_mut()
         .zip(b)
         .zip(c)
@@ -135,7 +139,9 @@ impl Engine for CpuEngine {
             max_ntt_log2: check::FIELD_TWO_ADICITY,
             max_window_bits: None,
             msm_adders: None,
+            msm_g2: false,
             window_choice: None,
+            g2_window_choice: None,
         }
     }
 
@@ -150,11 +156,13 @@ impl Engine for CpuEngine {
         Ok(timed(|| msm_g1(bases, scalars)))
     }
 
-    async fn msm_g2(
+    async fn msm_g2_with(
         &self,
-        bases: &[G2Affine],
+        bases: Bases<'_, G2Affine>,
         scalars: &[Scalar],
+        _: MsmOptions,
     ) -> Result<(G2Affine, JobStats), EngineError> {
+        let bases = bases.points();
         check::msm("msm_g2", bases, scalars)?;
         Ok(timed(|| msm_g2(bases, scalars)))
     }

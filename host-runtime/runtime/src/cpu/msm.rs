@@ -13,6 +13,7 @@ use group::{Curve, Group};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use super::work;
 use crate::image::{self, SCALAR_BYTES};
 
 /// Bits of a canonical scalar.
@@ -29,6 +30,7 @@ fn compact<P: PrimeCurveAffine + Send + Sync>(
     bases: &[P],
     scalars: &[Scalar],
 ) -> (Vec<P>, usize, Zeroizing<Vec<u8>>) {
+    work::counted(work::Kind::Sum);
     let kept: Vec<(P, &Scalar)> = bases
         .par_iter()
         .zip(scalars)
@@ -131,6 +133,9 @@ mod tests {
         for size in [1, 2, 31, 32, 33, FEW - 1, FEW] {
             let case = vectors::msm_case_outside(size, ScalarPattern::Random, 3);
             let sum = msm_g1(&case.bases, &case.scalars);
+            assert_eq!(sum, case.expected.to_affine(), "{size}");
+            let case = vectors::msm_case_outside_in::<G2Projective>(size, ScalarPattern::Random, 3);
+            let sum = msm_g2(&case.bases, &case.scalars);
             assert_eq!(sum, case.expected.to_affine(), "{size}");
         }
     }

@@ -11,6 +11,7 @@ use blstrs::Scalar;
 use ff::{Field, PrimeField};
 use rayon::prelude::*;
 
+use super::work;
 use crate::engine::NttKind;
 
 /// Elements below which work is not split further.
@@ -67,6 +68,7 @@ impl Domain {
     /// Transforms `values`, which must have this domain's size, in place.
     pub fn transform(&self, values: &mut [Scalar], kind: NttKind) {
         debug_assert_eq!(values.len(), 1 << self.log2);
+        work::counted(work::Kind::Transform);
         let shift = self.shift(kind);
         if let Some(shift) = shift.filter(|_| !kind.is_inverse()) {
             scale_by_powers(values, Scalar::ONE, shift);

@@ -1,6 +1,6 @@
-//! The bases of a sum in G1, and what is known of them.
+//! The bases of a sum, and what is known of them.
 //!
-//! A card halves the windows of a sum by the curve's endomorphism, which is right only on the
+//! A card saves windows of a sum by the curve's endomorphism, which is right only on the
 //! subgroup of order r (`hdl/doc/contract.md`, "Scalars of an MSM"). Whether it may is therefore
 //! not an option of the caller: it follows from how the bases were made, so that no sum can come
 //! out wrong. Used by every engine; key queries keep what they know in [`crate::keys::Points`].
@@ -8,25 +8,25 @@
 use blstrs::G1Affine;
 use carillon_driver::command::MsmMode;
 
-use crate::image::all_in_subgroup;
+use crate::image::{PointImage, all_in_subgroup};
 
-/// Points of G1 or of the curve around it. Copying copies the reference.
+/// Points of G1, or of G2 where it is named, or of the curve around it. Copying copies the reference.
 #[derive(Clone, Copy, Debug)]
-pub struct Bases<'a> {
-    points: &'a [G1Affine],
+pub struct Bases<'a, P: PointImage = G1Affine> {
+    points: &'a [P],
     in_subgroup: bool,
 }
 
-impl<'a> Bases<'a> {
+impl<'a, P: PointImage> Bases<'a, P> {
     /// Points of which nothing is known. The sum is right for any point of the curve; a card
-    /// spends about twice the additions on it.
-    pub fn unknown(points: &'a [G1Affine]) -> Self {
+    /// spends about twice the additions on it in G1, and four times in G2.
+    pub fn unknown(points: &'a [P]) -> Self {
         Self::known(points, false)
     }
 
     /// Examines the points, on all cores ([`all_in_subgroup`]), and remembers the answer. Worth it
     /// for bases that are used often.
-    pub fn checked(points: &'a [G1Affine]) -> Self {
+    pub fn checked(points: &'a [P]) -> Self {
         let in_subgroup = all_in_subgroup(points);
         if !in_subgroup {
             tracing::debug!(
@@ -38,7 +38,7 @@ impl<'a> Bases<'a> {
     }
 
     /// For points whose making says where they are.
-    pub(crate) fn known(points: &'a [G1Affine], in_subgroup: bool) -> Self {
+    pub(crate) fn known(points: &'a [P], in_subgroup: bool) -> Self {
         Self {
             points,
             in_subgroup,
@@ -46,7 +46,7 @@ impl<'a> Bases<'a> {
     }
 
     /// The points.
-    pub fn points(self) -> &'a [G1Affine] {
+    pub fn points(self) -> &'a [P] {
         self.points
     }
 

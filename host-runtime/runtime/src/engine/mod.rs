@@ -102,9 +102,15 @@ pub struct EngineInfo {
     pub max_window_bits: Option<u8>,
     /// Point adders of the card; `None` for the CPU.
     pub msm_adders: Option<u8>,
-    /// The windows that the card chooses where it is left the choice; `None` if it does not say.
+    /// Whether sums in G2 run on a card; false on the CPU, and on a card without `MSM_G2`.
+    pub msm_g2: bool,
+    /// The windows that the card chooses in G1 where it is left the choice; `None` if it does not
+    /// say.
     #[serde(skip)]
     pub window_choice: Option<WindowChoice>,
+    /// The same in G2.
+    #[serde(skip)]
+    pub g2_window_choice: Option<WindowChoice>,
 }
 
 /// The five sums of a Groth16 proof before they are blinded.
@@ -198,13 +204,25 @@ pub trait Engine: Send + Sync {
     }
 
     /// The sum of `scalars[i] * bases[i]` in G2, with the rules of [`Engine::msm_g1_with`].
-    /// Today's cards do not offer it: card engines compute it on the CPU and say so in the
-    /// statistics (`card` is `None`).
+    /// Not every card offers it ([`EngineInfo::msm_g2`]): the engine of one that does not computes it
+    /// on the CPU and says so in the statistics (`card` is `None`).
+    async fn msm_g2_with(
+        &self,
+        bases: Bases<'_, G2Affine>,
+        scalars: &[Scalar],
+        options: MsmOptions,
+    ) -> Result<(G2Affine, JobStats), EngineError>;
+
+    /// [`Engine::msm_g2_with`] for bases of which nothing is known, with the engine's own choice
+    /// of options.
     async fn msm_g2(
         &self,
         bases: &[G2Affine],
         scalars: &[Scalar],
-    ) -> Result<(G2Affine, JobStats), EngineError>;
+    ) -> Result<(G2Affine, JobStats), EngineError> {
+        self.msm_g2_with(Bases::unknown(bases), scalars, MsmOptions::default())
+            .await
+    }
 
     /// Transforms `values` in place. The length must be a power of two.
     async fn ntt(&self, values: &mut [Scalar], kind: NttKind) -> Result<JobStats, EngineError>;

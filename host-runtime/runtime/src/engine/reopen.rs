@@ -171,13 +171,14 @@ impl Engine for ReopeningEngine {
         self.after(engine, result).await
     }
 
-    async fn msm_g2(
+    async fn msm_g2_with(
         &self,
-        bases: &[G2Affine],
+        bases: Bases<'_, G2Affine>,
         scalars: &[Scalar],
+        options: MsmOptions,
     ) -> Result<(G2Affine, JobStats), EngineError> {
         let engine = self.current().await?;
-        let result = engine.msm_g2(bases, scalars).await;
+        let result = engine.msm_g2_with(bases, scalars, options).await;
         self.after(engine, result).await
     }
 

@@ -3,6 +3,8 @@
 
 use blst::{blst_fp, blst_p1_affine, blst_p2_affine};
 use blstrs::{G1Affine, G2Affine, Scalar};
+use carillon_driver::command::Group;
+use group::prime::PrimeCurveAffine;
 use rayon::prelude::*;
 
 use super::{Image, ImageError};
@@ -48,7 +50,9 @@ pub fn check_scalars(scalars: &[Scalar]) -> Result<(), ImageError> {
 }
 
 /// Curve groups whose raw images can be checked.
-pub trait PointImage: Image {
+pub trait PointImage: Image + PrimeCurveAffine<Scalar = Scalar> {
+    /// Which group it is.
+    const GROUP: Group;
     /// Both coordinates are reduced.
     fn in_range(&self) -> bool;
     /// The curve equation holds; true for infinity.
@@ -58,6 +62,8 @@ pub trait PointImage: Image {
 }
 
 impl PointImage for G1Affine {
+    const GROUP: Group = Group::G1;
+
     fn in_range(&self) -> bool {
         let raw: &blst_p1_affine = self.as_ref();
         less(&raw.x.l, &P) && less(&raw.y.l, &P)
@@ -71,6 +77,8 @@ impl PointImage for G1Affine {
 }
 
 impl PointImage for G2Affine {
+    const GROUP: Group = Group::G2;
+
     fn in_range(&self) -> bool {
         let raw: &blst_p2_affine = self.as_ref();
         raw.x
@@ -128,6 +136,21 @@ pub(crate) fn outside_subgroup() -> G1Affine {
     let candidates = (1..=u8::MAX).filter_map(|x| {
         encoded[47] = x;
         Option::<G1Affine>::from(G1Affine::from_compressed_unchecked(&encoded))
+    });
+    candidates
+        .into_iter()
+        .find(|point| !point.in_subgroup())
+        .unwrap()
+}
+
+/// The same for G2.
+#[cfg(test)]
+pub(crate) fn outside_subgroup_g2() -> G2Affine {
+    let mut encoded = [0; 96];
+    encoded[0] = 0x80;
+    let candidates = (1..=u8::MAX).filter_map(|x| {
+        encoded[95] = x;
+        Option::<G2Affine>::from(G2Affine::from_compressed_unchecked(&encoded))
     });
     candidates
         .into_iter()

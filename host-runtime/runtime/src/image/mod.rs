@@ -7,7 +7,9 @@
 //! It is the only place of this crate that uses `unsafe`.
 #![allow(unsafe_code)]
 
-use blst::{blst_fp, blst_fp_mul, blst_p1, blst_p1_affine, blst_p2, blst_p2_affine};
+use blst::{
+    blst_fp, blst_fp_mul, blst_fp2, blst_fp2_mul, blst_p1, blst_p1_affine, blst_p2, blst_p2_affine,
+};
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
 use group::Group;
 
@@ -16,11 +18,11 @@ mod error;
 mod homogeneous;
 mod subgroup;
 
-#[cfg(test)]
-pub(crate) use check::outside_subgroup;
 pub use check::{PointImage, check_coordinates, check_points, check_scalars};
+#[cfg(test)]
+pub(crate) use check::{outside_subgroup, outside_subgroup_g2};
 pub use error::ImageError;
-pub use homogeneous::g1_from_homogeneous;
+pub use homogeneous::{CardSum, from_homogeneous};
 pub use subgroup::all_in_subgroup;
 
 /// Bytes of a scalar's image.
@@ -125,6 +127,14 @@ fn product(a: &blst_fp, b: &blst_fp) -> blst_fp {
     let mut out = blst_fp::default();
     // SAFETY: three valid, initialised `blst_fp`; the output does not alias the inputs.
     unsafe { blst_fp_mul(&mut out, a, b) };
+    out
+}
+
+/// The product of two elements of its quadratic extension.
+fn product2(a: &blst_fp2, b: &blst_fp2) -> blst_fp2 {
+    let mut out = blst_fp2::default();
+    // SAFETY: three valid, initialised `blst_fp2`; the output does not alias the inputs.
+    unsafe { blst_fp2_mul(&mut out, a, b) };
     out
 }
 

@@ -4,11 +4,10 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
-use blstrs::G1Affine;
 use memmap2::Mmap;
 
 use crate::engine::Bases;
-use crate::image::{self, Image, ImageError};
+use crate::image::{self, Image, ImageError, PointImage};
 
 /// Affine points as they lie in memory; dereferences to a slice. It remembers whether they lie in
 /// the subgroup of order r.
@@ -45,10 +44,10 @@ impl<T: Image> Points<T> {
     }
 }
 
-impl Points<G1Affine> {
+impl<P: PointImage> Points<P> {
     /// The points as bases of a sum. Where it is not known whether they lie in the subgroup, the
     /// first call looks at each of them, on all cores; later calls cost nothing.
-    pub fn bases(&self) -> Bases<'_> {
+    pub fn bases(&self) -> Bases<'_, P> {
         let checked = || Bases::checked(self).in_subgroup();
         Bases::known(self, *self.in_subgroup.get_or_init(checked))
     }

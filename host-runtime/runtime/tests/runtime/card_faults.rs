@@ -20,13 +20,31 @@ use carillon_workload::{Distribution, SquareChain};
 
 use super::common::rng;
 
+/// Cards with and without `MSM_G2`, and the KiB that a key of [`job`] takes in their memory: about 24
+/// for the queries in G1 and 12 for that in G2.
+const CARDS: [(bool, u64); 2] = [(false, 24), (true, 36)];
+
 async fn engine(memory_bytes: u64) -> (Arc<ModelCard>, CardEngine) {
-    engine_with(memory_bytes, CardConfig::default()).await
+    engine_with(memory_bytes, true, CardConfig::default()).await
 }
 
-async fn engine_with(memory_bytes: u64, config: CardConfig) -> (Arc<ModelCard>, CardEngine) {
+/// A card for so many keys and some more KiB.
+async fn card_for(
+    (msm_g2, key): (bool, u64),
+    keys: u64,
+    more: u64,
+) -> (Arc<ModelCard>, CardEngine) {
+    engine_with((keys * key + more) << 10, msm_g2, CardConfig::default()).await
+}
+
+async fn engine_with(
+    memory_bytes: u64,
+    msm_g2: bool,
+    config: CardConfig,
+) -> (Arc<ModelCard>, CardEngine) {
     let options = ModelOptions {
         memory_bytes,
+        msm_g2,
         ..ModelOptions::default()
     };
     let model = Arc::new(ModelCard::new(options).unwrap());
@@ -94,23 +112,31 @@ async fn a_key_lost_in_a_reset_is_written_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_keys_are_evicted_for_one_another() {
-    // Capacity for one key of about 24 KiB and one job of about 13 KiB, not for two keys.
-    let (_model, small) = engine(40 << 10).await;
     let (one, two) = (job(1), job(2));
-    for job in [&one, &two, &one] {
-        proves(&small, job).await;
+    for kind in CARDS {
+        // Capacity for one key and one job of about 13 KiB, not for two keys.
+        let (_model, small) = card_for(kind, 1, 16).await;
+        for job in [&one, &two, &one] {
+            proves(&small, job).await;
+        }
+        // Two small keys leave no space for a job: the idle one goes.
+        let (_model, engine) = card_for(kind, 2, 8).await;
+        engine.load_key(&one.0).await.unwrap();
+        engine.load_key(&two.0).await.unwrap();
+        proves(&engine, &one).await;
     }
-    // Two small keys leave no space for a job: the idle one goes.
-    let (_model, engine) = engine(56 << 10).await;
-    engine.load_key(&one.0).await.unwrap();
-    engine.load_key(&two.0).await.unwrap();
-    proves(&engine, &one).await;
 }
 
-/// A key of about 24 KiB and a job of about 13 KiB fit, not a second job: the others wait.
+/// A key and a job of about 13 KiB fit, not a second job: the others wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_wait_for_card_memory() {
-    let (_model, engine) = engine(40 << 10).await;
+    for kind in CARDS {
+        jobs_wait_on(kind).await;
+    }
+}
+
+async fn jobs_wait_on(kind: (bool, u64)) {
+    let (_model, engine) = card_for(kind, 1, 16).await;
     let (one, two) = (job(1), job(2));
     let bases = carillon_workload::g1_bases(200, 1);
     let scalars = carillon_workload::scalars(200, Distribution::Uniform, 1);
@@ -120,11 +146,19 @@ async fn jobs_wait_for_card_memory() {
         let (sum, _) = engine.msm_g1(&bases, &scalars).await.unwrap();
         assert_eq!(sum, expected);
     };
+    // 44 KiB, on the card or on the CPU.
+    let bases_g2 = carillon_workload::g2_bases(200, 1);
+    let (expected, _) = CpuEngine::new().msm_g2(&bases_g2, &scalars).await.unwrap();
+    let sum_g2 = async {
+        let (sum, _) = engine.msm_g2(&bases_g2, &scalars).await.unwrap();
+        assert_eq!(sum, expected);
+    };
     tokio::join!(
         proves(&engine, &one),
         proves(&engine, &one),
         proves(&engine, &two),
         sum,
+        sum_g2,
         proves(&engine, &one),
         proves(&engine, &two),
     );
@@ -133,20 +167,28 @@ async fn jobs_wait_for_card_memory() {
 /// Commands of a proof that was given up hold their memory until they end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_given_up_frees_its_memory_for_the_next() {
-    let (_model, engine) = engine(40 << 10).await;
     let job = job(1);
-    for micros in [0, 50, 200, 1000, 3000] {
-        let proof = engine.groth16(&job.0, &job.1, &());
-        let limit = std::time::Duration::from_micros(micros);
-        let _ = tokio::time::timeout(limit, proof).await;
-        proves(&engine, &job).await;
+    for kind in CARDS {
+        let (_model, engine) = card_for(kind, 1, 16).await;
+        for micros in [0, 50, 200, 1000, 3000] {
+            let proof = engine.groth16(&job.0, &job.1, &());
+            let limit = std::time::Duration::from_micros(micros);
+            let _ = tokio::time::timeout(limit, proof).await;
+            proves(&engine, &job).await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shortage_takes_no_more_keys_than_it_must() {
+    for kind in CARDS {
+        a_shortage_on(kind).await;
+    }
+}
+
+async fn a_shortage_on(kind: (bool, u64)) {
     // Three keys, not four.
-    let (_model, engine) = engine(76 << 10).await;
+    let (_model, engine) = card_for(kind, 3, 4).await;
     let jobs = [job(1), job(2), job(3), job(4)];
     for (key, _) in &jobs[..3] {
         engine.load_key(key).await.unwrap();
@@ -242,8 +284,8 @@ async fn a_pool_smaller_than_the_job_is_enough() {
         host_memory_limit: 256 << 10,
         ..CardConfig::default()
     };
-    let (_model, engine) = engine_with(64 << 20, config).await;
-    // A key of 1.5 MiB, and transforms of 1 MiB each way.
+    let (_model, engine) = engine_with(64 << 20, true, config).await;
+    // A key of 2.3 MiB, and transforms of 1 MiB each way.
     proves(&engine, &job_of(12, 1)).await;
     let scalars = carillon_workload::scalars(1 << 15, Distribution::Uniform, 1);
     let (mut found, mut expected) = (scalars.clone(), scalars);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use blstrs::G2Projective;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{
     CircuitDigest, HBasis, ProvingKey, circuit_digest, prove, setup, setup_in, synthesize,
@@ -167,10 +168,16 @@ async fn a_card_finds_points_outside_the_subgroup_in_a_key_file() {
         let mut points = key.a.to_vec();
         points[5] = vectors::msm_case_outside(1, ScalarPattern::One, 1).bases[0];
         key.a = points.into();
+        assert!(key.b2.bases().in_subgroup());
+        let mut points = key.b2.to_vec();
+        let outside = vectors::msm_case_outside_in::<G2Projective>(1, ScalarPattern::One, 1);
+        points[6] = outside.bases[0];
+        key.b2 = points.into();
     });
     let key = Arc::new(load(&saved.path).unwrap());
     let inside = [&key.a, &key.b1, &key.l, &key.h].map(|query| query.bases().in_subgroup());
     assert_eq!(inside, [false, true, true, true]);
+    assert!(!key.b2.bases().in_subgroup());
     let assignment = Arc::new(synthesize(SquareChain::with_witness(4, 1)).unwrap());
     let cpu = CpuEngine::new();
     let (expected, _) = cpu.groth16(&key, &assignment, &()).await.unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
 
 mod card_faults;
+mod card_g2;
 mod common;
 mod engines;
 mod groth16;
