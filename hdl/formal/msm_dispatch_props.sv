@@ -4,19 +4,23 @@
 // somebody still needs it, and each digit that is not zero leaves exactly once, in
 // order, with its own point and sign. One digit of one point, chosen freely by the
 // prover, is followed from the pair to the datapath; the digits before it are counted.
+// In G2 a point comes, lies and leaves in two words.
 // `a_*` are the properties, `i_*` invariants of the block that carry the induction,
 // `e_*` what the blocks around it guarantee.
 // Used by: scripts/formal.sh; explained in hdl/formal/README.md.
 module msm_dispatch_props
   import carillon_pkg::*;
   import msm_pkg::*;
-(
+#(
+  parameter bit G2 = 1'b0
+) (
   input logic         clk_i,
   input logic         rst_ni,
   input window_bits_t window_bits_i,
   input logic         start_i,
   input logic         flush_i,
   input logic         take_i,
+  input logic         second_i,
   input point_t       point_i,
   input unit_digits_t digits_i,
   input bank_mask_t   candidate_take_i,
@@ -40,7 +44,7 @@ module msm_dispatch_props
   logic empty, ready;
   bank_mask_t                     valid;
   candidate_t                     candidate     [MsmBanks];
-  g1_t                            point         [MsmBanks];
+  xyz_t                           point         [MsmBanks];
   win_mask_t                      touched;
   bucket_t      [UnitWindows-1:0] highest;
 
@@ -48,12 +52,15 @@ module msm_dispatch_props
   msm_dispatch u_dut (
     .clk_i,
     .rst_ni,
+    .g2_i             (G2),
     .window_bits_i    (window_bits_q),
+    .run_i            (1'b0),
     .start_i,
     .flush_i,
     .empty_o          (empty),
     .ready_o          (ready),
     .take_i,
+    .second_i,
     .point_i,
     .digits_i,
     .candidate_valid_o(valid),
@@ -126,10 +133,12 @@ module msm_dispatch_props
   count_t                     ahead_q;  // digits of the bank that are to be taken before it
   count_t                     total_q;  // digits of the bank that are to be taken
   point_slot_t                slot_q;
-  point_t                     point_q;
+  point_t      [         1:0] point_q;  // its words
+  point_t                     first_word_q;  // of the point that is coming
+  logic                       first_came_q;
   digit_t                     digit_q;
   logic        [PointsLog2:0] place_q;  // its entry's place in the queue's memory, and lap
-  wire                        keep = take_i && !flush_i;
+  wire                        keep = take_i && !flush_i && (!G2 || second_i);
   wire                        chosen = keep && watch_i && arriving_marks[item_q] && !watching_q;
   wire                        taken = candidate_take_i[bank_q];
   wire held_t                 entry = place_q - head[bank_q];  // its entry's place in the queue, while it is not loaded
@@ -159,10 +168,33 @@ module msm_dispatch_props
       end
     end
   end
+  wire image = 32'(item_q) % Parts == 1;
+
+  // In G2 the second word leaves one cycle after the first, when another digit may be followed already.
+  logic using_second_q, second_image_q, second_negative_q;
+  point_t      second_word_q;
+  point_slot_t second_slot_q;
+  bank_mask_t taken_1, taken_2;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      {using_second_q, first_came_q} <= '0;
+      {taken_1, taken_2} <= '0;
+    end else begin
+      using_second_q <= using_q && G2;
+      {taken_1, taken_2} <= {candidate_take_i, taken_1};
+      if (flush_i) first_came_q <= 1'b0;
+      else if (take_i) first_came_q <= G2 && !second_i;
+    end
+  end
   always_ff @(posedge clk_i) begin
+    second_word_q <= point_q[1];
+    second_slot_q <= slot_q;
+    second_image_q <= image;
+    second_negative_q <= digit_q.negative;
+    if (take_i && !second_i) first_word_q <= point_i;
     if (chosen) begin
       slot_q <= u_dut.next_q;
-      point_q <= point_i;
+      point_q <= {point_i, G2 ? first_word_q : point_i};
       digit_q <= arriving;
       place_q <= tail[bank_q];
     end
@@ -171,7 +203,6 @@ module msm_dispatch_props
   // ---- What it must look like ----
   wire win_t  win = win_t'(32'(item_q) / Parts);
   wire cell_t place = place_of(win, digit_q.bucket, window_bits_q);
-  wire        image = 32'(item_q) % Parts == 1;
 
   // Digits in front of it, by what the block holds.
   count_t     in_front;
@@ -198,6 +229,9 @@ module msm_dispatch_props
     e_window_bits : assume (32'(window_bits_i) >= MsmMinWindowBits && 32'(window_bits_i) <= MsmMaxWindowBits);
     e_ready : assume (!take_i || ready);
     e_take : assume ((candidate_take_i & ~valid) == '0);
+    // msm_twist: words come in pairs; msm_scheduler: candidates are taken in slots.
+    e_words : assume (!take_i || (G2 ? second_i == first_came_q : !second_i));
+    e_slots : assume (!G2 || candidate_take_i == '0 || (taken_1 | taken_2) == '0);
     e_item : assume (32'(watch_item_i) < Items);
   end
 
@@ -218,8 +252,13 @@ module msm_dispatch_props
       end
       if (using_q) begin
         a_its_point :
-        assert (point[bank_q].x == (image ? point_q.x_image : point_q.x)
-            && point[bank_q].y == (digit_q.negative ? point_q.neg_y : point_q.y) && point[bank_q].z == FpOne);
+        assert (point[bank_q].x == (image ? point_q[0].x_image : point_q[0].x)
+            && point[bank_q].y == (digit_q.negative ? point_q[0].neg_y : point_q[0].y) && point[bank_q].z == FpOne);
+      end
+      if (using_second_q) begin
+        a_its_second_word :
+        assert (point[bank_q].x == (second_image_q ? second_word_q.x_image : second_word_q.x)
+            && point[bank_q].y == (second_negative_q ? second_word_q.neg_y : second_word_q.y) && point[bank_q].z == '0);
       end
     end
   end
@@ -233,8 +272,11 @@ module msm_dispatch_props
       if (watching_q) begin
         i_slot : assert (age < u_dut.held_q);
         i_content :
-        assert (u_dut.x_q[slot_q] == point_q.x && u_dut.image_q[slot_q] == point_q.x_image
-            && u_dut.y_q[slot_q] == point_q.y && u_dut.neg_y_q[slot_q] == point_q.neg_y);
+        assert (u_dut.x_q[slot_q] == point_q[0].x && u_dut.image_q[slot_q] == point_q[0].x_image
+            && u_dut.y_q[slot_q] == point_q[0].y && u_dut.neg_y_q[slot_q] == point_q[0].neg_y);
+        i_content_of_second :
+        assert (!G2 || (u_dut.x_q[slot_q|1] == point_q[1].x && u_dut.image_q[slot_q|1] == point_q[1].x_image
+            && u_dut.y_q[slot_q|1] == point_q[1].y && u_dut.neg_y_q[slot_q|1] == point_q[1].neg_y));
         if (loaded_q) begin
           i_loaded : assert (ahead_q == '0 && valid[bank_q] && candidate[bank_q].slot == slot_q);
         end else begin
@@ -248,6 +290,18 @@ module msm_dispatch_props
       if (using_q) begin
         i_used : assert (used[bank_q] == slot_q);
       end
+      if (using_second_q) begin
+        i_used_second : assert (used[bank_q] == (second_slot_q | 1'b1));
+      end
+      if (first_came_q) begin
+        i_first_word :
+        assert (G2 && u_dut.x_q[u_dut.next_q] == first_word_q.x && u_dut.image_q[u_dut.next_q] == first_word_q.x_image
+            && u_dut.y_q[u_dut.next_q] == first_word_q.y && u_dut.neg_y_q[u_dut.next_q] == first_word_q.neg_y
+            && 32'(u_dut.held_q) <= Slots - 2);
+      end
+      if (G2) begin
+        i_even : assert (!u_dut.next_q[0] && !oldest[0] && !u_dut.held_q[0] && !(watching_q && slot_q[0]));
+      end
     end
   end
 
@@ -258,6 +312,7 @@ module msm_dispatch_props
         i_count : assert (32'(count[b]) <= Slots);
         i_done : assert (count[b] != '0 ? (marked[b][0] & ~done[b]) != '0 : done[b] == '0);
         if (valid[b]) begin
+          i_even_candidate : assert (!G2 || !candidate[b].slot[0]);
           i_candidate :
           assert (held_t'(point_slot_t'(candidate[b].slot - oldest)) < u_dut.held_q
               && (count[b] == '0 || point_slot_t'(candidate[b].slot - oldest) <= point_slot_t'(slots[b][0] - oldest)));
@@ -267,6 +322,7 @@ module msm_dispatch_props
     for (genvar e = 0; e < Slots; e++) begin : gen_entry
       always_comb begin
         if (rst_ni && e < 32'(count[b])) begin
+          i_even_entry : assert (!G2 || !slots[b][e][0]);
           i_marked : assert (marked[b][e] != '0 && held_t'(point_slot_t'(slots[b][e] - oldest)) < u_dut.held_q);
           if (e > 0) begin
             i_sorted : assert (point_slot_t'(slots[b][(e+Slots-1)%Slots] - oldest) < point_slot_t'(slots[b][e] - oldest));
@@ -280,11 +336,11 @@ module msm_dispatch_props
   logic loops_q;  // the ring went round
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) loops_q <= 1'b0;
-    else if (u_dut.keep && u_dut.next_q == '1) loops_q <= 1'b1;
+    else if (u_dut.keep && (u_dut.next_q | point_slot_t'(G2)) == '1) loops_q <= 1'b1;
   end
   always_comb begin
     if (rst_ni) begin
-      c_full : cover (32'(count[bank_q]) == Slots && !ready && ahead_q > 8);
+      c_full : cover (32'(count[bank_q]) == Slots / (G2 ? 2 : 1) && !ready && ahead_q > (G2 ? 4 : 8));
       c_used : cover (using_q && image && digit_q.negative && loops_q);
       c_other : cover (watching_q && ahead_q != '0 && u_dut.release_slot);
     end

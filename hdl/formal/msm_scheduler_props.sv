@@ -10,8 +10,12 @@ module msm_scheduler_props
   import carillon_pkg::*;
   import msm_pkg::*;
 #(
+  // In G2 the same decisions are made with a loop of another length; what happens between
+  // slots is msm_slots_props', so that here every cycle is one.
+  parameter  bit          G2         = 1'b0,
   parameter  int unsigned WeightBits = 2,
-  localparam type         weight_t   = logic [WeightBits-1:0]
+  localparam int unsigned Loop       = G2 ? G2LoopSlots : LoopLatency,
+  localparam type         weight_t   = logic                          [WeightBits-1:0]
 ) (
   input logic       clk_i,
   input logic       rst_ni,
@@ -32,8 +36,9 @@ module msm_scheduler_props
   input cell_t        watch_place_i,
   input weight_t      weight_i     [MsmBanks]
 );
-  typedef logic [$clog2(LoopLatency+2)-1:0] level_t;
+  typedef logic [$clog2(Loop+2)-1:0] level_t;
 
+  logic node_half;
   logic idle, node_grant, sum_grant, sum_due, node_write, bucket_issue, node_issue;
   win_mask_t    windows_busy;
   bank_mask_t   take;
@@ -45,6 +50,8 @@ module msm_scheduler_props
   msm_scheduler u_dut (
     .clk_i,
     .rst_ni,
+    .g2_i            (G2),
+    .slot_i          (1'b1),
     .flush_i,
     .clear_i,
     .clear_place_i,
@@ -66,6 +73,7 @@ module msm_scheduler_props
     .issue_o         (issue),
     .sum_due_o       (sum_due),
     .node_write_o    (node_write),
+    .node_half_o     (node_half),
     .node_dst_o      (node_dst),
     .bucket_issue_o  (bucket_issue),
     .node_issue_o    (node_issue)
@@ -139,14 +147,14 @@ module msm_scheduler_props
     logic       last;
     node_addr_t dst;
   } flight_t;
-  flight_t flight_q[LoopLatency];
+  flight_t flight_q[Loop];
   flight_t start, sum;
   bank_t a_bank, b_bank;
   cell_t a_place, b_place;
   weight_t a_weight, b_weight, stored_q;
 
   always_comb begin
-    sum = flight_q[LoopLatency-1];
+    sum = flight_q[Loop-1];
     {a_bank, a_place, a_weight} = {sum.bank, sum.place, sum.weight};
     {b_bank, b_place, b_weight} = {sum.bank, sum.place, sum.weight};
     if (issue.a_sel == ASlotOut || issue.a_sel == ASlotIn) begin
@@ -173,10 +181,10 @@ module msm_scheduler_props
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      for (int unsigned i = 0; i < LoopLatency; i++) flight_q[i] <= '0;
+      for (int unsigned i = 0; i < Loop; i++) flight_q[i] <= '0;
     end else begin
       flight_q[0] <= start;
-      for (int unsigned i = 1; i < LoopLatency; i++) flight_q[i] <= flight_q[i-1];
+      for (int unsigned i = 1; i < Loop; i++) flight_q[i] <= flight_q[i-1];
     end
   end
 
@@ -217,9 +225,9 @@ module msm_scheduler_props
     about = stored_q;
     nodes = level_t'(start.valid && !start.bucket);
     for (int unsigned w = 0; w < UnitWindows; w++) buckets[w] = level_t'(start.bucket && window_of(start.place) == win_t'(w));
-    for (int unsigned i = 0; i < LoopLatency; i++) begin
+    for (int unsigned i = 0; i < Loop; i++) begin
       about = about + flight_q[i].weight;
-      if (i < LoopLatency - 1) begin
+      if (i < Loop - 1) begin
         nodes = nodes + level_t'(flight_q[i].valid && !flight_q[i].bucket);
         for (int unsigned w = 0; w < UnitWindows; w++) begin
           buckets[w] = buckets[w] + level_t'(flight_q[i].bucket && window_of(flight_q[i].place) == win_t'(w));
@@ -269,6 +277,7 @@ module msm_scheduler_props
   always_comb begin
     if (rst_ni) begin
       a_sum_due : assert (sum_due == sum.valid);
+      a_first_words : assert (!node_half && !issue.half && !out_access[0].half && !in_access[0].half);
       a_sum_used_once :
       assert (level_t'(sum_a) + level_t'(sum_b) + level_t'(|out_write) + level_t'(node_write)
           == level_t'(sum.valid && !(flush_q && sum.bucket)));
@@ -337,7 +346,7 @@ module msm_scheduler_props
       i_stored : assert (full_q || stored_q == '0);
     end
   end
-  for (genvar i = 0; i < LoopLatency; i++) begin : gen_flight
+  for (genvar i = 0; i < Loop; i++) begin : gen_flight
     always_comb begin
       if (rst_ni) begin
         i_weight : assert (flight_q[i].weight == '0 || (flight_q[i].bucket && watched(flight_q[i].bank, flight_q[i].place)));
@@ -347,7 +356,7 @@ module msm_scheduler_props
   end
 
   // ---- Counts of what is under way; nobody waits without reason ----
-  wire flight_t next_sum = flight_q[LoopLatency-2];  // about to come back: every tag passes here
+  wire flight_t next_sum = flight_q[Loop-2];  // about to come back: every tag passes here
   always_comb begin
     if (rst_ni) begin
       a_idle : assert (idle == (windows_busy == '0 && nodes == '0 && !sum.valid));
@@ -368,7 +377,9 @@ module msm_scheduler_props
       end
     end
   end
-  msm_scheduler_waiting u_waiting (
+  msm_scheduler_waiting #(
+    .Loop(Loop)
+  ) u_waiting (
     .clk_i,
     .rst_ni,
     .flush_i,

@@ -6,7 +6,9 @@
 module msm_scheduler_waiting
   import carillon_pkg::*;
   import msm_pkg::*;
-(
+#(
+  parameter int unsigned Loop = LoopLatency  // slots from an addition to its sum
+) (
   input logic       clk_i,
   input logic       rst_ni,
   input logic       flush_i,
@@ -27,7 +29,7 @@ module msm_scheduler_waiting
 );
 
   // In each pass through the adder the items of a bucket halve.
-  localparam int unsigned DrainBound = ($clog2(LoopLatency + 1) + 1) * LoopLatency + 2;
+  localparam int unsigned DrainBound = ($clog2(Loop + 1) + 1) * Loop + 2;
   typedef logic [$clog2(MsmBanks+1)-1:0] level_t;
 
   // ---- Rest ----

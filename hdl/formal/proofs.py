@@ -36,6 +36,7 @@ SMALL_MSM = {
     "MsmWindows": 4,
     "MsmBanks": 2,
     "G1AddLatency": 3,
+    "G2AddLatency": 7,  # three slots of three cycles from decision to decision
 }
 
 PROOFS = (
@@ -45,7 +46,7 @@ PROOFS = (
             PACKAGE,
             "rtl/msm/msm_pkg.sv",
             "rtl/mem/rr_arbiter.sv",
-            "rtl/vec/delay_memory.sv",
+            "rtl/msm/msm_loop.sv",
             "rtl/msm/msm_flags.sv",
             "rtl/msm/msm_scheduler.sv",
             "formal/msm_scheduler_waiting.sv",
@@ -53,6 +54,22 @@ PROOFS = (
         ),
         depth=24,
         cover_depth=26,
+        parameters=SMALL_MSM,
+        cases=({"G2": 0}, {"G2": 1}),
+    ),
+    Proof(
+        name="msm_slots",
+        files=(
+            PACKAGE,
+            "rtl/msm/msm_pkg.sv",
+            "rtl/mem/rr_arbiter.sv",
+            "rtl/msm/msm_loop.sv",
+            "rtl/msm/msm_flags.sv",
+            "rtl/msm/msm_scheduler.sv",
+            "formal/msm_slots_props.sv",
+        ),
+        depth=4,
+        cover_depth=14,
         parameters=SMALL_MSM,
     ),
     Proof(
@@ -64,10 +81,11 @@ PROOFS = (
             "rtl/msm/msm_dispatch.sv",
             "formal/msm_dispatch_props.sv",
         ),
-        depth=3,
-        cover_depth=12,
+        depth=4,
+        cover_depth=20,
         # A ring of four points; coordinates are only carried about, so four bits stand for all.
         parameters=SMALL_MSM | {"MsmWindows": 2, "MsmFullBuckets": 2, "PointsLog2": 2, "FpBits": 4},
+        cases=({"G2": 0}, {"G2": 1}),
     ),
     # Without a state: one step decides. The default build and, with the names of its parameters, that of the U250.
     Proof(
@@ -75,12 +93,14 @@ PROOFS = (
         files=(PACKAGE, "rtl/msm/msm_pkg.sv", "formal/msm_places_props.sv"),
         depth=1,
         cover_depth=1,
+        cases=({"G2": 0}, {"G2": 1}),
     ),
     Proof(
         name="msm_places_u250",
         files=(PACKAGE, "rtl/msm/msm_pkg.sv", "formal/msm_places_props.sv"),
         depth=1,
         cover_depth=1,
+        cases=({"G2": 0}, {"G2": 1}),
         parameters={"MsmMaxWindowBits": 16, "MsmFullBuckets": 8, "MsmAdders": 2},
     ),
     Proof(

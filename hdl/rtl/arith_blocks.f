@@ -21,4 +21,5 @@ field/wide_mul.sv
 field/fp_add.sv
 field/fp_sub.sv
 field/fp_times12.sv
-g1/g1_add.sv
+curve/fp2_join.sv
+curve/point_add.sv

@@ -49,9 +49,12 @@ vec/quotient_engine.sv
 msm/msm_lane.sv
 msm/msm_gather.sv
 msm/msm_split.sv
+msm/msm_quarter.sv
+msm/msm_twist.sv
 msm/msm_prepare.sv
 msm/msm_dispatch.sv
 msm/msm_flags.sv
+msm/msm_loop.sv
 msm/msm_scheduler.sv
 msm/msm_bucket_memory.sv
 msm/msm_node_memory.sv

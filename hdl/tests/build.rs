@@ -4,7 +4,7 @@
 //! Blocks with a `mutant` have a fault that a test has to notice.
 //!
 //! To test another block: add a line to `BLOCKS`, then write `tests/<block>.rs` next to the others.
-//! `CARILLON_BLOCKS=msm_engine,g1_add cargo test ...` builds these blocks only.
+//! `CARILLON_BLOCKS=msm_engine,point_add cargo test ...` builds these blocks only.
 
 #[cfg(not(feature = "rtl"))]
 fn main() {}
@@ -131,7 +131,7 @@ mod rtl {
             cells: "syn/leaves_sim.f",
             ..arithmetic("arith_leaves")
         },
-        arithmetic("g1_add"),
+        arithmetic("point_add"),
         Block {
             views: &["structural"],
             files: &["tests/tops/fp_linear.sv"],
@@ -142,6 +142,7 @@ mod rtl {
                 "rtl/vec/delay_memory.sv",
                 "rtl/msm/msm_pkg.sv",
                 "rtl/msm/msm_split.sv",
+                "rtl/msm/msm_quarter.sv",
                 "tests/tops/msm_split_top.sv",
             ],
             ..arithmetic("msm_split_top")

@@ -26,7 +26,7 @@ CONFIG = ["CARILLON_CONFIG_U250"]
 BLOCKS = {
     "fp_mul": (ARITHMETIC, []),
     "fr_mul": (ARITHMETIC, []),
-    "g1_add": (ARITHMETIC, ["fp_mul"]),
+    "point_add": (ARITHMETIC, ["fp_mul"]),
     "msm_scheduler": (ARITHMETIC + ["rtl/card.f"], ["msm_flags"]),
 }
 NAMES = {"dsp": "DSP48E2", "lut": "LUT", "ff": "FF", "bram": "BRAM36", "uram": "URAM"}
@@ -72,7 +72,7 @@ def render(blocks: dict[str, dict[str, float]], sizes: dict[str, int]) -> list[s
     node = cards.node_brams(point_bits, sizes["NodeDepth"])
     ring = cards.ring_luts(sizes["FpBits"], 1 << sizes["PointsLog2"], sizes["MsmBanks"])
     unit = {
-        resource: blocks["g1_add"][resource] + blocks["msm_scheduler"][resource] for resource in synthesis.RESOURCES
+        resource: blocks["point_add"][resource] + blocks["msm_scheduler"][resource] for resource in synthesis.RESOURCES
     }
     unit["lut"] += ring
     unit["bram"] += node

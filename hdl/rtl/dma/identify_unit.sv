@@ -36,7 +36,8 @@ module identify_unit
 
   // The first beat, least significant first.
   typedef struct packed {
-    logic [199:0] zero;
+    logic [191:0] zero;
+    logic [7:0]   msm_g2;
     logic [7:0]   butterflies;
     logic [7:0]   ntt_max_log2n;
     logic [7:0]   msm_adders;
@@ -52,6 +53,7 @@ module identify_unit
   } identity_t;
   localparam identity_t Identity = '{
     zero: '0,
+    msm_g2: 8'd1,
     butterflies: 8'(NttStages),
     ntt_max_log2n: 8'(NttMaxLog2),
     msm_adders: 8'(MsmAdders),
@@ -66,27 +68,28 @@ module identify_unit
     name: {"N", "O", "L", "L", "I", "R", "A", "C"}
   };
 
-  // The second beat: the window size that an MSM of n elements uses, by floor(log2(n)).
+  // The second beat: the window size that an MSM of n elements uses, by floor(log2(n)); the third: in G2.
   typedef logic [BeatBytes-1:0][7:0] bytes_t;
   localparam int unsigned FullBit = 7;
-  function automatic bytes_t choices();
-    for (int unsigned l = 0; l < msm_pkg::CountBits; l++) begin
-      choices[l] = 8'(msm_cost_pkg::GlvChoice[l].bits);
-      choices[l][FullBit] = msm_cost_pkg::GlvChoice[l].full;
-      choices[msm_pkg::CountBits+l] = 8'(msm_cost_pkg::FullChoice[l].bits);
-      choices[msm_pkg::CountBits+l][FullBit] = 1'b1;
+  function automatic bytes_t choices(bit g2);
+    for (int unsigned f = 0; f < 2; f++) begin
+      for (int unsigned l = 0; l < msm_pkg::CountBits; l++) begin
+        choices[f*msm_pkg::CountBits+l] = 8'(msm_cost_pkg::Choices[{g2, f[0]}][l].bits);
+        choices[f*msm_pkg::CountBits+l][FullBit] = msm_cost_pkg::Choices[{g2, f[0]}][l].full;
+      end
     end
   endfunction
-  localparam bytes_t Choices = choices();
+  localparam bytes_t [2:0] Beats = {choices(1'b1), choices(1'b0), bytes_t'(Identity)};
 
   typedef enum logic [1:0] {
     Idle,
     Write,
     Done
   } state_e;
-  state_e state_q;
-  logic first_q, second_q, aborted_q;
-  logic [31:0] cycles_q;
+  state_e        state_q;
+  logic   [ 1:0] beat_q;  // up to the first one of zeros
+  logic          aborted_q;
+  logic   [31:0] cycles_q;
   logic writer_busy, writer_error, writer_ready;
   wire start = state_q == Idle && start_i;
 
@@ -107,7 +110,7 @@ module identify_unit
     .error_o       (writer_error),
     .valid_i       (state_q == Write),
     .ready_o       (writer_ready),
-    .data_i        (first_q ? beat_t'(Identity) : second_q ? beat_t'(Choices) : '0),
+    .data_i        ((beat_q == 2'd3) ? '0 : beat_t'(Beats[beat_q])),
     .aw_o          (host_aw_o),
     .aw_valid_o    (host_aw_valid_o),
     .aw_ready_i    (host_aw_ready_i),
@@ -122,20 +125,18 @@ module identify_unit
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q <= Idle;
-      first_q <= 1'b0;
-      second_q <= 1'b0;
+      beat_q <= '0;
       aborted_q <= 1'b0;
       cycles_q <= '0;
     end else begin
       if (!(&cycles_q)) cycles_q <= cycles_q + 32'd1;
       if (start) begin
         state_q <= Write;
-        first_q <= 1'b1;
-        second_q <= 1'b0;
+        beat_q <= '0;
         aborted_q <= 1'b0;
         cycles_q <= 32'd1;
       end else begin
-        if (writer_ready) {first_q, second_q} <= {1'b0, first_q};
+        if (writer_ready && beat_q != 2'd3) beat_q <= beat_q + 2'd1;
         if (state_q == Write && abort_i) aborted_q <= 1'b1;
         if (state_q == Write && !writer_busy) state_q <= Done;
         if (state_q == Done) state_q <= Idle;

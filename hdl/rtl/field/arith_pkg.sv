@@ -75,4 +75,7 @@ package arith_pkg;
   // Cycles of fp_times12: estimate, table, both candidates side by side, choice.
   parameter int unsigned FpTimes12Latency = 2 + add_stages(carillon_pkg::FpBits + 5) + 1;
 
+  // Cycles of fp2_join: operands, both sums, a register between them.
+  parameter int unsigned Fp2JoinLatency = 2 * FpAddLatency + 2;
+
 endpackage

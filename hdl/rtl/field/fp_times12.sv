@@ -4,7 +4,7 @@
 // 12 is the 3b of BLS12-381's G1 in the complete addition formula. 12 a = 8 a + 4 a
 // needs no multiplier; its quotient by the modulus is at most 11 and is estimated from
 // the top bits of a, to which it is off by at most one. Free-running: the caller keeps
-// the valid bit. Who uses it: g1_add.
+// the valid bit. Who uses it: point_add.
 module fp_times12
   import carillon_pkg::*;
 (

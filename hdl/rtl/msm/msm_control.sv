@@ -15,6 +15,7 @@ module msm_control
   input  logic          start_i,
   input  count_t        count_i,         // elements, held
   input  logic    [7:0] window_bits_i,   // as commanded; 0 lets the card choose; held
+  input  logic          g2_i,            // held, and until the next command has begun
   input  logic          full_scalars_i,  // the endomorphism is not allowed; held
   input  logic          abort_i,
   output logic          busy_o,
@@ -91,9 +92,9 @@ module msm_control
   // ---- Window size ----
   choice_t            chosen;
   always_comb begin
-    chosen = full_scalars_i ? FullChoice[0] : GlvChoice[0];
+    chosen = Choices[{g2_i, full_scalars_i}][0];
     for (int unsigned l = 0; l < CountBits; l++) begin
-      if (count_i[l]) chosen = full_scalars_i ? FullChoice[l] : GlvChoice[l];
+      if (count_i[l]) chosen = Choices[{g2_i, full_scalars_i}][l];
     end
     if (window_bits_i != '0) begin
       chosen.full = full_scalars_i;
@@ -105,7 +106,7 @@ module msm_control
 
   // ---- Geometry: the topmost group takes what is left over ----
   geometry_t geometry;
-  assign geometry = full_q ? FullGeometry[bits_q] : GlvGeometry[bits_q];
+  assign geometry = Geometry[{g2_i, full_q}][bits_q];
 
   // ---- Failures, the graver first ----
   wire     running = state_q != StIdle && state_q != StDrain && state_q != StDone;

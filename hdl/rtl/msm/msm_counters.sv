@@ -9,6 +9,7 @@ module msm_counters (
   input logic clk_i,
   input logic rst_ni,
 
+  input logic slot_i,          // an addition may start; in G2 bubbles are counted in slots
   input logic start_i,         // pulse: a new command
   input logic group_i,         // pulse: a new group
   input logic bucket_issue_i,
@@ -58,7 +59,7 @@ module msm_counters (
         hazard_q <= '0;
         memory_q <= '0;
         other_q <= '0;
-      end else if (began_q && !node_issue_i) begin
+      end else if (began_q && slot_i && !node_issue_i) begin
         if (waiting_i) hazard_q <= hazard_q + 32'd1;
         else if (streaming_i) memory_q <= memory_q + 32'd1;
         else other_q <= other_q + 32'd1;

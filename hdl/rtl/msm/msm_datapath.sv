@@ -1,10 +1,11 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // The wide half of the engine: bucket memories, node memory, operand selection
-// and the adder. It does what msm_scheduler decided one cycle before:
+// and the adder. It does what msm_scheduler decided one cycle before, in G2 for the first
+// words of all sums and then for the second:
 //   cycle 0  access the memories; sums out of the adder and points are written
 //   cycle 1  select the operands
-//   cycle 2  the adder takes them; G1AddLatency later its sum is back in cycle 0
+//   cycle 2  the adder takes them; G1AddLatency (G2AddLatency) later its sum is back in cycle 0
 // Used by: msm_engine.
 module msm_datapath
   import carillon_pkg::*;
@@ -12,33 +13,37 @@ module msm_datapath
 (
   input logic clk_i,
   input logic rst_ni,
+  input logic g2_i,    // constant while additions are under way
 
   input access_t    out_access_i[MsmBanks],
   input access_t    in_access_i [MsmBanks],
   input issue_t     issue_i,
   input logic       node_write_i,
+  input logic       node_half_i,
   input node_addr_t node_dst_i,
-  input g1_t        point_i     [MsmBanks],
+  input xyz_t       point_i     [MsmBanks],
 
   // The total, and another unit's, to be added to it; while no addition starts
+  input  logic total_half_i,   // G2: which word of either
   input  logic total_read_i,
-  output g1_t  total_o,
+  output xyz_t total_o,
   input  logic other_write_i,
-  input  g1_t  other_i,
+  input  xyz_t other_i,
 
   output logic sum_valid_o
 );
 
-  localparam g1_t Infinity = '{x: '0, y: FpOne, z: '0};
+  localparam xyz_t Infinity = '{x: '0, y: FpOne, z: '0};  // in G2 the second word is zero
 
   // ---- Cycle 0: memories ----
-  g1_t sum;
-  g1_t slot_out[MsmBanks], slot_in[MsmBanks];
-  g1_t node_x, node_y;
+  xyz_t sum;
+  xyz_t slot_out[MsmBanks], slot_in[MsmBanks];
+  xyz_t node_x, node_y;
 
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_bank
     msm_bucket_memory u_buckets (
       .clk_i,
+      .g2_i,
       .out_access_i(out_access_i[b]),
       .out_data_i  (sum),
       .out_data_o  (slot_out[b]),
@@ -51,8 +56,10 @@ module msm_datapath
   msm_node_memory u_nodes (
     .clk_i,
     .write_i     (node_write_i || other_write_i),
+    .write_half_i(node_write_i ? node_half_i : total_half_i),
     .write_addr_i(node_write_i ? node_dst_i : OtherAddr),
     .write_data_i(node_write_i ? sum : other_i),
+    .read_half_i (total_read_i ? total_half_i : issue_i.half),
     .x_read_i    (total_read_i || (issue_i.valid && issue_i.b_sel == BNode)),
     .x_addr_i    (total_read_i ? TotalAddr : issue_i.x),
     .x_data_o    (node_x),
@@ -63,18 +70,19 @@ module msm_datapath
   assign total_o = node_x;
 
   // ---- Cycle 1: operands ----
-  logic   select_q;
+  logic select_q, half_q;
   a_sel_e a_sel_q;
   b_sel_e b_sel_q;
   logic   a_infinity_q;
   bank_t  a_bank_q;
-  g1_t sum_q, point_q;
+  xyz_t sum_q, point_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) select_q <= 1'b0;
     else select_q <= issue_i.valid;
   end
   always_ff @(posedge clk_i) begin
+    half_q <= issue_i.half;
     a_sel_q <= issue_i.a_sel;
     b_sel_q <= issue_i.b_sel;
     a_infinity_q <= issue_i.a_infinity;
@@ -84,8 +92,9 @@ module msm_datapath
   end
 
   // ---- Cycle 2: addition ----
-  logic add_q;
-  g1_t a_q, b_q;
+  wire xyz_t infinity = half_q ? '0 : Infinity;
+  logic      add_q;
+  xyz_t a_q, b_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) add_q <= 1'b0;
@@ -96,21 +105,22 @@ module msm_datapath
       unique case (a_sel_q)
         AResult:  a_q <= sum_q;
         ASlotOut: a_q <= slot_out[a_bank_q];
-        ASlotIn:  a_q <= a_infinity_q ? Infinity : slot_in[a_bank_q];
+        ASlotIn:  a_q <= a_infinity_q ? infinity : slot_in[a_bank_q];
         default:  a_q <= node_y;
       endcase
       unique case (b_sel_q)
         BResult: b_q <= sum_q;
         BPoint:  b_q <= point_q;
         BNode:   b_q <= node_x;
-        default: b_q <= Infinity;
+        default: b_q <= infinity;
       endcase
     end
   end
 
-  g1_add u_add (
+  point_add u_add (
     .clk_i,
     .rst_ni,
+    .g2_i,
     .valid_i(add_q),
     .a_i    (a_q),
     .b_i    (b_q),

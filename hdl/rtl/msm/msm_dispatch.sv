@@ -12,14 +12,17 @@ module msm_dispatch
   input logic clk_i,
   input logic rst_ni,
 
+  input  logic         g2_i,           // a point takes two slots, one for each of its words
   input  window_bits_t window_bits_i,
+  input  logic         run_i,          // pulse: a new command, while nothing is held
   input  logic         start_i,        // pulse: a pass begins
   input  logic         flush_i,        // level: drop everything
   output logic         empty_o,        // no candidate is left
 
   // Pairs, for all units at once
   output logic         ready_o,
-  input  logic         take_i,   // only while every unit is ready
+  input  logic         take_i,    // only while every unit is ready
+  input  logic         second_i,  // G2: the point's second word
   input  point_t       point_i,
   input  unit_digits_t digits_i,
 
@@ -28,8 +31,8 @@ module msm_dispatch
   output candidate_t candidate_o      [MsmBanks],
   input  bank_mask_t candidate_take_i,
 
-  // The points taken in the cycle before, signed and projective
-  output g1_t point_o[MsmBanks],
+  // The points taken in the cycle before, signed and projective; in G2 the second words in the next one
+  output xyz_t point_o[MsmBanks],
 
   // Of this pass: windows with a digit, and their highest bucket
   output win_mask_t                   touched_o,
@@ -43,11 +46,14 @@ module msm_dispatch
 
   // ---- Ring of points ----
   point_slot_t oldest_q, next_q;
-  logic       [PointsLog2:0] held_q;
-  bank_mask_t                wanted;
+  typedef logic [PointsLog2:0] held_t;
+  held_t      held_q;
+  bank_mask_t wanted;
 
-  wire                       keep = take_i && |wanted && !flush_i;
-  assign ready_o = !held_q[PointsLog2];
+  wire held_t span = g2_i ? held_t'(2) : held_t'(1);  // slots of a point
+  wire        write = take_i && !flush_i;
+  wire        keep = write && |wanted && (!g2_i || second_i);
+  assign ready_o = held_q <= held_t'(Slots) - span;
 
   fp_t x_q[Slots], image_q[Slots], y_q[Slots], neg_y_q[Slots];
   digit_t     [Items-1:0] digits;
@@ -60,25 +66,27 @@ module msm_dispatch
       oldest_q <= '0;
       next_q <= '0;
       held_q <= '0;
-    end else if (flush_i) begin
+    end else if (flush_i || run_i) begin
       oldest_q <= '0;
       next_q <= '0;
       held_q <= '0;
     end else begin
-      if (keep) next_q <= next_q + 1'b1;
-      if (release_slot) oldest_q <= oldest_q + 1'b1;
-      held_q <= held_q + (PointsLog2 + 1)'(keep) - (PointsLog2 + 1)'(release_slot);
+      if (keep) next_q <= next_q + point_slot_t'(span);
+      if (release_slot) oldest_q <= oldest_q + point_slot_t'(span);
+      held_q <= held_q + (keep ? span : '0) - (release_slot ? span : '0);
     end
   end
 
+  // Slots of G2 go in pairs, the first one even.
+  wire point_slot_t into = next_q | point_slot_t'(g2_i && second_i);
   always_ff @(posedge clk_i) begin
-    if (keep) begin
-      x_q[next_q] <= point_i.x;
-      image_q[next_q] <= point_i.x_image;
-      y_q[next_q] <= point_i.y;
-      neg_y_q[next_q] <= point_i.neg_y;
-      digits_q[next_q] <= digits;
+    if (write) begin
+      x_q[into] <= point_i.x;
+      image_q[into] <= point_i.x_image;
+      y_q[into] <= point_i.y;
+      neg_y_q[into] <= point_i.neg_y;
     end
+    if (keep) digits_q[next_q] <= digits;
   end
 
   // An item is a window and a part (Parts = 2).
@@ -168,25 +176,30 @@ module msm_dispatch
     assign candidate_o[b] = candidate_q[b];
 
     // A slot is written again three cycles after it was taken at the earliest.
-    logic use_q, image_part_q, negative_q;
+    logic use_q, first_q, image_part_q, negative_q;
     point_slot_t slot_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) use_q <= 1'b0;
-      else use_q <= candidate_take_i[b];
+      if (!rst_ni) begin
+        use_q <= 1'b0;
+        first_q <= 1'b0;
+      end else begin
+        use_q <= candidate_take_i[b] || first_q;
+        first_q <= candidate_take_i[b] && g2_i;
+      end
     end
     always_ff @(posedge clk_i) begin
       if (candidate_take_i[b]) begin
         slot_q <= candidate_q[b].slot;
         image_part_q <= candidate_q[b].image;
         negative_q <= candidate_q[b].negative;
-      end
+      end else if (first_q) slot_q[0] <= 1'b1;
     end
     always_comb begin
       point_o[b] = '0;
       if (use_q) begin
         point_o[b].x = image_part_q ? image_q[slot_q] : x_q[slot_q];
         point_o[b].y = negative_q ? neg_y_q[slot_q] : y_q[slot_q];
-        point_o[b].z = FpOne;
+        if (!g2_i || first_q) point_o[b].z = FpOne;
       end
     end
   end

@@ -1,6 +1,6 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Execution unit of the MSM_G1 command: the sum of scalar_i * base_i over points
+// Execution unit of MSM_G1 and MSM_G2: the sum of scalar_i * base_i over points
 // and scalars in card memory, by buckets, in MsmAdders units with a complete adder
 // each, one point out. Connects the blocks of this folder; see hdl/doc/msm.md.
 // Started by queue_engine through carillon_card.
@@ -41,15 +41,31 @@ module msm_engine
   output logic    mem_b_ready_o
 );
 
-  wire addr_t  points_addr = cmd_i.op[0];
-  wire addr_t  scalars_addr = cmd_i.op[1];
-  wire count_t count = cmd_i.op[2][CountBits-1:0];
-  wire addr_t  result_addr = cmd_i.op[3];
+  wire addr_t                            points_addr = cmd_i.op[0];
+  wire addr_t                            scalars_addr = cmd_i.op[1];
+  wire count_t                           count = cmd_i.op[2][CountBits-1:0];
+  wire addr_t                            result_addr = cmd_i.op[3];
+
+  // ---- Mode: of the command at hand, until the next one comes ----
+  logic                                  g2_q;
+  logic        [$clog2(G2AddCycles)-1:0] slot_q;
+  wire                                   g2 = busy_o ? g2_q : cmd_i.opcode == OpMsmG2;
+  wire                                   slot = slot_q == '0;  // additions may start
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      g2_q <= 1'b0;
+      slot_q <= '0;
+    end else begin
+      if (start_i && !busy_o) g2_q <= cmd_i.opcode == OpMsmG2;
+      slot_q <= (!g2_q || slot_q == ($bits(slot_q))'(G2AddCycles - 1)) ? '0 : slot_q + 1'b1;
+    end
+  end
 
   // ---- Control ----
   logic run_start, full, learn, touched, flush, group_start, stream_start, sum_start;
   logic prepare_busy, prepare_empty, gathered, bad_scalar, bad_point, clear;
-  logic totals_start, totals_done, write_start, write_busy, write_error;
+  logic totals_half, totals_start, totals_done, write_start, write_busy, write_error;
   logic [MsmLanes-1:0] lane_busy, lane_error;
   logic [MsmAdders-1:0] empty, sum_busy, total_done, total_valid, idle, fault, ready;
   window_bits_t window_bits;
@@ -70,6 +86,7 @@ module msm_engine
     .start_i,
     .count_i       (count),
     .window_bits_i (cmd_i.window_bits),
+    .g2_i          (g2),
     .full_scalars_i((cmd_i.flags & FlagFullScalars) != '0),
     .abort_i,
     .busy_o,
@@ -122,6 +139,7 @@ module msm_engine
     ) u_lane (
       .clk_i,
       .rst_ni,
+      .g2_i          (g2_q),
       .start_i       (stream_start),
       .points_addr_i (points_addr),
       .scalars_addr_i(scalars_addr),
@@ -169,6 +187,7 @@ module msm_engine
   msm_prepare u_prepare (
     .clk_i,
     .rst_ni,
+    .g2_i         (g2_q),
     .window_bits_i(window_bits),
     .full_i       (full),
     .offset_i     (geometry.offset),
@@ -190,7 +209,8 @@ module msm_engine
 
   // ---- Units ----
   logic [MsmAdders-1:0] total_read;
-  g1_t total[MsmAdders], other;
+  xyz_t total[MsmAdders], other;
+  xyz_t [1:0] sum_words;
   logic other_write, other_add;
   logic [MsmAdders-1:0][31:0] bucket_adds, node_adds, hazard, memory, rest;
 
@@ -200,6 +220,8 @@ module msm_engine
     ) u_unit (
       .clk_i,
       .rst_ni,
+      .g2_i           (g2_q),
+      .slot_i         (slot),
       .start_i        (run_start),
       .window_bits_i  (window_bits),
       .top_last_i     (geometry.top_last),
@@ -216,12 +238,14 @@ module msm_engine
       .empty_o        (empty[a]),
       .sum_i          (sum_start),
       .sum_busy_o     (sum_busy[a]),
-      .ready_o         (ready[a]),
+      .ready_o        (ready[a]),
       .take_i         (pair_take),
+      .second_i       (pair.second),
       .point_i        (pair.point),
       .digits_i       (pair.digits[a]),
       .done_o         (total_done[a]),
       .total_valid_o  (total_valid[a]),
+      .total_half_i   (totals_half),
       .total_read_i   (total_read[a]),
       .total_o        (total[a]),
       .other_write_i  ((a == 0) && other_write),
@@ -238,16 +262,19 @@ module msm_engine
   msm_totals u_totals (
     .clk_i,
     .rst_ni,
+    .g2_i   (g2_q),
     .start_i(totals_start),
     .flush_i(flush),
     .done_i (total_done),
     .valid_i(total_valid),
+    .half_o (totals_half),
     .read_o (total_read),
     .total_i(total),
     .write_o(other_write),
     .other_o(other),
     .add_o  (other_add),
-    .done_o (totals_done)
+    .done_o (totals_done),
+    .sum_o  (sum_words)
   );
 
   // ---- Result ----
@@ -256,9 +283,10 @@ module msm_engine
   ) u_result (
     .clk_i,
     .rst_ni,
+    .g2_i         (g2_q),
     .start_i      (write_start),
     .addr_i       (result_addr),
-    .total_i      (total[0]),
+    .total_i      (sum_words),
     .total_valid_i(total_valid[0]),
     .flush_i      (flush),
     .busy_o       (write_busy),
@@ -304,6 +332,6 @@ module msm_engine
   end
 
   // Checked before the command comes here, or of no meaning to this unit.
-  wire unused = &{1'b0, cmd_i.op[6:4], cmd_i.op[2][63:CountBits], cmd_i.reserved, cmd_i.log2n, cmd_i.cid, cmd_i.opcode, geometry};
+  wire unused = &{1'b0, cmd_i.op[6:4], cmd_i.op[2][63:CountBits], cmd_i.reserved, cmd_i.log2n, cmd_i.cid, geometry};
 
 endmodule

@@ -3,6 +3,7 @@
 // One of the ports that bring pairs from card memory: every MsmLanes-th block of
 // 128 pairs. Scalars come as a stream; of the points only those pairs of points are
 // asked for of which a scalar is not zero (2 points = 3 beats), neighbours in one run.
+// In G2 a coordinate takes the place of a point: its pair leaves in two, x first.
 // What leaves: pairs whose scalar is not zero, in order, and the ends of blocks.
 // Used by: msm_engine; msm_gather puts the lanes' blocks in order.
 module msm_lane
@@ -15,6 +16,7 @@ module msm_lane
   input logic clk_i,
   input logic rst_ni,
 
+  input  logic   g2_i,            // held
   input  logic   start_i,         // pulse: all of the lane's pairs, from the beginning
   input  addr_t  points_addr_i,   // held, as the next two
   input  addr_t  scalars_addr_i,
@@ -46,7 +48,7 @@ module msm_lane
   localparam int unsigned LanesLog2 = $clog2(MsmLanes);
   localparam int unsigned DepthLog2 = 7;  // points, and beats of scalars, on their way or waiting
   localparam int unsigned Depth = 1 << DepthLog2;
-  localparam int unsigned TwinBeats = 3;  // two points
+  localparam int unsigned TwinBeats = 3;  // two points of G1, one of G2
   localparam int unsigned RunTwins = 10;
   localparam int unsigned MaxRun = TwinBeats * RunTwins;
   typedef logic [CountBits-2:0] twin_t;  // two neighbouring elements share a beat of scalars
@@ -139,8 +141,8 @@ module msm_lane
   run_t open_twins_q;
   level_t points_promised_q, entries_promised_q;
 
-  wire has_space = points_promised_q <= level_t'(Depth - 2) && entries_promised_q != level_t'(Depth);
-  wire grows = open_q && |wanted && twin_q == open_next_q && open_twins_q != run_t'(RunTwins);
+  wire has_space = points_promised_q <= level_t'(Depth - (g2_i ? 4 : 2)) && entries_promised_q != level_t'(Depth);
+  wire grows = open_q && |wanted && twin_q == open_next_q && open_twins_q != (g2_i ? run_t'(RunTwins / 2) : run_t'(RunTwins));
   assign beat_ready = has_space && (!open_q || grows || request_ready);
   wire accept = beat_valid && beat_ready && !flush_i;
   wire leave = open_q && !(accept && grows) && request_ready;
@@ -173,7 +175,9 @@ module msm_lane
 
   // ---- Points ----
   logic run_busy, run_error, arrived;
-  beat_t arrival;
+  beat_t           arrival;
+
+  wire run_beats_t short_beats = !open_short_q ? '0 : g2_i ? run_beats_t'(TwinBeats) : run_beats_t'(1);
 
   run_reader #(
     .IdValue(IdBase + 8'd1),
@@ -184,8 +188,8 @@ module msm_lane
     .clear_error_i(start_i),
     .run_valid_i  (leave),
     .run_ready_o  (request_ready),
-    .run_addr_i   (points_addr_i + addr_t'(open_first_q) * addr_t'(TwinBeats * BeatBytes)),
-    .run_beats_i  (run_beats_t'(open_twins_q) * run_beats_t'(TwinBeats) - run_beats_t'(open_short_q)),
+    .run_addr_i   (points_addr_i + (addr_t'(open_first_q) << g2_i) * addr_t'(TwinBeats * BeatBytes)),
+    .run_beats_i  ((run_beats_t'(open_twins_q) << g2_i) * run_beats_t'(TwinBeats) - short_beats),
     .flush_i,
     .busy_o       (run_busy),
     .error_o      (run_error),
@@ -226,7 +230,7 @@ module msm_lane
   cut_t cut;
   logic cut_valid, cut_full;
 
-  // Beats 0, 1, 2 hold points 0 and 1; half a beat is carried over.
+  // Beats 0, 1, 2 hold points 0 and 1, in G2 both coordinates of a point; half a beat is carried over.
   typedef enum logic [1:0] {
     BeatFirst,
     BeatMiddle,  // end of point 0, start of point 1
@@ -236,17 +240,28 @@ module msm_lane
   beat_t  held_q;
   typedef logic [2*FpSlot-1:0] raw_point_t;  // y, x
   raw_point_t point_in, point;
-  wire twin_done = arrived && (phase_q == BeatLast || (phase_q == BeatMiddle && cut.short_twin));
-  wire point_push = arrived && ((phase_q == BeatMiddle && cut.wanted[0]) || (phase_q == BeatLast && cut.wanted[1]));
+  logic other_q;  // G2: the second point of the twin
+  wire  beats_done = arrived && (phase_q == BeatLast || (phase_q == BeatMiddle && cut.short_twin && !g2_i));
+  wire  twin_done = beats_done && (!g2_i || other_q || cut.short_twin);
+  wire  point_push = arrived && phase_q != BeatFirst && (g2_i ? cut.wanted[other_q] : cut.wanted[phase_q==BeatLast]);
 
   always_comb begin
     if (phase_q == BeatMiddle) point_in = {arrival[Half-1:0], held_q};
     else point_in = {arrival, held_q[Half-1:0]};
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) phase_q <= BeatFirst;
-    else if (flush_i || start_i || twin_done) phase_q <= BeatFirst;
-    else if (arrived) phase_q <= (phase_q == BeatFirst) ? BeatMiddle : BeatLast;
+    if (!rst_ni) begin
+      phase_q <= BeatFirst;
+      other_q <= 1'b0;
+    end else if (flush_i || start_i) begin
+      phase_q <= BeatFirst;
+      other_q <= 1'b0;
+    end else if (beats_done) begin
+      phase_q <= BeatFirst;
+      other_q <= g2_i && !twin_done;
+    end else if (arrived) begin
+      phase_q <= (phase_q == BeatFirst) ? BeatMiddle : BeatLast;
+    end
   end
   always_ff @(posedge clk_i) begin
     if (arrived) begin
@@ -295,10 +310,12 @@ module msm_lane
     beat_t      beat;
   } entry_t;
   entry_t entry;
-  logic entry_valid, entry_full, upper_q;
+  logic entry_valid, entry_full, upper_q, second_q;
 
-  // The entry's last pair leaves.
-  wire entry_pop = valid_o && ready_i && !(entry.wanted == 2'b11 && !upper_q);
+  // All of a pair leaves, and with it the entry if it is the last one.
+  wire whole = !g2_i || second_q || !pair_o;
+  wire pair_done = valid_o && ready_i && whole;
+  wire entry_pop = pair_done && !(entry.wanted == 2'b11 && !upper_q);
 
   fifo #(
     .T        (entry_t),
@@ -318,9 +335,10 @@ module msm_lane
   wire upper = upper_q || !entry.wanted[0];
   assign pair_o = |entry.wanted;
   assign valid_o = entry_valid && (!pair_o || point_valid) && !flush_i;
-  assign last_o = entry.last && (entry.wanted != 2'b11 || upper_q);
+  assign last_o = entry.last && (entry.wanted != 2'b11 || upper_q) && whole;
   assign point_pop = valid_o && ready_i && pair_o;
   assign raw_o = '{
+      second: second_q,
       index: {entry.twin, upper},
       scalar: upper ? entry.beat[BeatBits-1:Half] : entry.beat[Half-1:0],
       y: point[2*FpSlot-1:FpSlot],
@@ -330,15 +348,18 @@ module msm_lane
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       upper_q <= 1'b0;
+      second_q <= 1'b0;
       points_promised_q <= '0;
       entries_promised_q <= '0;
     end else if (flush_i) begin
       upper_q <= 1'b0;
+      second_q <= 1'b0;
       points_promised_q <= '0;
       entries_promised_q <= '0;
     end else begin
-      if (valid_o && ready_i) upper_q <= entry.wanted == 2'b11 && !upper_q;
-      points_promised_q <= points_promised_q + (accept ? level_t'(wanted[0]) + level_t'(wanted[1]) : '0) - level_t'(point_pop);
+      if (pair_done) upper_q <= entry.wanted == 2'b11 && !upper_q;
+      if (valid_o && ready_i) second_q <= !whole;
+      points_promised_q <= points_promised_q + (accept ? (level_t'(wanted[0]) + level_t'(wanted[1])) << g2_i : '0) - level_t'(point_pop);
       entries_promised_q <= entries_promised_q + level_t'(accept && (|wanted || block_ends)) - level_t'(entry_pop);
     end
   end

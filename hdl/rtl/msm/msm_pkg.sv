@@ -2,7 +2,8 @@
 //
 // Types of the MSM engine: windows and digits, the records that travel between
 // its blocks, and the geometry of a run by window size. The choice of the window
-// size is msm_cost_pkg's. Used by: everything in this folder. Protocol: hdl/doc/msm.md.
+// size is msm_cost_pkg's. Used by: everything in this folder. Protocol: hdl/doc/msm.md;
+// what a run in G2 does otherwise: hdl/doc/g2.md.
 package msm_pkg;
   import carillon_pkg::*;
 
@@ -52,6 +53,12 @@ package msm_pkg;
     return win_t'((last - index) >> AddersLog2);
   endfunction
 
+  // ---- What a run sums up ----
+  typedef struct packed {
+    logic g2;    // points of G2: sums are two words, an addition takes G2AddCycles cycles
+    logic full;  // whole scalars, without the endomorphism
+  } mode_t;
+
   // ---- Digits ----
   // A recoded number, with the absent windows of the topmost group on top.
   parameter int unsigned RecodedBits = FrBits + (MsmWindows + 1) * MsmMaxWindowBits;
@@ -66,11 +73,13 @@ package msm_pkg;
   } digit_t;
 
   // With the endomorphism a scalar is two numbers: k = k1 + k2 z^2. Without, the second is zero.
+  // In G2 it is four, two for the point and two for z times the point.
   parameter int unsigned Parts = 2;
   typedef digit_t [Parts-1:0] digit_pair_t;
   typedef digit_pair_t [UnitWindows-1:0] unit_digits_t;
 
-  // A point and its image under the endomorphism, z^2 P = (x_image, -y).
+  // A point and its image under the endomorphism, z^2 P = (x_image, -y). In G2 one word of
+  // it: the c0 of all coordinates, or the c1.
   typedef struct packed {
     logic infinity;
     fp_t  x;
@@ -83,13 +92,16 @@ package msm_pkg;
   typedef struct packed {
     logic                         bad_scalar;  // not below r
     logic                         bad_point;   // a coordinate is not below p
+    logic                         second;      // G2: the second word of a point; digits and infinity count here
     count_t                       index;
     point_t                       point;
     unit_digits_t [MsmAdders-1:0] digits;      // by unit
   } pair_t;
 
-  // A pair as it lies in memory.
+  // A pair as it lies in memory. A pair of G2 is two of these: x and y stand for c0 and c1 of its x,
+  // in the second one of its y.
   typedef struct packed {
+    logic         second;
     count_t       index;
     logic [255:0] scalar;
     logic [383:0] y;
@@ -129,7 +141,7 @@ package msm_pkg;
     logic       odd;    // batches alternate
     chain_t     chain;
   } node_addr_t;
-  parameter int unsigned NodeDepth = 1 << $bits(node_addr_t);
+  parameter int unsigned NodeDepth = 2 << $bits(node_addr_t);  // words: in G2 a sum has two
   parameter chain_t ChainTotal = chain_t'(UnitWindows);  // after the windows' sums
   parameter chain_t ChainOther = chain_t'(UnitWindows + 1);  // another unit's total
   parameter node_addr_t TotalAddr = '{kind: NodeSingle, odd: 1'b0, chain: ChainTotal};
@@ -185,6 +197,7 @@ package msm_pkg;
   typedef struct packed {
     logic  enable;
     logic  write;
+    logic  half;    // G2: the second word
     cell_t place;
   } access_t;
 
@@ -204,6 +217,7 @@ package msm_pkg;
   // The addition to start, for the datapath.
   typedef struct packed {
     logic       valid;
+    logic       half;        // G2: the second word
     a_sel_e     a_sel;
     logic       a_infinity;  // an empty bucket
     bank_t      a_bank;
@@ -218,13 +232,19 @@ package msm_pkg;
   // next one that needs its sum.
   parameter int unsigned OperandLatency = 3;
   parameter int unsigned LoopLatency = G1AddLatency + OperandLatency - 1;
+  parameter int unsigned G2LoopLatency = G2AddLatency + OperandLatency - 1;
+  parameter int unsigned G2LoopSlots = G2LoopLatency / G2AddCycles;
 
   // ---- The endomorphism (Gallant, Lambert, Vanstone 2001) ----
   // z is the curve's parameter, r = z^4 - z^2 + 1. z^2 (x, y) = (GlvBeta x, -y)
   // for points of order r; GlvBeta is a cube root of 1, in Montgomery form.
   parameter int unsigned GlvPartBits = 127;
   parameter int unsigned SplitLatency = WideMulLatency + 9;  // of msm_split
+  parameter int unsigned QuarterLatency = WideMulLatency + 7;  // of msm_quarter, to the second of two results
   parameter logic [63:0] GlvZ = 64'hd201000000010000;  // its absolute value: only z^2 matters
+  // Shifts that make up z.
+  parameter int unsigned ZTerms = 6;
+  parameter int unsigned ZShift[ZTerms] = '{63, 62, 60, 57, 48, 16};
   parameter logic [127:0] GlvZ2 = 128'hac45a4010001a4020000000100000000;
   parameter fp_t GlvBeta = 381'h51ba4ab241b61603636b76660701c6ec26a2ff874fd029b16a8ca3ac61577f7f3b8ddab7ece5a2a30f1361b798a64e8;
   // q = round(k / z^2) for k <= r / 2, from the upper bits of k: with M = floor(2^262 / z^2),
@@ -238,6 +258,21 @@ package msm_pkg;
   parameter recoded_t FullBound = recoded_t'(FrModulus) - 1'b1;
   parameter fr_t HalfModulus = FrModulus >> 1;
 
+  // In G2 each half is split once more, h = a + b z with b = round(h / z): with M = floor(2^134 / z),
+  // |h / z - ((h >> 56) M) / 2^78| < 2^-6, so the rest is below (1/2 + 2^-6) z in absolute value.
+  // psi, the untwist-Frobenius-twist endomorphism, multiplies points of order r by -z:
+  // z (x, y) = -psi(x, y) = (PsiX u conj(x), PsiY (u - 1) conj(y)), and z^2 (x, y) = (PsiBeta x, -y).
+  // (Galbraith, Lin, Scott, Endomorphisms for faster elliptic curve cryptography, 2009.)
+  parameter int unsigned PsiPartBits = 64;
+  parameter int unsigned PsiDropBits = 56;
+  parameter int unsigned PsiShift = 78;
+  parameter logic [70:0] PsiReciprocal = 71'h4e04813295b355ad4c;
+  parameter recoded_t PsiPartBound = recoded_t'(GlvPartBound / recoded_t'(GlvZ)) + 1'b1;
+  parameter fp_t PsiX = 381'h14e56d3f1564853a14e4f04fe2db9068a20d1b8c7e88102450880866309b7e2c2af322533285a5d5890dc9e4867545c3;
+  parameter fp_t PsiY = 381'hbd592fc7d825ec81d794e4fac7cf0b992ad2afd19103e18382844c88b6237324294213d86c181833e2f585da55c9ad1;
+  parameter fp_t PsiBeta = 381'h18f020655463874103f97d6e83d050d28eb60ebe01bacb9e587042afd3851b955dab22461fcda5d2cd03c9e48671f071;
+  parameter fp_t PsiBetaX = 381'h40ab3263eff0206ef148d1ea0f4c069eca8f3318332bb7a07e83a49a2e99d6932b7fff2ed47fffd43f5fffffffcaaae;  // PsiBeta PsiX
+
   // ---- Geometry by window size ----
   // Adding 2^(c-1) in every window makes the windows' digits independent:
   // digit = window(k') - 2^(c-1), from -2^(c-1) to 2^(c-1) - 1.
@@ -246,18 +281,23 @@ package msm_pkg;
     for (int unsigned i = 0; i < windows; i++) recode_offset[bits*i+bits-1] = 1'b1;
   endfunction
 
+  // No number exceeds this.
+  function automatic recoded_t part_bound(mode_t mode);
+    return mode.full ? FullBound : mode.g2 ? PsiPartBound : GlvPartBound;
+  endfunction
+
   // The fewest windows that hold every recoded number.
-  function automatic int unsigned window_count(int unsigned bits, bit full);
+  function automatic int unsigned window_count(int unsigned bits, mode_t mode);
     recoded_t bound;
-    bound = full ? FullBound : GlvPartBound;
-    window_count = ((full ? FrBits : GlvPartBits) + bits - 1) / bits;
+    bound = part_bound(mode);
+    window_count = ((mode.full ? FrBits : mode.g2 ? PsiPartBits : GlvPartBits) + bits - 1) / bits;
     if (((bound + recode_offset(bits, window_count)) >> (bits * window_count)) != '0) window_count++;
   endfunction
 
   // Windows that are in flight together: as many as the banks hold.
-  function automatic int unsigned group_size(int unsigned bits);
+  function automatic int unsigned group_size(int unsigned bits, bit g2);
     int unsigned fit;
-    fit = BankBuckets >> (bits - MsmMinWindowBits);
+    fit = (g2 ? BankBuckets / 2 : BankBuckets) >> (bits - MsmMinWindowBits);
     return MsmAdders * ((fit < UnitWindows) ? fit : UnitWindows);
   endfunction
 
@@ -283,12 +323,12 @@ package msm_pkg;
   } geometry_t;
   typedef geometry_t [MsmMaxWindowBits:0] geometries_t;
 
-  function automatic geometries_t geometries(bit full);
+  function automatic geometries_t geometries(mode_t mode);
     int unsigned windows, size, first;
     for (int unsigned c = 0; c < MsmMinWindowBits; c++) geometries[c] = '0;
     for (int unsigned c = MsmMinWindowBits; c <= MsmMaxWindowBits; c++) begin
-      windows = window_count(c, full);
-      size = group_size(c);
+      windows = window_count(c, mode);
+      size = group_size(c, mode.g2);
       first = ((windows - 1) / size) * size;
       geometries[c].groups = 8'((windows + size - 1) / size);
       geometries[c].group_last = group_win_t'(size - 1);
@@ -298,8 +338,12 @@ package msm_pkg;
       geometries[c].offset = recode_offset(c, windows);
     end
   endfunction
-  parameter geometries_t GlvGeometry = geometries(1'b0);
-  parameter geometries_t FullGeometry = geometries(1'b1);
+  parameter geometries_t [3:0] Geometry = {
+    geometries('{g2: 1'b1, full: 1'b1}),
+    geometries('{g2: 1'b1, full: 1'b0}),
+    geometries('{g2: 1'b0, full: 1'b1}),
+    geometries('{g2: 1'b0, full: 1'b0})
+  };  // by mode_t
 
   typedef logic [$clog2(ChainsLog2+1)-1:0] log_t;
   typedef log_t [MsmMaxWindowBits:0] logs_t;

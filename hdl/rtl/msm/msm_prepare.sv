@@ -5,6 +5,8 @@
 //   scalar: < r?  out of Montgomery form (fr_mul by 1), split, 2^(c-1) added in
 //           every window, cut into the digits of the windows in flight
 //   point:  < p?  infinity?  x of its image under the endomorphism, -y
+// In G2 a pair comes in two raw ones and is worked on when the second is there: the first
+// entry then has the digits of P, the second those of z P, and msm_twist makes words of them.
 // Also remembers over the first pass in which bits any scalar had a digit, so that
 // groups without work are skipped. Used by: msm_engine.
 module msm_prepare
@@ -15,6 +17,7 @@ module msm_prepare
   input logic rst_ni,
 
   // Held from the start of a pass to its end
+  input  logic         g2_i,
   input  window_bits_t window_bits_i,
   input  logic         full_i,         // without the endomorphism
   input  recoded_t     offset_i,
@@ -44,7 +47,7 @@ module msm_prepare
   localparam int unsigned Latency = ScalarWait + ScalarLatency;
 
   // Pairs in the pipeline and in the FIFO behind it.
-  localparam int unsigned DepthLog2 = $clog2(Latency + 8);
+  localparam int unsigned DepthLog2 = $clog2(Latency + QuarterLatency + 8);
   localparam int unsigned Depth = 1 << DepthLog2;
   typedef logic [DepthLog2:0] level_t;
   typedef logic [MsmMaxWindowBits-1:0] window_t;
@@ -54,17 +57,18 @@ module msm_prepare
 
   assign raw_ready_o = promised_q != level_t'(Depth) && !flush_i;
   wire enter = raw_valid_i && raw_ready_o;
+  wire begins = enter && (!g2_i || raw_i.second);  // all of a pair is there
 
   // ---- Scalar ----
-  logic scalar_valid, plain_valid, parts_valid;
+  logic scalar_valid, plain_valid, halves_valid, quarters_valid;
   fr_t scalar, plain;
-  fr_t                   part          [Parts];
-  logic [     Parts-1:0] part_negative;
+  fr_t half_part[Parts], quarter[Parts], part[Parts];
+  logic [Parts-1:0] half_negative, quarter_negative, part_negative;
 
   logic [ScalarWait-1:0] scalar_wait_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) scalar_wait_q <= '0;
-    else scalar_wait_q <= {scalar_wait_q[ScalarWait-2:0], enter};
+    else scalar_wait_q <= {scalar_wait_q[ScalarWait-2:0], begins};
   end
   assign scalar_valid = scalar_wait_q[ScalarWait-1];
 
@@ -74,7 +78,7 @@ module msm_prepare
   ) u_scalar (
     .clk_i,
     .rst_ni,
-    .valid_i(enter),
+    .valid_i(begins),
     .data_i (raw_i.scalar[FrBits-1:0]),
     .data_o (scalar)
   );
@@ -95,10 +99,26 @@ module msm_prepare
     .full_i,
     .valid_i   (plain_valid),
     .k_i       (plain),
-    .valid_o   (parts_valid),
-    .part_o    (part),
-    .negative_o(part_negative)
+    .valid_o   (halves_valid),
+    .part_o    (half_part),
+    .negative_o(half_negative)
   );
+
+  msm_quarter u_quarter (
+    .clk_i,
+    .rst_ni,
+    .full_i,
+    .valid_i   (halves_valid && g2_i),
+    .part_i    (half_part),
+    .negative_i(half_negative),
+    .valid_o   (quarters_valid),
+    .part_o    (quarter),
+    .negative_o(quarter_negative)
+  );
+
+  wire parts_valid = g2_i ? quarters_valid : halves_valid;
+  assign part = g2_i ? quarter : half_part;
+  assign part_negative = g2_i ? quarter_negative : half_negative;
 
   // ---- Recode ----
   logic recoded_valid_q, cut_valid_q;
@@ -182,25 +202,29 @@ module msm_prepare
       x: raw_i.x[FpBits-1:0]
     };
 
-  delay_memory #(
-    .Width($bits(carried_t)),
-    .Delay(Latency - 1)
+  logic carried_full, carried_valid;  // as many places as are promised
+  fifo #(
+    .T        (carried_t),
+    .DepthLog2(DepthLog2)
   ) u_carried (
     .clk_i,
     .rst_ni,
-    .valid_i(enter),
+    .clear_i(flush_i),
+    .push_i (enter),
     .data_i (carried_in),
-    .data_o (carried)
+    .full_o (carried_full),
+    .valid_o(carried_valid),
+    .data_o (carried),
+    .pop_i  (recoded_valid_q)
   );
 
   fp_t image_x, image, image_q, neg_y_q;
   localparam int unsigned ImageWait = Latency - 1 - FpMulLatency;
   logic [ImageWait-1:0] image_wait_q;
-  logic                 image_valid;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) image_wait_q <= '0;
-    else image_wait_q <= {image_wait_q[ImageWait-2:0], enter && !full_i};
+    else image_wait_q <= {image_wait_q[ImageWait-2:0], enter && !full_i && !g2_i};
   end
 
   delay_memory #(
@@ -214,16 +238,6 @@ module msm_prepare
     .data_o (image_x)
   );
 
-  fp_mul u_image (
-    .clk_i,
-    .rst_ni,
-    .valid_i(image_wait_q[ImageWait-1]),
-    .a_i    (image_x),
-    .b_i    (GlvBeta),
-    .valid_o(image_valid),
-    .p_o    (image)
-  );
-
   // recoded_valid_q stands one cycle before the end of the pipeline.
   always_ff @(posedge clk_i) begin
     if (recoded_valid_q) begin
@@ -234,15 +248,17 @@ module msm_prepare
     end
   end
 
-  // ---- Wait for the units ----
-  logic  fifo_full;  // never: places are promised before pairs enter
-  pair_t pair;
-  wire   push = cut_valid_q && !flush_i;
-  wire   pop = pair_valid_o && pair_ready_i;
+  // ---- Wait for the units, or for msm_twist ----
+  logic fifo_full;  // never: places are promised before pairs enter
+  logic entry_valid, word_valid, twist_take, twist_busy, twist_empty;
+  pair_t pair, entry, word;
+  wire push = cut_valid_q && !flush_i;
+  wire entry_pop = g2_i ? twist_take : pair_ready_i && entry_valid;
 
   assign pair = '{
       bad_scalar: carried_q.bad_scalar,
       bad_point: carried_q.bad_point,
+      second: 1'b0,
       index: carried_q.index,
       point: '{infinity: carried_q.infinity, x: carried_q.x, x_image: image_q, y: carried_q.y, neg_y: neg_y_q},
       digits: digits_q
@@ -258,25 +274,48 @@ module msm_prepare
     .push_i (push),
     .data_i (pair),
     .full_o (fifo_full),
-    .valid_o(pair_valid_o),
-    .data_o (pair_o),
-    .pop_i  (pop)
+    .valid_o(entry_valid),
+    .data_o (entry),
+    .pop_i  (entry_pop)
   );
 
+  msm_twist u_twist (
+    .clk_i,
+    .rst_ni,
+    .flush_i,
+    .busy_o       (twist_busy),
+    .empty_o      (twist_empty),
+    .g2_i,
+    .image_valid_i(image_wait_q[ImageWait-1]),
+    .image_x_i    (image_x),
+    .image_o      (image),
+    .entry_valid_i(entry_valid && g2_i),
+    .entry_take_o (twist_take),
+    .entry_i      (entry),
+    .word_valid_o (word_valid),
+    .word_take_i  (pair_ready_i),
+    .word_o       (word)
+  );
+
+  assign pair_valid_o = g2_i ? word_valid : entry_valid;
+  assign pair_o = g2_i ? word : entry;
+
+  // In G2 both entries of a pair are under way once its second half has entered.
+  wire level_t entering = !begins ? '0 : g2_i ? level_t'(2) : level_t'(1);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       promised_q <= '0;
       in_flight_q <= '0;
     end else begin
-      in_flight_q <= in_flight_q + level_t'(enter) - level_t'(cut_valid_q);
+      in_flight_q <= in_flight_q + entering - level_t'(cut_valid_q);
       // While flushing, only what is still in the pipeline remains promised.
       if (flush_i) promised_q <= in_flight_q - level_t'(cut_valid_q);
-      else promised_q <= promised_q + level_t'(enter) - level_t'(pop);
+      else promised_q <= promised_q + level_t'(enter) - level_t'(entry_pop);
     end
   end
-  assign busy_o = in_flight_q != '0;
-  assign empty_o = promised_q == '0;
+  assign busy_o = in_flight_q != '0 || twist_busy;
+  assign empty_o = promised_q == '0 && twist_empty;
 
-  wire unused = &{1'b0, fifo_full, image_valid, raw_i.scalar[255]};
+  wire unused = &{1'b0, fifo_full, carried_full, carried_valid, raw_i.scalar[255]};
 
 endmodule

@@ -1,7 +1,7 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // Writes the total to card memory as contract.md lays it out: X, Y, Z, 48 bytes
-// each, padded with zeros to three beats. Used by: msm_engine.
+// each, padded with zeros to three beats; in G2 c0 and c1 of each, five beats. Used by: msm_engine.
 module msm_result
   import carillon_pkg::*;
 #(
@@ -10,13 +10,14 @@ module msm_result
   input logic clk_i,
   input logic rst_ni,
 
-  input  logic  start_i,        // pulse
-  input  addr_t addr_i,
-  input  g1_t   total_i,        // held
-  input  logic  total_valid_i,  // else the result is infinity
-  input  logic  flush_i,
-  output logic  busy_o,
-  output logic  error_o,
+  input  logic        g2_i,
+  input  logic        start_i,        // pulse
+  input  addr_t       addr_i,
+  input  xyz_t  [1:0] total_i,        // words, held
+  input  logic        total_valid_i,  // else the result is infinity
+  input  logic        flush_i,
+  output logic        busy_o,
+  output logic        error_o,
 
   output axi_ax_t aw_o,
   output logic    aw_valid_o,
@@ -30,16 +31,27 @@ module msm_result
 );
 
   localparam int unsigned Beats = 3;
+  localparam int unsigned G2Beats = 5;
   localparam int unsigned FpSlot = 384;
-  localparam g1_t Infinity = '{x: '0, y: FpOne, z: '0};
+  localparam xyz_t Infinity = '{x: '0, y: FpOne, z: '0};
 
-  logic [      1:0]               index_q;
-  logic                           ready;
-  g1_t                            point;
-  logic [Beats-1:0][BeatBits-1:0] beats;
+  logic [        2:0]               index_q;
+  logic                             ready;
+  xyz_t [        1:0]               point;
+  logic [G2Beats-1:0][BeatBits-1:0] beats;
 
-  assign point = total_valid_i ? total_i : Infinity;
-  assign beats = (Beats * BeatBits)'({FpSlot'(point.z), FpSlot'(point.y), FpSlot'(point.x)});
+  function automatic logic [2*FpSlot-1:0] both(fp_t c1, fp_t c0);
+    return {FpSlot'(c1), FpSlot'(c0)};
+  endfunction
+
+  always_comb begin
+    point = total_valid_i ? total_i : {xyz_t'('0), Infinity};
+    if (g2_i) begin
+      beats = (G2Beats * BeatBits)'({both(point[1].z, point[0].z), both(point[1].y, point[0].y), both(point[1].x, point[0].x)});
+    end else begin
+      beats = (G2Beats * BeatBits)'({FpSlot'(point[0].z), FpSlot'(point[0].y), FpSlot'(point[0].x)});
+    end
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) index_q <= '0;
@@ -50,13 +62,13 @@ module msm_result
   stream_writer #(
     .IdValue (IdValue),
     .FifoLog2(3),
-    .MaxBurst(4)
+    .MaxBurst(8)
   ) u_writer (
     .clk_i,
     .rst_ni,
     .start_i,
     .addr_i,
-    .block_beats_i (32'(Beats)),
+    .block_beats_i (g2_i ? 32'(G2Beats) : 32'(Beats)),
     .stride_beats_i('0),
     .blocks_i      (32'd1),
     .flush_i,

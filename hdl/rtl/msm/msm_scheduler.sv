@@ -1,10 +1,10 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Decides in every cycle which addition starts. It sees addresses only; the
+// Decides in every slot (a cycle; in G2 every third cycle) which addition starts. It sees addresses only; the
 // datapath moves the operands. A bucket is a meeting place: whatever arrives for
 // it (a point, or a sum out of the adder) waits there when it is empty, and
 // leaves with what waits there, as the next addition, when it is full. So no
-// bucket is ever busy, and nothing has to be retried. Per cycle:
+// bucket is ever busy, and nothing has to be retried. Per slot:
 //   1. a bucket's sum comes out of the adder: it is added to the candidate of the
 //      same bucket if there is one, else to what waits in the bucket, else it waits;
 //   2. an addition of the combination or of the chains, if 1 started none;
@@ -19,6 +19,8 @@ module msm_scheduler
   input logic clk_i,
   input logic rst_ni,
 
+  input  logic      g2_i,           // two words a point; constant while anything is under way
+  input  logic      slot_i,         // decide now; in G1 always, in G2 every third cycle
   input  logic      flush_i,        // level: start nothing, drop what comes back
   input  logic      clear_i,        // mark one bucket of every bank empty
   input  cell_t     clear_place_i,
@@ -43,39 +45,34 @@ module msm_scheduler
 
   output node_return_t return_o,  // one of their sums is back
 
-  // To the datapath, one cycle after the decision
+  // To the datapath, one cycle after the decision, and in G2 again for the second words
   output access_t    out_access_o[MsmBanks],  // port of the sums
   output access_t    in_access_o [MsmBanks],  // port of the points
   output issue_t     issue_o,
   output logic       sum_due_o,               // the adder's sum is there
   output logic       node_write_o,            // it goes to the node memory
+  output logic       node_half_o,
   output node_addr_t node_dst_o,
 
-  // For the counters, in the cycle of the decision
+  // For the counters, in the slot of the decision
   output logic bucket_issue_o,
   output logic node_issue_o
 );
 
   // ---- Tags of the additions under way ----
   logic issue;  // an addition starts
+  logic back_valid;
   tag_t tag, back;
-  logic [LoopLatency-1:0] valid_q;
-  wire                    back_valid = valid_q[LoopLatency-1];
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[LoopLatency-2:0], issue};
-  end
-
-  delay_memory #(
-    .Width($bits(tag_t)),
-    .Delay(LoopLatency)
-  ) u_tags (
+  msm_loop u_loop (
     .clk_i,
     .rst_ni,
-    .valid_i(issue),
-    .data_i (tag),
-    .data_o (back)
+    .g2_i,
+    .slot_i,
+    .issue_i     (issue),
+    .tag_i       (tag),
+    .back_valid_o(back_valid),
+    .back_o      (back)
   );
 
   wire back_bucket = back_valid && back.owner == OwnerBucket && !flush_i;
@@ -111,8 +108,9 @@ module msm_scheduler
   bank_t turn;
   wire   out_same = |same;
   wire   out_issue = |(out_here & (same | out_full));
-  wire   node_issue = node_valid_i && !out_issue && !flush_i;
-  wire   in_free = !out_issue && !node_issue && !flush_i;
+  wire   start = slot_i && !flush_i;
+  wire   node_issue = node_valid_i && !out_issue && start;
+  wire   in_free = !out_issue && !node_issue && start;
   wire   point_issue = in_free && any_want;
   wire   sum_issue = in_free && !any_want && sum_valid_i;
 
@@ -120,7 +118,7 @@ module msm_scheduler
     for (int unsigned b = 0; b < MsmBanks; b++) begin
       same[b] = out_here[b] && candidate_valid_i[b] && candidate_i[b].place == back.place;
       want[b] = candidate_valid_i[b] && !same[b] && in_full[b];
-      park[b] = candidate_valid_i[b] && !same[b] && !in_full[b] && !flush_i;
+      park[b] = candidate_valid_i[b] && !same[b] && !in_full[b] && start;
     end
   end
   always_comb begin
@@ -155,6 +153,7 @@ module msm_scheduler
     op = node_issue ? node_op_i : sum_op_i;
     issue_d = '{
         valid: issue,
+        half: 1'b0,
         a_sel: ANode,
         a_infinity: 1'b0,
         a_bank: sum_take_i.bank,
@@ -188,17 +187,31 @@ module msm_scheduler
   end
 
   // ---- To the datapath ----
+  logic first_q;  // G2: the words that go out are the first ones
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
+      first_q <= 1'b0;
       issue_o <= '0;
       sum_due_o <= 1'b0;
       node_write_o <= 1'b0;
+      node_half_o <= 1'b0;
       node_dst_o <= '0;
     end else begin
-      issue_o <= issue_d;
-      sum_due_o <= back_valid;
-      node_write_o <= back_node;
-      node_dst_o <= back.dst;
+      first_q <= slot_i && g2_i;
+      if (slot_i) begin
+        issue_o <= issue_d;
+        sum_due_o <= back_valid;
+        node_write_o <= back_node;
+        node_half_o <= 1'b0;
+        node_dst_o <= back.dst;
+      end else if (first_q) begin
+        issue_o.half <= 1'b1;
+        node_half_o <= 1'b1;
+      end else begin
+        issue_o.valid <= 1'b0;
+        sum_due_o <= 1'b0;
+        node_write_o <= 1'b0;
+      end
     end
   end
 
@@ -207,9 +220,15 @@ module msm_scheduler
       if (!rst_ni) begin
         out_access_o[b] <= '0;
         in_access_o[b] <= '0;
+      end else if (slot_i) begin
+        out_access_o[b] <= '{enable: out_toggle[b], write: !out_full[b], half: 1'b0, place: back.place};
+        in_access_o[b] <= '{enable: in_toggle[b], write: !in_full[b], half: 1'b0, place: in_place[b]};
+      end else if (first_q) begin
+        out_access_o[b].half <= 1'b1;
+        in_access_o[b].half <= 1'b1;
       end else begin
-        out_access_o[b] <= '{enable: out_toggle[b], write: !out_full[b], place: back.place};
-        in_access_o[b] <= '{enable: in_toggle[b], write: !in_full[b], place: in_place[b]};
+        out_access_o[b].enable <= 1'b0;
+        in_access_o[b].enable <= 1'b0;
       end
     end
   end

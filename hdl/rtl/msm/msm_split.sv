@@ -24,9 +24,6 @@ module msm_split
   typedef logic [RestBits-1:0] rest_t;
   typedef logic [GlvPartBits-1:0] glv_part_t;
 
-  // Shifts that make up z.
-  localparam int unsigned ZTerms = 6;
-  localparam int unsigned ZShift[ZTerms] = '{63, 62, 60, 57, 48, 16};
   localparam logic [63:0] ZByShifts = (64'd1 << 63) + (64'd1 << 62) + (64'd1 << 60) + (64'd1 << 57) + (64'd1 << 48) + (64'd1 << 16);
   if (GlvZ != ZByShifts) begin : g_bad_z
     $error("the shifts do not make up GlvZ");

@@ -13,6 +13,8 @@ module msm_unit
   input logic rst_ni,
 
   // Run
+  input  logic               g2_i,           // held from before start_i until idle
+  input  logic               slot_i,         // additions may start
   input  logic               start_i,        // pulse: a new command; the next four are held
   input  window_bits_t       window_bits_i,
   input  group_win_t         top_last_i,
@@ -35,16 +37,18 @@ module msm_unit
   // Pairs, for all units at once
   output logic         ready_o,
   input  logic         take_i,
+  input  logic         second_i,  // G2: the second word of a point
   input  point_t       point_i,
   input  unit_digits_t digits_i,
 
   // Total
   output logic done_o,         // level: the total is there
   output logic total_valid_o,  // else it is infinity
+  input  logic total_half_i,   // G2: which word of a total
   input  logic total_read_i,   // while nothing else goes on: total_o in the next cycle
-  output g1_t  total_o,
+  output xyz_t total_o,
   input  logic other_write_i,  // while nothing else goes on: keep another unit's total,
-  input  g1_t  other_i,
+  input  xyz_t other_i,
   input  logic other_add_i,    // and add it
 
   // Counters
@@ -60,19 +64,22 @@ module msm_unit
   // ---- Points and digits ----
   bank_mask_t candidate_valid, candidate_take;
   candidate_t                   candidate  [MsmBanks];
-  g1_t                          taken_point[MsmBanks];
+  xyz_t                         taken_point[MsmBanks];
   win_mask_t                    touched;
   bucket_t    [UnitWindows-1:0] highest;
 
   msm_dispatch u_dispatch (
     .clk_i,
     .rst_ni,
+    .g2_i,
     .window_bits_i,
+    .run_i            (start_i),
     .start_i          (group_i),
     .flush_i,
     .empty_o,
     .ready_o,
     .take_i,
+    .second_i,
     .point_i,
     .digits_i,
     .candidate_valid_o(candidate_valid),
@@ -93,7 +100,7 @@ module msm_unit
   logic tree_done;
   access_t out_access[MsmBanks], in_access[MsmBanks];
   issue_t issue;
-  logic node_grant, node_write, bucket_issue, node_issue, adder_valid, adder_due;
+  logic node_grant, node_write, node_half, bucket_issue, node_issue, adder_valid, adder_due;
   node_addr_t node_dst;
 
   // The combination is the longest chain of all: first.
@@ -103,6 +110,8 @@ module msm_unit
   msm_scheduler u_scheduler (
     .clk_i,
     .rst_ni,
+    .g2_i,
+    .slot_i,
     .flush_i,
     .clear_i,
     .clear_place_i,
@@ -124,6 +133,7 @@ module msm_unit
     .issue_o          (issue),
     .sum_due_o        (adder_due),
     .node_write_o     (node_write),
+    .node_half_o      (node_half),
     .node_dst_o       (node_dst),
     .bucket_issue_o   (bucket_issue),
     .node_issue_o     (node_issue)
@@ -198,12 +208,15 @@ module msm_unit
   msm_datapath u_datapath (
     .clk_i,
     .rst_ni,
+    .g2_i,
     .out_access_i(out_access),
     .in_access_i (in_access),
     .issue_i     (issue),
     .node_write_i(node_write),
+    .node_half_i (node_half),
     .node_dst_i  (node_dst),
     .point_i     (taken_point),
+    .total_half_i,
     .total_read_i,
     .total_o,
     .other_write_i,
@@ -216,6 +229,7 @@ module msm_unit
   msm_counters u_counters (
     .clk_i,
     .rst_ni,
+    .slot_i,
     .start_i,
     .group_i,
     .bucket_issue_i(bucket_issue),

@@ -106,15 +106,18 @@ package carillon_pkg;
   parameter int unsigned FpMulLatency = 37;
   parameter int unsigned FrMulLatency = 37;
   parameter int unsigned G1AddLatency = 101;
+  parameter int unsigned G2AddLatency = 130;  // to the first of two words
+  parameter int unsigned G2AddCycles = 3;  // from an addition in G2 to the next
   parameter int unsigned WideMulLatency = 17;
   parameter int unsigned WideMulBits = 136;
 
-  // Homogeneous projective point (Renes-Costello-Batina): x = X/Z, y = Y/Z.
+  // Homogeneous projective point of G1 (Renes-Costello-Batina): x = X/Z, y = Y/Z. A point of G2
+  // is two such words: the c0 of its coordinates, then the c1, for c0 + c1 u.
   typedef struct packed {
     fp_t x;
     fp_t y;
     fp_t z;
-  } g1_t;
+  } xyz_t;
 
   // ---- Commands and completions (contract.md) ----
   typedef enum logic [7:0] {
@@ -123,6 +126,7 @@ package carillon_pkg;
     OpWrite    = 8'h10,
     OpRead     = 8'h11,
     OpMsmG1    = 8'h20,
+    OpMsmG2    = 8'h21,
     OpNtt      = 8'h30,
     OpQuotient = 8'h38
   } opcode_e;

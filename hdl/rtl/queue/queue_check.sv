@@ -17,8 +17,9 @@ module queue_check
 
   localparam int unsigned Ranges = 5;
   localparam logic [63:0] ElementBytes = 64'd32;  // Fr
-  localparam logic [63:0] PointBytes = 64'd96;  // affine G1
+  localparam logic [63:0] PointBytes = 64'd96;  // affine G1; twice that in G2
   localparam logic [63:0] MsmResultBytes = 64'd192;
+  localparam logic [63:0] MsmG2ResultBytes = 64'd320;
   localparam logic [63:0] MaxElements = 64'hFFFF_FFFF;
 
   // ---- Stage 1: opcode, fields, lengths, alignment; which card memory is touched ----
@@ -68,17 +69,17 @@ module queue_check
         used[1] = 1'b1;
         bytes[1] = command_i.op[2];
       end
-      OpMsmG1: begin
+      OpMsmG1, OpMsmG2: begin
         known = !admin_i;
         field_ok &= (flags & ~FlagFullScalars) == '0 && command_i.window_bits <= 8'(MsmMaxWindowBits);
         length_ok = countable(command_i.op[2]);
         aligned &= aligned_to_beat(command_i.op[1]) && aligned_to_beat(command_i.op[3]);
         used[0] = 1'b1;
-        bytes[0] = 64'(command_i.op[2][31:0]) * PointBytes;
+        bytes[0] = (64'(command_i.op[2][31:0]) * PointBytes) << (command_i.opcode == OpMsmG2);
         used[1] = 1'b1;
         bytes[1] = 64'(command_i.op[2][31:0]) * ElementBytes;
         used[3] = 1'b1;
-        bytes[3] = MsmResultBytes;
+        bytes[3] = (command_i.opcode == OpMsmG2) ? MsmG2ResultBytes : MsmResultBytes;
       end
       OpNtt: begin
         known = !admin_i;

@@ -39,12 +39,12 @@ package queue_pkg;
   // Unit of an opcode that has passed queue_check.
   function automatic unit_e unit_of(logic [7:0] opcode);
     unique case (opcode)
-      OpIdentify: return UnitIdentify;
-      OpAbort:    return UnitAbort;
-      OpMsmG1:    return UnitMsm;
-      OpNtt:      return UnitNtt;
-      OpQuotient: return UnitQuotient;
-      default:    return UnitDma;
+      OpIdentify:       return UnitIdentify;
+      OpAbort:          return UnitAbort;
+      OpMsmG1, OpMsmG2: return UnitMsm;
+      OpNtt:            return UnitNtt;
+      OpQuotient:       return UnitQuotient;
+      default:          return UnitDma;
     endcase
   endfunction
 

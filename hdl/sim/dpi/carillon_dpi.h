@@ -25,6 +25,12 @@ void carillon_g1_add(const svBitVecVal* ax, const svBitVecVal* ay, const svBitVe
                      const svBitVecVal* bx, const svBitVecVal* by, const svBitVecVal* bz,
                      svBitVecVal* sx, svBitVecVal* sy, svBitVecVal* sz);
 
+// The same on the twist y^2 = x^3 + 4 (1 + u) over Fp2, 3b = 12 (1 + u); each argument holds
+// c0, then c1, of a coordinate c0 + c1 u.
+void carillon_g2_add(const svBitVecVal* ax, const svBitVecVal* ay, const svBitVecVal* az,
+                     const svBitVecVal* bx, const svBitVecVal* by, const svBitVecVal* bz,
+                     svBitVecVal* sx, svBitVecVal* sy, svBitVecVal* sz);
+
 #ifdef __cplusplus
 }
 #endif

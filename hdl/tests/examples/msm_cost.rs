@@ -16,7 +16,7 @@ fn main() {
     );
     println!("|---|---|---|---|---|---|");
     for log2 in logs {
-        let run = compare(1, 1 << log2);
+        let run = compare::<blstrs::G1Affine>(1, 1 << log2);
         let sizes: Vec<_> = run
             .sizes
             .iter()

@@ -26,7 +26,7 @@ fn main() {
             Fr::random(&mut rng).to_port(),
         ),
         (
-            "g1_add",
+            "point_add",
             generator.scaled(&mut rng).to_port(),
             generator.to_port(),
         ),

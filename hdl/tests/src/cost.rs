@@ -4,6 +4,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::curve::MsmCurve;
 use crate::msm::{Job, Msm};
 use crate::recode::{Mode, shift_right};
 use crate::workload::{Points, Scalars};
@@ -34,6 +35,8 @@ pub struct Model {
     banks: u64,
     windows: u64,
     full_buckets: u64,
+    /// Of the bucket memory for a bucket.
+    words: u64,
     max_bits: u64,
     lanes: u64,
     chains_log2: u64,
@@ -41,23 +44,43 @@ pub struct Model {
     link: u64,
     /// From the start of a group to its first addition.
     fill: u64,
+    /// From one addition to the next.
+    pace: u64,
+    /// Cycles of a pair in the preparation, with whole scalars and without.
+    prepare: [u64; 2],
 }
 
 impl Model {
-    /// The default configuration with this number of adders.
+    /// The default configuration with this number of adders, for sums in `C`.
     #[must_use]
-    pub fn new(adders: u64) -> Self {
-        let loop_latency = parameter(CARD, "G1AddLatency") + parameter(MSM, "OperandLatency") - 1;
-        Self {
+    pub fn new<C: MsmCurve>(adders: u64) -> Self {
+        let operands = parameter(MSM, "OperandLatency") - 1;
+        let pace = parameter(CARD, "G2AddCycles");
+        let g1 = Self {
             adders,
             banks: parameter(CARD, "MsmBanks"),
             windows: parameter(CARD, "MsmWindows"),
             full_buckets: parameter(CARD, "MsmFullBuckets"),
+            words: 1,
             max_bits: parameter(CARD, "MsmMaxWindowBits"),
             lanes: parameter(CARD, "MsmLanes"),
             chains_log2: parameter(MSM, "ChainsLog2"),
-            link: loop_latency + 2,
+            link: parameter(CARD, "G1AddLatency") + operands + 2,
             fill: parameter(COST, "Fill"),
+            pace: 1,
+            prepare: [1, 1],
+        };
+        if C::DEGREE == 1 {
+            return g1;
+        }
+        Self {
+            // Buckets of two words.
+            words: 2,
+            link: parameter(CARD, "G2AddLatency") + operands + pace,
+            fill: parameter(COST, "G2Fill"),
+            pace,
+            prepare: [2, 9],
+            ..g1
         }
     }
 
@@ -82,7 +105,7 @@ impl Model {
 
     /// Windows that the bucket memory holds together.
     fn in_flight(&self, bits: u8) -> u64 {
-        let buckets = self.full_buckets.div_ceil(self.adders) << (self.max_bits - 1);
+        let buckets = (self.full_buckets.div_ceil(self.adders) << (self.max_bits - 1)) / self.words;
         self.adders * (buckets >> (bits - 1)).min(self.windows / self.adders)
     }
 
@@ -97,7 +120,8 @@ impl Model {
     /// From the last row of a batch to its windows' sums.
     fn tree(&self, bits: u8) -> u64 {
         let columns = self.columns_log2(bits);
-        (2 * columns + 3) * self.link + (5 << (columns + Self::batch_log2(bits)))
+        let additions = 5 << (columns + Self::batch_log2(bits));
+        (2 * columns + 3) * self.link + self.pace * additions
     }
 
     /// Rows of buckets of a window.
@@ -121,7 +145,7 @@ impl Model {
 
     /// The additions of so many rows of a batch of windows.
     fn batch_rows(&self, bits: u8, batch: u64, rows: u64) -> u64 {
-        let chains = batch << self.columns_log2(bits);
+        let chains = self.pace * (batch << self.columns_log2(bits));
         chains.max(self.link) + (rows - 1) * (2 * chains).max(self.link)
     }
 
@@ -159,8 +183,9 @@ impl Model {
         let (digits, buckets) = (mode.parts() as u64 * count, 1 << (bits - 1));
         // What is first in its bucket waits without an addition.
         let first = digits * buckets / (digits + buckets);
-        let additions = windows.div_ceil(self.adders) * (digits - first);
-        self.fill + additions.max(count).max(2 * count / self.lanes)
+        let additions = self.pace * windows.div_ceil(self.adders) * (digits - first);
+        let prepare = self.prepare[usize::from(mode != Mode::Full)] * count;
+        self.fill + additions.max(prepare).max(2 * count / self.lanes)
     }
 
     fn group(&self, bits: u8, count: u64, mode: Mode, windows: u64) -> u64 {
@@ -223,18 +248,19 @@ pub struct Comparison {
 /// Runs `count` uniform scalars with every window size whose cost the model puts near the least, and with
 /// the card's choice.
 #[must_use]
-pub fn compare(adders: usize, count: usize) -> Comparison {
+pub fn compare<C: MsmCurve>(adders: usize, count: usize) -> Comparison {
     /// Sizes that cost more than this, relative to the least, are not run.
     const NEAR: f64 = 1.6;
 
-    let model = Model::new(adders as u64);
-    let mut msm = Msm::with_adders(adders, count);
+    let model = Model::new::<C>(adders as u64);
+    let mut msm = Msm::<C>::of_curve(adders, count);
     let mut rng = ChaCha8Rng::seed_from_u64(count as u64);
     let kinds = (Points::Distinct, Scalars::Uniform);
-    let mut job = Job::draw(&mut rng, count, kinds, 0, Mode::Glv);
+    let mode = C::MODES[0];
+    let mut job = Job::draw(&mut rng, count, kinds, 0, mode);
     msm.warm_up();
     let chosen = msm.run(&job).cycles;
-    let predict = |bits| model.cycles(bits, count as u64, Mode::Glv);
+    let predict = |bits| model.cycles(bits, count as u64, mode);
     let least = model.window_bits().map(predict).min().unwrap_or(0) as f64;
     let mut sizes = Vec::new();
     for bits in model.window_bits() {

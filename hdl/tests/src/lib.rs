@@ -27,6 +27,7 @@ pub mod axi_memory;
 mod axi_write;
 mod bits;
 pub mod cost;
+pub mod curve;
 mod dut;
 pub mod field;
 pub mod msm;
@@ -38,6 +39,7 @@ pub mod rates;
 mod read_lanes;
 pub mod recode;
 pub mod scalars;
+pub mod twist;
 pub mod unit;
 pub mod workload;
 

@@ -1,32 +1,26 @@
 //! Runs MSMs on `msm_engine` and compares them with sums computed point by point with blstrs.
 
-use blstrs::{G1Affine, G1Projective, Scalar};
+use std::marker::PhantomData;
+
+use blstrs::{G1Affine, G2Affine, Scalar};
 use ff::PrimeField;
-use group::prime::PrimeCurveAffine;
 use group::{Curve, Group};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::axi_memory::Timing;
+use crate::curve::{ELEMENT_BYTES, MsmCurve};
 use crate::field::Fp;
-use crate::point::Point;
 use crate::recode::Mode;
 use crate::scalars;
 use crate::unit::{Command, Outcome, Unit, status};
 use crate::workload::{Points, Scalars};
 
-const OPCODE: u8 = 0x20;
 const FULL_SCALARS: u8 = 0x08;
 /// The largest window of the configuration under test.
 pub const MAX_WINDOW_BITS: u8 = 13;
-/// Bytes of a base.
-pub const POINT_BYTES: usize = 96;
 /// Bytes of a scalar.
 pub const SCALAR_BYTES: usize = 32;
-/// Bytes of a coordinate.
-pub const COORDINATE_BYTES: usize = 48;
-/// Bytes of a result.
-pub const RESULT_BYTES: usize = 192;
 const PAGE: usize = 4096;
 /// After the operands: bytes that are no element.
 const GUARD: usize = 64;
@@ -35,9 +29,9 @@ const UNWRITTEN: u8 = 0xaa;
 
 /// One sum to compute.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct Job<C = G1Affine> {
     /// Points.
-    pub bases: Vec<G1Affine>,
+    pub bases: Vec<C>,
     /// As many scalars.
     pub factors: Vec<Scalar>,
     /// As the command says it; 0 lets the card choose.
@@ -46,7 +40,7 @@ pub struct Job {
     pub mode: Mode,
 }
 
-impl Job {
+impl<C: MsmCurve> Job<C> {
     /// `count` random operands of these kinds.
     pub fn draw(
         rng: &mut ChaCha8Rng,
@@ -66,59 +60,77 @@ impl Job {
 
     /// The sum, one product after the other.
     #[must_use]
-    pub fn golden(&self) -> G1Affine {
+    pub fn golden(&self) -> C {
         let products = self.bases.iter().zip(&self.factors).map(product);
-        products.sum::<G1Projective>().to_affine()
+        products
+            .fold(C::Curve::identity(), |sum, product| sum + product)
+            .to_affine()
     }
 
     /// The sum by blst's own bucket method: for many points of order r.
     #[must_use]
-    pub fn golden_large(&self) -> G1Affine {
-        let bases: Vec<_> = self.bases.iter().map(G1Projective::from).collect();
-        G1Projective::multi_exp(&bases, &self.factors).to_affine()
+    pub fn golden_large(&self) -> C {
+        C::sum_of_products(&self.bases, &self.factors)
     }
 }
 
 /// blst multiplies by way of the endomorphism, which is right for points of order r alone.
-fn product((base, factor): (&G1Affine, &Scalar)) -> G1Projective {
+fn product<C: MsmCurve>((base, factor): (&C, &Scalar)) -> C::Curve {
     let bytes = factor.to_repr();
     let bytes = bytes.as_ref();
     let top = bytes
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |top| top + 1);
-    if top > 8 && bool::from(base.is_torsion_free()) {
-        return base * factor;
+    if top > 8 && base.has_order_r() {
+        return *base * *factor;
     }
     let bits = bytes[..top]
         .iter()
         .rev()
         .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
-    bits.fold(G1Projective::identity(), |sum, bit| {
+    bits.fold(C::Curve::identity(), |sum, bit| {
         let double = sum.double();
         if bit == 1 { double + base } else { double }
     })
 }
 
 /// The engine with its card memory.
-pub struct Msm {
+pub struct Msm<C = G1Affine> {
     /// Its memory and ports.
     pub unit: Unit,
     bases: usize,
     scalars: usize,
     result: usize,
+    curve: PhantomData<C>,
 }
 
 impl Msm {
-    /// An engine for MSMs of up to `capacity` elements, with the configuration's number of adders.
+    /// An engine for MSMs in G1 of up to `capacity` elements, with the configuration's number of adders.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::with_adders(1, capacity)
     }
 
-    /// An engine with 1, 2 or 4 adders.
+    /// An engine for MSMs in G1 with 1, 2 or 4 adders.
     #[must_use]
     pub fn with_adders(adders: usize, capacity: usize) -> Self {
+        Self::of_curve(adders, capacity)
+    }
+}
+
+impl Msm<G2Affine> {
+    /// An engine for MSMs in G2 with 1, 2 or 4 adders.
+    #[must_use]
+    pub fn in_g2(adders: usize, capacity: usize) -> Self {
+        Self::of_curve(adders, capacity)
+    }
+}
+
+impl<C: MsmCurve> Msm<C> {
+    /// An engine for MSMs of up to `capacity` elements with 1, 2 or 4 adders.
+    #[must_use]
+    pub fn of_curve(adders: usize, capacity: usize) -> Self {
         let model = match adders {
             1 => "msm_engine",
             2 => "msm_engine_a2",
@@ -128,20 +140,21 @@ impl Msm {
         // Nothing begins on a 4 KiB boundary, so that bursts are cut; the result crosses one.
         let bases = 0x40;
         let after = |end: usize| (end + GUARD).next_multiple_of(PAGE);
-        let scalars = after(bases + capacity * POINT_BYTES) + 0xfc0;
+        let scalars = after(bases + capacity * C::POINT_BYTES) + 0xfc0;
         let result = after(scalars + capacity * SCALAR_BYTES) + 0xf80;
         Self {
-            unit: Unit::new(model, after(result + RESULT_BYTES)),
+            unit: Unit::new(model, after(result + C::RESULT_BYTES)),
             bases,
             scalars,
             result,
+            curve: PhantomData,
         }
     }
 
     /// Where base `index` lies.
     #[must_use]
     pub fn base_at(&self, index: usize) -> usize {
-        self.bases + index * POINT_BYTES
+        self.bases + index * C::POINT_BYTES
     }
 
     /// Where scalar `index` lies.
@@ -158,7 +171,7 @@ impl Msm {
 
     /// The command for `job`.
     #[must_use]
-    pub fn command(&self, job: &Job) -> Command {
+    pub fn command(&self, job: &Job<C>) -> Command {
         let operands = [
             self.bases,
             self.scalars,
@@ -169,7 +182,7 @@ impl Msm {
             0,
         ];
         Command {
-            opcode: OPCODE,
+            opcode: C::OPCODE,
             flags: if job.mode == Mode::Full {
                 FULL_SCALARS
             } else {
@@ -182,26 +195,26 @@ impl Msm {
     }
 
     /// Operands into memory, followed by bytes that are no element.
-    pub fn load(&mut self, job: &Job) {
+    pub fn load(&mut self, job: &Job<C>) {
         let (bases, scalars, result) = (self.bases, self.scalars, self.result);
         let memory = &mut self.unit.memory.bytes;
-        let places = memory[bases..].chunks_exact_mut(POINT_BYTES);
+        let places = memory[bases..].chunks_exact_mut(C::POINT_BYTES);
         for (base, place) in job.bases.iter().zip(places) {
-            let raw = base.as_ref();
-            let limbs = raw.x.l.iter().chain(&raw.y.l);
+            let elements = base.elements();
+            let limbs = elements.iter().flat_map(|element| element.l);
             for (limb, bytes) in limbs.zip(place.chunks_exact_mut(8)) {
                 bytes.copy_from_slice(&limb.to_le_bytes());
             }
         }
-        memory[bases + job.bases.len() * POINT_BYTES..][..GUARD].fill(0xff);
+        memory[bases + job.bases.len() * C::POINT_BYTES..][..GUARD].fill(0xff);
         let image = scalars::to_image(&job.factors);
         memory[scalars..][..image.len()].copy_from_slice(&image);
         memory[scalars + image.len()..][..GUARD].fill(0xff);
-        memory[result..][..RESULT_BYTES].fill(UNWRITTEN);
+        memory[result..][..C::RESULT_BYTES].fill(UNWRITTEN);
     }
 
     /// Loads and runs one MSM; only its end is checked.
-    pub fn run(&mut self, job: &Job) -> Outcome {
+    pub fn run(&mut self, job: &Job<C>) -> Outcome {
         self.load(job);
         let outcome = self.unit.run(&self.command(job));
         assert_eq!(outcome.status, status::SUCCESS, "{}", self.context(job));
@@ -211,16 +224,16 @@ impl Msm {
     /// After a reset the first command also marks all buckets empty: gets that out of the way of a measurement.
     pub fn warm_up(&mut self) {
         let one = Job {
-            bases: vec![PrimeCurveAffine::generator()],
+            bases: vec![C::generator()],
             factors: vec![Scalar::from(1)],
             window_bits: 0,
-            mode: Mode::Glv,
+            mode: C::MODES[0],
         };
         self.run(&one);
     }
 
     /// Runs one MSM and compares all it may and may not write.
-    pub fn check(&mut self, job: &Job) -> Outcome {
+    pub fn check(&mut self, job: &Job<C>) -> Outcome {
         self.load(job);
         let before = self.unit.memory.bytes.clone();
         let outcome = self.unit.run(&self.command(job));
@@ -228,7 +241,7 @@ impl Msm {
         assert_eq!(outcome.status, status::SUCCESS, "{context}");
         assert_eq!(self.result(), job.golden(), "{context}");
         let memory = &self.unit.memory.bytes;
-        let end = self.result + RESULT_BYTES;
+        let end = self.result + C::RESULT_BYTES;
         assert!(
             memory[..self.result] == before[..self.result] && memory[end..] == before[end..],
             "nothing else is written: {context}"
@@ -252,37 +265,34 @@ impl Msm {
     pub fn check_usable(&mut self, rng: &mut ChaCha8Rng) {
         let timing = std::mem::replace(&mut self.unit.memory.timing, Timing::STEADY);
         let count = rng.gen_range(1..6);
-        let mode = Mode::ALL[rng.gen_range(0..2)];
+        let mode = C::MODES[rng.gen_range(0..2)];
         self.check_drawn(rng, count, (Points::Distinct, Scalars::Ascending), 4, mode);
         self.unit.memory.timing = timing;
     }
 
     /// The point that the engine wrote, as the contract says: padded with zeros.
     #[must_use]
-    pub fn result(&self) -> G1Affine {
-        let written = &self.unit.memory.bytes[self.result..][..RESULT_BYTES];
-        let (point, padding) = written.split_at(3 * COORDINATE_BYTES);
+    pub fn result(&self) -> C {
+        let written = &self.unit.memory.bytes[self.result..][..C::RESULT_BYTES];
+        let (point, padding) = written.split_at(3 * C::DEGREE * ELEMENT_BYTES);
         assert!(padding.iter().all(|byte| *byte == 0), "padded with zeros");
-        let coordinate =
-            |index: usize| Fp::from_port(&point[index * COORDINATE_BYTES..][..COORDINATE_BYTES]);
-        let point = Point {
-            x: coordinate(0),
-            y: coordinate(1),
-            z: coordinate(2),
-        };
-        point.to_affine()
+        let elements: Vec<_> = point
+            .chunks_exact(ELEMENT_BYTES)
+            .map(Fp::from_port)
+            .collect();
+        C::from_result(&elements)
     }
 
     /// Panics if anything was written where the result belongs.
     pub fn assert_untouched(&self) {
-        let place = &self.unit.memory.bytes[self.result..][..RESULT_BYTES];
+        let place = &self.unit.memory.bytes[self.result..][..C::RESULT_BYTES];
         assert!(
             place.iter().all(|byte| *byte == UNWRITTEN),
             "no result is written"
         );
     }
 
-    fn context(&self, job: &Job) -> String {
+    fn context(&self, job: &Job<C>) -> String {
         format!(
             "n = {}, c = {}, {:?}, {:?}",
             job.bases.len(),

@@ -80,7 +80,7 @@ impl Point {
         G1Affine::from(sum)
     }
 
-    /// The image of `g1_t`: x is the first member of the packed struct and lies on top.
+    /// The image of `xyz_t`: x is the first member of the packed struct and lies on top.
     #[must_use]
     pub fn to_port(self) -> Vec<u8> {
         concat(&[
@@ -90,7 +90,7 @@ impl Point {
         ])
     }
 
-    /// The point in the image of `g1_t`.
+    /// The point in the image of `xyz_t`.
     #[must_use]
     pub fn from_port(image: &[u8]) -> Self {
         let coordinate = |index: usize| Fp::from_port(&extract(image, index * FP_BITS, FP_BITS));
@@ -102,7 +102,8 @@ impl Point {
     }
 
     /// R = 2^384 mod p, the Montgomery image of 1, from the affine generator's own conversion.
-    fn one() -> Fp {
+    #[must_use]
+    pub fn one() -> Fp {
         let mut one = blst::blst_fp::default();
         // SAFETY: `one` is valid for writes; the array holds the 6 limbs that are read.
         unsafe { blst::blst_fp_from_uint64(&mut one, [1, 0, 0, 0, 0, 0].as_ptr()) };

@@ -3,8 +3,9 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::curve::MsmCurve;
 use crate::msm::{Job, Msm};
-use crate::recode::{Mode, ideal_cycles};
+use crate::recode::ideal_cycles;
 use crate::unit::Outcome;
 use crate::workload::{Points, Scalars};
 
@@ -29,7 +30,7 @@ pub fn distributions(window_bits: u8) -> [(&'static str, Scalars); 9] {
 pub struct Rate {
     /// What the engine reports.
     pub outcome: Outcome,
-    /// (digits that are not zero + 2 x buckets) / adders.
+    /// (digits that are not zero + 2 x buckets) / adders, in G2 three times that.
     pub ideal: f64,
     /// Elements.
     pub count: usize,
@@ -38,8 +39,8 @@ pub struct Rate {
 impl Rate {
     /// Runs `count` pairs with distinct points, checks the sum and counts the digits. The window size is a
     /// given one: a completion does not tell the card's choice.
-    pub fn measure(
-        msm: &mut Msm,
+    pub fn measure<C: MsmCurve>(
+        msm: &mut Msm<C>,
         count: usize,
         factors: Scalars,
         window_bits: u8,
@@ -47,12 +48,14 @@ impl Rate {
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let kinds = (Points::Distinct, factors);
-        let job = Job::draw(&mut rng, count, kinds, window_bits, Mode::Glv);
+        let job = Job::draw(&mut rng, count, kinds, window_bits, C::MODES[0]);
         let outcome = msm.run(&job);
         assert_eq!(msm.result(), job.golden_large(), "{factors:?}");
+        // An addition in Fp2 takes three multiplications, and as many cycles.
+        let pace = if C::DEGREE == 1 { 1.0 } else { 3.0 };
         Self {
             outcome,
-            ideal: ideal_cycles(&job.factors, job.mode, window_bits.into(), adders as u64),
+            ideal: pace * ideal_cycles(&job.factors, job.mode, window_bits.into(), adders as u64),
             count,
         }
     }

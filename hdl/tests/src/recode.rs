@@ -3,7 +3,7 @@
 //! Montgomery form, least significant limb first.
 
 use blstrs::Scalar;
-use ff::PrimeField;
+use ff::{Field, PrimeField};
 
 /// A number below 2^512.
 pub type Wide = [u64; 8];
@@ -30,6 +30,10 @@ const Z2: Wide = [
     0,
     0,
 ];
+/// z.
+const Z: Wide = [0xd201_0000_0001_0000, 0, 0, 0, 0, 0, 0, 0];
+/// floor(2^134 / z)
+const Z_RECIPROCAL: Wide = [0x0481_3295_b355_ad4c, 0x4e, 0, 0, 0, 0, 0, 0];
 /// floor(2^262 / z^2)
 const RECIPROCAL: Wide = [
     0xfdb9_48bd_b3fb_8b80,
@@ -42,24 +46,29 @@ const RECIPROCAL: Wide = [
     0,
 ];
 
+const ONE: Wide = [1, 0, 0, 0, 0, 0, 0, 0];
+
 /// Which numbers the windows are taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The two parts of a scalar under the endomorphism: points have order r.
     Glv,
+    /// In G2, the four parts under psi: points have order r.
+    Psi,
     /// The scalar itself.
     Full,
 }
 
 impl Mode {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Glv, Self::Full];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Glv, Self::Psi, Self::Full];
 
     /// Numbers of a scalar.
     #[must_use]
     pub fn parts(self) -> usize {
         match self {
             Self::Glv => 2,
+            Self::Psi => 4,
             Self::Full => 1,
         }
     }
@@ -69,7 +78,8 @@ impl Mode {
         match self {
             // The quotient's estimate is off by less than 2^-6.
             Self::Glv => add(&shift_right(&Z2, 1), &shift_right(&Z2, 6)),
-            Self::Full => subtract(&R, &[1, 0, 0, 0, 0, 0, 0, 0]),
+            Self::Psi => add(&add(&shift_right(&Z, 1), &shift_right(&Z, 6)), &ONE),
+            Self::Full => subtract(&R, &ONE),
         }
     }
 
@@ -88,7 +98,8 @@ impl Mode {
 /// A signed number: its absolute value and whether it is negative.
 pub type Signed = (Wide, bool);
 
-/// The parts of `scalar`: one number k1, or k1 and k2 with scalar = k1 + k2 z^2 mod r.
+/// The parts of `scalar`: one number k1, or k1 and k2 with scalar = k1 + k2 z^2 mod r, or four with
+/// scalar = k1 + k2 z + k3 z^2 + k4 z^3 mod r.
 #[must_use]
 pub fn split(scalar: &Scalar, mode: Mode) -> Vec<Signed> {
     let mut whole = Wide::default();
@@ -105,7 +116,7 @@ pub fn split(scalar: &Scalar, mode: Mode) -> Vec<Signed> {
     if negative {
         whole = subtract(&R, &whole);
     }
-    let half = shift_left(&[1, 0, 0, 0, 0, 0, 0, 0], 141);
+    let half = shift_left(&ONE, 141);
     let estimate = multiply(&shift_right(&whole, 120), &RECIPROCAL);
     let quotient = shift_right(&add(&estimate, &half), 142);
     let product = multiply(&quotient, &Z2);
@@ -114,7 +125,25 @@ pub fn split(scalar: &Scalar, mode: Mode) -> Vec<Signed> {
     } else {
         (subtract(&whole, &product), negative)
     };
-    vec![rest, (quotient, negative)]
+    let halves = vec![rest, (quotient, negative)];
+    if mode == Mode::Glv {
+        return halves;
+    }
+    halves.iter().flat_map(split_half).collect()
+}
+
+/// a and b with half = a + b z.
+fn split_half((half, negative): &Signed) -> [Signed; 2] {
+    let middle = shift_left(&ONE, 77);
+    let estimate = multiply(&shift_right(half, 56), &Z_RECIPROCAL);
+    let quotient = shift_right(&add(&estimate, &middle), 78);
+    let product = multiply(&quotient, &Z);
+    let rest = if greater(&product, half) {
+        (subtract(&product, half), !negative)
+    } else {
+        (subtract(half, &product), *negative)
+    };
+    [rest, (quotient, *negative)]
 }
 
 /// The digits of `number` in windows of `bits` bits, from the lowest, each from -2^(bits-1) to
@@ -171,8 +200,13 @@ pub fn scalar_of_digits(digit: impl Fn(usize) -> u64, mode: Mode, bits: usize) -
     });
     match mode {
         Mode::Full => part,
-        Mode::Glv => part + part * Scalar::from_u64s_le(&[Z2[0], Z2[1], 0, 0]).unwrap_or(part),
+        Mode::Glv => part * (Scalar::ONE + power_of_z(2)),
+        Mode::Psi => part * (0..4).map(power_of_z).sum::<Scalar>(),
     }
+}
+
+fn power_of_z(exponent: u64) -> Scalar {
+    Scalar::from(Z[0]).pow_vartime([exponent])
 }
 
 /// 2^(bits-1) in each window: makes the windows' digits independent.
@@ -241,7 +275,6 @@ fn shift_left(number: &Wide, bits: usize) -> Wide {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ff::Field;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -273,6 +306,19 @@ mod tests {
                     .iter()
                     .all(|part| !greater(&part.0, &Mode::Glv.bound()))
             );
+            let parts = split(&scalar, Mode::Psi);
+            let powers = (0..4).map(power_of_z);
+            let sum: Scalar = parts
+                .iter()
+                .zip(powers)
+                .map(|(part, power)| value(part) * power)
+                .sum();
+            assert_eq!(sum, scalar);
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| !greater(&part.0, &Mode::Psi.bound()))
+            );
             let whole = split(&scalar, Mode::Full);
             assert_eq!(value(&whole[0]), scalar);
             assert!(!greater(&whole[0].0, &Mode::Full.bound()));
@@ -281,7 +327,11 @@ mod tests {
 
     #[test]
     fn digits_make_up_the_number() {
-        for (mode, bits) in Mode::ALL.into_iter().zip([2, 13]).chain([(Mode::Glv, 9)]) {
+        for (mode, bits) in Mode::ALL
+            .into_iter()
+            .zip([2, 13, 8])
+            .chain([(Mode::Glv, 9)])
+        {
             let windows = mode.windows(bits);
             for scalar in samples() {
                 for (number, negative) in split(&scalar, mode) {

@@ -1,12 +1,11 @@
 //! Scalars and points for MSM tests: distributions that operators meet, and some that were made to hurt.
 
-use blstrs::{G1Affine, G1Projective, Scalar};
+use blstrs::Scalar;
 use ff::Field;
-use group::Group;
-use group::prime::PrimeCurveAffine;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::curve::MsmCurve;
 use crate::recode::{self, Mode};
 
 /// Banks of buckets: `carillon_pkg::MsmBanks`.
@@ -139,9 +138,9 @@ impl Points {
     }
 
     /// `count` of them.
-    pub fn draw(self, rng: &mut ChaCha8Rng, count: usize) -> Vec<G1Affine> {
-        let distinct = match self {
-            Self::AnyOrder => (0..count).map(|_| any_order(rng)).collect(),
+    pub fn draw<C: MsmCurve>(self, rng: &mut ChaCha8Rng, count: usize) -> Vec<C> {
+        let distinct: Vec<C> = match self {
+            Self::AnyOrder => (0..count).map(|_| C::any_order(rng)).collect(),
             _ => chain(rng, count),
         };
         let one = |index: usize| match self {
@@ -149,7 +148,7 @@ impl Points {
             Self::Opposite if index % 2 == 1 => -distinct[index - 1],
             Self::Distinct | Self::Opposite => distinct[index],
             Self::Mixed | Self::AnyOrder => match rng.gen_range(0..6) {
-                0 => G1Affine::identity(),
+                0 => C::identity(),
                 1 => distinct[index / 2],
                 2 => -distinct[index / 2],
                 _ => distinct[index],
@@ -160,28 +159,11 @@ impl Points {
 }
 
 /// Different points of order r.
-fn chain(rng: &mut ChaCha8Rng, count: usize) -> Vec<G1Affine> {
-    let step = G1Projective::generator() * Scalar::random(&mut *rng);
-    let first = G1Projective::generator() * Scalar::random(&mut *rng);
-    let chain: Vec<_> = std::iter::successors(Some(first), |point| Some(point + step))
+fn chain<C: MsmCurve>(rng: &mut ChaCha8Rng, count: usize) -> Vec<C> {
+    let step = C::generator() * Scalar::random(&mut *rng);
+    let first = C::generator() * Scalar::random(&mut *rng);
+    let chain: Vec<_> = std::iter::successors(Some(first), |point| Some(*point + step))
         .take(count)
         .collect();
-    let mut points = vec![G1Affine::identity(); count];
-    <G1Projective as group::Curve>::batch_normalize(&chain, &mut points);
-    points
-}
-
-/// A point of the curve that is not of order r: of random coordinates hardly any is.
-fn any_order(rng: &mut ChaCha8Rng) -> G1Affine {
-    /// The flag of a compressed point that is not infinity.
-    const COMPRESSED: u8 = 0x80;
-    loop {
-        let mut bytes = [0_u8; 48];
-        rng.fill(&mut bytes[..]);
-        bytes[0] = bytes[0] & 0x1f | COMPRESSED;
-        let point = Option::from(G1Affine::from_compressed_unchecked(&bytes));
-        if let Some(point) = point.filter(|point: &G1Affine| !bool::from(point.is_torsion_free())) {
-            return point;
-        }
-    }
+    C::normalize(&chain)
 }

@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
+use blstrs::{G1Affine, G2Affine};
 use carillon_hdl_tests::axi_memory::Timing;
+use carillon_hdl_tests::curve::{ELEMENT_BYTES, MsmCurve};
 use carillon_hdl_tests::field::Fp;
-use carillon_hdl_tests::msm::{COORDINATE_BYTES, Job, Msm, POINT_BYTES, SCALAR_BYTES};
-use carillon_hdl_tests::recode::Mode;
+use carillon_hdl_tests::msm::{Job, Msm, SCALAR_BYTES};
 use carillon_hdl_tests::scalars::MODULUS;
 use carillon_hdl_tests::unit::{Outcome, status};
 use carillon_hdl_tests::workload::{Points, Scalars};
@@ -30,9 +31,9 @@ fn stop_cycles(timing: &Timing) -> u64 {
 }
 
 /// The smallest image that is no coordinate.
-fn fp_modulus() -> [u8; COORDINATE_BYTES] {
+fn fp_modulus() -> [u8; ELEMENT_BYTES] {
     // p - 1 ends in an even byte, so the sum has no carry.
-    let mut image = [0; COORDINATE_BYTES];
+    let mut image = [0; ELEMENT_BYTES];
     let minus_one = Fp::from_image([0; 6]) - Fp::from_image([1, 0, 0, 0, 0, 0]);
     image.copy_from_slice(&minus_one.to_port());
     image[0] += 1;
@@ -40,14 +41,14 @@ fn fp_modulus() -> [u8; COORDINATE_BYTES] {
 }
 
 /// Makes an element no element: a scalar (`in_point` is false), or a coordinate of a point.
-fn corrupt(msm: &mut Msm, rng: &mut ChaCha8Rng, index: usize, in_point: bool) {
+fn corrupt<C: MsmCurve>(msm: &mut Msm<C>, rng: &mut ChaCha8Rng, index: usize, in_point: bool) {
     let (at, bad) = if in_point {
         let bad = if rng.r#gen() {
-            [0xff; COORDINATE_BYTES]
+            [0xff; ELEMENT_BYTES]
         } else {
             fp_modulus()
         };
-        let coordinate = COORDINATE_BYTES * rng.gen_range(0..2);
+        let coordinate = ELEMENT_BYTES * rng.gen_range(0..2 * C::DEGREE);
         (msm.base_at(index) + coordinate, bad.to_vec())
     } else {
         (msm.scalar_at(index), MODULUS.to_vec())
@@ -56,8 +57,8 @@ fn corrupt(msm: &mut Msm, rng: &mut ChaCha8Rng, index: usize, in_point: bool) {
 }
 
 /// Random operands of any kind, small enough to run a thousand of.
-fn any_job(rng: &mut ChaCha8Rng) -> Job {
-    let mode = Mode::ALL[rng.gen_range(0..2)];
+fn any_job<C: MsmCurve>(rng: &mut ChaCha8Rng) -> Job<C> {
+    let mode = C::MODES[rng.gen_range(0..2)];
     let count = match rng.gen_range(0..10) {
         0 => rng.gen_range(300..CAPACITY),
         1..4 => rng.gen_range(40..300),
@@ -74,13 +75,12 @@ fn any_job(rng: &mut ChaCha8Rng) -> Job {
     Job::draw(rng, count, (Points::Mixed, factors), window_bits, mode)
 }
 
-#[test]
-fn the_lowest_faulty_element_is_reported() {
+fn the_lowest_faulty_element_is_reported<C: MsmCurve>() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut msm = Msm::new(CAPACITY);
+    let mut msm = Msm::<C>::of_curve(1, CAPACITY);
     for round in 0..120 {
         msm.unit.memory.timing = Timing::ALL[round % Timing::ALL.len()];
-        let mut job = any_job(&mut rng);
+        let mut job = any_job::<C>(&mut rng);
         let count = job.factors.len();
         let faults: Vec<(usize, bool)> = (0..rng.gen_range(1..4))
             .map(|_| (rng.gen_range(0..count), rng.r#gen()))
@@ -122,11 +122,10 @@ fn reported(outcome: &Outcome) -> Option<(usize, bool)> {
     }
 }
 
-#[test]
-fn abort_ends_in_bounded_time_and_leaves_the_engine_usable() {
+fn abort_ends_in_bounded_time_and_leaves_the_engine_usable<C: MsmCurve>() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    for mode in Mode::ALL {
-        let mut msm = Msm::new(CAPACITY);
+    for mode in C::MODES {
+        let mut msm = Msm::<C>::of_curve(1, CAPACITY);
         let job = Job::draw(&mut rng, 300, (Points::Mixed, Scalars::Uniform), 0, mode);
         let whole = msm.check(&job).cycles;
         for round in 0..24 {
@@ -164,12 +163,12 @@ struct Trouble {
 
 impl Trouble {
     /// One of these at least, more of them now and then.
-    fn draw(rng: &mut ChaCha8Rng, msm: &Msm, job: &Job) -> Self {
+    fn draw<C: MsmCurve>(rng: &mut ChaCha8Rng, msm: &Msm<C>, job: &Job<C>) -> Self {
         let kinds = [rng.gen_range(0..4), rng.gen_range(0..12)];
         let has = |kind| kinds.contains(&kind);
         let count = job.factors.len();
         let beat = |rng: &mut ChaCha8Rng, range: Range<usize>| rng.gen_range(range) / BEAT * BEAT;
-        let points = msm.base_at(0)..msm.base_at(0) + count * POINT_BYTES;
+        let points = msm.base_at(0)..msm.base_at(0) + count * C::POINT_BYTES;
         let factors = msm.scalar_at(0)..msm.scalar_at(0) + count * SCALAR_BYTES;
         let operand = [points, factors].choose(rng).cloned().unwrap_or(0..BEAT);
         // Often in the first cycles, or with a wide guess at the length of the run.
@@ -183,7 +182,7 @@ impl Trouble {
     }
 
     /// Whether the bad element is one that the engine looks at.
-    fn bad_examined(&self, job: &Job) -> Option<(usize, bool)> {
+    fn bad_examined<C>(&self, job: &Job<C>) -> Option<(usize, bool)> {
         let zero = |index: usize| bool::from(job.factors[index].is_zero());
         self.bad
             .filter(|(index, in_point)| !in_point || !zero(*index))
@@ -191,7 +190,7 @@ impl Trouble {
 }
 
 /// Runs one job into trouble and checks all that it may say and do then.
-fn run_into_trouble(msm: &mut Msm, rng: &mut ChaCha8Rng) -> u64 {
+fn run_into_trouble<C: MsmCurve>(msm: &mut Msm<C>, rng: &mut ChaCha8Rng) -> u64 {
     msm.unit.memory.timing = Timing::ALL[rng.gen_range(0..Timing::ALL.len())];
     let job = any_job(rng);
     msm.load(&job);
@@ -256,12 +255,12 @@ fn run_into_trouble(msm: &mut Msm, rng: &mut ChaCha8Rng) -> u64 {
     outcome.status
 }
 
-/// Half of the thousand runs each, so that both use a core.
-fn five_hundred_runs(seed: u64, adders: usize) {
+/// A part of the runs each, so that all cores work.
+fn many_runs<C: MsmCurve>(seed: u64, adders: usize, count: usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut msm = Msm::with_adders(adders, CAPACITY);
+    let mut msm = Msm::<C>::of_curve(adders, CAPACITY);
     let mut statuses = std::collections::BTreeMap::new();
-    for _ in 0..500 {
+    for _ in 0..count {
         *statuses
             .entry(run_into_trouble(&mut msm, &mut rng))
             .or_insert(0) += 1;
@@ -273,16 +272,49 @@ fn five_hundred_runs(seed: u64, adders: usize) {
         status::CARD_WRITE,
         status::ABORTED,
     ] {
-        assert!(statuses.get(&expected) > Some(&10), "{statuses:?}");
+        assert!(
+            statuses.get(&expected) > Some(&(count / 50)),
+            "{statuses:?}"
+        );
     }
 }
 
 #[test]
 fn trouble_at_random_hangs_nothing_and_hides_nothing() {
-    five_hundred_runs(3, 1);
+    many_runs::<G1Affine>(3, 1, 500);
 }
 
 #[test]
 fn trouble_at_random_hangs_nothing_and_hides_nothing_with_two_adders() {
-    five_hundred_runs(4, 2);
+    many_runs::<G1Affine>(4, 2, 500);
+}
+
+#[test]
+fn trouble_at_random_hangs_nothing_and_hides_nothing_in_g2() {
+    many_runs::<G2Affine>(5, 1, 300);
+}
+
+#[test]
+fn trouble_at_random_hangs_nothing_and_hides_nothing_in_g2_with_two_adders() {
+    many_runs::<G2Affine>(6, 2, 200);
+}
+
+#[test]
+fn the_lowest_faulty_element_is_reported_in_g1() {
+    the_lowest_faulty_element_is_reported::<G1Affine>();
+}
+
+#[test]
+fn the_lowest_faulty_element_is_reported_in_g2() {
+    the_lowest_faulty_element_is_reported::<G2Affine>();
+}
+
+#[test]
+fn abort_ends_in_bounded_time_and_leaves_the_engine_usable_in_g1() {
+    abort_ends_in_bounded_time_and_leaves_the_engine_usable::<G1Affine>();
+}
+
+#[test]
+fn abort_ends_in_bounded_time_and_leaves_the_engine_usable_in_g2() {
+    abort_ends_in_bounded_time_and_leaves_the_engine_usable::<G2Affine>();
 }

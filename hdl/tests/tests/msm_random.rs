@@ -3,9 +3,10 @@
 //! cycles in the last doublings.
 #![cfg(feature = "rtl")]
 
+use blstrs::{G1Affine, G2Affine};
 use carillon_hdl_tests::axi_memory::Timing;
+use carillon_hdl_tests::curve::MsmCurve;
 use carillon_hdl_tests::msm::{Job, MAX_WINDOW_BITS, Msm};
-use carillon_hdl_tests::recode::Mode;
 use carillon_hdl_tests::workload::{Points, Scalars};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -13,8 +14,8 @@ use rand_chacha::ChaCha8Rng;
 
 const CAPACITY: usize = 320;
 
-fn any_job(rng: &mut ChaCha8Rng) -> Job {
-    let mode = Mode::ALL[rng.gen_range(0..2)];
+fn any_job<C: MsmCurve>(rng: &mut ChaCha8Rng) -> Job<C> {
+    let mode = C::MODES[rng.gen_range(0..2)];
     let count = match rng.gen_range(0..50) {
         0 => rng.gen_range(129..=CAPACITY),
         1..6 => rng.gen_range(41..129),
@@ -41,9 +42,9 @@ fn any_job(rng: &mut ChaCha8Rng) -> Job {
     Job::draw(rng, count, (points, factors), window_bits, mode)
 }
 
-fn many(seed: u64, adders: usize, count: usize) {
+fn many<C: MsmCurve>(seed: u64, adders: usize, count: usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut msm = Msm::with_adders(adders, CAPACITY);
+    let mut msm = Msm::<C>::of_curve(adders, CAPACITY);
     for _ in 0..count {
         msm.unit.memory.timing = if rng.gen_bool(0.8) {
             Timing::STEADY
@@ -62,55 +63,82 @@ const ONE_ADDER: Part = (1, 1, 4_000);
 const ONE_ADDER_MORE: Part = (2, 1, 3_000);
 const TWO_ADDERS: Part = (3, 2, 1_500);
 const FOUR_ADDERS: Part = (4, 4, 1_500);
+const G2: Part = (5, 1, 3_000);
+const G2_TWO_ADDERS: Part = (6, 2, 1_000);
+const G2_FOUR_ADDERS: Part = (7, 4, 1_000);
 
-fn sample((seed, adders, count): Part) {
-    many(seed, adders, count / 8);
+fn sample<C: MsmCurve>((seed, adders, count): Part) {
+    many::<C>(seed, adders, count / 8);
 }
 
-fn whole((seed, adders, count): Part) {
-    many(seed, adders, count);
+fn whole<C: MsmCurve>((seed, adders, count): Part) {
+    many::<C>(seed, adders, count);
 }
 
 #[test]
 fn small_sums_are_right_first_part() {
-    sample(ONE_ADDER);
+    sample::<G1Affine>(ONE_ADDER);
 }
 
 #[test]
 fn small_sums_are_right_second_part() {
-    sample(ONE_ADDER_MORE);
+    sample::<G1Affine>(ONE_ADDER_MORE);
 }
 
 #[test]
 fn small_sums_are_right_with_two_adders() {
-    sample(TWO_ADDERS);
+    sample::<G1Affine>(TWO_ADDERS);
 }
 
 #[test]
 fn small_sums_are_right_with_four_adders() {
-    sample(FOUR_ADDERS);
+    sample::<G1Affine>(FOUR_ADDERS);
+}
+
+#[test]
+fn small_sums_in_g2_are_right() {
+    sample::<G2Affine>(G2);
+}
+
+#[test]
+fn small_sums_in_g2_are_right_with_several_adders() {
+    sample::<G2Affine>(G2_TWO_ADDERS);
+    sample::<G2Affine>(G2_FOUR_ADDERS);
 }
 
 #[test]
 #[ignore = "minutes: make soak"]
 fn soak_first_part() {
-    whole(ONE_ADDER);
+    whole::<G1Affine>(ONE_ADDER);
 }
 
 #[test]
 #[ignore = "minutes: make soak"]
 fn soak_second_part() {
-    whole(ONE_ADDER_MORE);
+    whole::<G1Affine>(ONE_ADDER_MORE);
 }
 
 #[test]
 #[ignore = "minutes: make soak"]
 fn soak_two_adders() {
-    whole(TWO_ADDERS);
+    whole::<G1Affine>(TWO_ADDERS);
 }
 
 #[test]
 #[ignore = "minutes: make soak"]
 fn soak_four_adders() {
-    whole(FOUR_ADDERS);
+    whole::<G1Affine>(FOUR_ADDERS);
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn soak_g2() {
+    whole::<G2Affine>(G2);
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn soak_g2_several_adders() {
+    whole::<G2Affine>(G2_TWO_ADDERS);
+    whole::<G2Affine>(G2_FOUR_ADDERS);
 }

@@ -2,6 +2,7 @@
 //! `cargo run -p carillon-hdl-tests --features rtl --release --example msm_rates`.
 #![cfg(feature = "rtl")]
 
+use blstrs::G1Affine;
 use carillon_hdl_tests::axi_memory::Timing;
 use carillon_hdl_tests::cost::Model;
 use carillon_hdl_tests::msm::{Job, MAX_WINDOW_BITS, Msm};
@@ -74,7 +75,7 @@ fn four_adders_are_busy_whatever_the_scalars() {
 
 #[test]
 fn the_bound_of_the_documentation_holds_for_any_scalars() {
-    let model = Model::new(1);
+    let model = Model::new::<G1Affine>(1);
     let mut msm = Msm::new(COUNT);
     for window_bits in [8, WINDOW_BITS, MAX_WINDOW_BITS] {
         let worst = ("one bank", Scalars::OneBank(window_bits));
@@ -92,6 +93,28 @@ fn the_bound_of_the_documentation_holds_for_any_scalars() {
                 cycles <= bound,
                 "{name}, c = {window_bits}: {cycles} cycles, {bound} allowed"
             );
+        }
+    }
+}
+
+/// In G2 an addition takes three cycles, and its phases are three times as long as those of G1 with as many digits.
+#[test]
+fn an_addition_in_g2_takes_three_cycles_whatever_the_scalars() {
+    const COUNT: usize = 1 << 12;
+    const WINDOW_BITS: u8 = 9;
+    let mut msm = Msm::in_g2(1, COUNT);
+    msm.warm_up();
+    for (name, factors) in distributions(WINDOW_BITS) {
+        let rate = Rate::measure(&mut msm, COUNT, factors, WINDOW_BITS, 1);
+        let outcome = &rate.outcome;
+        let additions = outcome.ops + outcome.detail;
+        let each = outcome.cycles as f64 / additions as f64;
+        println!(
+            "{name}: {rate:?}, {each:.3} cycles an addition, occupancy {:.3}",
+            rate.occupancy()
+        );
+        if factors == Scalars::Uniform {
+            assert!(each < 3.2, "{each} cycles an addition");
         }
     }
 }

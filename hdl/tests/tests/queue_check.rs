@@ -18,7 +18,7 @@ type Repair = (usize, u64, u64);
 #[test]
 fn checks_are_made_in_the_order_of_the_contract() {
     // Each starts with a command that is wrong in several ways and is repaired step by step.
-    let ladders: [(Command, &[Repair]); 7] = [
+    let ladders: [(Command, &[Repair]); 8] = [
         // WRITE: host, card, bytes. An unknown opcode, then a flag, the length, both addresses, the range.
         (
             [0x12 | 0x02 << 8, 1, TOP + 1, 63, 0, 0, 0, 0],
@@ -42,7 +42,7 @@ fn checks_are_made_in_the_order_of_the_contract() {
         ),
         // MSM: bases, scalars, count, result.
         (
-            [0x21 | 14 << 40, 1, 1, 0, 1, 0, 0, 0],
+            [0x22 | 14 << 40, 1, 1, 0, 1, 0, 0, 0],
             &[
                 (0, 0x20 | 14 << 40, INVALID_OPCODE),
                 (0, 0x20 | 13 << 40, INVALID_FIELD),
@@ -54,6 +54,16 @@ fn checks_are_made_in_the_order_of_the_contract() {
                 (3, 2, OUT_OF_RANGE),
                 (2, TOP - 64, OUT_OF_RANGE),
                 (4, TOP - 192, OUT_OF_RANGE),
+            ],
+        ),
+        // In G2 points and result are larger.
+        (
+            [0x21 | 0x02 << 8, TOP - 128, TOP - 64, 2, TOP - 256, 0, 0, 0],
+            &[
+                (0, 0x21 | 0x08 << 8 | 13 << 40, INVALID_FIELD),
+                (1, TOP - 320, OUT_OF_RANGE),
+                (1, TOP - 384, OUT_OF_RANGE),
+                (4, TOP - 320, OUT_OF_RANGE),
             ],
         ),
         // NTT of 4: source, destination, scratch.

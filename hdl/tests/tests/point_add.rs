@@ -1,10 +1,11 @@
-//! Unit test of `g1_add`: every kind of sum against blstrs, and both views against each other in every
+//! Unit test of `point_add`: every kind of sum against blstrs, and both views against each other in every
 //! coordinate and in every cycle.
 #![cfg(feature = "rtl")]
 
-use blstrs::{G1Affine, G1Projective, Scalar};
+use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
 use carillon_hdl_tests::pipeline::Output;
 use carillon_hdl_tests::point::Point;
+use carillon_hdl_tests::twist::TwistPoint;
 use carillon_hdl_tests::{Dut, View, pipeline};
 use ff::Field;
 use group::prime::PrimeCurveAffine;
@@ -14,10 +15,12 @@ use rand_chacha::ChaCha8Rng;
 
 /// `G1AddLatency` of `carillon_pkg`.
 const LATENCY: u64 = 101;
+/// `G2AddLatency`.
+const G2_LATENCY: u64 = 130;
 
 /// Runs the pairs through one view; `None` is a cycle without work.
 fn run(view: View, pairs: &[Option<(Point, Point)>]) -> Vec<Output> {
-    let mut dut = Dut::new("g1_add", view);
+    let mut dut = Dut::new("point_add", view);
     let items = pairs
         .iter()
         .map(|pair| pair.map(|(a, b)| vec![a.to_port(), b.to_port()]));
@@ -159,4 +162,94 @@ fn random_sums() {
         })
         .collect();
     check(&pairs);
+}
+
+/// Runs the pairs of points of G2 through one view, one in three cycles, with `None` for idle cycles between.
+fn run_g2(view: View, pairs: &[Option<(TwistPoint, TwistPoint)>]) -> Vec<TwistPoint> {
+    let mut dut = Dut::new("point_add", view);
+    dut.set_u64("g2_i", 1);
+    let items = pairs.iter().flat_map(|pair| {
+        let words = |(a, b): &(TwistPoint, TwistPoint)| {
+            let word =
+                |index: usize| Some(vec![a.words[index].to_port(), b.words[index].to_port()]);
+            vec![word(0), word(1), None]
+        };
+        pair.as_ref().map_or(vec![None], words)
+    });
+    let outputs = pipeline::run(&mut dut, &["a_i", "b_i"], "s_o", items);
+    assert!(outputs.iter().all(|word| word.latency == G2_LATENCY));
+    let sums = outputs.chunks_exact(2).map(|words| TwistPoint {
+        words: [
+            Point::from_port(&words[0].value),
+            Point::from_port(&words[1].value),
+        ],
+    });
+    sums.collect()
+}
+
+/// Both views must give the same coordinates, and the sum that blstrs gives.
+fn check_g2(pairs: &[Option<(TwistPoint, TwistPoint)>]) {
+    let fast = run_g2(View::Fast, pairs);
+    let structural = run_g2(View::Structural, pairs);
+    let work: Vec<_> = pairs.iter().flatten().collect();
+    assert_eq!((fast.len(), structural.len()), (work.len(), work.len()));
+    for (((a, b), fast), structural) in work.iter().zip(&fast).zip(&structural) {
+        assert_eq!(fast, structural, "{a:?} + {b:?}");
+        assert_eq!(fast.to_affine(), a.golden_sum(*b), "{a:?} + {b:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_sum_in_g2() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let infinity = TwistPoint::from_affine(&G2Affine::identity());
+    let mut pairs = Vec::new();
+    for round in 0..6 {
+        let p = if round == 0 {
+            G2Affine::generator()
+        } else {
+            G2Projective::random(&mut rng).to_affine()
+        };
+        let p_point = TwistPoint::from_affine(&p);
+        let minus_p = TwistPoint::from_affine(&-p);
+        let q = TwistPoint::from_affine(&G2Projective::random(&mut rng).to_affine());
+        for (a, b) in [
+            (p_point, q),
+            (p_point, p_point),
+            (p_point, minus_p),
+            (p_point, infinity),
+            (infinity, p_point),
+            (infinity, infinity),
+        ] {
+            pairs.push(Some((a, b)));
+            pairs.push(Some((a.scaled(&mut rng), b)));
+            pairs.push(Some((a.scaled(&mut rng), b.scaled(&mut rng))));
+            if rng.gen_bool(0.3) {
+                pairs.resize(pairs.len() + rng.gen_range(1..5), None);
+            }
+        }
+    }
+    check_g2(&pairs);
+}
+
+/// The operations that a bucket sees: a few thousand sums back to back, and sums that go back in.
+#[test]
+fn random_sums_in_g2() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let step = G2Projective::generator() * Scalar::random(&mut rng);
+    let mut walk = G2Projective::random(&mut rng);
+    let mut next = || {
+        walk += step;
+        TwistPoint::from_affine(&walk.to_affine())
+    };
+    let pairs: Vec<_> = (0..800)
+        .map(|_| Some((next().scaled(&mut rng), next())))
+        .collect();
+    check_g2(&pairs);
+    let sums = run_g2(View::Fast, &pairs);
+    let again: Vec<_> = sums
+        .chunks_exact(2)
+        .map(|pair| Some((pair[0], pair[1])))
+        .collect();
+    check_g2(&again);
 }
