@@ -2,7 +2,8 @@
 //
 // The execution unit of WRITE and READ: moves beats between host memory (one
 // range, or the ranges of a scatter list) and one range of card memory. Data
-// flows through the streams without being stored here.
+// flows through the streams without being stored here. FILL writes beats of one
+// word, as fast as card memory takes them.
 // Used by: carillon_card. Commands arrive checked (blocks.md, "Execution unit").
 module dma_engine
   import carillon_pkg::*;
@@ -81,7 +82,9 @@ module dma_engine
   } state_e;
   state_e                      state_q;
 
-  logic                        to_card_q;  // WRITE
+  logic                        to_card_q;  // WRITE, FILL
+  logic                        fill_q;
+  logic   [              63:0] pattern_q;
   entry_t [EntriesPerBeat-1:0] entries_q;
   logic   [     EntryBits-1:0] index_q;
   addr_t                       list_q;
@@ -90,7 +93,7 @@ module dma_engine
   unit_result_t result_q;
 
   wire          begin_command = state_q == Idle && start_i;
-  wire          to_card = begin_command ? cmd_i.opcode == OpWrite : to_card_q;
+  wire          to_card = begin_command ? cmd_i.opcode != OpRead : to_card_q;
   wire          flush = state_q == Fail;
 
   // ---- Streams ----
@@ -102,6 +105,7 @@ module dma_engine
   logic mem_rd_busy, mem_rd_error, mem_rd_valid, mem_rd_ready;
   beat_t mem_rd_data;
   logic mem_wr_busy, mem_wr_error, mem_wr_ready;
+  wire     fill_valid = fill_q && state_q == Move && remaining_q != '0;
   wire     any_busy = list_busy || host_rd_busy || host_wr_busy || mem_rd_busy || mem_wr_busy;
 
   axi_ax_t rd_ar                                                                              [2];
@@ -249,9 +253,9 @@ module dma_engine
     .flush_i       (flush),
     .busy_o        (mem_wr_busy),
     .error_o       (mem_wr_error),
-    .valid_i       (host_rd_valid),
+    .valid_i       (fill_q ? fill_valid : host_rd_valid),
     .ready_o       (mem_wr_ready),
-    .data_i        (host_rd_data),
+    .data_i        (fill_q ? {BeatBits / 64{pattern_q}} : host_rd_data),
     .aw_o          (mem_aw_o),
     .aw_valid_o    (mem_aw_valid_o),
     .aw_ready_i    (mem_aw_ready_i),
@@ -263,9 +267,10 @@ module dma_engine
     .b_ready_o     (mem_b_ready_o)
   );
 
-  assign host_rd_ready = mem_wr_ready;
+  assign host_rd_ready = mem_wr_ready && !fill_q;
   assign mem_rd_ready = host_wr_ready;
-  wire     moved = (host_rd_valid && host_rd_ready) || (mem_rd_valid && mem_rd_ready);
+  wire     filled = fill_valid && mem_wr_ready;
+  wire     moved = (host_rd_valid && host_rd_ready) || (mem_rd_valid && mem_rd_ready) || filled;
 
   // ---- Faults: where the data comes from before where it goes ----
   // Errors of a stream that this command does not use are left over from an earlier one.
@@ -292,6 +297,7 @@ module dma_engine
       state_q <= Idle;
       result_q <= '0;
       to_card_q <= 1'b0;
+      fill_q <= 1'b0;
       list_requested_q <= 1'b0;
       segment_started_q <= 1'b0;
       index_q <= '0;
@@ -310,11 +316,13 @@ module dma_engine
               result_q <= '0;
               result_q.cycles <= 32'd1;
               to_card_q <= to_card;
+              fill_q <= cmd_i.opcode == OpFill;
               list_requested_q <= 1'b0;
               segment_started_q <= 1'b0;
               index_q <= '0;
               remaining_q <= cmd_i.op[2][OffsetBits+:32];
-              state_q <= (cmd_i.flags & FlagSgl) != '0 ? List : Segment;
+              if (cmd_i.opcode == OpFill) state_q <= Move;
+              else state_q <= (cmd_i.flags & FlagSgl) != '0 ? List : Segment;
             end
           end
           List: begin
@@ -340,7 +348,10 @@ module dma_engine
             state_q <= Move;
           end
           Move: begin
-            if (segment_done) begin
+            if (fill_q) begin
+              if (remaining_q == '0) state_q <= Drain;
+              else if (filled) remaining_q <= remaining_q - 32'd1;
+            end else if (segment_done) begin
               if (remaining_q == '0) state_q <= Drain;
               else state_q <= index_q == '0 ? List : Entry;
             end
@@ -355,6 +366,7 @@ module dma_engine
 
   always_ff @(posedge clk_i) begin
     if (begin_command) begin
+      pattern_q <= cmd_i.op[0];
       list_q <= cmd_i.op[0];
       addr_q <= cmd_i.op[0];
       beats_q <= cmd_i.op[2][OffsetBits+:32];

@@ -37,7 +37,7 @@ module identify_unit
   // The first beat, least significant first.
   typedef struct packed {
     logic [191:0] zero;
-    logic [7:0]   msm_g2;
+    logic [7:0]   features;             // bit 0 MSM_G2, 1 FILL, 2 LINK
     logic [7:0]   butterflies;
     logic [7:0]   ntt_max_log2n;
     logic [7:0]   msm_adders;
@@ -53,7 +53,7 @@ module identify_unit
   } identity_t;
   localparam identity_t Identity = '{
     zero: '0,
-    msm_g2: 8'd1,
+    features: 8'b111,
     butterflies: 8'(NttStages),
     ntt_max_log2n: 8'(NttMaxLog2),
     msm_adders: 8'(MsmAdders),

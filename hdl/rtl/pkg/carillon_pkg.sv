@@ -125,6 +125,7 @@ package carillon_pkg;
     OpAbort    = 8'h02,
     OpWrite    = 8'h10,
     OpRead     = 8'h11,
+    OpFill     = 8'h12,
     OpMsmG1    = 8'h20,
     OpMsmG2    = 8'h21,
     OpNtt      = 8'h30,
@@ -147,6 +148,7 @@ package carillon_pkg;
   parameter logic [7:0] FlagFullScalars = 8'h08;
   parameter logic [7:0] FlagProduct = 8'h10;
   parameter logic [7:0] FlagOdd = 8'h20;
+  parameter logic [7:0] FlagLink = 8'h40;
 
   // Status without the phase bit: {retryable, 3'b0, code, type}.
   typedef struct packed {
@@ -169,6 +171,7 @@ package carillon_pkg;
   parameter status_t StCardRead = '{retryable: 1'b1, zero: '0, code: 8'd3, kind: 3'd3};
   parameter status_t StCardWrite = '{retryable: 1'b1, zero: '0, code: 8'd4, kind: 3'd3};
   parameter status_t StAborted = '{retryable: 1'b1, zero: '0, code: 8'd1, kind: 3'd4};
+  parameter status_t StLinkBroken = '{retryable: 1'b1, zero: '0, code: 8'd2, kind: 3'd4};
   parameter status_t StInternal = '{retryable: 1'b0, zero: '0, code: 8'd1, kind: 3'd7};
 
   // What an execution unit reports when a command ends.

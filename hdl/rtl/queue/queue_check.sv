@@ -28,8 +28,9 @@ module queue_check
   logic [Ranges-1:0][63:0] start, bytes;
   logic       disjoint;  // the first three ranges must not overlap
 
+  // Any command of an I/O queue may be linked to the next.
   logic [7:0] flags;
-  assign flags = command_i.flags;
+  assign flags = admin_i ? command_i.flags : command_i.flags & ~FlagLink;
 
   function automatic logic aligned_to_beat(logic [63:0] address);
     return (address & 64'(BeatBytes - 1)) == '0;
@@ -66,6 +67,14 @@ module queue_check
         field_ok &= (flags & ~FlagSgl) == '0;
         length_ok = command_i.op[2] != '0 && aligned_to_beat(command_i.op[2]);
         aligned &= aligned_to_beat(command_i.op[1]);
+        used[1] = 1'b1;
+        bytes[1] = command_i.op[2];
+      end
+      OpFill: begin
+        known = !admin_i;
+        field_ok &= flags == '0;
+        length_ok = command_i.op[2] != '0 && aligned_to_beat(command_i.op[2]);
+        aligned = aligned_to_beat(command_i.op[1]);  // op0 is no address
         used[1] = 1'b1;
         bytes[1] = command_i.op[2];
       end

@@ -219,8 +219,25 @@ module queue_ring
     end
   end
 
+  // ---- Links: a command that failed, or did not run because of one, takes the next with it ----
+  logic        broken_q;
+  logic [15:0] broken_cid_q;  // of the command that failed
+  wire         linked = QueueNumber != '0 && (command_q.flags & FlagLink) != '0;  // not on the admin queue
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      broken_q <= 1'b0;
+      broken_cid_q <= '0;
+    end else if (start) begin
+      broken_q <= 1'b0;
+    end else if (slot_q == Posting && post_done_i) begin
+      broken_q <= linked && result_q.status != StSuccess;
+      if (!broken_q) broken_cid_q <= command_q.cid;
+    end
+  end
+
   // ---- Run the current command ----
-  wire refused = aborted_q || status_q != StSuccess;
+  wire refused = aborted_q || broken_q || status_q != StSuccess;
   assign run_valid_o = on && slot_q == Ready && !refused;
   assign run_command_o = command_q;
   assign run_abort_o = slot_q == Running && (aborted_q || !on);
@@ -258,7 +275,8 @@ module queue_ring
     end
     if (slot_q == Ready) begin
       result_q <= '0;
-      result_q.status <= aborted_now ? StAborted : status_q;
+      result_q.status <= aborted_now ? StAborted : broken_q ? StLinkBroken : status_q;
+      if (broken_q && !aborted_now) result_q.detail <= 32'(broken_cid_q);
     end else if (run_done_i) begin
       result_q <= run_result_i;
       // Whatever the unit says: ABORT has promised that the command ends so.

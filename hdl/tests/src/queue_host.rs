@@ -50,6 +50,13 @@ pub fn write(cid: u16) -> Command {
     command(0x10, cid, &[0, 0, 64])
 }
 
+/// The same command, linked to the next one.
+#[must_use]
+pub fn linked(mut command: Command) -> Command {
+    command[0] |= 0x40 << 8;
+    command
+}
+
 /// A valid `MSM_G1`.
 #[must_use]
 pub fn msm(cid: u16) -> Command {
@@ -65,6 +72,8 @@ pub fn ntt(cid: u16) -> Command {
 /// Statuses of the contract without the phase bit.
 pub mod status {
     pub use crate::unit::status::{ABORTED, BAD_POINT, SUCCESS};
+    /// Not run, because a command before it in its chain failed.
+    pub const LINK_BROKEN: u64 = 1 << 14 | 2 << 3 | 4;
     /// Unknown, reserved, or not for this queue.
     pub const INVALID_OPCODE: u64 = 1 << 3 | 1;
     /// Flags, reserved bits, or a size beyond the capability.

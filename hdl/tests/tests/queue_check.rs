@@ -7,7 +7,7 @@ use carillon_hdl_tests::axi_memory::Timing;
 use carillon_hdl_tests::queue_host::status::{
     INVALID_FIELD, INVALID_LENGTH, INVALID_OPCODE, MISALIGNED, OUT_OF_RANGE, OVERLAP, SUCCESS,
 };
-use carillon_hdl_tests::queue_host::{Command, QueueHost, abort, ntt, write};
+use carillon_hdl_tests::queue_host::{Command, QueueHost, abort, linked, ntt, write};
 
 /// The end of card memory.
 const TOP: u64 = 0x1000_0000;
@@ -18,10 +18,10 @@ type Repair = (usize, u64, u64);
 #[test]
 fn checks_are_made_in_the_order_of_the_contract() {
     // Each starts with a command that is wrong in several ways and is repaired step by step.
-    let ladders: [(Command, &[Repair]); 8] = [
+    let ladders: [(Command, &[Repair]); 9] = [
         // WRITE: host, card, bytes. An unknown opcode, then a flag, the length, both addresses, the range.
         (
-            [0x12 | 0x02 << 8, 1, TOP + 1, 63, 0, 0, 0, 0],
+            [0x13 | 0x02 << 8, 1, TOP + 1, 63, 0, 0, 0, 0],
             &[
                 (0, 0x10 | 0x02 << 8, INVALID_OPCODE),
                 (0, 0x10 | 0x01 << 8, INVALID_FIELD),
@@ -38,6 +38,16 @@ fn checks_are_made_in_the_order_of_the_contract() {
                 (0, 0x11, INVALID_FIELD),
                 (3, 64, INVALID_LENGTH),
                 (2, TOP - 64, OUT_OF_RANGE),
+            ],
+        ),
+        // FILL: pattern, card, bytes.
+        (
+            [0x12 | 0x01 << 8, 3, TOP + 1, 63, 0, 0, 0, 0],
+            &[
+                (0, 0x12, INVALID_FIELD),
+                (3, 128, INVALID_LENGTH),
+                (2, TOP - 64, MISALIGNED),
+                (2, TOP - 128, OUT_OF_RANGE),
             ],
         ),
         // MSM: bases, scalars, count, result.
@@ -129,12 +139,15 @@ fn checks_are_made_in_the_order_of_the_contract() {
             command[*word] = *value;
         }
         judge(&mut bench, 1, &command, SUCCESS);
+        // Any command of an I/O queue may be linked.
+        judge(&mut bench, 1, &linked(command), SUCCESS);
     }
     // On the admin queue: I/O opcodes, flags, a misaligned page; ABORT's operand is no address.
     for (command, status) in [
         (write(0), INVALID_OPCODE),
         (ntt(0), INVALID_OPCODE),
         ([0x01 | 0x01 << 8, 1, 0, 0, 0, 0, 0, 0], INVALID_FIELD),
+        ([0x01 | 0x40 << 8, 0, 0, 0, 0, 0, 0, 0], INVALID_FIELD),
         ([0x02 | 1 << 48, 1, 0, 0, 0, 0, 0, 0], INVALID_FIELD),
         ([0x01, 32, 0, 0, 0, 0, 0, 0], MISALIGNED),
         (abort(0, 1, 0), SUCCESS),

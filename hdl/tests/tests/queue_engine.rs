@@ -3,9 +3,11 @@
 #![cfg(feature = "rtl")]
 
 use carillon_hdl_tests::axi_memory::Timing;
-use carillon_hdl_tests::queue_host::status::{ABORTED, BAD_POINT, SUCCESS};
+use carillon_hdl_tests::queue_host::status::{
+    ABORTED, BAD_POINT, INVALID_LENGTH, LINK_BROKEN, SUCCESS,
+};
 use carillon_hdl_tests::queue_host::{
-    AREA, Completion, DMA, MSM, NTT, QueueHost, abort, figures, msm, ntt, write,
+    AREA, Completion, DMA, MSM, NTT, QueueHost, abort, figures, linked, msm, ntt, write,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -253,6 +255,125 @@ fn disabling_at_any_moment_ends_in_bounded_time_and_starts_afresh() {
             assert_eq!(completion.status, SUCCESS, "after {moment}");
             bench.disable(1);
             bench.enable(1, 2);
+        }
+    }
+}
+
+/// Consumes a completion of a command that did not run because the command `failed` had failed.
+fn assert_broken(bench: &mut QueueHost, q: usize, cid: u16, failed: u16) {
+    let completion = bench.consume(q);
+    let expected = [0, 0, 0, 0, 0, u32::from(failed)];
+    assert_eq!(
+        (completion.cid, completion.status, completion.figures),
+        (cid, LINK_BROKEN, expected)
+    );
+}
+
+#[test]
+fn a_failure_ends_its_chain_and_is_named_by_what_did_not_run() {
+    let mut bench = QueueHost::enabled(Timing::STEADY, 4);
+    // All is well: a chain is commands like others.
+    for command in [linked(write(1)), linked(ntt(2)), msm(3)] {
+        bench.submit(1, &command);
+    }
+    for cid in 1..=3 {
+        let completion = bench.consume(1);
+        assert_eq!((completion.cid, completion.status), (cid, SUCCESS));
+    }
+    // The second is refused: the rest of the chain does not run, what comes after it does.
+    let mut refused = linked(msm(12));
+    refused[3] = 0;
+    for command in [
+        linked(write(11)),
+        refused,
+        linked(ntt(13)),
+        linked(msm(14)),
+        ntt(15),
+    ] {
+        bench.submit(1, &command);
+    }
+    for command in [linked(write(16)), write(17)] {
+        bench.submit(1, &command);
+    }
+    assert_eq!(bench.consume(1).status, SUCCESS);
+    assert_eq!(bench.consume(1).status, INVALID_LENGTH);
+    for cid in 13..=15 {
+        assert_broken(&mut bench, 1, cid, 12);
+    }
+    for cid in 16..=17 {
+        let completion = bench.consume(1);
+        assert_eq!((completion.cid, completion.status), (cid, SUCCESS));
+    }
+    let expected = [
+        (DMA, 1),
+        (NTT, 2),
+        (MSM, 3),
+        (DMA, 11),
+        (DMA, 16),
+        (DMA, 17),
+    ];
+    assert_eq!(bench.started, expected);
+    // A unit fails, also the last command of a chain, which breaks nothing; the other queue is not concerned.
+    bench.unit_status = BAD_POINT;
+    bench.submit(1, &linked(msm(21)));
+    bench.submit(1, &ntt(22));
+    bench.submit(1, &msm(23));
+    bench.submit(2, &write(24));
+    assert_eq!(bench.consume(1).status, BAD_POINT);
+    assert_broken(&mut bench, 1, 22, 21);
+    assert_eq!(bench.consume(1).status, BAD_POINT);
+    assert_eq!(bench.consume(2).status, BAD_POINT);
+}
+
+#[test]
+fn an_abort_breaks_a_chain_and_a_new_start_knows_none() {
+    let mut bench = QueueHost::enabled(Timing::STEADY, 4);
+    bench.unit_cycles = 100_000;
+    for command in [linked(msm(1)), linked(ntt(2)), write(3)] {
+        bench.submit(1, &command);
+    }
+    bench.until("it runs", |bench| bench.running[MSM].is_some());
+    // The first is ended; of what follows the second was to be aborted, too, and says so.
+    bench.submit(0, &abort(100, 1, 2));
+    assert_eq!(bench.consume(0).figures[5], 1);
+    bench.submit(0, &abort(101, 1, 1));
+    assert_eq!(bench.consume(0).figures[5], 1);
+    assert_eq!(bench.consume(1).status, ABORTED);
+    assert_eq!(bench.consume(1).status, ABORTED);
+    assert_broken(&mut bench, 1, 3, 1);
+    // Disabled in the middle of a broken chain.
+    bench.unit_cycles = 10;
+    bench.unit_status = BAD_POINT;
+    bench.submit(1, &linked(msm(4)));
+    assert_eq!(bench.consume(1).status, BAD_POINT);
+    bench.disable(1);
+    bench.enable(1, 4);
+    bench.unit_status = SUCCESS;
+    bench.still_works(1);
+}
+
+#[test]
+fn chains_of_any_length_break_where_they_fail() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for timing in Timing::ALL {
+        let mut bench = QueueHost::enabled(timing, 4);
+        let mut broken: Option<u16> = None;
+        for cid in 0..400 {
+            let (links, fails) = (rng.gen_bool(0.8), rng.gen_bool(0.2));
+            let mut command = write(cid);
+            if fails {
+                command[3] = 0;
+            }
+            bench.submit(1, &if links { linked(command) } else { command });
+            match broken {
+                Some(failed) => assert_broken(&mut bench, 1, cid, failed),
+                None => {
+                    let status = if fails { INVALID_LENGTH } else { SUCCESS };
+                    assert_eq!(bench.consume(1).status, status);
+                }
+            }
+            let failed = broken.or(fails.then_some(cid));
+            broken = failed.filter(|_| links);
         }
     }
 }
