@@ -127,6 +127,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Group, MsmMode};
 
     const STALL: Duration = Duration::from_secs(10);
 
@@ -174,6 +175,26 @@ mod tests {
                 .check(Some(1), at(base, 2, 106, 7), 100, STALL)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_sum_in_g2_has_three_times_that_of_one_in_g1() {
+        let cost = |group, n| {
+            estimate_cycles(&Command::Msm {
+                group,
+                bases: 0,
+                scalars: 0,
+                n,
+                result: 0,
+                window_bits: 0,
+                mode: MsmMode::Split,
+            })
+        };
+        let [g1, g2] = Group::ALL.map(|group| cost(group, 1 << 20));
+        assert_eq!((g1, g2), (256 << 20, 3 * g1));
+        // Whole scalars in windows of two bits: 129 slots a term.
+        assert!(g2 > (129 * 3) << 20);
+        assert_eq!(cost(Group::G2, u64::MAX), u64::MAX);
     }
 
     #[test]

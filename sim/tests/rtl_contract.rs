@@ -137,8 +137,8 @@ fn identify_writes_the_identity_page() {
             0 => assert!(in_g2.iter().all(|&b| b == 0)),
             features => {
                 assert_eq!(features, 1);
-                let sizes = in_g2.iter().map(|byte| byte & 0x7f);
-                assert!({ sizes }.all(|size| (2..=msm[0]).contains(&size)));
+                let mut sizes = in_g2.iter().map(|byte| byte & 0x7f);
+                assert!(sizes.all(|size| (2..=msm[0]).contains(&size)));
                 assert!(in_g2[32..].iter().all(|byte| byte & 0x80 != 0));
             }
         }

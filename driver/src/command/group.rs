@@ -37,6 +37,14 @@ impl Group {
         }
     }
 
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::G1 => "g1",
+            Self::G2 => "g2",
+        }
+    }
+
     /// The command's name in the contract.
     pub const fn command(self) -> &'static str {
         match self {

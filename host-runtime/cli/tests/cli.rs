@@ -121,6 +121,37 @@ fn bench_msm_reports_the_card_and_checks_the_result() {
 }
 
 #[test]
+fn bench_msm_sums_in_either_group() {
+    let args = ["bench", "msm", "--group", "g2", "--log2", "4", "--engine"];
+    let result = json(&[&args[..], &["sim:model", "--window-bits", "8"]].concat());
+    assert_eq!(
+        (&result["schema"], &result["group"], &result["checked"]),
+        (&"carillon.bench.msm/1".into(), &"g2".into(), &true.into())
+    );
+    let card = &result["stats"]["card"];
+    assert_eq!(card["bytes_to_card"], 16 * 192 + 16 * 32);
+    assert_eq!(card["bytes_from_card"], 320);
+    // Four parts of 8 digits each, buckets of 128 magnitudes, three cycles an addition.
+    let msm = &result["msm"];
+    assert_eq!((&msm["windows"], &msm["split"]), (&8.into(), &true.into()));
+    let digits = msm["non_zero_digits"].as_u64().unwrap();
+    assert!((480..=16 * 4 * 8).contains(&digits), "{digits}");
+    let ideal = (3 * (digits + 2 * 8 * 128)) as f64;
+    assert_eq!(msm["ideal_cycles"], ideal);
+    let whole = json(&[&args[..], &["sim:model", "--full-scalars"]].concat());
+    assert_eq!(whole["msm"]["split"], false);
+    let cpu = json(&[&args[..], &["cpu"]].concat());
+    assert_eq!(
+        (&cpu["group"], &cpu["checked"]),
+        (&"g2".into(), &true.into())
+    );
+    assert!(cpu["stats"]["card"].is_null() && cpu["msm"]["ideal_cycles"].is_null());
+    let g1 = json(&["bench", "msm", "--log2", "2"]);
+    assert_eq!(g1["group"], "g1");
+    failure(2, &["bench", "msm", "--log2", "2", "--group", "g3"]);
+}
+
+#[test]
 fn bench_msm_makes_a_table_of_all_distributions() {
     let args = [
         "bench",
@@ -197,10 +228,18 @@ fn bench_groth16_reports_every_phase() {
             .unwrap()
             > 0
     );
+    // The card's own commands: four sums in G1 and one in G2.
+    let sums = ["h", "l", "a", "b1", "b2"];
+    assert!(
+        sums.iter()
+            .all(|sum| result["stages"][sum]["card"]["commands"] == 1)
+    );
+    assert!(result["card"]["cycles_by"]["msm_g2"].is_u64());
     let text = carillon(&["bench", "groth16", "--engine", "sim:model", "--log2", "4"]);
     let text = String::from_utf8(text.stdout).unwrap();
     for row in [
         "card cycles",
+        "msm_g2 cycles",
         "additions issued",
         "occupancy",
         "bytes to card",

@@ -170,7 +170,7 @@ fn a_sound_card_passes_the_fourth_level() {
     let args = ["validate", "-l", "4", "--log2", "8", "--rounds", "4"];
     let object = success(&[&args[..], &[&card.name()]].concat());
     let (passed, failed) = checks(&object);
-    assert!(failed.is_empty() && passed.len() == 20, "{object}");
+    assert!(failed.is_empty() && passed.len() == 22, "{object}");
     let text = carillon(&["validate", &card.name()]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.starts_with("ok    1  open, identity page"), "{text}");
@@ -217,7 +217,7 @@ fn defective_memory_is_found_where_it_is() {
     let (passed, failed) = checks(&report);
     assert_eq!(
         (code, failed, passed.len()),
-        (5, vec!["card memory, all"], 19),
+        (5, vec!["card memory, all"], 21),
         "{report}"
     );
     card.card.heal();
@@ -352,6 +352,44 @@ fn a_card_that_leaves_during_a_check_is_gone_not_defective() {
         (8, 1, &true.into()),
         "{report}"
     );
+}
+
+/// A card without `MSM_G2` is sound; what is not there to check is said, and the CPU computes it.
+#[test]
+fn a_card_without_sums_in_g2_passes_and_proves() {
+    let card = Served::new(ModelOptions {
+        msm_g2: false,
+        ..small()
+    });
+    let (report, code) = run(&["validate", "-l", "3", &card.name()]);
+    assert_eq!(code, 0, "{report}");
+    let checks = report["checks"].as_array().unwrap();
+    let text = |name: &str| {
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        check["text"].as_str().unwrap().to_owned()
+    };
+    for name in ["msm_g2", "msm_g2 outside the subgroup"] {
+        assert_eq!(text(name), "the card has no MSM_G2: nothing to check");
+    }
+    assert_eq!(
+        text("error statuses"),
+        "9 refused, the same 3 commands run afterwards"
+    );
+    let examined = success(&["examine", &card.name()]);
+    assert_eq!(examined["capabilities"]["msm_g2"], false);
+    let name = card.name();
+    let sum = [
+        "bench", "msm", "--group", "g2", "--log2", "3", "--engine", &name,
+    ];
+    let object = success(&sum);
+    assert!(object["stats"]["card"].is_null() && object["checked"] == true);
+    let proof = ["bench", "groth16", "--log2", "4", "--engine", &name];
+    let object = success(&proof);
+    assert_eq!(object["verified"], true);
+    assert!(object["stages"]["b2"]["card"].is_null());
+    let plain = String::from_utf8(carillon(&proof).stdout).unwrap();
+    let line = plain.lines().find(|line| line.contains("msm_g2 cycles"));
+    assert!(line.unwrap().contains("the CPU"), "{plain}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use carillon_driver::command::Group;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use crate::groth16::CircuitShape;
@@ -93,8 +94,8 @@ fn with_margin(bytes: u64) -> u64 {
 }
 
 /// Bytes of a multi-scalar multiplication of `count` terms, checked against the CPU.
-pub fn of_msm(count: u64) -> u64 {
-    BASE + count * (4 * G1_BYTES + 3 * SCALAR_BYTES) as u64
+pub fn of_msm(group: Group, count: u64) -> u64 {
+    BASE + count * (4 * group.point_bytes() + 3 * SCALAR_BYTES as u64)
 }
 
 /// Bytes of a transform of `count` elements, checked against the CPU.

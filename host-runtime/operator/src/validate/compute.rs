@@ -1,15 +1,15 @@
 //! Level 3: every compute command, small, against the CPU and against results by other ways
 //! (`carillon_workload::vectors`).
 
-use blstrs::{G1Affine, Scalar};
+use blstrs::{G1Projective, G2Projective, Scalar};
+use carillon_driver::command::Group;
 use carillon_workload::vectors::{self, MsmCase, ScalarPattern};
 use ff::Field;
-use group::Curve;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 use super::{Checked, Subject, Wrong, wrong};
-use carillon_runtime::engine::{Bases, Engine, MsmOptions, NttKind};
+use carillon_runtime::engine::{Bases, Engine, MsmOptions, NttKind, SumPoint};
 
 /// Sizes of the sums: one, odd, and across a power of two.
 const MSM_SIZES: [usize; 3] = [1, 3, 33];
@@ -18,17 +18,49 @@ const NTT_LOG2: u32 = 8;
 /// Largest quotient, as a power of two.
 const QUOTIENT_LOG2: u32 = 6;
 
-/// Sums over all kinds of scalars and bases, with the card's choice of windows and the smallest
-/// and largest that it has.
+/// What a check of sums in G2 says of a card that has none.
+const NO_G2: &str = "the card has no MSM_G2: nothing to check";
+
+/// Sums in G1 over all kinds of scalars and bases, with the card's choice of windows and the
+/// smallest and largest that it has.
 pub async fn msm(subject: &Subject) -> Checked {
+    sums::<G1Projective>(subject).await
+}
+
+/// Sums in G1 over points of the curve outside the subgroup, for which scalars are taken whole.
+pub async fn msm_outside(subject: &Subject) -> Checked {
+    sums_outside::<G1Projective>(subject).await
+}
+
+/// The same as [`msm`] in G2.
+pub async fn msm_g2(subject: &Subject) -> Checked {
+    match subject.has_msm(Group::G2) {
+        true => sums::<G2Projective>(subject).await,
+        false => Ok(NO_G2.to_owned()),
+    }
+}
+
+/// The same as [`msm_outside`] on the twist.
+pub async fn msm_g2_outside(subject: &Subject) -> Checked {
+    match subject.has_msm(Group::G2) {
+        true => sums_outside::<G2Projective>(subject).await,
+        false => Ok(NO_G2.to_owned()),
+    }
+}
+
+async fn sums<C>(subject: &Subject) -> Checked
+where
+    C: vectors::Curve<Affine: SumPoint>,
+{
     let mut cases = 0;
     for n in MSM_SIZES {
-        for case in vectors::msm_cases(n, n as u64) {
+        for case in vectors::msm_cases_in::<C>(n, n as u64) {
             sum(subject, &case, Bases::checked(&case.bases), None).await?;
             cases += 1;
         }
     }
-    let case = vectors::msm_case(16, vectors::BasePattern::Distinct, ScalarPattern::Random, 7);
+    let pattern = ScalarPattern::Random;
+    let case = vectors::msm_case_in::<C>(16, vectors::BasePattern::Distinct, pattern, 7);
     for bits in [1, subject.card().info().msm_max_window_bits] {
         sum(subject, &case, Bases::checked(&case.bases), Some(bits)).await?;
         cases += 1;
@@ -36,26 +68,30 @@ pub async fn msm(subject: &Subject) -> Checked {
     Ok(format!("{cases} sums"))
 }
 
-/// Sums over points of the curve outside the subgroup, for which scalars are taken whole.
-pub async fn msm_outside(subject: &Subject) -> Checked {
+async fn sums_outside<C>(subject: &Subject) -> Checked
+where
+    C: vectors::Curve<Affine: SumPoint>,
+{
     for n in [1, 9] {
-        let case = vectors::msm_case_outside(n, ScalarPattern::Random, n as u64);
+        let case = vectors::msm_case_outside_in::<C>(n, ScalarPattern::Random, n as u64);
         sum(subject, &case, Bases::unknown(&case.bases), None).await?;
     }
     Ok("2 sums".to_owned())
 }
 
-async fn sum(
+async fn sum<C>(
     subject: &Subject,
-    case: &MsmCase,
-    bases: Bases<'_>,
+    case: &MsmCase<C>,
+    bases: Bases<'_, C::Affine>,
     window_bits: Option<u8>,
-) -> Result<(), Wrong> {
-    let options = MsmOptions { window_bits };
-    let scalars = &case.scalars;
-    let (found, _) = subject.engine.msm_g1_with(bases, scalars, options).await?;
-    let (cpu, _) = subject.cpu.msm_g1(&case.bases, scalars).await?;
-    let expected: G1Affine = case.expected.to_affine();
+) -> Result<(), Wrong>
+where
+    C: vectors::Curve<Affine: SumPoint>,
+{
+    let (scalars, options) = (&case.scalars, MsmOptions { window_bits });
+    let (found, _) = SumPoint::sum(&subject.engine, bases, scalars, options).await?;
+    let (cpu, _) = SumPoint::sum(&subject.cpu, bases, scalars, options).await?;
+    let expected = case.expected.to_affine();
     if found == expected && cpu == expected {
         return Ok(());
     }

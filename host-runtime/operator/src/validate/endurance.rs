@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use blstrs::Scalar;
+use carillon_driver::command::Group;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
-use super::{Checked, Subject, wrong};
-use carillon_runtime::engine::{Bases, Engine, MsmOptions, NttKind};
+use super::{Checked, Subject, Wrong, wrong};
+use carillon_runtime::engine::{Bases, Engine, MsmOptions, NttKind, SumPoint};
 use carillon_runtime::groth16;
 use carillon_workload::{Distribution, SquareChain};
 
@@ -23,19 +25,21 @@ pub async fn large(subject: &Subject) -> Checked {
     let log2 = subject.options.log2;
     let ntt_log2 = log2.min(u32::from(info.ntt_max_log2n));
     let n = 1usize << log2;
-    let points = carillon_workload::g1_bases(n, 11);
-    let bases = Bases::checked(&points);
+    let in_g1 = carillon_workload::g1_bases(n, 11);
+    let in_g1 = Bases::checked(&in_g1);
+    let in_g2 = match subject.has_msm(Group::G2) {
+        true => carillon_workload::g2_bases(n, 11),
+        false => Vec::new(),
+    };
+    let in_g2 = Bases::checked(&in_g2);
     for round in 0..subject.options.rounds {
         let seed = u64::from(round);
         let distribution = DISTRIBUTIONS[round as usize % DISTRIBUTIONS.len()];
         let scalars = carillon_workload::scalars(n, distribution, seed);
-        let options = MsmOptions::default();
-        let (found, _) = subject.engine.msm_g1_with(bases, &scalars, options).await?;
-        let (cpu, _) = subject.cpu.msm_g1(bases.points(), &scalars).await?;
-        if found != cpu {
-            return Err(wrong(format!(
-                "round {round}: the sum of 2^{log2} terms ({distribution} scalars) differs from the CPU's"
-            )));
+        let of = format!("round {round}: the sum of 2^{log2} terms ({distribution} scalars)");
+        equal(subject, in_g1, &scalars, &of).await?;
+        if subject.has_msm(Group::G2) {
+            equal(subject, in_g2, &scalars, &format!("{of} in G2")).await?;
         }
         let kind = NttKind::ALL[round as usize % NttKind::ALL.len()];
         let input = carillon_workload::scalars(1 << ntt_log2, Distribution::Uniform, !seed);
@@ -60,6 +64,22 @@ pub async fn large(subject: &Subject) -> Checked {
         "{} rounds of 2^{log2} elements",
         subject.options.rounds
     ))
+}
+
+/// The card's sum is the CPU's.
+async fn equal<P: SumPoint>(
+    subject: &Subject,
+    bases: Bases<'_, P>,
+    scalars: &[Scalar],
+    what: &str,
+) -> Result<(), Wrong> {
+    let options = MsmOptions::default();
+    let (found, _) = P::sum(&subject.engine, bases, scalars, options).await?;
+    let (cpu, _) = P::sum(&subject.cpu, bases, scalars, options).await?;
+    if found == cpu {
+        return Ok(());
+    }
+    Err(wrong(format!("{what} differs from the CPU's")))
 }
 
 /// A proof of the benchmark circuit; `prove` verifies it before it gives it out.

@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use carillon_driver::command::Group;
 use carillon_driver::transport::Transport;
 use carillon_driver::{Card, CardError, DriverCounters, JobError, registers};
 
@@ -108,6 +109,8 @@ const CHECKS: &[Check] = &[
     check!(2, "card memory, sample", march::sample),
     check!(3, "msm_g1", compute::msm),
     check!(3, "msm_g1 outside the subgroup", compute::msm_outside),
+    check!(3, "msm_g2", compute::msm_g2),
+    check!(3, "msm_g2 outside the subgroup", compute::msm_g2_outside),
     check!(3, "ntt", compute::ntt),
     check!(3, "quotient", compute::quotient),
     check!(3, "error statuses", refusals::statuses),
@@ -130,6 +133,11 @@ struct Subject {
 }
 
 impl Subject {
+    /// Whether the card sums in this group.
+    fn has_msm(&self, group: Group) -> bool {
+        self.card().info().has_msm(group)
+    }
+
     fn card(&self) -> &Card {
         self.engine.card()
     }

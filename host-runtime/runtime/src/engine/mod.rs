@@ -8,6 +8,7 @@ pub(crate) mod address;
 pub(crate) mod bases;
 pub(crate) mod check;
 mod error;
+mod group;
 mod kind;
 mod open;
 mod options;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub use bases::Bases;
 pub use error::EngineError;
+pub use group::SumPoint;
 pub use kind::EngineKind;
 pub use open::{open, open_with};
 pub use options::{DMA_MEMORY, DmaMemory, EngineOptions};

@@ -212,7 +212,8 @@ fn capability_rows(info: &CardInfo) -> Rows {
         (
             "MSM",
             format!(
-                "{} adder(s), {} window(s) in flight, up to {} bits, {}",
+                "in {}, {} adder(s), {} window(s) in flight, up to {} bits, {}",
+                if info.msm_g2 { "G1 and G2" } else { "G1" },
                 info.msm_adders,
                 info.msm_windows,
                 info.msm_max_window_bits,
@@ -236,6 +237,7 @@ fn capabilities_json(info: &CardInfo) -> Value {
     json!({
         "io_queues": info.io_queues,
         "max_log2_depth": info.max_log2_depth,
+        "msm_g2": info.msm_g2,
         "msm_adders": info.msm_adders,
         "msm_windows": info.msm_windows,
         "msm_max_window_bits": info.msm_max_window_bits,

@@ -65,6 +65,13 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
         ("key load", duration(key_load.wall)),
     ];
     rows.extend(report_rows(&report));
+    if let Some(card) = &report.card {
+        let cycles = match engine.info().msm_g2 {
+            true => card.cycles_by.msm_g2.to_string(),
+            false => "none: the sum in G2 ran on the CPU".to_owned(),
+        };
+        rows.push(("msm_g2 cycles", cycles));
+    }
     rows.push(("proof", "verified".to_owned()));
     context
         .output

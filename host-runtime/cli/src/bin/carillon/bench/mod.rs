@@ -14,7 +14,7 @@ use crate::{Context, EngineArg, MemoryArg};
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Multi-scalar multiplication in G1
+    /// Multi-scalar multiplication in G1 or G2
     Msm(msm::MsmArgs),
     /// Number-theoretic transform
     Ntt(ntt::NttArgs),
