@@ -1,4 +1,4 @@
-"""The whole card against cocotbext-axi: random jobs of WRITE, NTT, MSM and READ, with pauses on every channel and resets
+"""The whole card against cocotbext-axi: random jobs of every command that moves or computes data, with pauses on every channel and resets
 of the card in the middle of transfers. What the buses' rules are is checked by the assertions of hdl/sva as well.
 
 CARILLON_SEED and CARILLON_JOBS choose what is drawn and how much.
@@ -14,15 +14,17 @@ from cocotb.triggers import ClockCycles
 import field
 from host import STATUS, Host
 
-WRITE, READ, MSM_G1, NTT = 0x10, 0x11, 0x20, 0x30
-INVERSE, COSET, FULL_SCALARS, ODD = 2, 4, 8, 0x20
+WRITE, READ, FILL, MSM_G1, MSM_G2, NTT, QUOTIENT = 0x10, 0x11, 0x12, 0x20, 0x21, 0x30, 0x38
+INVERSE, COSET, FULL_SCALARS, PRODUCT, ODD, LINK = 2, 4, 8, 0x10, 0x20, 0x40
+BAD_SCALAR, LINK_BROKEN = 1 << 3 | 2, 1 << 14 | 2 << 3 | 4
 JOBS = int(os.environ.get("CARILLON_JOBS", "12"))
 SEED = int(os.environ.get("CARILLON_SEED", "1"))
 
 # Places in card memory.
 SOURCE, DESTINATION, SCRATCH, BASES, SCALARS, RESULT = range(0, 6 << 16, 1 << 16)
 # Multiples of the generator: a sum over them has one factor.
-POINTS = [field.multiply(field.GENERATOR, factor) for factor in range(1, 9)]
+GENERATORS = {MSM_G1: field.GENERATOR, MSM_G2: field.GENERATOR_G2}
+POINTS = {group: [field.multiply(generator, factor) for factor in range(1, 9)] for group, generator in GENERATORS.items()}
 
 
 async def send(host, at, data):
@@ -51,21 +53,62 @@ async def transform(host, rng):
 
 
 async def msm(host, rng):
+    group = rng.choice([MSM_G1, MSM_G2])
     n, full, window_bits = rng.randrange(1, 40), rng.random() < 0.5, rng.choice([0, 0, 4, 7])
-    factors = [rng.randrange(len(POINTS)) for _ in range(n)]
+    factors = [rng.randrange(len(POINTS[group])) for _ in range(n)]
     scalars = [rng.choice([0, 1, field.R - 1, rng.randrange(field.R)]) for _ in range(n)]
-    points = b"".join(field.fp_image(x) + field.fp_image(y) for x, y in (POINTS[f] for f in factors))
+    points = b"".join(field.images(c) for f in factors for c in POINTS[group][f])
     await send(host, BASES, points)
     await send(host, SCALARS, b"".join(map(field.fr_image, scalars)))
-    await host.run(MSM_G1, (BASES, SCALARS, n, RESULT), flags=FULL_SCALARS * full, window_bits=window_bits)
-    image = await fetch(host, RESULT, 144)
-    x, y, z = (field.fp_value(image[48 * i : 48 * i + 48]) for i in range(3))
+    await host.run(group, (BASES, SCALARS, n, RESULT), flags=FULL_SCALARS * full, window_bits=window_bits)
+    degree = len(points) // (2 * 48 * n)
+    image = await fetch(host, RESULT, 3 * 48 * degree)
+    elements = [field.fp_value(image[48 * i : 48 * i + 48]) for i in range(3 * degree)]
+    x, y, z = elements if degree == 1 else zip(elements[::2], elements[1::2])
     total = sum((f + 1) * s for f, s in zip(factors, scalars)) % field.R
-    expected = field.multiply(field.GENERATOR, total)
+    expected = field.multiply(GENERATORS[group], total)
     if expected is None:
-        assert z == 0, f"MSM of {n} is not infinity"
+        assert z in (0, (0, 0)), f"sum of {n} is not infinity"
     else:
-        assert z != 0 and (x, y) == tuple(c * z % field.P for c in expected), f"MSM of {n}, full {full}"
+        right = z not in (0, (0, 0)) and (x, y) == tuple(field.mul(c, z) for c in expected)
+        assert right, f"sum {group:#x} of {n}, full {full}"
+
+
+async def quotient(host, rng):
+    n, product = rng.randrange(1, 100), rng.random() < 0.5
+    a, b, c = ([rng.randrange(field.R) for _ in range(n)] for _ in range(3))
+    z = rng.randrange(field.R)
+    for at, values in ((SOURCE, a), (DESTINATION, b), (SCRATCH, c), (SCALARS, [z])):
+        await send(host, at, b"".join(map(field.fr_image, values)))
+    await host.run(QUOTIENT, (SOURCE, DESTINATION, SCRATCH, RESULT, n, SCALARS), flags=PRODUCT * product)
+    image = await fetch(host, RESULT, 32 * n)
+    got = [field.fr_value(image[32 * i : 32 * i + 32]) for i in range(n)]
+    if product:
+        c, z = [0] * n, 1
+    assert got == [(x * y - w) * z % field.R for x, y, w in zip(a, b, c)], f"quotient of {n}, product {product}"
+
+
+async def fill(host, rng):
+    size, word = 64 * rng.randrange(1, 300), rng.getrandbits(64)
+    await send(host, SOURCE, bytes(rng.randbytes(size + 64)))
+    before = await fetch(host, SOURCE, size + 64)
+    await host.run(FILL, (word, SOURCE, size))
+    after = await fetch(host, SOURCE, size + 64)
+    assert after == word.to_bytes(8, "little") * (size // 8) + before[size:], f"{size} bytes filled"
+
+
+async def broken_chain(host, rng):
+    """What follows a failure in its chain does not run; what follows the chain does."""
+    word = rng.getrandbits(64)
+    await host.run(FILL, (word, RESULT, 64))
+    await host.run(FILL, (2**64 - 1, SCALARS, 64))
+    await host.submit(FILL, (word, SOURCE, 64), flags=LINK)
+    await host.submit(rng.choice([MSM_G1, MSM_G2]), (BASES, SCALARS, 1, RESULT), flags=LINK)
+    await host.submit(FILL, (~word % 2**64, SOURCE, 64))
+    await host.submit(FILL, (word, DESTINATION, 64))
+    assert [await host.complete() for _ in range(4)] == [0, BAD_SCALAR, LINK_BROKEN, 0]
+    for at in (SOURCE, DESTINATION, RESULT):
+        assert await fetch(host, at, 64) == word.to_bytes(8, "little") * 8
 
 
 async def cut_off(host, rng):
@@ -88,7 +131,7 @@ async def random_jobs(dut):
     host.stall(rng.choice([0.0, 0.2, 0.5]))
     await host.enable()
     for job in range(JOBS):
-        await rng.choice([transform, msm])(host, rng)
+        await rng.choice([transform, msm, msm, quotient, fill, broken_chain])(host, rng)
         if rng.random() < 0.5:
             await cut_off(host, rng)
     # No bus answered what was never asked for.
