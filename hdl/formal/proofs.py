@@ -103,6 +103,28 @@ PROOFS = (
         cases=({"G2": 0}, {"G2": 1}),
         parameters={"MsmMaxWindowBits": 16, "MsmFullBuckets": 8, "MsmAdders": 2},
     ),
+    # The whole range of sizes that is built; a transform ends within fourteen cycles when nothing is moved.
+    Proof(
+        name="ntt_plan",
+        files=(PACKAGE, "rtl/ntt/ntt_pkg.sv", "rtl/ntt/ntt_control.sv", "formal/ntt_plan_props.sv"),
+        depth=14,
+        cover_depth=14,
+        induction=False,
+        parameters={"NttMaxLog2": 28},
+    ),
+    Proof(
+        name="ntt_walk",
+        files=(PACKAGE, "rtl/ntt/ntt_pkg.sv", "rtl/ntt/ntt_walk.sv", "formal/ntt_walk_props.sv"),
+        depth=3,
+        cover_depth=14,
+        parameters={"NttStages": 4},
+    ),
+    Proof(
+        name="ntt_feed",
+        files=(PACKAGE, "rtl/vec/fr_arith_pkg.sv", "rtl/ntt/ntt_pkg.sv", "rtl/ntt/ntt_feed.sv", "formal/ntt_feed_props.sv"),
+        depth=3,
+        cover_depth=24,
+    ),
     Proof(
         name="fifo",
         files=("rtl/mem/fifo.sv", "formal/fifo_props.sv"),
@@ -120,6 +142,20 @@ PROOFS = (
         files=(PACKAGE, "rtl/mem/fifo.sv", "rtl/mem/run_writer.sv", "formal/run_writer_props.sv"),
         depth=4,
         cover_depth=20,
+    ),
+    Proof(
+        name="axi_rd_mux",
+        files=(PACKAGE, "rtl/mem/rr_arbiter.sv", "rtl/mem/axi_rd_mux.sv", "formal/axi_rd_mux_props.sv"),
+        depth=3,
+        cover_depth=8,
+        parameters={"AxiIdBits": 3},
+    ),
+    Proof(
+        name="axi_wr_mux",
+        files=(PACKAGE, "rtl/mem/fifo.sv", "rtl/mem/rr_arbiter.sv", "rtl/mem/axi_wr_mux.sv", "formal/axi_wr_mux_props.sv"),
+        depth=3,
+        cover_depth=10,
+        parameters={"AxiIdBits": 3},
     ),
     Proof(
         name="axi_isolate_read",

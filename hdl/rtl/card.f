@@ -36,6 +36,7 @@ ntt/ntt_twiddles.sv
 ntt/ntt_cascade.sv
 ntt/ntt_powers.sv
 ntt/ntt_factor.sv
+ntt/ntt_walk.sv
 ntt/ntt_source.sv
 ntt/ntt_feed.sv
 ntt/ntt_transpose.sv

@@ -66,6 +66,12 @@ package ntt_pkg;
     return (columns == '0) ? '0 : rows;
   endfunction
 
+  // The element at which a row begins, by its tile and its number.
+  function automatic index_t element_at(index_t outer, log2_t outer_stride, index_t inner, log2_t inner_stride, row_t row,
+                                        log2_t row_stride);
+    return (outer << outer_stride) + (inner << inner_stride) + (index_t'(row) << row_stride);
+  endfunction
+
   // The row that leaves the cascade in turn t of 2^rows: those of the upper half alternate with the lower.
   function automatic row_t row_of(row_t t, log2_t rows);
     row_t upper;

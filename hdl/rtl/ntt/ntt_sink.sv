@@ -77,40 +77,30 @@ module ntt_sink
   assign image[1] = fr_image_t'(out.odd);
 
   // ---- Rows, or blocks ----
-  logic active_q;
-  row_t turn_q;
-  index_t inner_q, outer_q, element;
+  logic active;
+  row_t turn;
+  index_t inner, outer, element;
   log2_t rows, beats;
   logic run_ready;
-  wire  row_ends = 32'(turn_q) == (32'd1 << rows) - 32'd1;
-  wire  inner_ends = row_ends && inner_q == (32'd1 << pass_i.inner) - 32'd1;
-  wire  outer_ends = inner_ends && outer_q == (32'd1 << pass_i.outer) - 32'd1;
-  wire  begins = active_q && run_ready;
 
   assign rows = pass_i.first ? pass_i.rows - pass_i.columns : timed_rows(pass_i.rows, pass_i.columns);
   assign beats = pass_i.first ? row_beats(pass_i.columns) + pass_i.columns : row_beats(pass_i.columns);
-  assign element = (outer_q << pass_i.write_outer) + (inner_q << pass_i.write_inner) + (index_t'(row_of(turn_q, rows)) << pass_i.write_row);
+  assign element = element_at(outer, pass_i.write_outer, inner, pass_i.write_inner, row_of(turn, rows), pass_i.write_row);
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      active_q <= 1'b0;
-      turn_q   <= '0;
-      inner_q  <= '0;
-      outer_q  <= '0;
-    end else if (start_i) begin
-      active_q <= 1'b1;
-      turn_q   <= '0;
-      inner_q  <= '0;
-      outer_q  <= '0;
-    end else begin
-      if (begins) begin
-        turn_q <= row_ends ? '0 : turn_q + 1'b1;
-        if (row_ends) inner_q <= inner_ends ? '0 : inner_q + 1'b1;
-        if (inner_ends) outer_q <= outer_q + 1'b1;
-      end
-      if (flush_i || (begins && outer_ends)) active_q <= 1'b0;
-    end
-  end
+  ntt_walk u_walk (
+    .clk_i,
+    .rst_ni,
+    .start_i,
+    .flush_i,
+    .step_i  (active && run_ready),
+    .rows_i  (rows),
+    .inner_i (pass_i.inner),
+    .outer_i (pass_i.outer),
+    .active_o(active),
+    .row_o   (turn),
+    .inner_o (inner),
+    .outer_o (outer)
+  );
 
   run_writer #(
     .IdValue (IdValue),
@@ -120,7 +110,7 @@ module ntt_sink
     .clk_i,
     .rst_ni,
     .clear_error_i(start_i),
-    .run_valid_i  (active_q),
+    .run_valid_i  (active),
     .run_ready_o  (run_ready),
     .run_addr_i   (addr_i + {27'b0, element, 5'b0}),
     .run_beats_i  (32'd1 << beats),
@@ -141,6 +131,6 @@ module ntt_sink
     .b_ready_o
   );
 
-  assign busy_o = active_q || writing;
+  assign busy_o = active || writing;
   wire unused = &{1'b0, full};
 endmodule

@@ -34,49 +34,43 @@ module ntt_source
   typedef logic [FifoLog2:0] count_t;
 
   // ---- Rows ----
-  logic active_q;
-  row_t turn_q, reversed;
-  index_t inner_q, outer_q, element;
+  logic active;
+  row_t turn, reversed;
+  index_t inner, outer, element;
   count_t free_q, beats;  // places promised to nobody; beats of a row
   logic run_ready, reading, full;
   log2_t rows;
-  wire   row_ends = 32'(turn_q) == (32'd1 << rows) - 32'd1;
-  wire   inner_ends = row_ends && inner_q == (32'd1 << pass_i.inner) - 32'd1;
-  wire   outer_ends = inner_ends && outer_q == (32'd1 << pass_i.outer) - 32'd1;
-  wire   request = active_q && free_q >= beats && !flush_i;
+  wire   request = active && free_q >= beats && !flush_i;
   wire   issue = request && run_ready;
 
   assign rows  = timed_rows(pass_i.rows, pass_i.columns);
   assign beats = count_t'(1) << row_beats(pass_i.columns);
 
+  ntt_walk u_walk (
+    .clk_i,
+    .rst_ni,
+    .start_i,
+    .flush_i,
+    .step_i  (issue),
+    .rows_i  (rows),
+    .inner_i (pass_i.inner),
+    .outer_i (pass_i.outer),
+    .active_o(active),
+    .row_o   (turn),
+    .inner_o (inner),
+    .outer_o (outer)
+  );
+
   always_comb begin
-    for (int i = 0; i < int'(NttStages); i++) reversed[i] = turn_q[int'(NttStages)-1-i];
+    for (int i = 0; i < int'(NttStages); i++) reversed[i] = turn[int'(NttStages)-1-i];
     reversed = reversed >> (log2_t'(NttStages) - rows);
-    element  = (outer_q << pass_i.read_outer) + (inner_q << pass_i.read_inner) + (index_t'(reversed) << pass_i.read_row);
+    element  = element_at(outer, pass_i.read_outer, inner, pass_i.read_inner, reversed, pass_i.read_row);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      active_q <= 1'b0;
-      turn_q   <= '0;
-      inner_q  <= '0;
-      outer_q  <= '0;
-      free_q   <= count_t'(1 << FifoLog2);
-    end else if (start_i) begin
-      active_q <= 1'b1;
-      turn_q   <= '0;
-      inner_q  <= '0;
-      outer_q  <= '0;
-      free_q   <= count_t'(1 << FifoLog2);
-    end else begin
-      if (issue) begin
-        turn_q <= row_ends ? '0 : turn_q + 1'b1;
-        if (row_ends) inner_q <= inner_ends ? '0 : inner_q + 1'b1;
-        if (inner_ends) outer_q <= outer_q + 1'b1;
-      end
-      if (flush_i || (issue && outer_ends)) active_q <= 1'b0;
-      free_q <= free_q + count_t'(valid_o && ready_i) - (issue ? beats : '0);
-    end
+    if (!rst_ni) free_q <= count_t'(1 << FifoLog2);
+    else if (start_i) free_q <= count_t'(1 << FifoLog2);
+    else free_q <= free_q + count_t'(valid_o && ready_i) - (issue ? beats : '0);
   end
 
   logic  arrived;
@@ -121,6 +115,6 @@ module ntt_source
     .pop_i  (valid_o && ready_i)
   );
 
-  assign busy_o = active_q || reading;
+  assign busy_o = active || reading;
   wire unused = &{1'b0, pass_i, full};
 endmodule
