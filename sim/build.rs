@@ -6,11 +6,17 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
 }
 
+/// How many adders the simulated card has, 1, 2 or 4: the gateware's macro and the variable of that name.
+#[cfg(feature = "rtl")]
+const ADDERS: &str = "CARILLON_MSM_ADDERS";
+
 #[cfg(feature = "rtl")]
 fn main() -> Result<(), carillon_verilate::Error> {
     use carillon_verilate::{Build, Model, Toolchain};
 
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed={ADDERS}");
+    let adders = std::env::var(ADDERS).ok();
     // In a package it is a folder, in the repository a link, whose target names the models' sources.
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("hdl");
     let hdl = here.canonicalize().unwrap_or(here);
@@ -19,6 +25,10 @@ fn main() -> Result<(), carillon_verilate::Error> {
             .file(hdl.join("lint/waivers.vlt"))
             .file_list(hdl.join("rtl").join(list))
             .file_list(hdl.join("sva/axi.f"));
+        let model = match &adders {
+            Some(count) => model.define(ADDERS, count),
+            None => model,
+        };
         if cfg!(feature = "rtl-trace") {
             model.trace()
         } else {
