@@ -5,6 +5,7 @@
 //! stops the card and ends every command. One handle per card at a time: before
 //! opening it again, wait for [`Card::close`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -21,7 +22,7 @@ use crate::error::CardError;
 use crate::identity::{IDENTITY_BYTES, IdentityPage, SIGNATURE};
 use crate::io::IoQueue;
 use crate::quarantine::Quarantine;
-use crate::queue_pair::QueuePair;
+use crate::queue_pair::{Place, QueuePair};
 use crate::region::{CardRegion, CardSpace};
 use crate::registers as reg;
 use crate::request::{Request, ResetLevel};
@@ -82,6 +83,10 @@ pub struct CardInfo {
     pub msm_adders: u8,
     /// Whether it has `MSM_G2`.
     pub msm_g2: bool,
+    /// Whether it has `FILL`.
+    pub fill: bool,
+    /// Whether it has the flag `LINK`.
+    pub link: bool,
     /// Window sizes that `MSM_G1` chooses itself; `None` if the card does not say.
     pub msm_choice: Option<WindowChoice>,
     /// The same of `MSM_G2`.
@@ -107,6 +112,7 @@ impl CardInfo {
         let (g1, g2) = (choice(Group::G1)?, choice(Group::G2)?);
         (self.msm_choice, self.msm_g2_choice) = (g1, g2);
         self.msm_g2 = page.has_msm_g2();
+        (self.fill, self.link) = (page.has_fill(), page.has_link());
         Ok(())
     }
 }
@@ -175,6 +181,7 @@ impl Card {
             health: watch::Sender::new(Health::Ready),
             claim: Mutex::new(Some(claim)),
             wiped: Mutex::new(false),
+            fill: AtomicBool::new(false),
             wake,
         });
         // From here on the worker's drop stops the card.
@@ -208,7 +215,11 @@ impl Card {
     /// its registers.
     async fn identified(mut self) -> Result<Self, CardError> {
         match self.check_identity().await {
-            Ok(info) => self.info = info,
+            Ok(info) => {
+                // The worker, which clears memory at the close, has no `CardInfo`.
+                self.shared.fill.store(info.fill, Ordering::Release);
+                self.info = info;
+            }
             Err(error) => {
                 // Stopped before anybody opens it again.
                 self.close().await;
@@ -227,7 +238,7 @@ impl Card {
         let page = self.shared.from_card.allocate(IDENTITY_BYTES)?;
         let command = Command::Identify { page: page.iova() };
         let ticket = self.shared.queues[0]
-            .submit(epoch, &command, page, None, Vec::new())
+            .submit(Place::Alone, epoch, &command, page, None, Vec::new())
             .await;
         let (_, page) = ticket.await.ok()?;
         // A copy: what is checked is what is used, whatever the card still writes.
@@ -553,6 +564,8 @@ fn read_info(bar: &Bar) -> Result<CardInfo, CardError> {
         msm_windows: reg::cap_msm::WINDOWS.get(msm) as u8,
         msm_adders: reg::cap_msm::ADDERS.get(msm) as u8,
         msm_g2: false,
+        fill: false,
+        link: false,
         msm_choice: None,
         msm_g2_choice: None,
         ntt_max_log2n: reg::cap_ntt::MAX_LOG2N.get(ntt) as u8,

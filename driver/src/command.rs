@@ -31,6 +31,10 @@ pub const FLAG_PRODUCT: u8 = 0x10;
 /// Flag: on the coset of the odd powers of a root of order 2n.
 pub const FLAG_ODD: u8 = 0x20;
 
+/// Flag: the next command of the queue belongs to the same chain and runs only if this one
+/// succeeds. Not part of [`Command`]: any command of an I/O queue may carry it.
+pub const FLAG_LINK: u8 = 0x40;
+
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -43,6 +47,8 @@ pub enum Opcode {
     Write = 0x10,
     /// Card memory to host memory.
     Read = 0x11,
+    /// One word over and over to card memory, on cards that have it.
+    Fill = 0x12,
     /// Multi-scalar multiplication in G1.
     MsmG1 = 0x20,
     /// Multi-scalar multiplication in G2, on cards that have it.
@@ -55,11 +61,12 @@ pub enum Opcode {
 
 impl Opcode {
     /// Every opcode of the contract.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Identify,
         Self::Abort,
         Self::Write,
         Self::Read,
+        Self::Fill,
         Self::MsmG1,
         Self::MsmG2,
         Self::Ntt,
@@ -76,14 +83,14 @@ impl Opcode {
         matches!(self, Self::Identify | Self::Abort)
     }
 
-    /// The flags it may carry.
+    /// The flags of its own that it may carry; on an I/O queue also [`FLAG_LINK`].
     pub fn allowed_flags(self) -> u8 {
         match self {
             Self::Write | Self::Read => FLAG_SGL,
             Self::Ntt => FLAG_INVERSE | FLAG_COSET | FLAG_ODD,
             Self::MsmG1 | Self::MsmG2 => FLAG_FULL_SCALARS,
             Self::Quotient => FLAG_PRODUCT,
-            Self::Identify | Self::Abort => 0,
+            Self::Identify | Self::Abort | Self::Fill => 0,
         }
     }
 }
@@ -223,6 +230,15 @@ pub enum Command {
         /// Whether `host` is a scatter/gather list.
         list: bool,
     },
+    /// A word over and over to card memory.
+    Fill {
+        /// The word, little-endian in memory.
+        word: u64,
+        /// Card address.
+        card: u64,
+        /// Bytes, a multiple of 64.
+        bytes: u64,
+    },
     /// Sum of scalar_i * base_i: `MSM_G1` or `MSM_G2`.
     Msm {
         /// The group of bases and sum.
@@ -289,6 +305,7 @@ impl Command {
             Self::Abort { .. } => Opcode::Abort,
             Self::Write { .. } => Opcode::Write,
             Self::Read { .. } => Opcode::Read,
+            Self::Fill { .. } => Opcode::Fill,
             Self::Msm { group, .. } => group.opcode(),
             Self::Ntt { .. } => Opcode::Ntt,
             Self::Quotient { .. } | Self::Product { .. } => Opcode::Quotient,
@@ -319,6 +336,9 @@ impl Command {
             } => {
                 raw.op[..3].copy_from_slice(&[host, card, bytes]);
                 raw.flags = if list { FLAG_SGL } else { 0 };
+            }
+            Self::Fill { word, card, bytes } => {
+                raw.op[..3].copy_from_slice(&[word, card, bytes]);
             }
             Self::Msm {
                 group: _,
@@ -409,6 +429,11 @@ impl Command {
                 bytes: op[2],
                 list,
             },
+            Opcode::Fill => Self::Fill {
+                word: op[0],
+                card: op[1],
+                bytes: op[2],
+            },
             Opcode::MsmG1 => msm(Group::G1),
             Opcode::MsmG2 => msm(Group::G2),
             Opcode::Ntt => Self::Ntt {
@@ -484,6 +509,13 @@ mod tests {
             ntt.encode(0).flags
         });
         assert_eq!(flags, [0, 0x02, 0x04, 0x06, 0x20, 0x22]);
+        let fill = Command::Fill {
+            word: 0x0123,
+            card: 0x40,
+            bytes: 0x80,
+        };
+        let words = fill.encode(0xbeef).to_words();
+        assert_eq!(words[..4], [0xbeef_0012, 0x0123, 0x40, 0x80]);
         let abort = Command::Abort {
             queue: 2,
             cid: 0x1234,

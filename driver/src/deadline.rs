@@ -55,6 +55,8 @@ pub fn estimate_cycles(command: &Command) -> u64 {
         Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
             beats(bytes).saturating_mul(4)
         }
+        // On the card alone, but four beats cover a memory that others use, too.
+        Command::Fill { bytes, .. } => beats(bytes).saturating_mul(4),
         // At most one addition per window of one bit and term, each for as long as
         // it occupies its adder; the buckets' sums are within the floor.
         Command::Msm { group, n, .. } => n.saturating_mul(256 * group.slot_cycles()),
@@ -195,6 +197,19 @@ mod tests {
         // Whole scalars in windows of two bits: 129 slots a term.
         assert!(g2 > (129 * 3) << 20);
         assert_eq!(cost(Group::G2, u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_fill_has_the_time_of_its_beats() {
+        let cost = |bytes| {
+            estimate_cycles(&Command::Fill {
+                word: 0,
+                card: 0,
+                bytes,
+            })
+        };
+        assert_eq!((cost(64), cost(1 << 20)), (4, 1 << 16));
+        assert!(cost(u64::MAX) > 1 << 59);
     }
 
     #[test]

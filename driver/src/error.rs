@@ -41,6 +41,14 @@ pub enum JobError {
         /// The completion.
         completion: Box<Completion>,
     },
+    /// The card did not run it: a command before it in its chain did not succeed.
+    #[error(
+        "not run: command {failed:#06x} of its chain, before it, did not succeed; see that command's error, and send the chain again"
+    )]
+    LinkBroken {
+        /// Id of the command that failed ([`Ticket::command_id`](crate::Ticket::command_id)).
+        failed: u16,
+    },
     /// It did not end in time and was ended by the driver.
     #[error(
         "no completion after {waited:?} without progress; ended by {by}; send it again, and examine the card if it happens twice"
@@ -122,7 +130,9 @@ impl JobError {
                 code if code.retryable() => RecoveryAction::Retry,
                 _ => RecoveryAction::FixRequest,
             },
-            Self::TimedOut { .. } | Self::Protocol { .. } => RecoveryAction::Retry,
+            Self::TimedOut { .. } | Self::Protocol { .. } | Self::LinkBroken { .. } => {
+                RecoveryAction::Retry
+            }
             Self::Restarted {
                 memory_lost: true, ..
             }
@@ -141,6 +151,7 @@ impl JobError {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { completion } => Some(completion.status.code),
+            Self::LinkBroken { .. } => Some(StatusCode::LinkBroken),
             _ => None,
         }
     }
@@ -181,6 +192,9 @@ fn advice(code: StatusCode) -> &'static str {
             "the card could not write its memory; send it again, then test the memory"
         }
         StatusCode::Aborted => "it was aborted; send it again if it is still wanted",
+        StatusCode::LinkBroken => {
+            "a command before it in its chain failed; send the chain again when that is mended"
+        }
         StatusCode::Internal => "a defect of the card; take it out of service and report it",
         StatusCode::Unknown { .. } => {
             "a status this driver does not know; update the driver or the gateware"

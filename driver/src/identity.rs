@@ -12,6 +12,11 @@ pub const SIGNATURE: [u8; 8] = *b"CARILLON";
 /// Bit of `features`: the card has `MSM_G2`.
 pub const FEATURE_MSM_G2: u8 = 0x01;
 
+/// Bit of `features`: the card has `FILL`.
+pub const FEATURE_FILL: u8 = 0x02;
+/// Bit of `features`: the card has the flag `LINK`.
+pub const FEATURE_LINK: u8 = 0x04;
+
 /// Window sizes in each of its tables: floor(log2 n) for every n that a command can hold.
 pub const WINDOW_SIZES: usize = 32;
 
@@ -43,7 +48,8 @@ pub struct IdentityPage {
     pub ntt_max_log2n: u8,
     /// Butterflies a cycle.
     pub ntt_butterflies: u8,
-    /// What the card has beyond the first contract: [`FEATURE_MSM_G2`].
+    /// What the card has beyond the first contract: [`FEATURE_MSM_G2`], [`FEATURE_FILL`],
+    /// [`FEATURE_LINK`].
     pub features: u8,
     /// Zero.
     pub reserved: [u8; 24],
@@ -77,6 +83,16 @@ impl IdentityPage {
     /// Whether the card has `MSM_G2`.
     pub fn has_msm_g2(&self) -> bool {
         self.features & FEATURE_MSM_G2 != 0
+    }
+
+    /// Whether the card has `FILL`.
+    pub fn has_fill(&self) -> bool {
+        self.features & FEATURE_FILL != 0
+    }
+
+    /// Whether the card has the flag `LINK`.
+    pub fn has_link(&self) -> bool {
+        self.features & FEATURE_LINK != 0
     }
 
     /// Its bytes.
@@ -118,12 +134,20 @@ mod tests {
     }
 
     #[test]
-    fn one_bit_says_that_the_card_sums_in_g2() {
-        for (features, has) in [(0, false), (1, true), (0xfe, false), (0xff, true)] {
+    fn each_feature_has_a_bit_of_its_own() {
+        for (features, has) in [
+            (0, [false; 3]),
+            (1, [true, false, false]),
+            (2, [false, true, false]),
+            (4, [false, false, true]),
+            (0xf8, [false; 3]),
+            (0xff, [true; 3]),
+        ] {
             let mut bytes = vec![0; IDENTITY_BYTES];
             bytes[39] = features;
             let page = IdentityPage::from_bytes(&bytes).unwrap();
-            assert_eq!(page.has_msm_g2(), has, "{features:#x}");
+            let found = [page.has_msm_g2(), page.has_fill(), page.has_link()];
+            assert_eq!(found, has, "{features:#x}");
         }
     }
 }

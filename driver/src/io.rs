@@ -7,13 +7,16 @@
 //! them; all else is left to the card, whose answer is the truth.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use crate::chain::{Chain, Link, Open};
 use crate::command::{
     BEAT, Command, FR_BYTES, Group, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
 };
 use crate::completion::Completion;
-use crate::dma::HostBuf;
+use crate::dma::{DmaError, HostBuf};
 use crate::error::JobError;
+use crate::queue_pair::Place;
 use crate::region::CardRegion;
 use crate::shared::Shared;
 use crate::ticket::{Finished, JobMemory, Ticket};
@@ -25,6 +28,8 @@ use crate::wipe::Zeros;
 pub struct IoQueue {
     shared: Arc<Shared>,
     index: usize,
+    /// The chain that commands go to, if this is one.
+    chain: Option<Arc<Open>>,
 }
 
 /// The operands of [`IoQueue::msm`].
@@ -102,6 +107,12 @@ fn fits(what: &'static str, needed: Option<u64>, given: u64) -> Result<(), JobEr
     }
 }
 
+fn no_memory(error: &DmaError) -> JobError {
+    JobError::HostMemory {
+        cause: error.to_string(),
+    }
+}
+
 /// Bytes of `n` elements, rounded up to beats as the card writes them.
 fn elements(n: u64, each: u64) -> Option<u64> {
     n.checked_mul(each)?.checked_next_multiple_of(BEAT)
@@ -109,7 +120,35 @@ fn elements(n: u64, each: u64) -> Option<u64> {
 
 impl IoQueue {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
-        Self { shared, index }
+        Self {
+            shared,
+            index,
+            chain: None,
+        }
+    }
+
+    /// Begins a chain: commands submitted to it run only while those before them
+    /// succeed, the others end with [`JobError::LinkBroken`]. Waits while others
+    /// have a chain on this queue; they wait for this one's end. A card without the
+    /// flag (`CardInfo::link`) refuses all but the last with `INVALID_FIELD`.
+    ///
+    /// Host memory in transfers of a chain is best taken by
+    /// [`IoQueue::submit_bytes`]: who holds a buffer while waiting for the chain's
+    /// end may hold what the chain waits for.
+    pub async fn chain(&self) -> Chain {
+        let link = self.shared.queues[self.index].link().await;
+        let open = Open::new(link, Arc::clone(&self.shared), self.index);
+        Chain::new(Self {
+            chain: Some(Arc::new(open)),
+            ..self.clone()
+        })
+    }
+
+    fn place(&self) -> Place<'_> {
+        match &self.chain {
+            None => Place::Alone,
+            Some(open) => Place::Linked(&open.link),
+        }
     }
 
     /// The card's number of this queue.
@@ -141,13 +180,33 @@ impl IoQueue {
         list: Option<HostBuf>,
         regions: Vec<CardRegion>,
     ) -> Ticket<M> {
-        match command {
+        self.send_at(self.place(), epoch, command, memory, list, regions)
+            .await
+    }
+
+    async fn send_at<M: JobMemory>(
+        &self,
+        at: Place<'_>,
+        epoch: u64,
+        command: Result<Command, JobError>,
+        memory: M,
+        list: Option<HostBuf>,
+        regions: Vec<CardRegion>,
+    ) -> Ticket<M> {
+        let link = self.chain.as_ref().map(|open| &open.link);
+        let broken = link.and_then(Link::broken);
+        match broken.map_or(command, Err) {
             Ok(command) => {
                 self.shared.queues[self.index]
-                    .submit(epoch, &command, memory, list, regions)
+                    .submit(at, epoch, &command, memory, list, regions)
                     .await
             }
-            Err(error) => Ticket::failed(error, memory),
+            Err(error) => {
+                if let Some(link) = link {
+                    link.break_off(&error);
+                }
+                Ticket::failed(error, memory)
+            }
         }
     }
 
@@ -214,9 +273,62 @@ impl IoQueue {
             .await
     }
 
+    /// Sends a copy of `data` (padded with zeros to 64 bytes) to the start of `to`.
+    /// Waits first for the queue's turn and then for host memory, as
+    /// [`Card::buffer_with_in_turn`](crate::Card::buffer_with_in_turn) does: whoever
+    /// waits holds none. The buffer returns to its pool as that of
+    /// [`IoQueue::submit_write_away`].
+    pub async fn submit_bytes(&self, data: &[u8], to: &CardRegion) -> Ticket<()> {
+        let at = match self.place() {
+            Place::Alone => Place::WithTurn(self.shared.queues[self.index].turn().await),
+            at => at,
+        };
+        let epoch = self.epoch();
+        let mut host = None;
+        let command = match self.shared.to_card.allocate_in_turn(data.len()).await {
+            Ok(mut buffer) => {
+                buffer.copy_from_slice(data);
+                let checked = self.transfer(std::slice::from_ref(&buffer), to, true);
+                let (iova, card) = (buffer.iova(), to.address());
+                host = Some(buffer);
+                checked.map(|bytes| Command::Write {
+                    host: iova,
+                    card,
+                    bytes,
+                    list: false,
+                })
+            }
+            Err(error) => Err(no_memory(&error)),
+        };
+        self.send_at(at, epoch, command, (), host, vec![to.clone()])
+            .await
+    }
+
+    /// Writes a 64-bit word over and over into a region, without any transfer; a card
+    /// without `FILL` answers `INVALID_OPCODE`.
+    pub async fn submit_fill(&self, word: u64, region: &CardRegion) -> Ticket<()> {
+        let epoch = self.epoch();
+        let command = self.current(&[region]).map(|()| Command::Fill {
+            word,
+            card: region.address(),
+            bytes: region.len(),
+        });
+        self.send(epoch, command, (), None, vec![region.clone()])
+            .await
+    }
+
+    /// [`IoQueue::submit_fill`] and its end.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn fill(&self, word: u64, region: &CardRegion) -> Result<Completion, JobError> {
+        self.submit_fill(word, region).await.await.result
+    }
+
     /// Overwrites a region with zeros: what was there is not found by whoever
-    /// uses the card next. Nothing else may use the region meanwhile. Waits for
-    /// host memory as [`Card::buffer_with_in_turn`](crate::Card::buffer_with_in_turn).
+    /// uses the card next. Nothing else may use the region meanwhile. By `FILL` where
+    /// the card has it; else zeros are sent, and host memory is waited for as by
+    /// [`Card::buffer_with_in_turn`](crate::Card::buffer_with_in_turn). Not for chains.
     ///
     /// # Errors
     /// [`JobError`]; the region counts as touched then.
@@ -225,15 +337,19 @@ impl IoQueue {
         self.current(&[region])?;
         let pool = &self.shared.to_card;
         let range = region.address()..region.address() + region.len();
-        let no_memory = |e: crate::dma::DmaError| JobError::HostMemory {
-            cause: e.to_string(),
-        };
+        if self.shared.fill.load(Ordering::Acquire) {
+            let completion = self.fill(0, region).await?;
+            self.shared.memory.cleared(range);
+            return Ok(completion);
+        }
         let plan = Zeros::of(range.clone(), pool.limit());
+        let turn = Place::WithTurn(self.shared.queues[self.index].turn().await);
         // Zeros and list in one buffer, so that nobody waits who holds one.
         let buffer = pool.allocate_in_turn(plan.bytes()).await;
-        let (command, buffer) = plan.command(buffer.map_err(no_memory)?);
+        let (command, buffer) = plan.command(buffer.map_err(|e| no_memory(&e))?);
+        let regions = vec![region.clone()];
         let ticket = self
-            .send(epoch, Ok(command), (), Some(buffer), vec![region.clone()])
+            .send_at(turn, epoch, Ok(command), (), Some(buffer), regions)
             .await;
         let completion = ticket.await.result?;
         self.shared.memory.cleared(range);
@@ -275,9 +391,7 @@ impl IoQueue {
             .shared
             .to_card
             .allocate(buffers.len() * SGL_ENTRY_BYTES)
-            .map_err(|e| JobError::HostMemory {
-                cause: e.to_string(),
-            })?;
+            .map_err(|e| no_memory(&e))?;
         for (entry, b) in list.chunks_exact_mut(SGL_ENTRY_BYTES).zip(buffers) {
             entry.copy_from_slice(bytemuck::bytes_of(&SglEntry {
                 address: b.iova(),
@@ -510,7 +624,14 @@ impl IoQueue {
         regions: Vec<CardRegion>,
     ) -> Ticket<Vec<HostBuf>> {
         self.shared.queues[self.index]
-            .submit_raw(self.epoch(), raw, cost, memory, None, regions)
+            .submit_raw(
+                self.place(),
+                self.epoch(),
+                (raw, cost),
+                memory,
+                None,
+                regions,
+            )
             .await
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::bar::{Bar, Gone};
+use crate::chain::{Held, Link, Turn};
 use crate::command::{COMMAND_BYTES, Command, RawCommand};
 use crate::completion::{COMPLETION_BYTES, Completion};
 use crate::deadline::estimate_cycles;
@@ -38,6 +39,16 @@ pub(crate) enum Mode {
     Ended(JobError),
 }
 
+/// In what order with others a command is placed.
+pub(crate) enum Place<'a> {
+    /// When it is its turn.
+    Alone,
+    /// Now: the caller has the turn.
+    WithTurn(Turn),
+    /// As the next of a chain.
+    Linked(&'a Link),
+}
+
 /// A job in its slot.
 pub(crate) struct Entry {
     job: Box<dyn Job>,
@@ -50,6 +61,8 @@ pub(crate) struct Entry {
     closing: bool,
     /// `ABORT` was sent when it was its turn.
     asked: bool,
+    /// Held back for its chain: the card does not know of it yet.
+    held: bool,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -57,7 +70,13 @@ impl Entry {
     fn finish(self, completion: Completion) {
         let result = match (completion.status.code, self.overdue) {
             (StatusCode::Success, _) => Ok(completion),
-            (StatusCode::Aborted, _) if self.closing => Err(JobError::Closed),
+            (StatusCode::Aborted | StatusCode::LinkBroken, _) if self.closing => {
+                Err(JobError::Closed)
+            }
+            (StatusCode::LinkBroken, _) => Err(JobError::LinkBroken {
+                // Ids are 16 bits; the card gives it in a field of 32.
+                failed: completion.detail as u16,
+            }),
             (StatusCode::Aborted, Some(waited)) => Err(JobError::TimedOut {
                 waited,
                 by: "ABORT",
@@ -77,6 +96,7 @@ impl Entry {
             abandoned: false,
             closing: false,
             asked: false,
+            held: false,
             _slot: slot,
         }
     }
@@ -107,6 +127,12 @@ pub(crate) struct QueuePair {
     sq: HostBuf,
     cq: HostBuf,
     ring: Mutex<Ring<Entry>>,
+    /// The newest command of an open chain. Locked after `ring`, which it belongs to.
+    held: Mutex<Option<Held>>,
+    /// Who may place commands; a chain keeps it from its first command to its end.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// How often the ring was emptied. Changes under the ring's lock.
+    session: AtomicU64,
     mode: watch::Sender<Mode>,
     free_slots: Arc<Semaphore>,
     space: CardSpace,
@@ -138,6 +164,9 @@ impl QueuePair {
             sq: to_card.allocate(depth * COMMAND_BYTES)?,
             cq: from_card.allocate(depth * COMPLETION_BYTES)?,
             ring: Mutex::new(ring),
+            held: Mutex::new(None),
+            turn: Arc::default(),
+            session: AtomicU64::new(0),
             mode: watch::Sender::new(Mode::Repair),
             free_slots: Arc::new(Semaphore::new(depth - 1)),
             space,
@@ -155,11 +184,51 @@ impl QueuePair {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody else places commands.
+    pub async fn turn(&self) -> Turn {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Begins a chain, with the queue's turn.
+    pub async fn link(&self) -> Link {
+        Link::new(self.turn().await, self.session.load(Ordering::Acquire))
+    }
+
+    /// Sends what is held back for a chain, if anything is: the card goes on to the
+    /// next command from it, or the chain ends with it.
+    pub fn release(&self, linked: bool) {
+        self.release_in(&mut self.ring(), linked);
+    }
+
+    fn release_in(&self, ring: &mut MutexGuard<'_, Ring<Entry>>, linked: bool) {
+        let Some(held) = self.held().take() else {
+            return;
+        };
+        let (placed, raw) = held.released(linked);
+        if let Some(entry) = ring.get_mut(placed.cid) {
+            entry.held = false;
+        }
+        self.send(placed, &raw);
+        // It may be the only one, and its ticket may have been dropped meanwhile.
+        self.wake.notify_one();
+    }
+
+    fn send(&self, placed: Placed, raw: &RawCommand) {
+        if let Err(e) = self.hand_over(placed, raw) {
+            tracing::error!(error = %e, queue = self.number, "submission ring out of range");
+        }
+    }
+
     /// Sends `command` with what it borrows; waits for a free slot and for repairs,
     /// not for the command. `epoch` is that of card memory when the addresses
     /// were taken ([`CardSpace::epoch`]): they mean nothing in another.
     pub async fn submit<M: JobMemory>(
         &self,
+        at: Place<'_>,
         epoch: u64,
         command: &Command,
         memory: M,
@@ -167,9 +236,9 @@ impl QueuePair {
         regions: Vec<crate::region::CardRegion>,
     ) -> Ticket<M> {
         self.submit_raw(
+            at,
             epoch,
-            command.encode(0),
-            estimate_cycles(command),
+            (command.encode(0), estimate_cycles(command)),
             memory,
             list,
             regions,
@@ -177,16 +246,21 @@ impl QueuePair {
         .await
     }
 
-    /// The same for any 64 bytes (the command id is filled in here).
+    /// The same for any 64 bytes (the command id is filled in here) and their estimated cycles.
     pub async fn submit_raw<M: JobMemory>(
         &self,
+        at: Place<'_>,
         epoch: u64,
-        mut raw: RawCommand,
-        cost: u64,
+        (mut raw, cost): (RawCommand, u64),
         memory: M,
         list: Option<HostBuf>,
         regions: Vec<crate::region::CardRegion>,
     ) -> Ticket<M> {
+        let (_turn, link) = match at {
+            Place::Alone => (Some(self.turn().await), None),
+            Place::WithTurn(turn) => (Some(turn), None),
+            Place::Linked(link) => (None, Some(link)),
+        };
         // Never closed: whoever waits here when the queue ends gets its turn
         // as the jobs before it end, and is refused below.
         let Ok(slot) = Arc::clone(&self.free_slots).acquire_owned().await else {
@@ -210,6 +284,11 @@ impl QueuePair {
                 let memory_lost = true;
                 return Ticket::failed(JobError::Restarted { why, memory_lost }, memory);
             }
+            if link.is_some_and(|l| l.session != self.session.load(Ordering::Acquire)) {
+                let why = "the queue was restarted while the chain was being sent".into();
+                let memory_lost = false;
+                return Ticket::failed(JobError::Restarted { why, memory_lost }, memory);
+            }
             let (reply, receiver) = oneshot::channel();
             let idle = ring.outstanding() == 0;
             regions.iter().for_each(|region| self.space.touch(region));
@@ -230,8 +309,15 @@ impl QueuePair {
                 }
             };
             raw.cid = placed.cid;
-            if let Err(e) = self.hand_over(placed, &raw) {
-                tracing::error!(error = %e, queue = self.number, "submission ring out of range");
+            match link.filter(|_| self.holds_back()) {
+                None => self.send(placed, &raw),
+                Some(_) => {
+                    self.release_in(&mut ring, true);
+                    if let Some(entry) = ring.get_mut(placed.cid) {
+                        entry.held = true;
+                    }
+                    *self.held() = Some(Held { placed, raw });
+                }
             }
             drop(ring);
             if idle {
@@ -239,6 +325,12 @@ impl QueuePair {
             }
             return Ticket::new(receiver, self.number, placed.cid, self.worker.clone());
         }
+    }
+
+    /// Whether a command can be held back: in the smallest ring the next one would
+    /// wait for its slot for ever. Its commands go one by one anyway.
+    fn holds_back(&self) -> bool {
+        self.log2_depth > 1
     }
 
     /// Submits without waiting and without a receiver of the result: for `ABORT`.
@@ -307,7 +399,9 @@ impl QueuePair {
 
     /// Ends all commands because the card is being closed.
     pub fn abandon_all(&self) {
-        self.ring().for_each(|entry| {
+        let mut ring = self.ring();
+        self.release_in(&mut ring, false);
+        ring.for_each(|entry| {
             entry.abandoned = true;
             entry.closing = true;
         });
@@ -325,7 +419,7 @@ impl QueuePair {
     pub fn take_abandoned(&self) -> Option<u16> {
         let mut ring = self.ring();
         let (cid, entry) = ring.oldest()?;
-        let ask = entry.abandoned && !entry.asked;
+        let ask = entry.abandoned && !entry.asked && !entry.held;
         entry.asked |= ask;
         ask.then_some(cid)
     }
@@ -399,9 +493,11 @@ impl QueuePair {
             .fold(0, |sum, e| sum.saturating_add(e.cost))
     }
 
-    /// Id of the command that runs, or will run next.
+    /// Id of the command that runs, or will run next, if the card knows of it.
     pub fn oldest(&self) -> Option<u16> {
-        self.ring().oldest().map(|(cid, _)| cid)
+        let mut ring = self.ring();
+        let (cid, entry) = ring.oldest()?;
+        (!entry.held).then_some(cid)
     }
 
     /// Whether the command with this id has not ended.
@@ -469,7 +565,10 @@ impl QueuePair {
     /// The jobs of a queue that the card is proven to have stopped, or whose
     /// memory it is proven not to reach. Oldest first.
     pub fn take_all(&self) -> Vec<Entry> {
-        self.ring().tear_down()
+        let mut ring = self.ring();
+        *self.held() = None;
+        self.session.fetch_add(1, Ordering::AcqRel);
+        ring.tear_down()
     }
 
     /// Programs and starts the (stopped, emptied) queue.

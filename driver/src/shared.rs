@@ -5,7 +5,7 @@
 //! start, repair, stop and clear the card. [`Health`] and [`DriverCounters`] are
 //! what the program sees of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub claim: Mutex<Option<Claim>>,
     /// Whether wiping card memory has been tried; held meanwhile.
     pub wiped: Mutex<bool>,
+    /// The card has `FILL`: known once it is identified.
+    pub fill: AtomicBool,
     /// Told of interrupts, and of a command on an idle queue.
     pub wake: Arc<Notify>,
 }

@@ -86,6 +86,8 @@ status_codes! {
     CardWrite = (3, 4, "CARD_WRITE"),
     /// Ended by `ABORT`.
     Aborted = (4, 1, "ABORTED"),
+    /// Not run: a command before it in its chain did not succeed.
+    LinkBroken = (4, 2, "LINK_BROKEN"),
     /// A defect of the card.
     Internal = (7, 1, "INTERNAL"),
 }
@@ -153,6 +155,7 @@ mod tests {
         assert_eq!(Status::from(StatusCode::Overlap).encode(false), 0x0062);
         assert_eq!(Status::from(StatusCode::HostWrite).encode(true), 0x8027);
         assert_eq!(Status::from(StatusCode::Aborted).encode(false), 0x8018);
+        assert_eq!(Status::from(StatusCode::LinkBroken).encode(true), 0x8029);
         assert_eq!(Status::from(StatusCode::Internal).encode(false), 0x001e);
     }
 

@@ -118,6 +118,12 @@ impl<M> Ticket<M> {
         }
     }
 
+    /// The command's id on the card while it is under way; `None` once it has ended,
+    /// or if it never reached the card. What [`JobError::LinkBroken`] names.
+    pub fn command_id(&self) -> Option<u16> {
+        self.placed.map(|(_, cid)| cid)
+    }
+
     /// Asks the card to end the command; the ticket still resolves, with
     /// `ABORTED` if the card got to it in time.
     pub fn abort(&self) {

@@ -1,6 +1,6 @@
 //! Card memory is left without what was computed there.
 //!
-//! The contract has no command that fills memory, so zeros are written: one
+//! A card that has `FILL` writes zeros by itself. Others are sent them: one
 //! buffer of zeros that a scatter list names again and again, so that it takes
 //! little host memory and one command for a range of any size.
 //! [`IoQueue::clear`](crate::IoQueue::clear) does so for one region;
@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::command::{BEAT, Command, SGL_ENTRY_BYTES, SglEntry};
@@ -119,15 +120,12 @@ impl Shared {
             while start < range.end {
                 let part = start..range.end.min(start + STEP);
                 start = part.end;
-                let plan = Zeros::of(part.clone(), self.to_card.limit());
-                let buffer = self.to_card.allocate(plan.bytes());
-                let buffer = buffer.map_err(|e| Kept::Memory(e.to_string()))?;
-                let (command, buffer) = plan.command(buffer);
+                let (command, memory) = self.overwriting(part.clone())?;
                 let end = Instant::now() + self.deadlines.stall;
                 while !queue.has_free_slot() && Instant::now() < end {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                let mut answer = queue.submit_last(&command, buffer).ok_or(Kept::Busy)?;
+                let mut answer = queue.submit_last(&command, memory).ok_or(Kept::Busy)?;
                 self.settle()?;
                 // Without an answer the command has not ended well.
                 answer.try_recv().map_err(|_| Kept::Busy)?.result?;
@@ -135,6 +133,23 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// The command that overwrites a range with zeros, and the host memory that it needs.
+    fn overwriting(&self, range: Range<u64>) -> Result<(Command, Vec<HostBuf>), Kept> {
+        if self.fill.load(Ordering::Acquire) {
+            let fill = Command::Fill {
+                word: 0,
+                card: range.start,
+                bytes: range.end - range.start,
+            };
+            return Ok((fill, Vec::new()));
+        }
+        let plan = Zeros::of(range, self.to_card.limit());
+        let buffer = self.to_card.allocate(plan.bytes());
+        let buffer = buffer.map_err(|e| Kept::Memory(e.to_string()))?;
+        let (command, buffer) = plan.command(buffer);
+        Ok((command, vec![buffer]))
     }
 
     /// Waits until nothing is under way, as long as the card moves.

@@ -31,7 +31,7 @@ impl Rig for Model {
     }
 }
 
-/// A card without `MSM_G2`, as older ones are.
+/// A card without `MSM_G2`, `FILL` and `LINK`, as older ones are.
 struct Older(Arc<ModelCard>);
 
 impl Rig for Older {
@@ -43,6 +43,8 @@ impl Rig for Older {
     fn new() -> Self {
         let options = ModelOptions {
             msm_g2: false,
+            fill: false,
+            link: false,
             ..ModelOptions::default()
         };
         Self(Arc::new(ModelCard::new(options).unwrap()))
@@ -53,8 +55,8 @@ impl Rig for Older {
     }
 }
 
-/// What a card without `MSM_G2` says of itself, and how it answers the command.
-mod without_g2 {
+/// What a card without the later commands says of itself, and how it answers them.
+mod older {
     use super::*;
 
     suite! { [allow(missing_docs)] Older:
@@ -63,6 +65,8 @@ mod without_g2 {
             msm_equals_blstrs,
             msm_in_g2_is_there_if_the_card_says_so,
         }
+        chains::{a_fill_writes_its_word_and_no_more, a_chain_runs_to_its_end}
+        residue::{the_next_opener_reads_nothing, one_region_is_cleared_and_no_more}
         validation::{every_status_of_the_table}
     }
 }

@@ -17,8 +17,9 @@ use std::sync::Arc;
 
 use blstrs::{G1Projective, G2Projective};
 
-use carillon_driver::command::{Command, Group, MsmMode, NttKind, Opcode, RawCommand};
+use carillon_driver::command::{Command, FLAG_LINK, Group, MsmMode, NttKind, Opcode, RawCommand};
 use carillon_driver::completion::Completion;
+use carillon_driver::identity::{FEATURE_FILL, FEATURE_LINK, FEATURE_MSM_G2};
 use carillon_driver::status::StatusCode;
 use carillon_sim::model::{ModelCard, ModelOptions};
 use carillon_sim::rtl::{RtlCard, RtlOptions};
@@ -42,6 +43,8 @@ const MEMORY: u64 = 1 << 28;
 // Host memory, by offset behind the rings.
 const HOST_BYTES: u64 = 16 << 10;
 const LISTS: usize = 8;
+// Commands that a ring of eight holds.
+const BATCH: usize = 7;
 
 /// Where the points of a group lie.
 fn bases(group: Group) -> u64 {
@@ -88,14 +91,14 @@ impl Side {
         }
     }
 
-    /// Whether the card says that it has `MSM_G2`.
-    fn has_g2(&self) -> bool {
+    /// What the card says that it has: the feature byte of its identity page.
+    fn features(&self) -> u8 {
         let mut admin = RawQueue::new(&self.host, 0, 1);
         let page = self.host.address(self.identity);
         let identify = Command::Identify { page }.encode(0xfff4);
         admin.expect(&identify, StatusCode::Success);
         admin.disable();
-        self.host.bytes(self.identity, 40)[39] & 1 != 0
+        self.host.bytes(self.identity, 40)[39]
     }
 
     /// All of card memory that is defined.
@@ -129,14 +132,18 @@ fn areas() -> [(u64, u64, u64); 3] {
 /// What a stream is drawn from.
 struct Stream {
     rng: ChaCha20Rng,
-    /// Whether the cards have `MSM_G2`.
-    has_g2: bool,
+    /// What the cards have.
+    features: u8,
     host: u64,
     lists: u64,
     cid: u16,
 }
 
 impl Stream {
+    fn has(&self, feature: u8) -> bool {
+        self.features & feature != 0
+    }
+
     /// An aligned range of `bytes` bytes in an area.
     fn place(&mut self, start: u64, area: u64, bytes: u64) -> u64 {
         let places = (area - bytes.next_multiple_of(64)) / 64;
@@ -155,6 +162,13 @@ impl Stream {
     fn sound(&mut self, slot: usize) -> (Command, Vec<u8>) {
         let mut list = Vec::new();
         let command = match self.rng.gen_range(0..10) {
+            0 if self.has(FEATURE_FILL) && self.rng.gen_bool(0.5) => {
+                let bytes = 64 * self.rng.gen_range(1..=40);
+                // Elements stay below the modulus, so that what follows runs.
+                let word = self.rng.gen_range(0..1 << 62);
+                let card = self.place(DATA, DATA_BYTES, bytes);
+                Command::Fill { word, card, bytes }
+            }
             0..3 => {
                 let beats = self.rng.gen_range(1..=40);
                 let (bytes, to_card) = (64 * beats, self.rng.gen_bool(0.5));
@@ -184,7 +198,7 @@ impl Stream {
             }
             3..5 => {
                 let n = self.rng.gen_range(1..=20);
-                let group = match self.has_g2 && self.rng.gen_bool(0.5) {
+                let group = match self.has(FEATURE_MSM_G2) && self.rng.gen_bool(0.5) {
                     true => Group::G2,
                     false => Group::G1,
                 };
@@ -286,16 +300,19 @@ impl Stream {
             Opcode::MsmG1 | Opcode::MsmG2 => (&[0, 1, 3], Some(2)),
             Opcode::Ntt => (&[0, 1, 2], None),
             Opcode::Quotient => (&[0, 1, 2, 3, 5], Some(4)),
+            // Its first operand is no address.
+            Opcode::Fill => (&[1], Some(2)),
             _ => (&[0, 1], Some(2)),
         };
         let address = addresses[self.rng.gen_range(0..addresses.len())];
         match self.rng.gen_range(0..8) {
             0 => {
-                let foreign = [0x00, 0x01, 0x02, 0x12, 0x13, 0x22, 0x3f, 0x40, 0x80, 0xff];
+                let foreign = [0x00, 0x01, 0x02, 0x13, 0x22, 0x3f, 0x40, 0x80, 0xff];
                 raw.opcode = foreign[self.rng.gen_range(0..foreign.len())];
             }
             1 => raw.reserved = 1 << self.rng.gen_range(0..16),
-            2 => raw.flags |= 16 << self.rng.gen_range(0..4),
+            // All but LINK, which chains are made of, and ODD, which is right for a transform.
+            2 => raw.flags |= [0x10, 0x20, 0x80][self.rng.gen_range(0..3)],
             3 => raw.op[address] += self.rng.gen_range(1..64),
             // Card addresses only: a host address may be anything.
             4 => raw.op[*addresses.last().unwrap()] = 64 * self.rng.gen_range(MEMORY / 64..1 << 50),
@@ -320,15 +337,16 @@ impl Stream {
     fn next(&mut self, slot: usize) -> (RawCommand, Vec<u8>) {
         let (command, list) = self.sound(slot);
         self.cid = self.cid.wrapping_add(self.rng.gen_range(1..1000));
-        let raw = command.encode(self.cid);
-        (
-            if self.rng.gen_bool(0.3) {
-                self.corrupt(raw)
-            } else {
-                raw
-            },
-            list,
-        )
+        let mut raw = command.encode(self.cid);
+        if self.rng.gen_bool(0.3) {
+            raw = self.corrupt(raw);
+        }
+        // A batch ends with its last chain.
+        let room = slot + 1 < BATCH;
+        if self.has(FEATURE_LINK) && room && self.rng.gen_bool(0.3) {
+            raw.flags |= FLAG_LINK;
+        }
+        (raw, list)
     }
 }
 
@@ -356,8 +374,8 @@ fn comparable(raw: &RawCommand, c: &Completion) -> (u16, u16, u16, StatusCode, b
 /// Whether a failed command may have written part of its destination.
 fn may_have_written(c: &Completion) -> bool {
     // Data faults, bus errors, aborts; and bad list entries, where data before
-    // them stays moved.
-    c.status.code.parts().0 >= 2
+    // them stays moved. What was not run has written nothing.
+    (c.status.code.parts().0 >= 2 && c.status.code != StatusCode::LinkBroken)
         || matches!(
             c.status.code,
             StatusCode::InvalidLength | StatusCode::Misaligned
@@ -454,14 +472,17 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
         Arc::new(RtlCard::new(options).unwrap()),
         bytes,
     ));
-    // A gateware without MSM_G2 is compared with a model without it.
+    // A gateware without one of these is compared with a model without it.
+    let features = rtl.features();
     let model = ModelOptions {
-        msm_g2: rtl.has_g2(),
+        msm_g2: features & FEATURE_MSM_G2 != 0,
+        fill: features & FEATURE_FILL != 0,
+        link: features & FEATURE_LINK != 0,
         ..ModelOptions::default()
     };
     let model = ModelCard::new(model).unwrap();
     let model = Side::new(RawHost::new(Arc::new(model), bytes));
-    let has_g2 = model.has_g2();
+    assert_eq!(model.features(), features);
     assert_eq!(model.host.iova, rtl.host.iova, "equal host addresses");
     let number = 2 - u16::from(seed.is_multiple_of(2));
     let mut mq = RawQueue::new(&model.host, number, 3);
@@ -481,7 +502,7 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
     }
     let mut stream = Stream {
         rng: ChaCha20Rng::seed_from_u64(seed),
-        has_g2,
+        features,
         host: model.host.address(model.data),
         lists: model.host.address(model.lists),
         cid: seed as u16,
@@ -493,8 +514,9 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
         // undefined; the gateware then gets all of it at once.
         let mut batch = Vec::new();
         let mut undefined = false;
-        let size = stream.rng.gen_range(1..=7);
-        while batch.len() < size && !undefined {
+        let mut linked = false;
+        let size = stream.rng.gen_range(1..=BATCH);
+        while linked || batch.len() < size && !undefined {
             let slot = batch.len();
             let (raw, list) = stream.next(slot);
             for side in [&model, &rtl] {
@@ -505,7 +527,8 @@ fn run_stream(seed: u64, commands: usize) -> BTreeSet<&'static str> {
             }
             let completion = mq.run(&raw);
             met.insert(completion.status.code.name());
-            undefined = may_have_written(&completion);
+            undefined |= may_have_written(&completion);
+            linked = raw.flags & FLAG_LINK != 0;
             batch.push((raw, completion));
         }
         for (raw, _) in &batch {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_driver::command::{
-    Command, FLAG_COSET, FLAG_INVERSE, FLAG_SGL, Group, MsmMode, NttKind, RawCommand,
+    Command, FLAG_COSET, FLAG_INVERSE, FLAG_LINK, FLAG_SGL, Group, MsmMode, NttKind, RawCommand,
 };
 use carillon_driver::memory::HostMemory;
 use carillon_driver::registers as reg;
@@ -351,6 +351,11 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
         }
         .encode(1)
     };
+    // The word is no address: it may be anything.
+    let fill = |card, bytes| {
+        let word = 1;
+        Command::Fill { word, card, bytes }.encode(1)
+    };
     let opcode = |code| RawCommand {
         opcode: code,
         cid: 1,
@@ -359,7 +364,6 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
     let mut cases = vec![
         ("admin opcode", opcode(0x01), InvalidOpcode),
         ("admin opcode", opcode(0x02), InvalidOpcode),
-        ("fill", opcode(0x12), InvalidOpcode),
         ("copy", opcode(0x13), InvalidOpcode),
         ("unknown", opcode(0x22), InvalidOpcode),
         ("selftest", opcode(0x40), InvalidOpcode),
@@ -367,7 +371,7 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
         ("opcode 255", opcode(0xff), InvalidOpcode),
         (
             "opcode before field",
-            field(opcode(0x12), |c| c.reserved = 1),
+            field(opcode(0x13), |c| c.reserved = 1),
             InvalidOpcode,
         ),
         (
@@ -390,6 +394,16 @@ fn refused(host: u64) -> Vec<(&'static str, RawCommand, StatusCode)> {
             field(write(1, host, 0, 0), |c| c.flags = 8),
             InvalidField,
         ),
+        (
+            "flag",
+            field(fill(0, 64), |c| c.flags = FLAG_SGL),
+            InvalidField,
+        ),
+        ("no bytes", fill(1, 0), InvalidLength),
+        ("half a beat", fill(1, 96), InvalidLength),
+        ("card address", fill(32, 64), Misaligned),
+        ("over the end", fill(MEMORY - 64, 128), OutOfRange),
+        ("wraps around", fill(64, u64::MAX - 63), OutOfRange),
         ("no bytes", write(1, host, 0, 0), InvalidLength),
         ("half a beat", read(1, host, 0, 96), InvalidLength),
         (
@@ -486,6 +500,9 @@ fn every_refusal_has_its_status_and_the_queue_goes_on() {
         (0x30, 0, 0, StatusCode::InvalidOpcode),
         (0x01, FLAG_SGL, 0, StatusCode::InvalidField),
         (0x02, FLAG_SGL, 0, StatusCode::InvalidField),
+        // Not for the admin queue; and the next command runs.
+        (0x01, FLAG_LINK, 0, StatusCode::InvalidField),
+        (0x12, 0, 0, StatusCode::InvalidOpcode),
         (0x01, 0, 8, StatusCode::Misaligned),
     ] {
         let mut command = RawCommand {

@@ -453,7 +453,7 @@ async fn nothing_is_recorded_while_it_is_off() {
     session.put(&[3; 64]).await;
     let path = session.path.clone();
     let (recording, _folder) = session.end().await;
-    // The close is one more command, which writes zeros over what was left.
+    // The close is one more command, which fills what was left with zeros; it reads no memory.
     assert_eq!(recording.history.summary.commands, 4);
     let payloads: Vec<u8> = Reader::new(std::fs::File::open(path).unwrap())
         .unwrap()
@@ -462,10 +462,7 @@ async fn nothing_is_recorded_while_it_is_off() {
             _ => None,
         })
         .collect();
-    let [first, third, _list, zeros] = payloads[..] else {
-        panic!("{payloads:?}");
-    };
-    assert_eq!([first, third, zeros], [1, 3, 0]);
+    assert_eq!(payloads, [1, 3]);
 }
 
 #[test]

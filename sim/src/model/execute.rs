@@ -12,7 +12,9 @@ use bytemuck::Zeroable as _;
 use carillon_driver::command::{
     BEAT, Command, FR_BYTES, Group, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
 };
-use carillon_driver::identity::{FEATURE_MSM_G2, IdentityPage, SIGNATURE, WINDOW_SIZES};
+use carillon_driver::identity::{
+    FEATURE_FILL, FEATURE_LINK, FEATURE_MSM_G2, IdentityPage, SIGNATURE, WINDOW_SIZES,
+};
 use carillon_driver::registers as reg;
 use carillon_driver::status::StatusCode;
 
@@ -81,6 +83,7 @@ pub(super) fn execute(job: &Job<'_>, raw: &RawCommand) -> Outcome {
             bytes,
             list,
         } => job.transfer(host, card, bytes, list, false),
+        Command::Fill { word, card, bytes } => job.fill(word, card, bytes),
         Command::Msm {
             group,
             bases,
@@ -227,10 +230,12 @@ impl Job<'_> {
         let o = &self.core.options;
         let choices = |group| windows::choices(group, o.msm_max_window_bits);
         let [split_windows, full_windows] = choices(Group::G1);
-        let (features, [g2_split_windows, g2_full_windows]) = match o.msm_g2 {
+        let (in_g2, [g2_split_windows, g2_full_windows]) = match o.msm_g2 {
             true => (FEATURE_MSM_G2, choices(Group::G2)),
             false => (0, [[0; WINDOW_SIZES]; 2]),
         };
+        let feature = |has: bool, bit: u8| if has { bit } else { 0 };
+        let features = in_g2 | feature(o.fill, FEATURE_FILL) | feature(o.link, FEATURE_LINK);
         let identity = IdentityPage {
             signature: SIGNATURE,
             version: reg::version::RESET,
@@ -401,6 +406,20 @@ impl Job<'_> {
             done += piece;
         }
         Ok(())
+    }
+
+    fn fill(&self, word: u64, card: u64, bytes: u64) -> Result<Outcome, StatusCode> {
+        let piece = word
+            .to_le_bytes()
+            .repeat((bytes.min(MOVE_PIECE) / 8) as usize);
+        let mut done = 0;
+        while done < bytes {
+            self.go_on()?;
+            let now = (bytes - done).min(MOVE_PIECE);
+            self.card_write(card + done, &piece[..now as usize])?;
+            done += now;
+        }
+        Ok(success(bytes / BEAT))
     }
 
     fn msm<G: SumGroup>(

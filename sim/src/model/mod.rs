@@ -71,6 +71,10 @@ pub struct ModelOptions {
     pub msm_adders: u8,
     /// Whether it has `MSM_G2`.
     pub msm_g2: bool,
+    /// Whether it has `FILL`.
+    pub fill: bool,
+    /// Whether it has the flag `LINK`.
+    pub link: bool,
     /// Largest log2 of a transform's length.
     pub ntt_max_log2n: u8,
     /// Butterflies a cycle that it reports.
@@ -88,6 +92,8 @@ impl Default for ModelOptions {
             msm_windows: 16,
             msm_adders: 1,
             msm_g2: true,
+            fill: true,
+            link: true,
             ntt_max_log2n: 20,
             ntt_butterflies: 10,
         }

@@ -7,12 +7,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use carillon_driver::command::{COMMAND_BYTES, RawCommand};
+use carillon_driver::command::{COMMAND_BYTES, FLAG_LINK, RawCommand};
 use carillon_driver::completion::{COMPLETION_BYTES, Completion};
 use carillon_driver::status::StatusCode;
 
 use super::counters::Counter;
-use super::execute::{Job, execute};
+use super::execute::{Job, Outcome, execute};
 use super::state::{Current, QueueError, Rings, State};
 use super::{Core, Hang, QUEUES};
 
@@ -82,7 +82,10 @@ impl Core {
                 abort: Arc::clone(&abort),
             });
         }
-        self.hang(number, &abort);
+        let broken = self.lock().queues[number].broken;
+        if broken.is_none() {
+            self.hang(number, &abort);
+        }
         let job = Job {
             core: self,
             abort: &abort,
@@ -90,6 +93,11 @@ impl Core {
         };
         let mut outcome = if abort.load(Ordering::Acquire) {
             StatusCode::Aborted.into()
+        } else if let Some(failed) = broken {
+            Outcome {
+                detail: failed.into(),
+                ..StatusCode::LinkBroken.into()
+            }
         } else {
             execute(&job, &raw)
         };
@@ -99,7 +107,15 @@ impl Core {
         q.current = None;
         if abort.load(Ordering::Acquire) {
             outcome.status = StatusCode::Aborted;
+            // What a link that was not run would have said.
+            outcome.detail = if broken.is_some() { 0 } else { outcome.detail };
         }
+        let linked = number != 0 && self.options.link && raw.flags & FLAG_LINK != 0;
+        q.broken = match outcome.status {
+            StatusCode::Success => None,
+            _ => broken.or(Some(raw.cid)),
+        }
+        .filter(|_| linked);
         while state.queues[number].running() && !state.queues[number].rings.has_free_entry() {
             state = self.wait(state);
         }

@@ -43,6 +43,8 @@ pub(super) struct Queue {
     // The current session (from enable to stop), taken over when it starts.
     pub rings: Rings,
     pub current: Option<Current>,
+    /// The chain broke at the command with this id: the next command is not run.
+    pub broken: Option<u16>,
     /// Command that `ABORT` named while it was next to run.
     pub abort_next: Option<u16>,
 }
@@ -118,6 +120,7 @@ impl Queue {
             return true;
         }
         self.active = true;
+        self.broken = None;
         self.rings = Rings {
             sq_base: self.sq_base,
             cq_base: self.cq_base,

@@ -2,7 +2,9 @@
 //! order of the contract's table: opcode, field, length, alignment, range,
 //! overlap. Pure; the gateware's counterpart is `hdl/rtl/queue/queue_check.sv`.
 
-use carillon_driver::command::{BEAT, Command, FLAG_COSET, FLAG_ODD, FR_BYTES, Opcode, RawCommand};
+use carillon_driver::command::{
+    BEAT, Command, FLAG_COSET, FLAG_LINK, FLAG_ODD, FR_BYTES, Opcode, RawCommand,
+};
 use carillon_driver::status::StatusCode;
 
 use super::ModelOptions;
@@ -20,7 +22,11 @@ pub(super) fn validate(
     options: &ModelOptions,
 ) -> Result<Command, StatusCode> {
     let opcode = Opcode::from_code(raw.opcode).ok_or(StatusCode::InvalidOpcode)?;
-    let missing = opcode == Opcode::MsmG2 && !options.msm_g2;
+    let missing = match opcode {
+        Opcode::MsmG2 => !options.msm_g2,
+        Opcode::Fill => !options.fill,
+        _ => false,
+    };
     if opcode.is_admin() != admin || missing {
         return Err(StatusCode::InvalidOpcode);
     }
@@ -32,7 +38,9 @@ pub(super) fn validate(
         Opcode::MsmG1 | Opcode::MsmG2 => raw.window_bits > options.msm_max_window_bits,
         _ => false,
     };
-    if raw.reserved != 0 || raw.flags & !opcode.allowed_flags() != 0 || beyond {
+    let link = if options.link && !admin { FLAG_LINK } else { 0 };
+    let allowed = opcode.allowed_flags() | link;
+    if raw.reserved != 0 || raw.flags & !allowed != 0 || beyond {
         return Err(StatusCode::InvalidField);
     }
     let command = Command::decode(raw).ok_or(StatusCode::InvalidOpcode)?;
@@ -59,9 +67,9 @@ pub(super) fn validate(
 
 fn length_ok(command: &Command) -> bool {
     match *command {
-        Command::Write { bytes, .. } | Command::Read { bytes, .. } => {
-            bytes != 0 && bytes % BEAT == 0
-        }
+        Command::Write { bytes, .. }
+        | Command::Read { bytes, .. }
+        | Command::Fill { bytes, .. } => bytes != 0 && bytes % BEAT == 0,
         Command::Msm { n, .. } | Command::Quotient { n, .. } | Command::Product { n, .. } => {
             (1..=MAX_ELEMENTS).contains(&n)
         }
@@ -75,6 +83,7 @@ fn addresses(command: &Command) -> Vec<u64> {
         Command::Identify { page } => vec![page],
         Command::Abort { .. } => vec![],
         Command::Write { host, card, .. } | Command::Read { host, card, .. } => vec![host, card],
+        Command::Fill { card, .. } => vec![card],
         Command::Msm {
             bases,
             scalars,
@@ -105,7 +114,9 @@ fn addresses(command: &Command) -> Vec<u64> {
 fn ranges(command: &Command) -> Vec<(u64, u64)> {
     match *command {
         Command::Identify { .. } | Command::Abort { .. } => vec![],
-        Command::Write { card, bytes, .. } | Command::Read { card, bytes, .. } => {
+        Command::Write { card, bytes, .. }
+        | Command::Read { card, bytes, .. }
+        | Command::Fill { card, bytes, .. } => {
             vec![(card, bytes)]
         }
         // Counts are at most 2^32 - 1 here, so nothing overflows.

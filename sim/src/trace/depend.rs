@@ -57,7 +57,9 @@ fn elements(n: u64) -> u64 {
 #[must_use]
 pub(super) fn written(command: &Command) -> Vec<Range> {
     match *command {
-        Command::Write { card, bytes, .. } => vec![range(card, bytes)],
+        Command::Write { card, bytes, .. } | Command::Fill { card, bytes, .. } => {
+            vec![range(card, bytes)]
+        }
         Command::Msm { group, result, .. } => vec![range(result, group.result_bytes())],
         Command::Ntt {
             destination,
@@ -101,7 +103,10 @@ fn reads(command: &Command) -> Vec<Range> {
         Command::Product { a, b, n, .. } => {
             vec![range(a, elements(n)), range(b, elements(n))]
         }
-        Command::Identify { .. } | Command::Abort { .. } | Command::Write { .. } => Vec::new(),
+        Command::Identify { .. }
+        | Command::Abort { .. }
+        | Command::Write { .. }
+        | Command::Fill { .. } => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names for what a trace holds: registers and commands as the contract calls
 //! them. Pure; used by the observer, the listing and the replay.
 
-use carillon_driver::command::{Command, MsmMode, RawCommand};
+use carillon_driver::command::{Command, FLAG_LINK, MsmMode, RawCommand};
 use carillon_driver::registers as reg;
 
 /// Which register an offset of BAR0 is.
@@ -187,6 +187,7 @@ pub fn opcode(raw: &RawCommand) -> String {
         Command::Abort { .. } => "ABORT",
         Command::Write { .. } => "WRITE",
         Command::Read { .. } => "READ",
+        Command::Fill { .. } => "FILL",
         Command::Msm { group, .. } => group.command(),
         Command::Ntt { .. } => "NTT",
         Command::Quotient { .. } | Command::Product { .. } => "QUOTIENT",
@@ -200,7 +201,12 @@ pub fn operands(raw: &RawCommand) -> String {
     let Some(command) = Command::decode(raw) else {
         return format!("{:x?}", raw.to_words());
     };
-    match command {
+    let linked = if raw.flags & FLAG_LINK == 0 {
+        ""
+    } else {
+        " linked"
+    };
+    let operands = match command {
         Command::Identify { page } => format!("page={page:#x}"),
         Command::Abort { queue, cid } => format!("queue={queue} cid={cid:#06x}"),
         Command::Write {
@@ -217,6 +223,9 @@ pub fn operands(raw: &RawCommand) -> String {
         } => {
             let kind = if list { "list" } else { "host" };
             format!("{kind}={host:#x} card={card:#x} bytes={bytes}")
+        }
+        Command::Fill { word, card, bytes } => {
+            format!("word={word:#x} card={card:#x} bytes={bytes}")
         }
         Command::Msm {
             group: _,
@@ -263,7 +272,8 @@ pub fn operands(raw: &RawCommand) -> String {
             destination,
             n,
         } => format!("a={a:#x} b={b:#x} destination={destination:#x} n={n} product"),
-    }
+    };
+    operands + linked
 }
 
 #[cfg(test)]
@@ -307,6 +317,14 @@ mod tests {
         };
         let text = "bases=0x40 scalars=0x80 n=3 result=0xc0 window=0 full";
         assert_eq!(operands(&raw), text);
+        let fill = RawCommand {
+            opcode: 0x12,
+            flags: 0x40,
+            op: [7, 0x80, 64, 0, 0, 0, 0],
+            ..RawCommand::default()
+        };
+        assert_eq!(opcode(&fill), "FILL");
+        assert_eq!(operands(&fill), "word=0x7 card=0x80 bytes=64 linked");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 )]
 #![allow(dead_code)]
 
+pub mod chains;
 pub mod dma;
 pub mod faults;
 pub mod futures;
@@ -362,6 +363,14 @@ macro_rules! whole_suite {
                 a_ring_of_two_wraps_as_often_as_it_is_told,
                 a_full_queue_holds_submitters_back,
                 counters_count,
+            }
+            chains::{
+                a_fill_writes_its_word_and_no_more,
+                a_chain_runs_to_its_end,
+                a_chain_ends_at_its_first_failure,
+                what_a_broken_chain_leaves_out_has_no_figures,
+                a_chain_that_is_dropped_is_closed,
+                a_chain_ends_with_what_cannot_be_sent,
             }
             values::{
                 msm_of_every_size,

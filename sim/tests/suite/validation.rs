@@ -1,9 +1,9 @@
 //! Requests that a card, or the driver, must refuse; and that the next one runs.
 
 use blstrs::{G1Projective, G2Projective};
-use carillon_driver::command::{Command, Group, MsmMode, NttKind, Opcode, RawCommand};
+use carillon_driver::command::{Command, FLAG_LINK, Group, MsmMode, NttKind, Opcode, RawCommand};
 use carillon_driver::status::StatusCode;
-use carillon_driver::{CardError, JobError, Msm, Ntt, Quotient, RecoveryAction};
+use carillon_driver::{CardError, CardInfo, JobError, Msm, Ntt, Quotient, RecoveryAction};
 use carillon_workload::vectors::{self, BasePattern, Curve, ScalarPattern};
 
 use super::{Bench, Rig, bench};
@@ -70,9 +70,36 @@ fn quotient(op: [u64; 6]) -> RawCommand {
     .encode(0)
 }
 
+/// `FILL` with one thing wrong. Its word is no address: any will do.
+fn of_fill() -> Vec<(RawCommand, StatusCode)> {
+    use StatusCode::*;
+    let fill = |card, bytes| {
+        let word = 1;
+        Command::Fill { word, card, bytes }.encode(0)
+    };
+    let flags = |flags| RawCommand {
+        flags,
+        ..fill(1, 1)
+    };
+    let mut rows: Vec<_> = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x80]
+        .map(|bit| (flags(bit), InvalidField))
+        .to_vec();
+    rows.extend([
+        (fill(1, 0), InvalidLength),
+        (fill(0, 32), InvalidLength),
+        (fill(1, 65), InvalidLength),
+        (fill(32, 64), Misaligned),
+        (fill(MEMORY + 1, 64), Misaligned),
+        (fill(MEMORY, 64), OutOfRange),
+        (fill(MEMORY - 64, 128), OutOfRange),
+        (fill(64, u64::MAX - 63), OutOfRange),
+    ]);
+    rows
+}
+
 /// Commands that are refused, and how: each row breaks what its status says,
 /// and often something later in the order, which must not matter.
-fn table(has_g2: bool) -> Vec<(RawCommand, StatusCode)> {
+fn table(info: &CardInfo) -> Vec<(RawCommand, StatusCode)> {
     use StatusCode::*;
     let opcode = |opcode| RawCommand {
         opcode,
@@ -80,11 +107,19 @@ fn table(has_g2: bool) -> Vec<(RawCommand, StatusCode)> {
     };
     let flags = |raw: RawCommand, flags| RawCommand { flags, ..raw };
     let mut rows = Vec::new();
-    for code in [0x00, 0x01, 0x02, 0x03, 0x12, 0x13, 0x22, 0x31, 0x40, 0xff] {
+    for code in [0x00, 0x01, 0x02, 0x03, 0x13, 0x22, 0x31, 0x40, 0xff] {
         rows.push((opcode(code), InvalidOpcode));
     }
-    if !has_g2 {
+    if !info.msm_g2 {
         rows.push((opcode(0x21), InvalidOpcode));
+    }
+    if !info.link {
+        rows.push((flags(write(NOWHERE, 0, 64), FLAG_LINK), InvalidField));
+    }
+    if info.fill {
+        rows.extend(of_fill());
+    } else {
+        rows.push((opcode(0x12), InvalidOpcode));
     }
     rows.push((
         RawCommand {
@@ -166,7 +201,7 @@ fn table(has_g2: bool) -> Vec<(RawCommand, StatusCode)> {
         (ntt(128, 64, 0, 2), Overlap),
         (ntt(1 << 20, 0, 1 << 22, 16), Overlap),
     ]);
-    if has_g2 {
+    if info.msm_g2 {
         // What MSM_G1 refuses, MSM_G2 refuses alike, and what only its sizes put out of range.
         let of_g1 = rows
             .iter()
@@ -191,8 +226,7 @@ fn table(has_g2: bool) -> Vec<(RawCommand, StatusCode)> {
 
 pub async fn every_status_of_the_table<R: Rig>() {
     let bench = bench::<R>().await;
-    let has_g2 = bench.card.info().has_msm(Group::G2);
-    for (raw, expected) in table(has_g2) {
+    for (raw, expected) in table(bench.card.info()) {
         let error = bench.raw(raw, Vec::new()).await.result.unwrap_err();
         assert_eq!(error.status(), Some(expected), "{raw:x?}");
         assert_eq!(error.recovery_action(), RecoveryAction::FixRequest);
