@@ -552,7 +552,7 @@ fn estimates_of_memory_hold() {
         ),
         (
             vec!["prove", "--key", &key, "--out", &proof],
-            memory::of_key(shape) + memory::of_proof(shape),
+            memory::of_key(shape) + memory::of_proof(shape) + memory::of_sum_in_g2(shape),
         ),
         (
             vec![

@@ -69,14 +69,20 @@ pub fn of_key(shape: CircuitShape) -> u64 {
     variables * (3 * G1_BYTES + G2_BYTES) as u64 + domain * G1_BYTES as u64
 }
 
-/// Bytes of a proof on the CPU, beside its key. A card takes [`of_card`] more.
+/// Bytes of a proof on the host, beside its key. A card takes [`of_card`] more; the CPU, also beside a card
+/// without `MSM_G2`, [`of_sum_in_g2`] more.
 pub fn of_proof(shape: CircuitShape) -> u64 {
     let (variables, domain) = (shape.variables() as u64, shape.domain() as u64);
     let scalar = SCALAR_BYTES as u64;
-    // Witness and polynomials, which double while they grow; a copy of the polynomials; the bases
-    // and digits of the sum in G2, which are gathered twice.
+    // Witness and polynomials, which double while they grow; a copy of the polynomials.
     let values = 2 * (variables + 2 * domain) * scalar + 3 * domain * scalar;
-    BASE + with_margin(values + variables * (2 * G2_BYTES as u64 + 8 + scalar))
+    BASE + with_margin(values)
+}
+
+/// Bytes of a proof's sum in G2 on the CPU: bases and digits, which are gathered twice.
+pub fn of_sum_in_g2(shape: CircuitShape) -> u64 {
+    let each = 2 * G2_BYTES + 8 + SCALAR_BYTES;
+    with_margin(shape.variables() as u64 * each as u64)
 }
 
 /// Bytes that a card engine takes beside that: what travels, at most twice, since a simulated card

@@ -199,6 +199,7 @@ pub async fn run(
             return Err(EngineError::Card {
                 engine: address.to_string(),
                 operation: "open",
+                step: None,
                 source: Box::new(CardError::Gone {
                     transport: transport.describe(),
                 }),

@@ -3,17 +3,19 @@
 //! A job asks for all that it needs at once. While it waits, it keeps its turn, so that no two jobs
 //! hold a part each and wait for the other's; those that have their memory run and end. Where
 //! memory is short, keys that no job uses are evicted, the one used least recently first, and no more
-//! of them than it takes; then running jobs are waited for.
+//! of them than it takes; then running jobs are waited for. Memory of a key is overwritten before somebody
+//! else gets it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use carillon_driver::{Card, CardError, CardRegion};
+use carillon_driver::{Card, CardError, CardRegion, IoQueue};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::fault::{CardResult, Fault};
 use super::keys::{CardKey, ResidentKeys};
+use crate::engine::ResidentKey;
 use crate::groth16::ProvingKey;
 use crate::stats::CardStats;
 
@@ -104,18 +106,20 @@ impl Admission {
     pub async fn for_proof<const N: usize>(
         &self,
         card: &Card,
+        queue: &IoQueue,
         key: &Arc<ProvingKey>,
         wanted: [Wanted; N],
     ) -> CardResult<ForProof<N>> {
         let turn = self.turn.lock().await;
-        let (resident, mut cost) = self.resident(card, &turn, key).await?;
+        let (resident, mut cost) = self.resident(card, queue, &turn, key).await?;
         let taken = self.allocate(card, &turn, &wanted).await;
         let (key, regions) = match taken {
             Err(Fault::Card(CardError::CardMemory { .. })) => {
                 // Enough is free, but in pieces: all is laid out anew.
                 drop(resident);
-                self.keys.forget_all();
-                let (resident, again) = self.resident(card, &turn, key).await?;
+                self.keys.give_up_all();
+                self.keys.overwrite(card).await;
+                let (resident, again) = self.resident(card, queue, &turn, key).await?;
                 cost += &again;
                 (resident, self.allocate(card, &turn, &wanted).await?)
             }
@@ -132,22 +136,37 @@ impl Admission {
     /// Writes a key if it is not there.
     pub async fn load(&self, card: &Card, key: &Arc<ProvingKey>) -> CardResult<CardStats> {
         let turn = self.turn.lock().await;
-        Ok(self.resident(card, &turn, key).await?.1)
+        Ok(self.resident(card, card.queue(0), &turn, key).await?.1)
     }
 
-    /// Forgets one key. Jobs that use it keep it until they end.
-    pub fn forget(&self, key: &Arc<ProvingKey>) {
-        self.keys.forget(key);
+    /// Gives up one key. Jobs that use it keep it until they end.
+    pub async fn give_up(&self, card: &Card, key: &Arc<ProvingKey>) {
+        self.keys.give_up(key);
+        self.tidy(card).await;
+    }
+
+    /// Overwrites and frees the memory of keys that were given up; called when a job has let its key go.
+    pub async fn tidy(&self, card: &Card) {
+        if self.keys.overwrite(card).await {
+            // There is more memory for those that wait.
+            self.running.ended.notify_waiters();
+        }
+    }
+
+    /// The keys that lie in card memory.
+    pub fn resident_keys(&self) -> Vec<ResidentKey> {
+        self.keys.list()
     }
 
     /// Forgets all keys, after card memory was lost.
-    pub fn forget_all(&self) {
-        self.keys.forget_all();
+    pub fn forget_lost(&self) {
+        self.keys.forget_lost();
     }
 
     async fn resident(
         &self,
         card: &Card,
+        queue: &IoQueue,
         turn: &MutexGuard<'_, ()>,
         key: &Arc<ProvingKey>,
     ) -> CardResult<(Arc<CardKey>, CardStats)> {
@@ -155,9 +174,10 @@ impl Admission {
             return Ok((resident, CardStats::default()));
         }
         let sizes = ResidentKeys::sizes(key, card.info());
-        let wanted: Vec<_> = sizes.into_iter().map(Wanted::public).collect();
+        // Everybody may know the points, but not who proves what.
+        let wanted: Vec<_> = sizes.into_iter().map(Wanted::secret).collect();
         let regions = self.allocate(card, turn, &wanted).await?;
-        self.keys.write(card, key, regions).await
+        self.keys.write(card, queue, key, regions).await
     }
 
     /// All regions wanted; whoever asks has the turn.
@@ -176,6 +196,9 @@ impl Admission {
             match take(card, wanted) {
                 Err(Fault::Card(CardError::CardMemory { .. })) => {}
                 taken => return taken,
+            }
+            if self.keys.overwrite(card).await {
+                continue;
             }
             if self.keys.evict_idle() {
                 tracing::info!("card memory is short: the key used least recently is evicted");

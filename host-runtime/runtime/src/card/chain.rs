@@ -21,7 +21,9 @@ use std::time::Instant;
 use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::Group;
 use carillon_driver::completion::Completion;
-use carillon_driver::{Card, CardInfo, CardRegion, HostBuf, Msm, Ntt, Product, Quotient, Ticket};
+use carillon_driver::{
+    Card, CardInfo, CardRegion, HostBuf, IoQueue, Msm, Ntt, Product, Quotient, Ticket,
+};
 
 use super::admission::{Admission, ForProof, Wanted};
 use super::fault::{CardResult, Fault, done};
@@ -78,7 +80,7 @@ impl<'a> PhaseClock<'a> {
     }
 
     async fn wait(&mut self, command: Command, ticket: Ticket<()>) -> CardResult<Completion> {
-        let completion = done(ticket.await)?;
+        let completion = done(ticket.await).map_err(|e| Fault::from(e).at(self.phase))?;
         tally::add(&mut self.card, command, &completion);
         self.done += 1;
         self.progress.event(ProgressEvent::Advanced {
@@ -118,7 +120,7 @@ pub fn memory(key: &ProvingKey, info: &CardInfo) -> [Wanted; REGIONS] {
     let witness = (key.shape.variables() * SCALAR_BYTES) as u64;
     let results = result_bytes(info);
     let [a, b, c, coefficients, scratch] = [Wanted::secret(polynomial); 5];
-    let z = Wanted::public(SCALAR_BYTES as u64);
+    let z = Wanted::secret(SCALAR_BYTES as u64);
     let (witness, results) = (Wanted::secret(witness), Wanted::secret(results));
     [a, b, c, coefficients, scratch, witness, z, results]
 }
@@ -137,17 +139,18 @@ impl Workspace {
     }
 
     /// Overwrites all of it: it holds the witness and what was computed from it. A sum beside the
-    /// card runs on meanwhile. What is left by a failure is overwritten when the card is closed.
-    async fn clear(&self, card: &Card) {
+    /// card runs on meanwhile. What a proof leaves that is given up is overwritten when the card is closed.
+    async fn clear(&self, queue: &IoQueue) {
         let [a, b, c] = &self.polynomials;
         let rest = [
             &self.coefficients,
             &self.scratch,
             &self.witness,
+            &self.z,
             &self.results,
         ];
         for region in [a, b, c].into_iter().chain(rest) {
-            if let Err(error) = card.queue(0).clear(region).await {
+            if let Err(error) = queue.clear(region).await {
                 tracing::warn!(%error, "card memory is not overwritten before the card is closed");
                 return;
             }
@@ -165,7 +168,8 @@ impl Workspace {
     }
 }
 
-/// Runs the list. Everything is queued before the first answer is awaited.
+/// Runs the list. Everything is queued before the first answer is awaited: as one chain where the card has
+/// those, so that it computes nothing behind a command that failed.
 pub async fn run(
     card: &Card,
     admission: &Admission,
@@ -173,6 +177,7 @@ pub async fn run(
     assignment: &Assignment,
     progress: &dyn ProgressSink,
 ) -> CardResult<(Sums, Groth16Stats)> {
+    let queue = card.queue(0);
     let mut load = PhaseClock::start(Phase::Load, 2, progress);
     let ForProof {
         permit: _permit,
@@ -180,7 +185,7 @@ pub async fn run(
         cost,
         regions,
     } = admission
-        .for_proof(card, key, memory(key, card.info()))
+        .for_proof(card, queue, key, memory(key, card.info()))
         .await?;
     load.card += &cost;
     let memory = Workspace::new(regions);
@@ -194,11 +199,17 @@ pub async fn run(
         key,
         points: &points,
     };
-    let queued = list.queue(assignment).await?;
-    // From here on the card works through the list.
-    let result = queued.finish(load, progress).await?;
-    memory.clear(card).await;
-    Ok(result)
+    let result = async {
+        let queued = list.send(queue, assignment).await?;
+        // From here on the card works through the list.
+        queued.finish(load, progress).await
+    };
+    let result = result.await;
+    // After a failure, too; what of the list is still queued ends first.
+    memory.clear(queue).await;
+    drop(points);
+    admission.tidy(card).await;
+    result
 }
 
 /// The command list of one proof that has its memory.
@@ -224,14 +235,33 @@ struct Queued {
 }
 
 impl List<'_> {
-    async fn queue(&self, assignment: &Assignment) -> CardResult<Queued> {
-        let writes = self.queue_writes(assignment).await?;
-        let product = self.queue_product().await;
-        let transforms = self.queue_transforms().await;
-        let quotient = self.queue_quotient().await;
-        let last = self.queue_last_transform().await;
-        let sums = self.queue_sums().await?;
-        let results = self.queue_results().await?;
+    /// Queues all of it.
+    async fn send(&self, queue: &IoQueue, assignment: &Assignment) -> CardResult<Queued> {
+        // Nobody may wait for host memory of results who has the queue to himself.
+        let bytes = result_bytes(self.card.info());
+        let results = self.card.buffer_from_card_in_turn(bytes as usize).await?;
+        let chain = match self.card.info().link {
+            true => Some(queue.chain().await),
+            false => None,
+        };
+        // The chain ends with this function: whoever waits for the last command needs that.
+        let queue = chain.as_deref().unwrap_or(queue);
+        self.queue(queue, assignment, results).await
+    }
+
+    async fn queue(
+        &self,
+        queue: &IoQueue,
+        assignment: &Assignment,
+        results: HostBuf,
+    ) -> CardResult<Queued> {
+        let writes = self.queue_writes(queue, assignment).await?;
+        let product = self.queue_product(queue).await;
+        let transforms = self.queue_transforms(queue).await;
+        let quotient = self.queue_quotient(queue).await;
+        let last = self.queue_last_transform(queue).await;
+        let sums = self.queue_sums(queue).await?;
+        let results = queue.submit_read(&self.memory.results, results).await;
         Ok(Queued {
             writes,
             product,
@@ -247,7 +277,7 @@ impl List<'_> {
         self.key.shape.domain_log2()
     }
 
-    async fn queue_writes(&self, assignment: &Assignment) -> CardResult<Writes> {
+    async fn queue_writes(&self, queue: &IoQueue, assignment: &Assignment) -> CardResult<Writes> {
         let Self { card, memory, .. } = self;
         let mut writes = Writes::default();
         for (values, region) in assignment
@@ -255,14 +285,15 @@ impl List<'_> {
             .into_iter()
             .zip(&memory.polynomials)
         {
-            writes.send(card, values, region).await?;
+            writes.send(card, queue, values, region).await?;
         }
         writes
-            .send(card, assignment.witness(), &memory.witness)
+            .send(card, queue, assignment.witness(), &memory.witness)
             .await?;
         writes
             .send(
                 card,
+                queue,
                 &[quotient_factor(self.key.basis, self.log2())],
                 &memory.z,
             )
@@ -270,7 +301,7 @@ impl List<'_> {
         Ok(writes)
     }
 
-    async fn queue_product(&self) -> Ticket<()> {
+    async fn queue_product(&self, queue: &IoQueue) -> Ticket<()> {
         let [a, b, c] = &self.memory.polynomials;
         let product = Product {
             a: a.clone(),
@@ -278,12 +309,12 @@ impl List<'_> {
             destination: c.clone(),
             n: self.key.shape.domain() as u64,
         };
-        self.card.queue(0).submit_product(&product).await
+        queue.submit_product(&product).await
     }
 
     /// Two for each polynomial.
-    async fn queue_transforms(&self) -> Vec<Ticket<()>> {
-        let (queue, memory) = (self.card.queue(0), self.memory);
+    async fn queue_transforms(&self, queue: &IoQueue) -> Vec<Ticket<()>> {
+        let memory = self.memory;
         let mut transforms = Vec::with_capacity(6);
         for polynomial in &memory.polynomials {
             let (t, forward) = (&memory.coefficients, quotient_domain(self.key.basis));
@@ -295,7 +326,7 @@ impl List<'_> {
         transforms
     }
 
-    async fn queue_quotient(&self) -> Ticket<()> {
+    async fn queue_quotient(&self, queue: &IoQueue) -> Ticket<()> {
         let [a, b, c] = &self.memory.polynomials;
         let quotient = Quotient {
             a: a.clone(),
@@ -305,10 +336,10 @@ impl List<'_> {
             n: self.key.shape.domain() as u64,
             z: self.memory.z.clone(),
         };
-        self.card.queue(0).submit_quotient(&quotient).await
+        queue.submit_quotient(&quotient).await
     }
 
-    async fn queue_last_transform(&self) -> Option<Ticket<()>> {
+    async fn queue_last_transform(&self, queue: &IoQueue) -> Option<Ticket<()>> {
         if self.key.basis == HBasis::Odd {
             return None;
         }
@@ -316,11 +347,11 @@ impl List<'_> {
         let [quotient, ..] = &memory.polynomials;
         let h = &memory.coefficients;
         let last = memory.ntt(quotient, h, self.log2(), NttKind::CosetInverse);
-        Some(self.card.queue(0).submit_ntt(&last).await)
+        Some(queue.submit_ntt(&last).await)
     }
 
     /// In the order in which [`read_points`] finds their results.
-    async fn queue_sums(&self) -> CardResult<Vec<(Phase, Group, Ticket<()>)>> {
+    async fn queue_sums(&self, queue: &IoQueue) -> CardResult<Vec<(Phase, Group, Ticket<()>)>> {
         let (key, points, memory) = (self.key, self.points, self.memory);
         let h = match key.basis {
             HBasis::Powers => &memory.coefficients,
@@ -356,17 +387,10 @@ impl List<'_> {
                 mode: *mode,
             };
             at += bytes;
-            let ticket = self.card.queue(0).submit_msm(&msm).await;
+            let ticket = queue.submit_msm(&msm).await;
             tickets.push((phase, *group, ticket));
         }
         Ok(tickets)
-    }
-
-    async fn queue_results(&self) -> CardResult<Ticket<HostBuf>> {
-        let bytes = result_bytes(self.card.info());
-        let buffer = self.card.buffer_from_card_in_turn(bytes as usize).await?;
-        let results = &self.memory.results;
-        Ok(self.card.queue(0).submit_read(results, buffer).await)
     }
 }
 
@@ -387,9 +411,10 @@ impl Queued {
             results,
         } = self;
         let mut stats = Groth16Stats::default();
-        writes.finish(&mut load.card).await?;
+        let written = writes.finish(&mut load.card).await;
+        written.map_err(|fault| fault.at(Phase::Load))?;
         stats.load = load.finish();
-        let product = apart(Command::Quotient, product).await?;
+        let product = apart(Phase::Quotient, Command::Quotient, product).await?;
         let steps = transforms.len() as u64;
         let mut ntt = PhaseClock::start(Phase::Ntt, steps, progress);
         for transform in transforms {
@@ -401,7 +426,7 @@ impl Queued {
         stats.quotient = clock.finish();
         stats.quotient += &product;
         if let Some(last) = last {
-            stats.ntt += &apart(Command::Ntt, last).await?;
+            stats.ntt += &apart(Phase::Ntt, Command::Ntt, last).await?;
         }
         let in_g2 = sums.iter().any(|(_, group, _)| *group == Group::G2);
         let stages = [
@@ -426,7 +451,8 @@ impl Queued {
 async fn read_points(results: Ticket<HostBuf>, in_g2: bool) -> CardResult<(Sums, JobStats)> {
     let started = Instant::now();
     let mut card = CardStats::default();
-    let (completion, buffer) = results.await.ok()?;
+    let read = results.await.ok();
+    let (completion, buffer) = read.map_err(|e| Fault::from(e).at(Phase::Load))?;
     tally::add(
         &mut card,
         Command::Read(buffer.padded_len() as u64),
@@ -463,10 +489,11 @@ fn next_point<P: CardSum>(rest: &mut &[u8]) -> CardResult<P> {
 }
 
 /// A command that comes before or after the others of its phase: the third polynomial's product, the coset inverse.
-async fn apart(command: Command, ticket: Ticket<()>) -> CardResult<JobStats> {
+async fn apart(phase: Phase, command: Command, ticket: Ticket<()>) -> CardResult<JobStats> {
     let started = Instant::now();
     let mut card = CardStats::default();
-    tally::add(&mut card, command, &done(ticket.await)?);
+    let completion = done(ticket.await).map_err(|e| Fault::from(e).at(phase))?;
+    tally::add(&mut card, command, &completion);
     Ok(JobStats {
         wall: started.elapsed(),
         card: Some(card),

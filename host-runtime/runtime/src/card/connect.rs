@@ -55,6 +55,7 @@ async fn open_with(
         .map_err(|source| EngineError::Card {
             engine: address.to_string(),
             operation: "open",
+            step: None,
             source: Box::new(source),
         })
 }

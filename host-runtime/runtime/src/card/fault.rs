@@ -6,11 +6,15 @@ use std::fmt;
 use carillon_driver::completion::Completion;
 use carillon_driver::{CardError, Finished, JobError, RecoveryAction};
 
+use crate::progress::Phase;
+
 /// What went wrong with a command or its preparation, before it has the engine's name on it.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The driver or the card says so.
     Card(CardError),
+    /// The same of a command of this step of the job.
+    At(Phase, CardError),
     /// The card answered, but not with a possible result.
     Implausible(String),
 }
@@ -36,10 +40,18 @@ impl Fault {
         Fault::Implausible(what.to_string())
     }
 
+    /// The same with the step at which it happened.
+    pub(super) fn at(self, step: Phase) -> Self {
+        match self {
+            Fault::Card(error) => Fault::At(step, error),
+            other => other,
+        }
+    }
+
     /// What helps: the driver's word on a failure of the card; another card where a result is impossible.
     pub(super) fn recovery_action(&self) -> RecoveryAction {
         match self {
-            Fault::Card(error) => error.recovery_action(),
+            Fault::Card(error) | Fault::At(_, error) => error.recovery_action(),
             Fault::Implausible(_) => RecoveryAction::Replace,
         }
     }

@@ -85,9 +85,12 @@ pub async fn msm<P: CardSum>(
     ];
     let (_permit, regions) = admission.for_job(card, wanted).await?;
     let [base_region, scalar_region, result] = regions;
+    let queue = card.queue(0);
     let mut writes = Writes::default();
-    writes.send(card, bases.points(), &base_region).await?;
-    writes.send(card, scalars, &scalar_region).await?;
+    writes
+        .send(card, queue, bases.points(), &base_region)
+        .await?;
+    writes.send(card, queue, scalars, &scalar_region).await?;
     let msm = Msm {
         group: P::GROUP,
         bases: base_region,
@@ -97,7 +100,7 @@ pub async fn msm<P: CardSum>(
         window_bits,
         mode: bases.mode(),
     };
-    let ticket = card.queue(0).submit_msm(&msm).await;
+    let ticket = queue.submit_msm(&msm).await;
     writes.finish(&mut stats).await?;
     tally::add(&mut stats, Command::Msm(P::GROUP), &done(ticket.await)?);
     let point = read_point(card, &msm.result, &mut stats).await?;
@@ -117,8 +120,9 @@ pub async fn ntt(
         .for_job(card, ntt_memory(values.len()).map(Wanted::secret))
         .await?;
     let [source, destination, scratch] = regions;
+    let queue = card.queue(0);
     let mut writes = Writes::default();
-    writes.send(card, values, &source).await?;
+    writes.send(card, queue, values, &source).await?;
     // log2 was checked against the card's limit, which is a byte.
     let ntt = Ntt {
         source,
@@ -127,7 +131,7 @@ pub async fn ntt(
         log2n: log2 as u8,
         kind: kind.into(),
     };
-    let ticket = card.queue(0).submit_ntt(&ntt).await;
+    let ticket = queue.submit_ntt(&ntt).await;
     writes.finish(&mut stats).await?;
     tally::add(&mut stats, Command::Ntt, &done(ticket.await)?);
     let mut output = vec![Scalar::default(); values.len()];
@@ -147,12 +151,13 @@ pub async fn quotient(
         .for_job(card, quotient_memory(a.len()).map(Wanted::secret))
         .await?;
     let [region_a, region_b, region_c, region_z] = regions;
+    let queue = card.queue(0);
     let mut writes = Writes::default();
     for (values, region) in [(a, &region_a), (b, &region_b), (c, &region_c)] {
-        writes.send(card, values, region).await?;
+        writes.send(card, queue, values, region).await?;
     }
     writes
-        .send(card, std::slice::from_ref(z), &region_z)
+        .send(card, queue, std::slice::from_ref(z), &region_z)
         .await?;
     let quotient = Quotient {
         a: region_a.clone(),
@@ -162,7 +167,7 @@ pub async fn quotient(
         n: a.len() as u64,
         z: region_z,
     };
-    let ticket = card.queue(0).submit_quotient(&quotient).await;
+    let ticket = queue.submit_quotient(&quotient).await;
     writes.finish(&mut stats).await?;
     tally::add(&mut stats, Command::Quotient, &done(ticket.await)?);
     let mut output = vec![Scalar::default(); a.len()];

@@ -2,16 +2,19 @@
 //!
 //! A key is known by its address: the entry holds the `Arc`, so the address is not reused. Which
 //! keys are evicted for others is decided in `admission`.
+//!
+//! Whoever gets a key's memory after it finds nothing there: a key that is given up keeps its regions until
+//! they are overwritten, which happens when the last job that uses it has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carillon_driver::command::{Group, MsmMode};
-use carillon_driver::{Card, CardInfo, CardRegion};
+use carillon_driver::{Card, CardInfo, CardRegion, IoQueue};
 
 use super::fault::{CardResult, Fault};
 use super::transfer::Writes;
 use crate::cpu::blocking;
-use crate::engine::Bases;
+use crate::engine::{Bases, ResidentKey};
 use crate::groth16::ProvingKey;
 use crate::image::{self, Image, PointImage};
 use crate::keys::Points;
@@ -36,6 +39,17 @@ pub struct CardKey {
     pub b2: Option<Query>,
 }
 
+impl CardKey {
+    fn regions(&self) -> impl Iterator<Item = &CardRegion> {
+        let in_g1 = [&self.a, &self.b1, &self.l, &self.h];
+        in_g1.into_iter().chain(&self.b2).map(|query| &query.region)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.regions().map(CardRegion::len).sum()
+    }
+}
+
 /// A key, and where it lies.
 type Entry = (Arc<ProvingKey>, Arc<CardKey>);
 
@@ -43,6 +57,10 @@ type Entry = (Arc<ProvingKey>, Arc<CardKey>);
 #[derive(Debug, Default)]
 pub struct ResidentKeys {
     keys: Mutex<Vec<Entry>>,
+    /// Keys that nobody will find again and whose memory is not overwritten yet.
+    given_up: Mutex<Vec<Arc<CardKey>>>,
+    /// Held while they are overwritten.
+    overwriting: tokio::sync::Mutex<()>,
 }
 
 impl ResidentKeys {
@@ -70,6 +88,7 @@ impl ResidentKeys {
     pub async fn write(
         &self,
         card: &Card,
+        queue: &IoQueue,
         key: &Arc<ProvingKey>,
         regions: Vec<CardRegion>,
     ) -> CardResult<(Arc<CardKey>, CardStats)> {
@@ -82,6 +101,7 @@ impl ResidentKeys {
         });
         let mut load = Load {
             card,
+            queue,
             regions: regions.into_iter(),
             writes: Writes::default(),
         };
@@ -98,33 +118,84 @@ impl ResidentKeys {
         Ok((resident, stats))
     }
 
-    /// Forgets the key that was used least recently of those that no job uses; false if there is
+    /// Gives up the key that was used least recently of those that no job uses; false if there is
     /// none.
     pub fn evict_idle(&self) -> bool {
         let mut keys = self.lock();
         let idle = keys
             .iter()
             .position(|(_, resident)| Arc::strong_count(resident) == 1);
-        idle.map(|at| keys.remove(at)).is_some()
+        let evicted = idle.map(|at| keys.remove(at).1);
+        let found = evicted.is_some();
+        self.given_up().extend(evicted);
+        found
     }
 
-    /// Bytes of card memory that all keys take.
+    /// Bytes of card memory that all keys take, those given up included.
     pub fn bytes(&self) -> u64 {
+        let kept: u64 = self.lock().iter().map(|(_, key)| key.bytes()).sum();
+        kept + self.given_up().iter().map(|key| key.bytes()).sum::<u64>()
+    }
+
+    /// What lies in card memory, the key used last at the end.
+    pub fn list(&self) -> Vec<ResidentKey> {
         let keys = self.lock();
-        let regions = keys
-            .iter()
-            .flat_map(|(_, key)| [&key.a, &key.b1, &key.l, &key.h].into_iter().chain(&key.b2));
-        regions.map(|query| query.region.len()).sum()
+        let listed = keys.iter().map(|(key, resident)| ResidentKey {
+            circuit: key.circuit.to_string(),
+            bytes: resident.bytes(),
+            in_use: Arc::strong_count(resident) > 1,
+        });
+        listed.collect()
     }
 
-    /// Forgets one key.
-    pub fn forget(&self, key: &Arc<ProvingKey>) {
-        self.lock().retain(|(known, _)| !Arc::ptr_eq(known, key));
+    /// Gives up one key.
+    pub fn give_up(&self, key: &Arc<ProvingKey>) {
+        let mut keys = self.lock();
+        if let Some(at) = keys.iter().position(|(known, _)| Arc::ptr_eq(known, key)) {
+            let entry = keys.remove(at);
+            self.given_up().push(entry.1);
+        }
     }
 
-    /// Forgets all keys.
-    pub fn forget_all(&self) {
+    /// Gives up all keys.
+    pub fn give_up_all(&self) {
+        let entries = std::mem::take(&mut *self.lock());
+        let keys = entries.into_iter().map(|(_, resident)| resident);
+        self.given_up().extend(keys);
+    }
+
+    /// Forgets all keys, whose memory was lost: there is nothing to overwrite.
+    pub fn forget_lost(&self) {
         self.lock().clear();
+        self.given_up().clear();
+    }
+
+    /// Overwrites what was given up and is in use no more, and frees it. Whether there was any.
+    pub async fn overwrite(&self, card: &Card) -> bool {
+        let _one = self.overwriting.lock().await;
+        let mut found = false;
+        while let Some(key) = self.unused() {
+            for region in key.regions() {
+                if let Err(error) = card.queue(0).clear(region).await {
+                    tracing::warn!(%error, "a key's memory is not overwritten before the card is closed");
+                    break;
+                }
+            }
+            // Only now: who is cancelled before leaves it to the next.
+            self.given_up().retain(|other| !Arc::ptr_eq(other, &key));
+            found = true;
+        }
+        found
+    }
+
+    fn unused(&self) -> Option<Arc<CardKey>> {
+        let given_up = self.given_up();
+        let unused = given_up.iter().find(|key| Arc::strong_count(key) == 1);
+        unused.map(Arc::clone)
+    }
+
+    fn given_up(&self) -> MutexGuard<'_, Vec<Arc<CardKey>>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -135,6 +206,7 @@ impl ResidentKeys {
 /// A key that is being written: its regions in the order of [`ResidentKeys::sizes`].
 struct Load<'a> {
     card: &'a Card,
+    queue: &'a IoQueue,
     regions: std::vec::IntoIter<CardRegion>,
     writes: Writes,
 }
@@ -144,7 +216,9 @@ impl Load<'_> {
     async fn query<P: PointImage>(&mut self, bases: Bases<'_, P>) -> CardResult<Query> {
         let region = self.regions.next();
         let region = region.ok_or_else(|| Fault::implausible("a region is missing"))?;
-        self.writes.send(self.card, bases.points(), &region).await?;
+        self.writes
+            .send(self.card, self.queue, bases.points(), &region)
+            .await?;
         Ok(Query {
             group: P::GROUP,
             region,

@@ -49,7 +49,8 @@ use fault::{CardResult, Fault};
 
 use crate::cpu::CpuEngine;
 use crate::engine::{
-    Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
+    Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind,
+    ResidentKey, check,
 };
 use crate::groth16::{Assignment, ProvingKey};
 use crate::image::CardSum;
@@ -84,6 +85,12 @@ impl CardEngine {
 
     fn fault(&self, operation: &'static str, fault: Fault) -> EngineError {
         let engine = self.name.clone();
+        let card = |step, error| EngineError::Card {
+            engine: self.name.clone(),
+            operation,
+            step,
+            source: Box::new(error),
+        };
         match fault {
             Fault::Card(CardError::CardMemory { bytes, free, .. }) => EngineError::CardMemory {
                 operation,
@@ -91,11 +98,8 @@ impl CardEngine {
                 available: free,
                 total: self.card.info().memory_bytes,
             },
-            Fault::Card(error) => EngineError::Card {
-                engine,
-                operation,
-                source: Box::new(error),
-            },
+            Fault::Card(error) => card(None, error),
+            Fault::At(step, error) => card(Some(step), error),
             Fault::Implausible(reason) => EngineError::Implausible {
                 engine,
                 operation,
@@ -142,7 +146,7 @@ impl CardEngine {
         };
         match first.recovery_action() {
             RecoveryAction::Retry => {}
-            RecoveryAction::RewriteAndRetry => self.admission.forget_all(),
+            RecoveryAction::RewriteAndRetry => self.admission.forget_lost(),
             _ => return Err(self.fault(operation, first)),
         }
         tracing::warn!(engine = %self.name, operation, error = ?first, "repeating the job");
@@ -302,8 +306,12 @@ impl Engine for CardEngine {
     }
 
     async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError> {
-        self.admission.forget(key);
+        self.admission.give_up(&self.card, key).await;
         Ok(())
+    }
+
+    async fn resident_keys(&self) -> Vec<ResidentKey> {
+        self.admission.resident_keys()
     }
 
     async fn ready(&self) -> Result<(), EngineError> {

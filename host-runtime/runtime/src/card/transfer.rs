@@ -2,7 +2,8 @@
 //! for DMA stays small; pieces are queued without waiting for one another. A piece's memory is free
 //! again when its command has ended, and where the pool has no more, the next piece waits for that.
 
-use carillon_driver::{Card, CardError, CardRegion, Ticket};
+use carillon_driver::command::BEAT;
+use carillon_driver::{Card, CardError, CardRegion, IoQueue, Ticket};
 
 use super::fault::{CardResult, done};
 use super::tally::{self, Command};
@@ -32,19 +33,19 @@ struct Piece {
 }
 
 impl Writes {
-    /// Queues the images of `values` for `region`.
+    /// Queues the images of `values` for `region` on this queue of the card.
     pub async fn send<T: Image>(
         &mut self,
         card: &Card,
+        queue: &IoQueue,
         values: &[T],
         region: &CardRegion,
     ) -> CardResult<()> {
         let mut offset = 0;
         for piece in image::bytes(values).chunks(piece_bytes(card)) {
-            let buffer = card.buffer_with_in_turn(piece).await?;
-            let bytes = buffer.padded_len() as u64;
+            let bytes = (piece.len() as u64).next_multiple_of(BEAT);
             let part = region.part(offset, bytes)?;
-            let written = card.queue(0).submit_write_away(buffer, &part).await;
+            let written = queue.submit_bytes(piece, &part).await;
             self.under_way.push(Piece { bytes, written });
             offset += bytes;
         }

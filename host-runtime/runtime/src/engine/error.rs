@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::address::CardAddress;
 use crate::image::ImageError;
+use crate::progress::Phase;
 
 /// Why an engine could not be opened or refused or failed a job.
 #[derive(Debug, Error)]
@@ -78,12 +79,15 @@ pub enum EngineError {
         retry: Duration,
     },
     /// The card or its driver failed.
-    #[error("{operation} on {engine}: {source}")]
+    #[error("{operation} on {engine}{}: {source}", at(*step))]
     Card {
         /// The engine's name.
         engine: String,
         /// The operation.
         operation: &'static str,
+        /// The step of the job whose command failed, where it has several. What comes after it was not
+        /// computed.
+        step: Option<Phase>,
         /// What the driver reports.
         source: Box<CardError>,
     },
@@ -200,6 +204,11 @@ pub enum EngineError {
         /// Why, and what to do.
         reason: String,
     },
+}
+
+/// The step, as the message has it.
+fn at(step: Option<Phase>) -> String {
+    step.map_or_else(String::new, |step| format!(", at {}", step.name()))
 }
 
 impl EngineError {

@@ -115,6 +115,17 @@ pub struct EngineInfo {
     pub g2_window_choice: Option<WindowChoice>,
 }
 
+/// A proving key in a card's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResidentKey {
+    /// The circuit that it is of, in hexadecimal.
+    pub circuit: String,
+    /// Bytes of card memory that it takes.
+    pub bytes: u64,
+    /// Whether a job uses it now.
+    pub in_use: bool,
+}
+
 /// The five sums of a Groth16 proof before they are blinded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Groth16Points {
@@ -242,8 +253,14 @@ pub trait Engine: Send + Sync {
     /// proofs with the same key need not move it. Loading a loaded key costs nothing.
     async fn load_key(&self, key: &Arc<ProvingKey>) -> Result<JobStats, EngineError>;
 
-    /// Forgets a key loaded with [`Engine::load_key`] and frees its memory. Unknown keys are
-    /// ignored.
+    /// The keys that lie in card memory now, the one used least recently first; none on the CPU. A key stays
+    /// there after the job that brought it, until it is unloaded or others need the memory.
+    async fn resident_keys(&self) -> Vec<ResidentKey> {
+        Vec::new()
+    }
+
+    /// Forgets a key loaded with [`Engine::load_key`] and frees its memory, which is overwritten
+    /// first. Unknown keys are ignored.
     async fn unload_key(&self, key: &Arc<ProvingKey>) -> Result<(), EngineError>;
 
     /// Whether a job would be taken now. A prover asks before it leases one.

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Bases, Engine, EngineError, EngineInfo, EngineKind, EngineOptions, Groth16Points, Groth16Stats,
-    MsmOptions, NttKind, open_with,
+    MsmOptions, NttKind, ResidentKey, open_with,
 };
 use crate::groth16::{Assignment, ProvingKey};
 use crate::progress::ProgressSink;
@@ -210,6 +210,15 @@ impl Engine for ReopeningEngine {
         let engine = self.current().await?;
         let result = engine.unload_key(key).await;
         self.after(engine, result).await
+    }
+
+    async fn resident_keys(&self) -> Vec<ResidentKey> {
+        // A card that is out of service holds none, and is not opened for the question.
+        let engine = match &*self.state.lock().await {
+            State::Up(engine) => Arc::clone(engine),
+            State::Down { .. } => return Vec::new(),
+        };
+        engine.resident_keys().await
     }
 
     async fn groth16(

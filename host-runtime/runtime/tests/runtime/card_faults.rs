@@ -302,6 +302,10 @@ async fn a_proof_leaves_nothing_in_card_memory() {
     let (_model, engine) = engine(1 << 20).await;
     let job = job(1);
     proves(&engine, &job).await;
+    // The key alone is left, until it is given up.
+    let keys = engine.resident_keys().await;
+    assert_eq!(engine.card().touched_memory(), keys[0].bytes);
+    engine.unload_key(&job.0).await.unwrap();
     assert_eq!(engine.card().touched_memory(), 0);
     // Single operations are overwritten when the card is closed.
     let mut scalars = carillon_workload::scalars(64, Distribution::Uniform, 1);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers fail the test that calls them
 
+mod card_chains;
 mod card_faults;
 mod card_g2;
 mod common;

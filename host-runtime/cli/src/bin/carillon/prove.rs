@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use carillon_cli::{Failure, duration};
 use carillon_runtime::files::{self, Existing};
-use carillon_runtime::groth16::{ProveReport, circuit_digest};
+use carillon_runtime::groth16::{CircuitShape, ProveReport, circuit_digest};
 use carillon_runtime::progress::Phase;
-use carillon_runtime::{JobStats, engine, groth16, keys, memory};
+use carillon_runtime::{Engine, JobStats, engine, groth16, keys, memory};
 use carillon_workload::SquareChain;
 use clap::Args;
 use serde_json::{Value, json};
@@ -38,13 +38,6 @@ pub struct ProveArgs {
 pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     files::check(&args.out, Existing::Replace)?;
     let key = Arc::new(keys::load(&args.key)?);
-    let what = format!("a proof of 2^{} rows", key.shape.domain_log2());
-    let card = match context.engine(&args.engine).card() {
-        Some(_) => memory::of_card(key.shape),
-        None => 0,
-    };
-    let needed = memory::of_proof(key.shape) + card;
-    args.memory.check(&what, needed)?;
     let circuit = chain_of(&key, args.seed)?;
     let input = circuit
         .end()
@@ -52,6 +45,8 @@ pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     let engine = engine::open_with(context.engine(&args.engine), context.options(&args.engine))
         .await
         .map_err(Failure::card)?;
+    let what = format!("a proof of 2^{} rows", key.shape.domain_log2());
+    args.memory.check(&what, of_engine(&*engine, key.shape))?;
     let progress = context.output.phases();
     let (proof, report) = groth16::prove(&*engine, &key, circuit, &progress).await?;
     files::write(&args.out, Existing::Replace, |file| {
@@ -68,6 +63,17 @@ pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     fields["public_inputs"] = json!([input]);
     context.output.result("carillon.prove/1", fields, &rows);
     Ok(())
+}
+
+/// Bytes of host memory of a proof on this engine, beside its key.
+pub fn of_engine(engine: &dyn Engine, shape: CircuitShape) -> u64 {
+    let info = engine.info();
+    let card = info.card_memory.map_or(0, |_| memory::of_card(shape));
+    let in_g2 = match info.msm_g2 {
+        true => 0,
+        false => memory::of_sum_in_g2(shape),
+    };
+    memory::of_proof(shape) + card + in_g2
 }
 
 /// The benchmark circuit that the key is for; refuses keys of other circuits.

@@ -89,6 +89,7 @@ fn failed(address: &CardAddress, source: carillon_driver::CardError) -> Failure 
     Failure::card(EngineError::Card {
         engine: address.to_string(),
         operation: "reset",
+        step: None,
         source: Box::new(source),
     })
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::BenchArgs;
 use crate::Context;
 use crate::chain;
-use crate::prove::{report_json, report_rows};
+use crate::prove::{of_engine, report_json, report_rows};
 use crate::report::stats_json;
 
 /// Arguments of `bench groth16`.
@@ -32,18 +32,14 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let bench = &args.bench;
     let kind = context.engine(&bench.engine);
     let (shape, terms) = chain::size(args.log2);
-    let card = match kind.card() {
-        Some(_) => memory::of_card(shape),
-        None => 0,
-    };
-    let proving = memory::of_key(shape) + memory::of_proof(shape) + card;
-    let needed = memory::of_setup(shape, terms).max(proving);
-    let what = format!("set-up and proof of 2^{} rows", args.log2);
-    bench.memory.check(&what, needed)?;
     let options = context.options(&bench.engine);
     let engine = engine::open_with(kind, options)
         .await
         .map_err(Failure::opening)?;
+    let proving = memory::of_key(shape) + of_engine(&*engine, shape);
+    let needed = memory::of_setup(shape, terms).max(proving);
+    let what = format!("set-up and proof of 2^{} rows", args.log2);
+    bench.memory.check(&what, needed)?;
     let started = Instant::now();
     let step = context.output.step("making an INSECURE development key");
     let mut rng = ChaCha12Rng::seed_from_u64(bench.seed);
