@@ -203,6 +203,31 @@ fn bench_ntt_runs_every_kind() {
 }
 
 #[test]
+fn bench_groth16_proves_several_at_once() {
+    let bench = ["bench", "groth16", "--engine", "sim:model", "--log2", "4"];
+    let several = [&bench[..], &["--proofs", "3"]].concat();
+    let result = json(&several);
+    assert_eq!(
+        (&result["proofs"], &result["verified"]),
+        (&3.into(), &true.into())
+    );
+    assert_eq!(result["stages"]["h"]["card"]["commands"], 3);
+    assert!(result["card"]["overlap"]["bytes"].is_u64());
+    let text = String::from_utf8(carillon(&several).stdout).unwrap();
+    for row in [
+        "3, 2 at once",
+        "commands beside another proof",
+        "waits for card memory",
+    ] {
+        assert!(text.contains(row), "{text}");
+    }
+    let one = json(&bench);
+    assert_eq!(one["proofs"], 1);
+    let overlap = one["card"]["overlap"].as_object().unwrap();
+    assert!(overlap.values().all(|figure| *figure == 0));
+}
+
+#[test]
 fn bench_groth16_reports_every_phase() {
     let result = json(&["bench", "groth16", "--engine", "sim:model", "--log2", "4"]);
     assert_eq!(result["schema"], "carillon.bench.groth16/1");

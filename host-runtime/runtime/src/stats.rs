@@ -43,6 +43,38 @@ pub struct CardStats {
     pub bytes_to_card: u64,
     /// Bytes moved from card to host by `READ` commands.
     pub bytes_from_card: u64,
+    /// What overlapped with another proof.
+    pub overlap: Overlap,
+}
+
+/// What overlapped with another proof on the same card. Seen by the host, which counts nothing that it sees too late:
+/// at least so much.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Overlap {
+    /// Cycles of the card's clock from the moment a proof had its memory to its end; 0 where there is no clock. Less than
+    /// the cycles of all proofs in this time where they overlapped.
+    pub elapsed_cycles: u64,
+    /// Those of them in which a command of any queue ran.
+    pub busy_cycles: u64,
+    /// Commands that ran while another proof's transforms, quotients and sums did.
+    pub commands: u64,
+    /// Their cycles.
+    pub cycles: u64,
+    /// Bytes that they moved between host and card.
+    pub bytes: u64,
+    /// Times that a proof had to wait for the card memory of another: then they ran one after the other.
+    pub memory_waits: u64,
+}
+
+impl AddAssign<&Overlap> for Overlap {
+    fn add_assign(&mut self, other: &Overlap) {
+        self.elapsed_cycles += other.elapsed_cycles;
+        self.busy_cycles += other.busy_cycles;
+        self.commands += other.commands;
+        self.cycles += other.cycles;
+        self.bytes += other.bytes;
+        self.memory_waits += other.memory_waits;
+    }
 }
 
 /// Card clock cycles by kind of command.
@@ -107,6 +139,7 @@ impl AddAssign<&CardStats> for CardStats {
         self.bubble_other += other.bubble_other;
         self.bytes_to_card += other.bytes_to_card;
         self.bytes_from_card += other.bytes_from_card;
+        self.overlap += &other.overlap;
     }
 }
 

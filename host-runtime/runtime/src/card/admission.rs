@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::fault::{CardResult, Fault};
 use super::keys::{CardKey, ResidentKeys};
+use super::lanes::quiet;
 use crate::engine::ResidentKey;
 use crate::groth16::ProvingKey;
 use crate::stats::CardStats;
@@ -98,7 +99,7 @@ impl Admission {
         wanted: [Wanted; N],
     ) -> CardResult<(Permit, [CardRegion; N])> {
         let turn = self.turn.lock().await;
-        let regions = self.allocate(card, &turn, &wanted).await?;
+        let (regions, _) = self.allocate(card, &turn, &wanted).await?;
         Ok((self.permit(), all(regions)?))
     }
 
@@ -113,7 +114,7 @@ impl Admission {
         let turn = self.turn.lock().await;
         let (resident, mut cost) = self.resident(card, queue, &turn, key).await?;
         let taken = self.allocate(card, &turn, &wanted).await;
-        let (key, regions) = match taken {
+        let (key, (regions, waited)) = match taken {
             Err(Fault::Card(CardError::CardMemory { .. })) => {
                 // Enough is free, but in pieces: all is laid out anew.
                 drop(resident);
@@ -125,6 +126,7 @@ impl Admission {
             }
             taken => (resident, taken?),
         };
+        cost.overlap.memory_waits += u64::from(waited);
         Ok(ForProof {
             regions: all(regions)?,
             key,
@@ -136,7 +138,7 @@ impl Admission {
     /// Writes a key if it is not there.
     pub async fn load(&self, card: &Card, key: &Arc<ProvingKey>) -> CardResult<CardStats> {
         let turn = self.turn.lock().await;
-        Ok(self.resident(card, card.queue(0), &turn, key).await?.1)
+        Ok(self.resident(card, quiet(card), &turn, key).await?.1)
     }
 
     /// Gives up one key. Jobs that use it keep it until they end.
@@ -176,18 +178,20 @@ impl Admission {
         let sizes = ResidentKeys::sizes(key, card.info());
         // Everybody may know the points, but not who proves what.
         let wanted: Vec<_> = sizes.into_iter().map(Wanted::secret).collect();
-        let regions = self.allocate(card, turn, &wanted).await?;
-        self.keys.write(card, queue, key, regions).await
+        let (regions, waited) = self.allocate(card, turn, &wanted).await?;
+        let (resident, mut cost) = self.keys.write(card, queue, key, regions).await?;
+        cost.overlap.memory_waits += u64::from(waited);
+        Ok((resident, cost))
     }
 
-    /// All regions wanted; whoever asks has the turn.
+    /// All regions wanted, and whether another job had to end first; whoever asks has the turn.
     async fn allocate(
         &self,
         card: &Card,
         _turn: &MutexGuard<'_, ()>,
         wanted: &[Wanted],
-    ) -> CardResult<Vec<CardRegion>> {
-        let started = Instant::now();
+    ) -> CardResult<(Vec<CardRegion>, bool)> {
+        let (started, mut waited) = (Instant::now(), false);
         loop {
             let ended = self.running.ended.notified();
             tokio::pin!(ended);
@@ -195,7 +199,7 @@ impl Admission {
             ended.as_mut().enable();
             match take(card, wanted) {
                 Err(Fault::Card(CardError::CardMemory { .. })) => {}
-                taken => return taken,
+                taken => return Ok((taken?, waited)),
             }
             if self.keys.overwrite(card).await {
                 continue;
@@ -205,6 +209,11 @@ impl Admission {
                 continue;
             }
             if self.running.jobs.load(Ordering::Acquire) > 0 {
+                if !std::mem::replace(&mut waited, true) {
+                    tracing::info!(
+                        "card memory is short: the job runs after another, not beside it"
+                    );
+                }
                 ended.await;
                 continue;
             }

@@ -20,7 +20,6 @@ use std::time::Instant;
 
 use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::Group;
-use carillon_driver::completion::Completion;
 use carillon_driver::{
     Card, CardInfo, CardRegion, HostBuf, IoQueue, Msm, Ntt, Product, Quotient, Ticket,
 };
@@ -28,6 +27,7 @@ use carillon_driver::{
 use super::admission::{Admission, ForProof, Wanted};
 use super::fault::{CardResult, Fault, done};
 use super::keys::{CardKey, Query};
+use super::lanes::{Lane, Lanes};
 use super::tally::{self, Command};
 use super::transfer::Writes;
 use crate::cpu::{quotient_domain, quotient_factor};
@@ -58,6 +58,14 @@ fn result_bytes(info: &CardInfo) -> u64 {
     sums.map(Group::result_bytes).sum()
 }
 
+/// How a proof's commands are looked at from its lane.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    lane: &'a Lane,
+    /// The proof that computed beside it when the list was sent.
+    since: Option<u64>,
+}
+
 /// Times a phase and reports it. Phases follow one another, since the card's queue is in order.
 struct PhaseClock<'a> {
     phase: Phase,
@@ -79,15 +87,21 @@ impl<'a> PhaseClock<'a> {
         }
     }
 
-    async fn wait(&mut self, command: Command, ticket: Ticket<()>) -> CardResult<Completion> {
-        let completion = done(ticket.await).map_err(|e| Fault::from(e).at(self.phase))?;
-        tally::add(&mut self.card, command, &completion);
+    async fn wait(
+        &mut self,
+        seen: Seen<'_>,
+        command: Command,
+        ticket: Ticket<()>,
+    ) -> CardResult<()> {
+        let (finished, beside) = seen.lane.watch(seen.since, ticket).await;
+        let completion = done(finished).map_err(|e| Fault::from(e).at(self.phase))?;
+        tally::add_seen(&mut self.card, command, &completion, beside);
         self.done += 1;
         self.progress.event(ProgressEvent::Advanced {
             phase: self.phase,
             done: self.done,
         });
-        Ok(completion)
+        Ok(())
     }
 
     fn finish(self) -> JobStats {
@@ -172,12 +186,14 @@ impl Workspace {
 /// those, so that it computes nothing behind a command that failed.
 pub async fn run(
     card: &Card,
-    admission: &Admission,
+    (admission, lanes): (&Admission, &Lanes),
     key: &Arc<ProvingKey>,
     assignment: &Assignment,
     progress: &dyn ProgressSink,
 ) -> CardResult<(Sums, Groth16Stats)> {
-    let queue = card.queue(0);
+    let lane = lanes.take().await;
+    let lane = lane.ok_or_else(|| Fault::implausible("the card has no queue"))?;
+    let queue = lane.queue(card);
     let mut load = PhaseClock::start(Phase::Load, 2, progress);
     let ForProof {
         permit: _permit,
@@ -189,6 +205,7 @@ pub async fn run(
         .await?;
     load.card += &cost;
     let memory = Workspace::new(regions);
+    let begun = card.counters().ok();
     progress.event(ProgressEvent::Advanced {
         phase: Phase::Load,
         done: 1,
@@ -200,11 +217,19 @@ pub async fn run(
         points: &points,
     };
     let result = async {
+        let since = lane.beside();
+        let seen = Seen { lane: &lane, since };
         let queued = list.send(queue, assignment).await?;
         // From here on the card works through the list.
-        queued.finish(load, progress).await
+        queued.finish(seen, load, progress).await
     };
-    let result = result.await;
+    let mut result = result.await;
+    if let (Ok((_, stats)), Some(begun), Ok(ended)) = (&mut result, begun, card.counters()) {
+        let card = stats.load.card.get_or_insert_default();
+        // A reset in between starts them anew.
+        card.overlap.elapsed_cycles += ended.cycles.saturating_sub(begun.cycles);
+        card.overlap.busy_cycles += ended.busy.saturating_sub(begun.busy);
+    }
     // After a failure, too; what of the list is still queued ends first.
     memory.clear(queue).await;
     drop(points);
@@ -398,6 +423,7 @@ impl Queued {
     /// Waits for all of it. `load` has run since before the key was looked for.
     async fn finish(
         self,
+        seen: Seen<'_>,
         mut load: PhaseClock<'_>,
         progress: &dyn ProgressSink,
     ) -> CardResult<(Sums, Groth16Stats)> {
@@ -411,22 +437,23 @@ impl Queued {
             results,
         } = self;
         let mut stats = Groth16Stats::default();
-        let written = writes.finish(&mut load.card).await;
-        written.map_err(|fault| fault.at(Phase::Load))?;
+        let written = writes.finish_on(seen.lane, seen.since, &mut load.card);
+        written.await.map_err(|fault| fault.at(Phase::Load))?;
+        let computing = seen.lane.compute();
         stats.load = load.finish();
-        let product = apart(Phase::Quotient, Command::Quotient, product).await?;
+        let product = apart(seen, Phase::Quotient, Command::Quotient, product).await?;
         let steps = transforms.len() as u64;
         let mut ntt = PhaseClock::start(Phase::Ntt, steps, progress);
         for transform in transforms {
-            ntt.wait(Command::Ntt, transform).await?;
+            ntt.wait(seen, Command::Ntt, transform).await?;
         }
         stats.ntt = ntt.finish();
         let mut clock = PhaseClock::start(Phase::Quotient, 1, progress);
-        clock.wait(Command::Quotient, quotient).await?;
+        clock.wait(seen, Command::Quotient, quotient).await?;
         stats.quotient = clock.finish();
         stats.quotient += &product;
         if let Some(last) = last {
-            stats.ntt += &apart(Phase::Ntt, Command::Ntt, last).await?;
+            stats.ntt += &apart(seen, Phase::Ntt, Command::Ntt, last).await?;
         }
         let in_g2 = sums.iter().any(|(_, group, _)| *group == Group::G2);
         let stages = [
@@ -438,9 +465,10 @@ impl Queued {
         ];
         for ((phase, group, ticket), stage) in sums.into_iter().zip(stages) {
             let mut clock = PhaseClock::start(phase, 1, progress);
-            clock.wait(Command::Msm(group), ticket).await?;
+            clock.wait(seen, Command::Msm(group), ticket).await?;
             *stage = clock.finish();
         }
+        drop(computing);
         let (points, cost) = read_points(results, in_g2).await?;
         stats.load += &cost;
         Ok((points, stats))
@@ -489,11 +517,17 @@ fn next_point<P: CardSum>(rest: &mut &[u8]) -> CardResult<P> {
 }
 
 /// A command that comes before or after the others of its phase: the third polynomial's product, the coset inverse.
-async fn apart(phase: Phase, command: Command, ticket: Ticket<()>) -> CardResult<JobStats> {
+async fn apart(
+    seen: Seen<'_>,
+    phase: Phase,
+    command: Command,
+    ticket: Ticket<()>,
+) -> CardResult<JobStats> {
     let started = Instant::now();
     let mut card = CardStats::default();
-    let completion = done(ticket.await).map_err(|e| Fault::from(e).at(phase))?;
-    tally::add(&mut card, command, &completion);
+    let (finished, beside) = seen.lane.watch(seen.since, ticket).await;
+    let completion = done(finished).map_err(|e| Fault::from(e).at(phase))?;
+    tally::add_seen(&mut card, command, &completion, beside);
     Ok(JobStats {
         wall: started.elapsed(),
         card: Some(card),

@@ -6,6 +6,7 @@ use carillon_driver::{Card, CardRegion, Msm, Ntt, Quotient};
 
 use super::admission::{Admission, Wanted};
 use super::fault::{CardResult, Fault, done};
+use super::lanes::quiet;
 use super::tally::{self, Command};
 use super::transfer::{self, Writes};
 use crate::engine::{Bases, NttKind};
@@ -62,7 +63,7 @@ async fn read_point<P: CardSum>(
 ) -> CardResult<P> {
     let bytes = P::GROUP.result_bytes();
     let buffer = card.buffer_from_card_in_turn(bytes as usize).await?;
-    let (completion, buffer) = card.queue(0).read(result, buffer).await.ok()?;
+    let (completion, buffer) = quiet(card).read(result, buffer).await.ok()?;
     tally::add(stats, Command::Read(bytes), &completion);
     // A copy: what is checked is what is used, whatever the card still writes.
     image::from_homogeneous(&buffer.snapshot()).map_err(Fault::implausible)
@@ -85,7 +86,7 @@ pub async fn msm<P: CardSum>(
     ];
     let (_permit, regions) = admission.for_job(card, wanted).await?;
     let [base_region, scalar_region, result] = regions;
-    let queue = card.queue(0);
+    let queue = quiet(card);
     let mut writes = Writes::default();
     writes
         .send(card, queue, bases.points(), &base_region)
@@ -120,7 +121,7 @@ pub async fn ntt(
         .for_job(card, ntt_memory(values.len()).map(Wanted::secret))
         .await?;
     let [source, destination, scratch] = regions;
-    let queue = card.queue(0);
+    let queue = quiet(card);
     let mut writes = Writes::default();
     writes.send(card, queue, values, &source).await?;
     // log2 was checked against the card's limit, which is a byte.
@@ -151,7 +152,7 @@ pub async fn quotient(
         .for_job(card, quotient_memory(a.len()).map(Wanted::secret))
         .await?;
     let [region_a, region_b, region_c, region_z] = regions;
-    let queue = card.queue(0);
+    let queue = quiet(card);
     let mut writes = Writes::default();
     for (values, region) in [(a, &region_a), (b, &region_b), (c, &region_c)] {
         writes.send(card, queue, values, region).await?;

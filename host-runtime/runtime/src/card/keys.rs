@@ -12,6 +12,7 @@ use carillon_driver::command::{Group, MsmMode};
 use carillon_driver::{Card, CardInfo, CardRegion, IoQueue};
 
 use super::fault::{CardResult, Fault};
+use super::lanes::quiet;
 use super::transfer::Writes;
 use crate::cpu::blocking;
 use crate::engine::{Bases, ResidentKey};
@@ -176,7 +177,7 @@ impl ResidentKeys {
         let mut found = false;
         while let Some(key) = self.unused() {
             for region in key.regions() {
-                if let Err(error) = card.queue(0).clear(region).await {
+                if let Err(error) = quiet(card).clear(region).await {
                     tracing::warn!(%error, "a key's memory is not overwritten before the card is closed");
                     break;
                 }

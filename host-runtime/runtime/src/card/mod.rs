@@ -14,6 +14,7 @@
 //! | `chain` | one proof as one command list |
 //! | `beside` | its sum in G2 on the CPU, for cards without `MSM_G2` |
 //! | `keys` | proving keys that stay in card memory |
+//! | `lanes` | which queue a proof has, and what overlaps |
 //! | `admission` | who gets card memory, and who waits for it |
 //!
 //! A job that a restart of the card cut short is run once more.
@@ -25,6 +26,7 @@ mod connect;
 mod fault;
 mod jobs;
 mod keys;
+mod lanes;
 #[cfg(feature = "sim")]
 pub(crate) mod simulated;
 mod tally;
@@ -65,6 +67,7 @@ pub struct CardEngine {
     /// Where sums in G2 run that the card has no command for.
     cpu: CpuEngine,
     admission: admission::Admission,
+    lanes: lanes::Lanes,
 }
 
 impl CardEngine {
@@ -72,6 +75,7 @@ impl CardEngine {
     pub fn new(name: impl Into<String>, card: Card) -> Self {
         Self {
             name: name.into(),
+            lanes: lanes::Lanes::new(card.queues().len()),
             card,
             cpu: CpuEngine::new(),
             admission: admission::Admission::default(),
@@ -215,6 +219,7 @@ impl Engine for CardEngine {
                 if card.msm_g2 { "card" } else { "CPU" }
             ),
             card_memory: Some(card.memory_bytes),
+            proofs_at_once: self.lanes.count(),
             max_ntt_log2: u32::from(card.ntt_max_log2n),
             max_window_bits: Some(card.msm_max_window_bits),
             msm_adders: Some(card.msm_adders),
@@ -337,7 +342,8 @@ impl Engine for CardEngine {
         let beside = (!info.msm_g2).then(|| G2Task::spawn(key, assignment, OPERATION));
         let (sums, mut stats) = self
             .retrying(OPERATION, || {
-                chain::run(&self.card, &self.admission, key, assignment, progress)
+                let shared = (&self.admission, &self.lanes);
+                chain::run(&self.card, shared, key, assignment, progress)
             })
             .await?;
         let chain::Sums { h, l, a, b1, b2 } = sums;

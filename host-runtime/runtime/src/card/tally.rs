@@ -20,6 +20,19 @@ pub enum Command {
     Quotient,
 }
 
+/// Adds one command's cost, and that it ran beside another proof if it did.
+pub fn add_seen(stats: &mut CardStats, command: Command, completion: &Completion, beside: bool) {
+    add(stats, command, completion);
+    if beside {
+        stats.overlap.commands += 1;
+        stats.overlap.cycles += u64::from(completion.cycles);
+        stats.overlap.bytes += match command {
+            Command::Write(bytes) | Command::Read(bytes) => bytes,
+            _ => 0,
+        };
+    }
+}
+
 /// Adds one command's cost.
 pub fn add(stats: &mut CardStats, command: Command, completion: &Completion) {
     stats.commands += 1;

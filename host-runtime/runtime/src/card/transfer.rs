@@ -6,6 +6,7 @@ use carillon_driver::command::BEAT;
 use carillon_driver::{Card, CardError, CardRegion, IoQueue, Ticket};
 
 use super::fault::{CardResult, done};
+use super::lanes::{Lane, quiet};
 use super::tally::{self, Command};
 use crate::image::{self, Image};
 use crate::stats::CardStats;
@@ -60,6 +61,20 @@ impl Writes {
         }
         Ok(())
     }
+    /// The same for those of a proof: what ran beside another proof is noted. `since` is what the lane said before
+    /// the first of them was queued.
+    pub async fn finish_on(
+        self,
+        lane: &Lane,
+        since: Option<u64>,
+        stats: &mut CardStats,
+    ) -> CardResult<()> {
+        for Piece { bytes, written } in self.under_way {
+            let (finished, beside) = lane.watch(since, written).await;
+            tally::add_seen(stats, Command::Write(bytes), &done(finished)?, beside);
+        }
+        Ok(())
+    }
 }
 
 /// Reads `into.len()` elements from the start of `region`.
@@ -74,7 +89,7 @@ pub async fn read<T: Image>(
         let buffer = card.buffer_from_card_in_turn(piece.len()).await?;
         let bytes = buffer.padded_len() as u64;
         let part = region.part(offset, bytes)?;
-        let (completion, buffer) = card.queue(0).read(&part, buffer).await.ok()?;
+        let (completion, buffer) = quiet(card).read(&part, buffer).await.ok()?;
         tally::add(stats, Command::Read(bytes), &completion);
         buffer.read(0, piece).map_err(CardError::from)?;
         offset += bytes;

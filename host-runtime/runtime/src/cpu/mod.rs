@@ -140,6 +140,7 @@ impl Engine for CpuEngine {
             max_window_bits: None,
             msm_adders: None,
             msm_g2: false,
+            proofs_at_once: 1,
             window_choice: None,
             g2_window_choice: None,
         }

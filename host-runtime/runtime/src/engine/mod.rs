@@ -14,6 +14,7 @@ mod open;
 mod options;
 mod reopen;
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -98,6 +99,8 @@ pub struct EngineInfo {
     pub description: String,
     /// Bytes of card memory; `None` for the CPU.
     pub card_memory: Option<u64>,
+    /// Proofs that it works on at the same time, if their memory allows; more wait for their turn.
+    pub proofs_at_once: usize,
     /// Largest transform, as a power of two.
     pub max_ntt_log2: u32,
     /// Largest signed window of an MSM in bits; `None` where windows cannot be chosen.
@@ -161,6 +164,19 @@ pub struct Groth16Stats {
     pub b1: JobStats,
     /// The B multi-scalar multiplication in G2.
     pub b2: JobStats,
+}
+
+impl AddAssign<&Groth16Stats> for Groth16Stats {
+    fn add_assign(&mut self, other: &Groth16Stats) {
+        self.load += &other.load;
+        self.ntt += &other.ntt;
+        self.quotient += &other.quotient;
+        self.h += &other.h;
+        self.l += &other.l;
+        self.a += &other.a;
+        self.b1 += &other.b1;
+        self.b2 += &other.b2;
+    }
 }
 
 impl Groth16Stats {

@@ -11,6 +11,7 @@
 //! Called by the crates of `node-adapter`, by `carillon-cli` and by whoever embeds the prover.
 
 mod assignment;
+mod batch;
 pub mod eip2537;
 mod error;
 mod fixed_base;
@@ -22,6 +23,7 @@ mod setup;
 mod verifier;
 
 pub use assignment::{Assignment, synthesize};
+pub use batch::{Proved, prove_each};
 pub use error::Groth16Error;
 pub use key::{CircuitDigest, CircuitShape, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 pub use proof::{PROOF_BYTES, Proof};

@@ -1,5 +1,6 @@
 //! Making a proof: synthesis, the engine's heavy part, blinding, and the check before release.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,33 @@ pub struct PhaseTimes {
     /// Checking the finished proof.
     #[serde(serialize_with = "seconds")]
     pub verify: Duration,
+}
+
+impl AddAssign<&PhaseTimes> for PhaseTimes {
+    fn add_assign(&mut self, other: &PhaseTimes) {
+        self.synthesis += other.synthesis;
+        self.load += other.load;
+        self.ntt += other.ntt;
+        self.quotient += other.quotient;
+        self.h += other.h;
+        self.l += other.l;
+        self.a += other.a;
+        self.b1 += other.b1;
+        self.b2 += other.b2;
+        self.verify += other.verify;
+    }
+}
+
+/// The cost of another proof on top. Times are added although they may be the same time.
+impl AddAssign<&ProveReport> for ProveReport {
+    fn add_assign(&mut self, other: &ProveReport) {
+        self.wall += other.wall;
+        self.phases += &other.phases;
+        self.stages += &other.stages;
+        if let Some(card) = &other.card {
+            *self.card.get_or_insert_default() += card;
+        }
+    }
 }
 
 impl PhaseTimes {

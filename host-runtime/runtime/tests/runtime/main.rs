@@ -6,6 +6,7 @@
 mod card_chains;
 mod card_faults;
 mod card_g2;
+mod card_overlap;
 mod common;
 mod engines;
 mod groth16;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use carillon_cli::{Failure, duration};
-use carillon_runtime::{engine, groth16, memory};
+use carillon_runtime::groth16::{ProveReport, ProvingKey};
+use carillon_runtime::{Engine, ProgressSink, engine, groth16, memory};
 use carillon_workload::SquareChain;
 use clap::Args;
 use rand::SeedableRng;
@@ -25,6 +26,9 @@ pub struct Groth16Args {
     /// Rows of the circuit as a power of two
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=26))]
     log2: u32,
+    /// Proofs, of witnesses with the seeds from the given one on; a card works on two at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    proofs: u32,
 }
 
 /// Measures and prints. The check is the verification that every proof passes before release.
@@ -36,7 +40,9 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let engine = engine::open_with(kind, options)
         .await
         .map_err(Failure::opening)?;
-    let proving = memory::of_key(shape) + of_engine(&*engine, shape);
+    let at_once = engine.info().proofs_at_once.min(args.proofs as usize) as u64;
+    let more = (at_once - 1) * memory::of_proof(shape);
+    let proving = memory::of_key(shape) + of_engine(&*engine, shape) + more;
     let needed = memory::of_setup(shape, terms).max(proving);
     let what = format!("set-up and proof of 2^{} rows", args.log2);
     bench.memory.check(&what, needed)?;
@@ -47,12 +53,18 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let setup = started.elapsed();
     step.done("done");
     let key_load = engine.load_key(&key).await?;
-    let circuit = SquareChain::with_witness(args.log2, bench.seed);
-    let progress = context.output.phases();
-    let (_, report) = groth16::prove(&*engine, &key, circuit, &progress).await?;
+    let report = match args.proofs {
+        1 => {
+            let circuit = SquareChain::with_witness(args.log2, bench.seed);
+            let progress = context.output.phases();
+            groth16::prove(&*engine, &key, circuit, &progress).await?.1
+        }
+        _ => several(context, &engine, &key, args).await?,
+    };
     let mut fields = report_json(&report);
     fields["log2"] = json!(args.log2);
     fields["seed"] = json!(bench.seed);
+    fields["proofs"] = json!(args.proofs);
     fields["verified"] = json!(true);
     fields["key_load"] = stats_json(&key_load);
     fields["setup_seconds"] = json!(setup.as_secs_f64());
@@ -60,6 +72,9 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
         ("set-up", duration(setup)),
         ("key load", duration(key_load.wall)),
     ];
+    if args.proofs > 1 {
+        rows.push(("proofs", format!("{}, {at_once} at once", args.proofs)));
+    }
     rows.extend(report_rows(&report));
     if let Some(card) = &report.card {
         let cycles = match engine.info().msm_g2 {
@@ -67,10 +82,49 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
             false => "none: the sum in G2 ran on the CPU".to_owned(),
         };
         rows.push(("msm_g2 cycles", cycles));
+        if args.proofs > 1 {
+            let seen = &card.overlap;
+            rows.extend([
+                ("commands beside another proof", seen.commands.to_string()),
+                ("their cycles", seen.cycles.to_string()),
+                ("their bytes", seen.bytes.to_string()),
+                ("waits for card memory", seen.memory_waits.to_string()),
+            ]);
+        }
     }
     rows.push(("proof", "verified".to_owned()));
     context
         .output
         .result("carillon.bench.groth16/1", fields, &rows);
     Ok(())
+}
+
+/// All proofs as one report: what they cost together, in the time from the first's beginning to the last's end.
+async fn several(
+    context: &Context,
+    engine: &Arc<dyn Engine>,
+    key: &Arc<ProvingKey>,
+    args: &Groth16Args,
+) -> Result<ProveReport, Failure> {
+    let seeds = (0..u64::from(args.proofs)).map(|index| args.bench.seed.wrapping_add(index));
+    let circuits = seeds.map(|seed| SquareChain::with_witness(args.log2, seed));
+    let step = context.output.step("proving");
+    let started = Instant::now();
+    // Events of several proofs make no bar.
+    let progress: Arc<dyn ProgressSink> = Arc::new(());
+    let proved = groth16::prove_each(engine, key, circuits.collect(), &progress).await;
+    let wall = started.elapsed();
+    let mut sum: Option<ProveReport> = None;
+    for answer in proved {
+        let (_, report) = answer?;
+        match &mut sum {
+            None => sum = Some(report),
+            Some(sum) => *sum += &report,
+        }
+    }
+    step.done("done");
+    let none = || Failure::Unexpected("no proof was made".to_owned());
+    let mut sum = sum.ok_or_else(none)?;
+    sum.wall = wall;
+    Ok(sum)
 }
