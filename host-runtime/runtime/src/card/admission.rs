@@ -15,7 +15,8 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::fault::{CardResult, Fault};
 use super::keys::{CardKey, ResidentKeys};
-use super::lanes::quiet;
+use super::lanes::{Lane, quiet};
+use super::residue::{Residue, Worked};
 use crate::engine::ResidentKey;
 use crate::groth16::ProvingKey;
 use crate::stats::CardStats;
@@ -32,6 +33,7 @@ pub struct Admission {
     turn: Mutex<()>,
     running: Arc<Running>,
     keys: ResidentKeys,
+    residue: Residue,
 }
 
 /// The jobs that have their memory.
@@ -119,7 +121,7 @@ impl Admission {
                 // Enough is free, but in pieces: all is laid out anew.
                 drop(resident);
                 self.keys.give_up_all();
-                self.keys.overwrite(card).await;
+                self.overwrite(card).await;
                 let (resident, again) = self.resident(card, queue, &turn, key).await?;
                 cost += &again;
                 (resident, self.allocate(card, &turn, &wanted).await?)
@@ -147,9 +149,21 @@ impl Admission {
         self.tidy(card).await;
     }
 
-    /// Overwrites and frees the memory of keys that were given up; called when a job has let its key go.
+    /// A proof's memory, which is overwritten before others get it even if the proof is given up.
+    pub fn residue(&self, lane: &Lane, regions: Vec<CardRegion>) -> Worked<'_> {
+        self.residue.of(lane, regions)
+    }
+
+    /// Overwrites and frees the memory of keys and of proofs that were given up. Whether there was any.
+    async fn overwrite(&self, card: &Card) -> bool {
+        // The proofs' first: theirs are the secrets.
+        let proofs = self.residue.overwrite(card).await;
+        self.keys.overwrite(card).await || proofs
+    }
+
+    /// The same; called when a job has let its key go.
     pub async fn tidy(&self, card: &Card) {
-        if self.keys.overwrite(card).await {
+        if self.overwrite(card).await {
             // There is more memory for those that wait.
             self.running.ended.notify_waiters();
         }
@@ -163,6 +177,7 @@ impl Admission {
     /// Forgets all keys, after card memory was lost.
     pub fn forget_lost(&self) {
         self.keys.forget_lost();
+        self.residue.forget_lost();
     }
 
     async fn resident(
@@ -201,7 +216,7 @@ impl Admission {
                 Err(Fault::Card(CardError::CardMemory { .. })) => {}
                 taken => return Ok((taken?, waited)),
             }
-            if self.keys.overwrite(card).await {
+            if self.overwrite(card).await {
                 continue;
             }
             if self.keys.evict_idle() {
@@ -218,7 +233,7 @@ impl Admission {
                 continue;
             }
             let (free, largest) = card.free_memory();
-            let kept = self.keys.bytes();
+            let kept = self.keys.bytes() + self.residue.bytes();
             let lent = card.info().memory_bytes.saturating_sub(free + kept);
             if lent > 0 && started.elapsed() < PATIENCE {
                 tokio::time::sleep(PAUSE).await;

@@ -152,10 +152,8 @@ impl Workspace {
         }
     }
 
-    /// Overwrites all of it: it holds the witness and what was computed from it. A sum beside the
-    /// card runs on meanwhile. What a proof leaves that is given up is overwritten when the card is closed.
-    async fn clear(&self, queue: &IoQueue) {
-        let [a, b, c] = &self.polynomials;
+    /// All of it.
+    fn regions(&self) -> Vec<CardRegion> {
         let rest = [
             &self.coefficients,
             &self.scratch,
@@ -163,7 +161,13 @@ impl Workspace {
             &self.z,
             &self.results,
         ];
-        for region in [a, b, c].into_iter().chain(rest) {
+        self.polynomials.iter().chain(rest).cloned().collect()
+    }
+
+    /// Overwrites all of it: it holds the witness and what was computed from it. A sum beside the
+    /// card runs on meanwhile. For a proof that is given up, `residue` does so.
+    async fn clear(&self, queue: &IoQueue) {
+        for region in &self.regions() {
             if let Err(error) = queue.clear(region).await {
                 tracing::warn!(%error, "card memory is not overwritten before the card is closed");
                 return;
@@ -205,6 +209,7 @@ pub async fn run(
         .await?;
     load.card += &cost;
     let memory = Workspace::new(regions);
+    let worked = admission.residue(&lane, memory.regions());
     let begun = card.counters().ok();
     progress.event(ProgressEvent::Advanced {
         phase: Phase::Load,
@@ -232,6 +237,7 @@ pub async fn run(
     }
     // After a failure, too; what of the list is still queued ends first.
     memory.clear(queue).await;
+    worked.settled();
     drop(points);
     admission.tidy(card).await;
     result

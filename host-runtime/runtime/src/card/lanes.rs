@@ -89,6 +89,11 @@ impl Lane {
         card.queue(self.index)
     }
 
+    /// The number of its queue on the card, counted as [`Card::queue`] does.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// The number of a proof whose commands compute on another lane now.
     pub fn beside(&self) -> Option<u64> {
         let others = self.state.computing.iter().enumerate();

@@ -15,6 +15,7 @@
 //! | `beside` | its sum in G2 on the CPU, for cards without `MSM_G2` |
 //! | `keys` | proving keys that stay in card memory |
 //! | `lanes` | which queue a proof has, and what overlaps |
+//! | `residue` | memory of proofs that were given up |
 //! | `admission` | who gets card memory, and who waits for it |
 //!
 //! A job that a restart of the card cut short is run once more.
@@ -27,6 +28,7 @@ mod fault;
 mod jobs;
 mod keys;
 mod lanes;
+mod residue;
 #[cfg(feature = "sim")]
 pub(crate) mod simulated;
 mod tally;

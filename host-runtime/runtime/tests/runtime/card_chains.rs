@@ -207,6 +207,39 @@ async fn an_evicted_key_leaves_nothing() {
     }
 }
 
+/// A proof whose future is dropped leaves its memory to be overwritten before others get it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_that_is_given_up_leaves_nothing() {
+    for kind in CARDS {
+        let (key, assignment) = job(11, 1);
+        let (_model, engine) = card(kind, 4 << 20).await;
+        let engine = Arc::new(engine);
+        engine.load_key(&key).await.unwrap();
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let task = {
+            let (engine, key) = (Arc::clone(&engine), Arc::clone(&key));
+            tokio::spawn(async move { engine.groth16(&key, &assignment, &sender).await.map(drop) })
+        };
+        while !matches!(
+            events.recv().await.unwrap(),
+            ProgressEvent::Started {
+                phase: Phase::Ntt,
+                ..
+            }
+        ) {}
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        let kept = engine.resident_keys().await[0].bytes;
+        assert!(engine.card().touched_memory() > kept);
+        let (free, _) = engine.card().free_memory();
+        assert!(free < (4 << 20) - kept, "it is nobody's yet");
+        engine.unload_key(&key).await.unwrap();
+        assert_eq!(engine.card().touched_memory(), 0);
+        assert_eq!(engine.card().free_memory().0, 4 << 20);
+        assert!(found(&engine).await.iter().all(|&byte| byte == 0));
+    }
+}
+
 /// A proof that fails leaves no witness behind either, while the card is open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_that_fails_leaves_nothing() {
