@@ -104,6 +104,7 @@ module axi_rd_mux_props
       a_one_at_a_time : assert (!(&taken) && (taken == '0 || !expected_q || m_ar_ready_i));
       a_the_request : assert (m_ar_valid == expected_q && (!expected_q || m_ar == expected_ar_q));
       a_the_answer_waits : assert (!asked_q || m_r_i.id != watch_id_q || m_r_ready == s_r_ready_i[watch_q]);
+      a_never_stands_still : assert (!(s_ar_valid_i[0] || s_ar_valid_i[1]) || taken != '0 || (expected_q && !m_ar_ready_i));
       i_later : assert (!u_dut.u_arbiter.later_q[0]);
       i_owner : assert (!asked_q || u_dut.owner_q[watch_id_q] == watch_q);
       c_both : cover (asked_q && m_r_valid_i && m_r_i.id == watch_id_q && held_q == '1);

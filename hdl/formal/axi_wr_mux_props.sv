@@ -166,6 +166,7 @@ module axi_wr_mux_props
       a_one_at_a_time : assert (!(&taken) && (taken == '0 || !expected_q || m_aw_ready_i));
       a_the_request : assert (m_aw_valid == expected_q && (!expected_q || m_aw == expected_aw_q));
       a_the_answer_waits : assert (!asked_q || m_b_i.id != watch_id_q || m_b_ready == s_b_ready_i[watch_q]);
+      a_never_stands_still : assert (!(s_aw_valid_i[0] || s_aw_valid_i[1]) || taken != '0 || (expected_q && !m_aw_ready_i) || owed == 16);
       i_later : assert (!u_dut.u_arbiter.later_q[0]);
       i_owner : assert (!asked_q || u_dut.owner_q[watch_id_q] == watch_q);
       c_both : cover (asked_q && m_b_valid_i && m_b_i.id == watch_id_q && held_q == '1);

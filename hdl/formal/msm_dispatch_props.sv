@@ -11,9 +11,7 @@
 module msm_dispatch_props
   import carillon_pkg::*;
   import msm_pkg::*;
-#(
-  parameter bit G2 = 1'b0
-) (
+(
   input logic         clk_i,
   input logic         rst_ni,
   input window_bits_t window_bits_i,
@@ -21,6 +19,7 @@ module msm_dispatch_props
   input logic         flush_i,
   input logic         take_i,
   input logic         second_i,
+  input logic         change_i,  // to the other group, while nothing is held; a new command follows
   input point_t       point_i,
   input unit_digits_t digits_i,
   input bank_mask_t   candidate_take_i,
@@ -49,12 +48,13 @@ module msm_dispatch_props
   bucket_t      [UnitWindows-1:0] highest;
 
   window_bits_t                   window_bits_q;
+  logic g2_q, run_q;  // of the command; it begins
   msm_dispatch u_dut (
     .clk_i,
     .rst_ni,
-    .g2_i             (G2),
+    .g2_i             (g2_q),
     .window_bits_i    (window_bits_q),
-    .run_i            (1'b0),
+    .run_i            (run_q),
     .start_i,
     .flush_i,
     .empty_o          (empty),
@@ -82,6 +82,10 @@ module msm_dispatch_props
       item_q <= watch_item_i;
       window_bits_q <= window_bits_i;
     end
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {g2_q, run_q} <= '0;
+    else {g2_q, run_q} <= {g2_q ^ change_i, change_i};
   end
   wire items_t below = items_t'((32'd1 << item_q) - 1);
 
@@ -138,7 +142,7 @@ module msm_dispatch_props
   logic                       first_came_q;
   digit_t                     digit_q;
   logic        [PointsLog2:0] place_q;  // its entry's place in the queue's memory, and lap
-  wire                        keep = take_i && !flush_i && (!G2 || second_i);
+  wire                        keep = take_i && !flush_i && (!g2_q || second_i);
   wire                        chosen = keep && watch_i && arriving_marks[item_q] && !watching_q;
   wire                        taken = candidate_take_i[bank_q];
   wire held_t                 entry = place_q - head[bank_q];  // its entry's place in the queue, while it is not loaded
@@ -180,10 +184,10 @@ module msm_dispatch_props
       {using_second_q, first_came_q} <= '0;
       {taken_1, taken_2} <= '0;
     end else begin
-      using_second_q <= using_q && G2;
+      using_second_q <= using_q && g2_q;
       {taken_1, taken_2} <= {candidate_take_i, taken_1};
       if (flush_i) first_came_q <= 1'b0;
-      else if (take_i) first_came_q <= G2 && !second_i;
+      else if (take_i) first_came_q <= g2_q && !second_i;
     end
   end
   always_ff @(posedge clk_i) begin
@@ -194,7 +198,7 @@ module msm_dispatch_props
     if (take_i && !second_i) first_word_q <= point_i;
     if (chosen) begin
       slot_q <= u_dut.next_q;
-      point_q <= {point_i, G2 ? first_word_q : point_i};
+      point_q <= {point_i, g2_q ? first_word_q : point_i};
       digit_q <= arriving;
       place_q <= tail[bank_q];
     end
@@ -229,9 +233,12 @@ module msm_dispatch_props
     e_window_bits : assume (32'(window_bits_i) >= MsmMinWindowBits && 32'(window_bits_i) <= MsmMaxWindowBits);
     e_ready : assume (!take_i || ready);
     e_take : assume ((candidate_take_i & ~valid) == '0);
+    // msm_control: a command begins when all is at rest, and points come later.
+    e_change : assume (!change_i || (u_dut.held_q == '0 && empty && !take_i && !watching_q && !using_q && !using_second_q && !first_came_q));
+    e_run : assume (!run_q || !take_i);
     // msm_twist: words come in pairs; msm_scheduler: candidates are taken in slots.
-    e_words : assume (!take_i || (G2 ? second_i == first_came_q : !second_i));
-    e_slots : assume (!G2 || candidate_take_i == '0 || (taken_1 | taken_2) == '0);
+    e_words : assume (!take_i || (g2_q ? second_i == first_came_q : !second_i));
+    e_slots : assume (!g2_q || candidate_take_i == '0 || (taken_1 | taken_2) == '0);
     e_item : assume (32'(watch_item_i) < Items);
   end
 
@@ -275,7 +282,7 @@ module msm_dispatch_props
         assert (u_dut.x_q[slot_q] == point_q[0].x && u_dut.image_q[slot_q] == point_q[0].x_image
             && u_dut.y_q[slot_q] == point_q[0].y && u_dut.neg_y_q[slot_q] == point_q[0].neg_y);
         i_content_of_second :
-        assert (!G2 || (u_dut.x_q[slot_q|1] == point_q[1].x && u_dut.image_q[slot_q|1] == point_q[1].x_image
+        assert (!g2_q || (u_dut.x_q[slot_q|1] == point_q[1].x && u_dut.image_q[slot_q|1] == point_q[1].x_image
             && u_dut.y_q[slot_q|1] == point_q[1].y && u_dut.neg_y_q[slot_q|1] == point_q[1].neg_y));
         if (loaded_q) begin
           i_loaded : assert (ahead_q == '0 && valid[bank_q] && candidate[bank_q].slot == slot_q);
@@ -295,11 +302,12 @@ module msm_dispatch_props
       end
       if (first_came_q) begin
         i_first_word :
-        assert (G2 && u_dut.x_q[u_dut.next_q] == first_word_q.x && u_dut.image_q[u_dut.next_q] == first_word_q.x_image
+        assert (g2_q && u_dut.x_q[u_dut.next_q] == first_word_q.x && u_dut.image_q[u_dut.next_q] == first_word_q.x_image
             && u_dut.y_q[u_dut.next_q] == first_word_q.y && u_dut.neg_y_q[u_dut.next_q] == first_word_q.neg_y
             && 32'(u_dut.held_q) <= Slots - 2);
       end
-      if (G2) begin
+      if (run_q) i_at_rest : assert (u_dut.held_q == '0 && empty);
+      if (g2_q && !run_q) begin
         i_even : assert (!u_dut.next_q[0] && !oldest[0] && !u_dut.held_q[0] && !(watching_q && slot_q[0]));
       end
     end
@@ -312,7 +320,7 @@ module msm_dispatch_props
         i_count : assert (32'(count[b]) <= Slots);
         i_done : assert (count[b] != '0 ? (marked[b][0] & ~done[b]) != '0 : done[b] == '0);
         if (valid[b]) begin
-          i_even_candidate : assert (!G2 || !candidate[b].slot[0]);
+          i_even_candidate : assert (!g2_q || run_q || !candidate[b].slot[0]);
           i_candidate :
           assert (held_t'(point_slot_t'(candidate[b].slot - oldest)) < u_dut.held_q
               && (count[b] == '0 || point_slot_t'(candidate[b].slot - oldest) <= point_slot_t'(slots[b][0] - oldest)));
@@ -322,7 +330,7 @@ module msm_dispatch_props
     for (genvar e = 0; e < Slots; e++) begin : gen_entry
       always_comb begin
         if (rst_ni && e < 32'(count[b])) begin
-          i_even_entry : assert (!G2 || !slots[b][e][0]);
+          i_even_entry : assert (!g2_q || run_q || !slots[b][e][0]);
           i_marked : assert (marked[b][e] != '0 && held_t'(point_slot_t'(slots[b][e] - oldest)) < u_dut.held_q);
           if (e > 0) begin
             i_sorted : assert (point_slot_t'(slots[b][(e+Slots-1)%Slots] - oldest) < point_slot_t'(slots[b][e] - oldest));
@@ -336,11 +344,12 @@ module msm_dispatch_props
   logic loops_q;  // the ring went round
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) loops_q <= 1'b0;
-    else if (u_dut.keep && (u_dut.next_q | point_slot_t'(G2)) == '1) loops_q <= 1'b1;
+    else if (u_dut.keep && (u_dut.next_q | point_slot_t'(g2_q)) == '1) loops_q <= 1'b1;
   end
   always_comb begin
     if (rst_ni) begin
-      c_full : cover (32'(count[bank_q]) == Slots / (G2 ? 2 : 1) && !ready && ahead_q > (G2 ? 4 : 8));
+      c_full : cover (32'(count[bank_q]) == Slots / (g2_q ? 2 : 1) && !ready && ahead_q > (g2_q ? 4 : 8));
+      c_after_g1 : cover (using_second_q && loops_q && g2_q);
       c_used : cover (using_q && image && digit_q.negative && loops_q);
       c_other : cover (watching_q && ahead_q != '0 && u_dut.release_slot);
     end

@@ -277,7 +277,7 @@ module msm_scheduler_props
   always_comb begin
     if (rst_ni) begin
       a_sum_due : assert (sum_due == sum.valid);
-      a_first_words : assert (!node_half && !issue.half && !out_access[0].half && !in_access[0].half);
+      a_first_words : assert (!node_half && !issue.half);
       a_sum_used_once :
       assert (level_t'(sum_a) + level_t'(sum_b) + level_t'(|out_write) + level_t'(node_write)
           == level_t'(sum.valid && !(flush_q && sum.bucket)));
@@ -291,6 +291,7 @@ module msm_scheduler_props
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_once
     always_comb begin
       if (rst_ni) begin
+        a_first_word_of_bank : assert (!out_access[b].half && !in_access[b].half);
         a_take_valid : assert (candidate_valid_i[b] || !take[b]);
         a_point_used_once :
         assert (level_t'(in_write[b]) + level_t'(issue.valid && issue.b_sel == BPoint && issue.b_bank == bank_t'(b))

@@ -126,11 +126,17 @@ module msm_slots_props
   logic       [           31:0] place_1;
   bank_mask_t                   later_1;
   win_mask_t                    busy_1;
+  tag_t                         back_1;
+  logic [31:0]                  nodes_1;
+  logic [31:0]                  buckets_1[UnitWindows];
   always_ff @(posedge clk_i) begin
     valid_1 <= u_dut.u_loop.valid_q;
     place_1 <= 32'(u_dut.u_loop.place_q);
     later_1 <= u_dut.u_turn.later_q;
     busy_1 <= windows_busy;
+    back_1 <= u_dut.back;
+    nodes_1 <= 32'(u_dut.nodes_q);
+    for (int unsigned w = 0; w < UnitWindows; w++) buckets_1[w] <= 32'(u_dut.buckets_q[w]);
   end
   bank_mask_t toggles;
   for (genvar b = 0; b < MsmBanks; b++) begin : gen_toggles
@@ -140,10 +146,18 @@ module msm_slots_props
     if (rst_ni && !slot_i) a_no_toggle : assert (toggles == '0);
     if (rst_ni && !slot_1 && was_q) begin
       a_kept :
-      assert (u_dut.u_loop.valid_q == valid_1 && 32'(u_dut.u_loop.place_q) == place_1 && u_dut.u_turn.later_q == later_1 && windows_busy == busy_1);
+      assert (u_dut.u_loop.valid_q == valid_1 && 32'(u_dut.u_loop.place_q) == place_1 && u_dut.u_turn.later_q == later_1
+          && windows_busy == busy_1 && u_dut.back == back_1 && 32'(u_dut.nodes_q) == nodes_1);
     end
     if (rst_ni) begin
-      c_second : cover (slot_2 && issue.valid && issue.half && node_write && out_access[0].enable == in_access[1].enable);
+      c_second : cover (slot_2 && issue.valid && issue.half && node_write && in_access[1].enable);
+      c_second_of_sums : cover (slot_2 && issue.valid && issue.half && out_access[0].enable && in_access[1].enable);
+    end
+  end
+
+  for (genvar w = 0; w < UnitWindows; w++) begin : gen_kept
+    always_comb begin
+      if (rst_ni && !slot_1 && was_q) a_kept_count : assert (32'(u_dut.buckets_q[w]) == buckets_1[w]);
     end
   end
 

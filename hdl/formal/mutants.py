@@ -88,6 +88,22 @@ MUTANTS = (
         case={"G2": 1},
     ),
     Mutant(
+        name="tag_moves_on_between_slots",
+        proof="msm_loop",
+        file="rtl/msm/msm_loop.sv",
+        old="      back_o <= tag_q[place_q];\n    end",
+        new="    end\n    back_o <= tag_q[place_q];",
+        depth=14,
+    ),
+    Mutant(
+        name="ring_not_begun_anew",
+        proof="msm_loop",
+        file="rtl/msm/msm_loop.sv",
+        old="(last || (valid_q == '0 && !issue_i))",
+        new="last",
+        depth=24,
+    ),
+    Mutant(
         name="parked_between_slots",
         proof="msm_slots",
         file=SCHEDULER,
@@ -118,7 +134,6 @@ MUTANTS = (
         old="else if (first_q) slot_q[0] <= 1'b1;",
         new="",
         depth=12,
-        case={"G2": 1},
     ),
     Mutant(
         name="half_of_a_point_released",
@@ -127,7 +142,14 @@ MUTANTS = (
         old="oldest_q <= oldest_q + point_slot_t'(span);",
         new="oldest_q <= oldest_q + 1'b1;",
         depth=16,
-        case={"G2": 1},
+    ),
+    Mutant(
+        name="slots_of_the_group_before",
+        proof="msm_dispatch",
+        file=DISPATCH,
+        old="else if (flush_i || run_i) begin\n      oldest_q",
+        new="else if (flush_i) begin\n      oldest_q",
+        depth=16,
     ),
     Mutant(
         name="digit_twice",

@@ -77,7 +77,9 @@ module ntt_feed_props
       a_no_more_than_it_holds : assert (empty_q <= held && (empty_q == '0 || real_q == beats));
       a_never_stands_still :
       assert (!open_i || stop_i || (real_q < beats && !valid_i) || number_t'(pushed_out - out_q) == Places || empty_q == held || valid);
-      a_the_beat : assert (!valid || real_q == beats || pair.even == beat_i[FrBits-1:0]);
+      a_the_beat :
+      assert (!valid || real_q == beats
+          || (pair.even == beat_i[FrBits-1:0] && pair.odd == ((pass_q.log2n == '0) ? '0 : beat_i[BeatBits/2+:FrBits])));
       i_counts :
       assert (32'(u_dut.pushed_q) == 32'(in) && 32'(u_dut.owed_q) == 32'(number_t'(pushed_out - out_q)) && out_q <= pushed_out && real_q <= beats);
       i_size : assert (32'(pass_q.log2n) <= 8 && 32'(pass_q.rows) + 32'(pass_q.columns) <= 32'(pass_q.log2n));

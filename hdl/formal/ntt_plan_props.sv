@@ -62,14 +62,17 @@ module ntt_plan_props
 
   // ---- What has been planned so far ----
   number_t rows_q, passes_q;
+  logic    last_q;  // the last pass has begun
   addr_t      expected_q;  // where the next pass has to read
   wire log2_t log2n = cmd_q.log2n[Log2Bits-1:0];
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       rows_q <= '0;
       passes_q <= '0;
+      last_q <= 1'b0;
       expected_q <= cmd_i.op[0];
     end else if (start) begin
+      last_q <= pass.last;
       rows_q <= rows_q + number_t'(pass.rows);
       passes_q <= passes_q + 1'b1;
       expected_q <= to;
@@ -119,16 +122,22 @@ module ntt_plan_props
         a_writes_within : assert ((write_at >> write_length << write_length) == write_at && write_at <= bits(pass.log2n));
         a_writes_once : assert (write_at != other_write_at || (same_tile && row_i == other_row_i));
       end
-      a_fits : assert (32'(pass.rows) <= NttStages && 32'(pass.columns) <= ColumnsLog2 && pass.columns <= pass.rows);
+      a_fits : assert (32'(pass.rows) <= NttStages && 32'(pass.columns) <= ColumnsLog2 && pass.columns <= pass.rows
+          && number_t'(pass.rows) + number_t'(pass.columns) <= number_t'(pass.log2n));
       a_reads_what_was_written : assert (from == expected_q && to != from && (passes_q == '0 || to != cmd_q.op[0]));
       a_ends_in_the_destination : assert (!pass.last || (to == cmd_q.op[1] && rows_q + number_t'(pass.rows) == number_t'(log2n)));
+      a_no_more_after_the_last : assert (!last_q);
       a_at_most_three : assert (passes_q < 3 && (!pass.first || passes_q == '0) && pass.log2n == log2n);
     end
     if (rst_ni) begin
+      a_done_after_all : assert (!done || (last_q && rows_q == number_t'(log2n)));
+      c_done_after_one : cover (done && passes_q == 1);
+      c_done_after_two : cover (done && passes_q == 2 && log2n == 20);
+      c_done_after_three : cover (done && passes_q == 3 && log2n == 28);
       c_three : cover (start && passes_q == 2 && pass.last);
       c_none : cover (start && log2n == '0 && pass.last);
     end
   end
-  wire unused = &{1'b0, busy, done, result, running, stop, sent_q};
+  wire unused = &{1'b0, busy, result, running, stop, sent_q};
 
 endmodule

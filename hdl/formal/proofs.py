@@ -58,6 +58,13 @@ PROOFS = (
         cases=({"G2": 0}, {"G2": 1}),
     ),
     Proof(
+        name="msm_loop",
+        files=(PACKAGE, "rtl/msm/msm_pkg.sv", "rtl/msm/msm_loop.sv", "formal/msm_loop_props.sv"),
+        depth=18,
+        cover_depth=16,
+        parameters=SMALL_MSM,
+    ),
+    Proof(
         name="msm_slots",
         files=(
             PACKAGE,
@@ -85,7 +92,6 @@ PROOFS = (
         cover_depth=20,
         # A ring of four points; coordinates are only carried about, so four bits stand for all.
         parameters=SMALL_MSM | {"MsmWindows": 2, "MsmFullBuckets": 2, "PointsLog2": 2, "FpBits": 4},
-        cases=({"G2": 0}, {"G2": 1}),
     ),
     # Without a state: one step decides. The default build and, with the names of its parameters, that of the U250.
     Proof(

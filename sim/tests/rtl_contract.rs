@@ -683,11 +683,19 @@ fn bus_errors_have_their_status_and_the_queue_goes_on() {
         }));
         let there = write(2, host.address(area), 0, bytes);
         let back = read(3, host.address(area), 0, bytes);
+        let fill = Command::Fill {
+            word: 7,
+            card: 0,
+            bytes,
+        };
         if reads {
             queue.expect(&there, StatusCode::Success);
             queue.expect(&back, status);
+            let filled = queue.expect(&fill.encode(5), StatusCode::Success);
+            assert_eq!(u64::from(filled.ops), bytes / 64);
         } else {
             queue.expect(&there, status);
+            queue.expect(&fill.encode(5), status);
             queue.expect(&back, StatusCode::Success);
         }
         still_works(&mut queue);

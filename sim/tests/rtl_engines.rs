@@ -247,15 +247,23 @@ fn engines_can_be_aborted_and_disabled_at_any_time() {
     let mut bench = Bench::new(&host);
     let n = 2048;
     bench.store(0x10_0000, &images(&scalars(n)));
+    let sum = |group| Command::Msm {
+        group,
+        bases: 0,
+        scalars: 0x10_0000,
+        n: n as u64,
+        result: 0x40_0000,
+        window_bits: 0,
+        mode: MsmMode::Split,
+    };
     let commands = [
-        Command::Msm {
-            group: Group::G1,
-            bases: 0,
-            scalars: 0x10_0000,
-            n: n as u64,
-            result: 0x40_0000,
-            window_bits: 0,
-            mode: MsmMode::Split,
+        sum(Group::G1),
+        sum(Group::G2),
+        // Long enough to be met.
+        Command::Fill {
+            word: 0,
+            card: 0x100_0000,
+            bytes: 0x800_0000,
         },
         Command::Ntt {
             source: 0x10_0000,

@@ -10,7 +10,7 @@
 // of a product in Fp2: of the words c0, of the words c1, and of their sums. All that stands
 // between products is linear and done with the three as with one; fp2_join puts them
 // together where the next products, or the sum, want it.
-// Structural view; hdl/sim/point_add.sv is the fast one. Who uses it: the MSM engine.
+// Structural view; hdl/sim/point_add.sv is the fast one. Who uses it: msm_datapath.
 // Diagram: hdl/doc/arithmetic.md.
 module point_add
   import carillon_pkg::*;

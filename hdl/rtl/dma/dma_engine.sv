@@ -1,6 +1,6 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// The execution unit of WRITE and READ: moves beats between host memory (one
+// The execution unit of WRITE, READ and FILL: moves beats between host memory (one
 // range, or the ranges of a scatter list) and one range of card memory. Data
 // flows through the streams without being stored here. FILL writes beats of one
 // word, as fast as card memory takes them.
@@ -89,7 +89,7 @@ module dma_engine
   logic   [     EntryBits-1:0] index_q;
   addr_t                       list_q;
   addr_t                       addr_q;
-  logic [31:0] beats_q, remaining_q;  // of the segment; of the command, that no segment has covered
+  logic [31:0] beats_q, remaining_q;  // of the segment; of the command, that no segment has covered (FILL: still to be written)
   unit_result_t result_q;
 
   wire          begin_command = state_q == Idle && start_i;

@@ -2,7 +2,7 @@
 //
 // Addition in the base field, one per cycle, latency FpAddLatency: a + b and
 // a + b - p side by side, then the one that is in range. Free-running: the
-// caller keeps the valid bit. Who uses it: point_add.
+// caller keeps the valid bit. Who uses it: point_add, fp2_join, msm_twist.
 module fp_add
   import carillon_pkg::*;
 (

@@ -1,7 +1,7 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
 // Montgomery multiplier of the base field, one product per cycle, R = 2^384.
-// Structural view; hdl/sim/fp_mul.sv is the fast one. Who uses it: point_add.
+// Structural view; hdl/sim/fp_mul.sv is the fast one. Who uses it: point_add, msm_twist.
 module fp_mul
   import carillon_pkg::*;
 (

@@ -1,8 +1,8 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Full product of two integers of 136 bits, one a cycle: the quotient of a scalar
-// by z^2. Structural view; hdl/sim/wide_mul.sv is the fast one.
-// Used by: msm_split.
+// Full product of two integers of 136 bits, one a cycle: the quotients of a
+// scalar by z^2 and z. Structural view; hdl/sim/wide_mul.sv is the fast one.
+// Used by: msm_split, msm_quarter.
 module wide_mul
   import carillon_pkg::*;
 #(

@@ -90,8 +90,8 @@ package msm_cost_pkg;
     digits = (mode.full ? 64'd1 : mode.g2 ? 64'd4 : 64'd2) * n;
     buckets = 64'd1 << (c - 1);
     additions = pace_of(mode.g2) * in_unit(windows) * (digits - digits * buckets / (digits + buckets));
-    // msm_prepare takes a pair a cycle; in G2 two for a point and seven for z times the point.
-    if (mode.g2) return G2Fill + larger(additions, (mode.full ? 64'd2 : 64'd9) * n);
+    // msm_prepare takes a pair a cycle, msm_twist three for a point of G2, nine with z times the point.
+    if (mode.g2) return G2Fill + larger(additions, (mode.full ? 64'd3 : 64'd9) * n);
     return Fill + larger(larger(additions, n), (2 * n) / 64'(MsmLanes));
   endfunction
 

@@ -6,7 +6,7 @@
 //   cycle 0  access the memories; sums out of the adder and points are written
 //   cycle 1  select the operands
 //   cycle 2  the adder takes them; G1AddLatency (G2AddLatency) later its sum is back in cycle 0
-// Used by: msm_engine.
+// Used by: msm_unit.
 module msm_datapath
   import carillon_pkg::*;
   import msm_pkg::*;

@@ -1,6 +1,6 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Puts the lanes' blocks in order again: one pair a cycle, by rising index, so that
+// Puts the lanes' blocks in order again: one pair a cycle (in G2 one half), by rising index, so that
 // the first fault met is the one with the lowest index. Used by: msm_engine.
 module msm_gather
   import carillon_pkg::*;

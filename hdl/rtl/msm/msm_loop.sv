@@ -20,6 +20,10 @@ module msm_loop
     $error("an addition in G2 takes whole slots, at least three and fewer than one in G1");
   end
 
+  if (UnitFull < 2) begin : g_buckets_check
+    $error("the bucket memory of a unit does not hold a window of G2");
+  end
+
   // ---- Which slots hold an addition ----
   logic [LoopLatency-1:0] valid_q;
   assign back_valid_o = slot_i && (g2_i ? valid_q[G2LoopSlots-1] : valid_q[LoopLatency-1]);

@@ -241,7 +241,7 @@ package msm_pkg;
   parameter int unsigned GlvPartBits = 127;
   parameter int unsigned SplitLatency = WideMulLatency + 9;  // of msm_split
   parameter int unsigned QuarterLatency = WideMulLatency + 7;  // of msm_quarter, to the second of two results
-  parameter logic [63:0] GlvZ = 64'hd201000000010000;  // its absolute value: only z^2 matters
+  parameter logic [63:0] GlvZ = 64'hd201000000010000;  // without its sign, as in contract.md
   // Shifts that make up z.
   parameter int unsigned ZTerms = 6;
   parameter int unsigned ZShift[ZTerms] = '{63, 62, 60, 57, 48, 16};

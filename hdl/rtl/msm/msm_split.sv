@@ -1,6 +1,7 @@
 // Copyright Carillon contributors. Licensed under Apache-2.0 OR MIT.
 //
-// Splits a scalar below r into the numbers whose windows are added up, one a cycle.
+// Splits a scalar below r into the numbers whose windows are added up, one a cycle; in G2
+// msm_quarter splits them once more.
 // With the endomorphism k first becomes at most r / 2 by a sign, then k = k1 + k2 z^2
 // with q = k2 = round(k / z^2) (msm_pkg, "The endomorphism"); k1 may be negative,
 // both are below GlvPartBound. Without, k1 = k and k2 = 0. No case needs a correction.

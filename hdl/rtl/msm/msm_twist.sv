@@ -5,7 +5,7 @@
 // its image z^2 (x, y) = (PsiBeta x, -y), and
 //   z P = (PsiX x1 + PsiX x0 u,  PsiY (y1 - y0) + PsiY (y0 + y1) u)
 // for P = (x0 + x1 u, y0 + y1 u); msm_pkg, "The endomorphism". One product a cycle: two for P,
-// six for z P. In G1 the multiplier is lent to msm_prepare. Used by: msm_prepare.
+// six for z P; a pair takes one cycle more. In G1 the multiplier is lent to msm_prepare. Used by: msm_prepare.
 module msm_twist
   import carillon_pkg::*;
   import msm_pkg::*;
@@ -84,7 +84,11 @@ module msm_twist
     if (entry_take_o && !held_q) held <= entry_i;
   end
 
-  // The sums are there long before the last products: y has been at the door since the first.
+  // The sums are there when they are wanted: y is at the door from the first product on, which is Y0 cycles
+  // earlier.
+  if (arith_pkg::FpAddLatency > 32'(Y0)) begin : g_check
+    $error("the sums of y are not there in time");
+  end
   fp_t y_difference, y_sum;
   fp_sub u_difference (
     .clk_i,

@@ -4,7 +4,8 @@
 // leaves `Delay` cycles later. A memory with one pointer instead of a shift
 // register (less logic on the card, one word touched per simulated cycle).
 // The caller's own pipeline says which words are valid; the others are
-// undefined. Used by ntt_stage, ntt_factor and quotient_pipe.
+// undefined. Used by the NTT, the quotient
+// and the MSM's preparation.
 module delay_memory #(
   parameter int unsigned Width = 1,
   parameter int unsigned Delay = 2   // cycles, at least 2

@@ -20,7 +20,7 @@ fn main() {
         let count = 1_usize << log2;
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let kinds = (Points::Distinct, Scalars::Uniform);
-        let job = Job::draw(&mut rng, count, kinds, 0, Mode::Glv);
+        let job = Job::<blstrs::G1Affine>::draw(&mut rng, count, kinds, 0, Mode::Glv);
         println!("\n2^{log2} pairs, uniform scalars, windows as the card chooses");
         for adders in [1, 2, 4] {
             let mut msm = Msm::with_adders(adders, count);

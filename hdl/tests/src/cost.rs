@@ -35,7 +35,7 @@ pub struct Model {
     banks: u64,
     windows: u64,
     full_buckets: u64,
-    /// Of the bucket memory for a bucket.
+    /// Places of the bucket memory that a bucket takes.
     words: u64,
     max_bits: u64,
     lanes: u64,
@@ -79,7 +79,7 @@ impl Model {
             link: parameter(CARD, "G2AddLatency") + operands + pace,
             fill: parameter(COST, "G2Fill"),
             pace,
-            prepare: [2, 9],
+            prepare: [3, 9],
             ..g1
         }
     }
@@ -257,7 +257,7 @@ pub fn compare<C: MsmCurve>(adders: usize, count: usize) -> Comparison {
     let mut rng = ChaCha8Rng::seed_from_u64(count as u64);
     let kinds = (Points::Distinct, Scalars::Uniform);
     let mode = C::MODES[0];
-    let mut job = Job::draw(&mut rng, count, kinds, 0, mode);
+    let mut job = Job::<C>::draw(&mut rng, count, kinds, 0, mode);
     msm.warm_up();
     let chosen = msm.run(&job).cycles;
     let predict = |bits| model.cycles(bits, count as u64, mode);

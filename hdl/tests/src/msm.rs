@@ -140,10 +140,11 @@ impl<C: MsmCurve> Msm<C> {
         // Nothing begins on a 4 KiB boundary, so that bursts are cut; the result crosses one.
         let bases = 0x40;
         let after = |end: usize| (end + GUARD).next_multiple_of(PAGE);
-        let scalars = after(bases + capacity * C::POINT_BYTES) + 0xfc0;
-        let result = after(scalars + capacity * SCALAR_BYTES) + 0xf80;
+        // Room for a few points of the other group as well.
+        let scalars = after(bases + (capacity + 8) * C::POINT_BYTES) + 0xfc0;
+        let result = after(scalars + (capacity + 8) * SCALAR_BYTES) + 0xf80;
         Self {
-            unit: Unit::new(model, after(result + C::RESULT_BYTES)),
+            unit: Unit::new(model, after(result + G2Affine::RESULT_BYTES)),
             bases,
             scalars,
             result,
@@ -171,7 +172,7 @@ impl<C: MsmCurve> Msm<C> {
 
     /// The command for `job`.
     #[must_use]
-    pub fn command(&self, job: &Job<C>) -> Command {
+    pub fn command<D: MsmCurve>(&self, job: &Job<D>) -> Command {
         let operands = [
             self.bases,
             self.scalars,
@@ -182,7 +183,7 @@ impl<C: MsmCurve> Msm<C> {
             0,
         ];
         Command {
-            opcode: C::OPCODE,
+            opcode: D::OPCODE,
             flags: if job.mode == Mode::Full {
                 FULL_SCALARS
             } else {
@@ -195,10 +196,10 @@ impl<C: MsmCurve> Msm<C> {
     }
 
     /// Operands into memory, followed by bytes that are no element.
-    pub fn load(&mut self, job: &Job<C>) {
+    pub fn load<D: MsmCurve>(&mut self, job: &Job<D>) {
         let (bases, scalars, result) = (self.bases, self.scalars, self.result);
         let memory = &mut self.unit.memory.bytes;
-        let places = memory[bases..].chunks_exact_mut(C::POINT_BYTES);
+        let places = memory[bases..].chunks_exact_mut(D::POINT_BYTES);
         for (base, place) in job.bases.iter().zip(places) {
             let elements = base.elements();
             let limbs = elements.iter().flat_map(|element| element.l);
@@ -206,15 +207,15 @@ impl<C: MsmCurve> Msm<C> {
                 bytes.copy_from_slice(&limb.to_le_bytes());
             }
         }
-        memory[bases + job.bases.len() * C::POINT_BYTES..][..GUARD].fill(0xff);
+        memory[bases + job.bases.len() * D::POINT_BYTES..][..GUARD].fill(0xff);
         let image = scalars::to_image(&job.factors);
         memory[scalars..][..image.len()].copy_from_slice(&image);
         memory[scalars + image.len()..][..GUARD].fill(0xff);
-        memory[result..][..C::RESULT_BYTES].fill(UNWRITTEN);
+        memory[result..][..D::RESULT_BYTES].fill(UNWRITTEN);
     }
 
     /// Loads and runs one MSM; only its end is checked.
-    pub fn run(&mut self, job: &Job<C>) -> Outcome {
+    pub fn run<D: MsmCurve>(&mut self, job: &Job<D>) -> Outcome {
         self.load(job);
         let outcome = self.unit.run(&self.command(job));
         assert_eq!(outcome.status, status::SUCCESS, "{}", self.context(job));
@@ -233,15 +234,15 @@ impl<C: MsmCurve> Msm<C> {
     }
 
     /// Runs one MSM and compares all it may and may not write.
-    pub fn check(&mut self, job: &Job<C>) -> Outcome {
+    pub fn check<D: MsmCurve>(&mut self, job: &Job<D>) -> Outcome {
         self.load(job);
         let before = self.unit.memory.bytes.clone();
         let outcome = self.unit.run(&self.command(job));
         let context = self.context(job);
         assert_eq!(outcome.status, status::SUCCESS, "{context}");
-        assert_eq!(self.result(), job.golden(), "{context}");
+        assert_eq!(self.result_of::<D>(), job.golden(), "{context}");
         let memory = &self.unit.memory.bytes;
-        let end = self.result + C::RESULT_BYTES;
+        let end = self.result + D::RESULT_BYTES;
         assert!(
             memory[..self.result] == before[..self.result] && memory[end..] == before[end..],
             "nothing else is written: {context}"
@@ -258,29 +259,43 @@ impl<C: MsmCurve> Msm<C> {
         window_bits: u8,
         mode: Mode,
     ) -> Outcome {
-        self.check(&Job::draw(rng, count, kinds, window_bits, mode))
+        self.check(&Job::<C>::draw(rng, count, kinds, window_bits, mode))
     }
 
-    /// A small command that must be right whatever came before.
+    /// Small commands, one in each group, that must be right whatever came before.
     pub fn check_usable(&mut self, rng: &mut ChaCha8Rng) {
         let timing = std::mem::replace(&mut self.unit.memory.timing, Timing::STEADY);
-        let count = rng.gen_range(1..6);
-        let mode = C::MODES[rng.gen_range(0..2)];
-        self.check_drawn(rng, count, (Points::Distinct, Scalars::Ascending), 4, mode);
+        if rng.r#gen() {
+            self.check_small::<G1Affine>(rng);
+            self.check_small::<G2Affine>(rng);
+        } else {
+            self.check_small::<G2Affine>(rng);
+            self.check_small::<G1Affine>(rng);
+        }
         self.unit.memory.timing = timing;
+    }
+
+    fn check_small<D: MsmCurve>(&mut self, rng: &mut ChaCha8Rng) {
+        let (count, mode) = (rng.gen_range(1..6), D::MODES[rng.gen_range(0..2)]);
+        let kinds = (Points::Distinct, Scalars::Ascending);
+        self.check(&Job::<D>::draw(rng, count, kinds, 4, mode));
     }
 
     /// The point that the engine wrote, as the contract says: padded with zeros.
     #[must_use]
     pub fn result(&self) -> C {
-        let written = &self.unit.memory.bytes[self.result..][..C::RESULT_BYTES];
-        let (point, padding) = written.split_at(3 * C::DEGREE * ELEMENT_BYTES);
+        self.result_of::<C>()
+    }
+
+    fn result_of<D: MsmCurve>(&self) -> D {
+        let written = &self.unit.memory.bytes[self.result..][..D::RESULT_BYTES];
+        let (point, padding) = written.split_at(3 * D::DEGREE * ELEMENT_BYTES);
         assert!(padding.iter().all(|byte| *byte == 0), "padded with zeros");
         let elements: Vec<_> = point
             .chunks_exact(ELEMENT_BYTES)
             .map(Fp::from_port)
             .collect();
-        C::from_result(&elements)
+        D::from_result(&elements)
     }
 
     /// Panics if anything was written where the result belongs.
@@ -292,7 +307,7 @@ impl<C: MsmCurve> Msm<C> {
         );
     }
 
-    fn context(&self, job: &Job<C>) -> String {
+    fn context<D>(&self, job: &Job<D>) -> String {
         format!(
             "n = {}, c = {}, {:?}, {:?}",
             job.bases.len(),

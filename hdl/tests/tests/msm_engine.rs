@@ -104,7 +104,7 @@ fn zeros_and_infinity_cost_no_addition<C: MsmCurve>() {
         let kinds = (Points::Distinct, Scalars::Zero);
         let outcome = msm.check_drawn(&mut rng, 50, kinds, 0, mode);
         assert_eq!((outcome.ops, outcome.detail), (0, 0));
-        let mut job = Job::draw(&mut rng, 50, (Points::Distinct, Scalars::Uniform), 0, mode);
+        let mut job = Job::<C>::draw(&mut rng, 50, (Points::Distinct, Scalars::Uniform), 0, mode);
         job.bases.fill(C::identity());
         assert_eq!(msm.check(&job).ops, 0);
         // One bucket in one window, n - 1 additions.
@@ -123,7 +123,7 @@ fn points_of_zero_scalars_are_not_read<C: MsmCurve>() {
         msm.unit.memory.beats_read - before
     };
     let kinds = (Points::Distinct, Scalars::Zero);
-    let mut job = Job::draw(&mut rng, COUNT, kinds, 8, C::MODES[0]);
+    let mut job = Job::<C>::draw(&mut rng, COUNT, kinds, 8, C::MODES[0]);
     // Two scalars a beat.
     assert_eq!(beats(&mut msm, &job), COUNT as u64 / 2);
     // A point and its neighbour are read together: three beats, in G2 six.

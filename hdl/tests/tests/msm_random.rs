@@ -39,7 +39,7 @@ fn any_job<C: MsmCurve>(rng: &mut ChaCha8Rng) -> Job<C> {
         1 => rng.gen_range(8..=MAX_WINDOW_BITS),
         _ => rng.gen_range(1..8),
     };
-    Job::draw(rng, count, (points, factors), window_bits, mode)
+    Job::<C>::draw(rng, count, (points, factors), window_bits, mode)
 }
 
 fn many<C: MsmCurve>(seed: u64, adders: usize, count: usize) {

@@ -97,7 +97,7 @@ fn the_bound_of_the_documentation_holds_for_any_scalars() {
     }
 }
 
-/// In G2 an addition takes three cycles, and its phases are three times as long as those of G1 with as many digits.
+/// An adder makes the twelve products in Fp2 of an addition in three cycles.
 #[test]
 fn an_addition_in_g2_takes_three_cycles_whatever_the_scalars() {
     const COUNT: usize = 1 << 12;
@@ -116,6 +116,9 @@ fn an_addition_in_g2_takes_three_cycles_whatever_the_scalars() {
         if factors == Scalars::Uniform {
             assert!(each < 3.2, "{each} cycles an addition");
         }
+        // At least 0.90 of that rate whatever the scalars, against three cycles an addition of the ideal.
+        let ratio = rate.ratio();
+        assert!(ratio < 3.2 / 3.0 / 0.9, "{name}: {ratio} of the ideal");
     }
 }
 
@@ -137,7 +140,7 @@ fn the_memory_s_latency_is_hidden() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut msm = Msm::new(COUNT);
     let kinds = (Points::Distinct, Scalars::Uniform);
-    let job = Job::draw(&mut rng, COUNT, kinds, WINDOW_BITS, Mode::Glv);
+    let job = Job::<G1Affine>::draw(&mut rng, COUNT, kinds, WINDOW_BITS, Mode::Glv);
     msm.warm_up();
     let quick = msm.run(&job).cycles;
     msm.unit.memory.timing = Timing {

@@ -354,26 +354,36 @@ fn an_abort_breaks_a_chain_and_a_new_start_knows_none() {
 
 #[test]
 fn chains_of_any_length_break_where_they_fail() {
+    const PLACES: usize = 15;
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     for timing in Timing::ALL {
         let mut bench = QueueHost::enabled(timing, 4);
         let mut broken: Option<u16> = None;
-        for cid in 0..400 {
-            let (links, fails) = (rng.gen_bool(0.8), rng.gen_bool(0.2));
-            let mut command = write(cid);
-            if fails {
-                command[3] = 0;
-            }
-            bench.submit(1, &if links { linked(command) } else { command });
-            match broken {
-                Some(failed) => assert_broken(&mut bench, 1, cid, failed),
-                None => {
-                    let status = if fails { INVALID_LENGTH } else { SUCCESS };
-                    assert_eq!(bench.consume(1).status, status);
+        let mut cid = 0;
+        while cid < 400 {
+            // Fetched ahead, and more than the completion ring holds before any is consumed.
+            let batch: Vec<_> = (0..rng.gen_range(1..=PLACES))
+                .map(|index| (cid + index as u16, rng.gen_bool(0.8), rng.gen_bool(0.2)))
+                .collect();
+            cid += batch.len() as u16;
+            for (cid, links, fails) in &batch {
+                let mut command = write(*cid);
+                if *fails {
+                    command[3] = 0;
                 }
+                bench.submit(1, &if *links { linked(command) } else { command });
             }
-            let failed = broken.or(fails.then_some(cid));
-            broken = failed.filter(|_| links);
+            for (cid, links, fails) in batch {
+                match broken {
+                    Some(failed) => assert_broken(&mut bench, 1, cid, failed),
+                    None => {
+                        let status = if fails { INVALID_LENGTH } else { SUCCESS };
+                        assert_eq!(bench.consume(1).status, status);
+                    }
+                }
+                let failed = broken.or(fails.then_some(cid));
+                broken = failed.filter(|_| links);
+            }
         }
     }
 }
