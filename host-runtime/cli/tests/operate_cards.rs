@@ -170,7 +170,7 @@ fn a_sound_card_passes_the_fourth_level() {
     let args = ["validate", "-l", "4", "--log2", "8", "--rounds", "4"];
     let object = success(&[&args[..], &[&card.name()]].concat());
     let (passed, failed) = checks(&object);
-    assert!(failed.is_empty() && passed.len() == 22, "{object}");
+    assert!(failed.is_empty() && passed.len() == 24, "{object}");
     let text = carillon(&["validate", &card.name()]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.starts_with("ok    1  open, identity page"), "{text}");
@@ -217,7 +217,7 @@ fn defective_memory_is_found_where_it_is() {
     let (passed, failed) = checks(&report);
     assert_eq!(
         (code, failed, passed.len()),
-        (5, vec!["card memory, all"], 21),
+        (5, vec!["card memory, all"], 23),
         "{report}"
     );
     card.card.heal();
@@ -354,11 +354,13 @@ fn a_card_that_leaves_during_a_check_is_gone_not_defective() {
     );
 }
 
-/// A card without `MSM_G2` is sound; what is not there to check is said, and the CPU computes it.
+/// A card without `MSM_G2`, `FILL` and `LINK` is sound; what is not there to check is said, and the CPU computes it.
 #[test]
 fn a_card_without_sums_in_g2_passes_and_proves() {
     let card = Served::new(ModelOptions {
         msm_g2: false,
+        fill: false,
+        link: false,
         ..small()
     });
     let (report, code) = run(&["validate", "-l", "3", &card.name()]);
@@ -371,12 +373,16 @@ fn a_card_without_sums_in_g2_passes_and_proves() {
     for name in ["msm_g2", "msm_g2 outside the subgroup"] {
         assert_eq!(text(name), "the card has no MSM_G2: nothing to check");
     }
+    assert_eq!(text("fill"), "the card has no FILL: nothing to check");
+    assert_eq!(text("chains"), "the card has no LINK: nothing to check");
     assert_eq!(
         text("error statuses"),
         "9 refused, the same 3 commands run afterwards"
     );
     let examined = success(&["examine", &card.name()]);
-    assert_eq!(examined["capabilities"]["msm_g2"], false);
+    for command in ["msm_g2", "fill", "link"] {
+        assert_eq!(examined["capabilities"][command], false);
+    }
     let name = card.name();
     let sum = [
         "bench", "msm", "--group", "g2", "--log2", "3", "--engine", &name,

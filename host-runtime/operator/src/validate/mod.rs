@@ -4,13 +4,14 @@
 //! |---|---|---|
 //! | 1 | `basics` | identity, status, counters |
 //! | 2 | `transfers`, `march` | DMA both ways on every queue, lists, interrupts, a sample of card memory |
-//! | 3 | `compute`, `refusals`, `resets` | every compute command, error statuses, both resets |
+//! | 3 | `compute`, `chains`, `refusals`, `resets` | every compute command, `FILL`, chains, error statuses, both resets |
 //! | 4 | `march`, `endurance` | all of card memory, large jobs again and again, a proof |
 //!
 //! Level n runs all checks of the levels up to n. The checks take the card for themselves and
 //! overwrite its memory.
 
 mod basics;
+mod chains;
 mod compute;
 mod endurance;
 mod march;
@@ -113,6 +114,8 @@ const CHECKS: &[Check] = &[
     check!(3, "msm_g2 outside the subgroup", compute::msm_g2_outside),
     check!(3, "ntt", compute::ntt),
     check!(3, "quotient", compute::quotient),
+    check!(3, "fill", chains::fill),
+    check!(3, "chains", chains::chains),
     check!(3, "error statuses", refusals::statuses),
     check!(3, "controller reset", resets::controller),
     check!(3, "function-level reset", resets::function),

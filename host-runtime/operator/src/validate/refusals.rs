@@ -176,7 +176,7 @@ async fn poisoned(
 }
 
 /// The completion's `detail`, if the command was refused with this status.
-fn expect(
+pub fn expect(
     result: Result<carillon_driver::completion::Completion, JobError>,
     status: StatusCode,
 ) -> Result<u32, Wrong> {

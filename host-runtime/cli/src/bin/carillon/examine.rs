@@ -201,11 +201,17 @@ fn pairs(pairs: &[(&str, u64)]) -> String {
 }
 
 fn capability_rows(info: &CardInfo) -> Rows {
+    let words = [(info.fill, ", FILL"), (info.link, ", chains (LINK)")];
+    let more: String = words
+        .iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, word)| *word)
+        .collect();
     vec![
         (
             "queues",
             format!(
-                "{} for I/O, depth up to 2^{}",
+                "{} for I/O, depth up to 2^{}{more}",
                 info.io_queues, info.max_log2_depth
             ),
         ),
@@ -238,6 +244,8 @@ fn capabilities_json(info: &CardInfo) -> Value {
         "io_queues": info.io_queues,
         "max_log2_depth": info.max_log2_depth,
         "msm_g2": info.msm_g2,
+        "fill": info.fill,
+        "link": info.link,
         "msm_adders": info.msm_adders,
         "msm_windows": info.msm_windows,
         "msm_max_window_bits": info.msm_max_window_bits,
