@@ -19,7 +19,7 @@ module msm_dispatch_props
   input logic         flush_i,
   input logic         take_i,
   input logic         second_i,
-  input logic         change_i,  // to the other group, while nothing is held; a new command follows
+  input logic         change_i,         // to the other group, while nothing is held; a new command follows
   input point_t       point_i,
   input unit_digits_t digits_i,
   input bank_mask_t   candidate_take_i,
@@ -234,7 +234,8 @@ module msm_dispatch_props
     e_ready : assume (!take_i || ready);
     e_take : assume ((candidate_take_i & ~valid) == '0);
     // msm_control: a command begins when all is at rest, and points come later.
-    e_change : assume (!change_i || (u_dut.held_q == '0 && empty && !take_i && !watching_q && !using_q && !using_second_q && !first_came_q));
+    e_change :
+    assume (!change_i || (u_dut.held_q == '0 && empty && !take_i && !watching_q && !using_q && !using_second_q && !first_came_q));
     e_run : assume (!run_q || !take_i);
     // msm_twist: words come in pairs; msm_scheduler: candidates are taken in slots.
     e_words : assume (!take_i || (g2_q ? second_i == first_came_q : !second_i));

@@ -30,13 +30,13 @@ module msm_loop_props
   );
 
   // ---- The same as a shift register, one place for each slot ----
-  logic started_q = 1'b0;
-  logic [LoopLatency-1:0] valid_q;
-  tag_t tag_q[LoopLatency];
-  logic [1:0] idle_q;  // slots without anything under way
-  logic [1:0] since_q;  // cycles since the last slot
-  wire due = g2_q ? valid_q[G2LoopSlots-1] : valid_q[LoopLatency-1];
-  wire tag_t due_tag = g2_q ? tag_q[G2LoopSlots-1] : tag_q[LoopLatency-1];
+  logic                        started_q = 1'b0;
+  logic      [LoopLatency-1:0] valid_q;
+  tag_t                        tag_q                                                        [LoopLatency];
+  logic      [            1:0] idle_q;  // slots without anything under way
+  logic      [            1:0] since_q;  // cycles since the last slot
+  wire                         due = g2_q ? valid_q[G2LoopSlots-1] : valid_q[LoopLatency-1];
+  wire tag_t                   due_tag = g2_q ? tag_q[G2LoopSlots-1] : tag_q[LoopLatency-1];
 
   always_ff @(posedge clk_i) started_q <= 1'b1;
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -66,9 +66,9 @@ module msm_loop_props
 
   // ---- Between slots ----
   logic slot_1, was_q;
-  tag_t back_1;
+  tag_t                   back_1;
   logic [LoopLatency-1:0] dut_valid_1;
-  logic [31:0] place_1;
+  logic [           31:0] place_1;
   always_ff @(posedge clk_i) begin
     slot_1 <= slot_i;
     back_1 <= back;

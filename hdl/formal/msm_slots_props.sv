@@ -127,8 +127,8 @@ module msm_slots_props
   bank_mask_t                   later_1;
   win_mask_t                    busy_1;
   tag_t                         back_1;
-  logic [31:0]                  nodes_1;
-  logic [31:0]                  buckets_1[UnitWindows];
+  logic       [           31:0] nodes_1;
+  logic       [           31:0] buckets_1[UnitWindows];
   always_ff @(posedge clk_i) begin
     valid_1 <= u_dut.u_loop.valid_q;
     place_1 <= 32'(u_dut.u_loop.place_q);

@@ -62,7 +62,7 @@ module ntt_plan_props
 
   // ---- What has been planned so far ----
   number_t rows_q, passes_q;
-  logic    last_q;  // the last pass has begun
+  logic       last_q;  // the last pass has begun
   addr_t      expected_q;  // where the next pass has to read
   wire log2_t log2n = cmd_q.log2n[Log2Bits-1:0];
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -122,7 +122,8 @@ module ntt_plan_props
         a_writes_within : assert ((write_at >> write_length << write_length) == write_at && write_at <= bits(pass.log2n));
         a_writes_once : assert (write_at != other_write_at || (same_tile && row_i == other_row_i));
       end
-      a_fits : assert (32'(pass.rows) <= NttStages && 32'(pass.columns) <= ColumnsLog2 && pass.columns <= pass.rows
+      a_fits :
+      assert (32'(pass.rows) <= NttStages && 32'(pass.columns) <= ColumnsLog2 && pass.columns <= pass.rows
           && number_t'(pass.rows) + number_t'(pass.columns) <= number_t'(pass.log2n));
       a_reads_what_was_written : assert (from == expected_q && to != from && (passes_q == '0 || to != cmd_q.op[0]));
       a_ends_in_the_destination : assert (!pass.last || (to == cmd_q.op[1] && rows_q + number_t'(pass.rows) == number_t'(log2n)));

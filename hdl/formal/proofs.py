@@ -151,14 +151,21 @@ PROOFS = (
     ),
     Proof(
         name="axi_rd_mux",
-        files=(PACKAGE, "rtl/mem/rr_arbiter.sv", "rtl/mem/axi_rd_mux.sv", "formal/axi_rd_mux_props.sv"),
+        files=(PACKAGE, "rtl/mem/rr_arbiter.sv", "rtl/mem/axi_rd_mux.sv", "formal/axi_mux_requests.sv", "formal/axi_rd_mux_props.sv"),
         depth=3,
         cover_depth=8,
         parameters={"AxiIdBits": 3},
     ),
     Proof(
         name="axi_wr_mux",
-        files=(PACKAGE, "rtl/mem/fifo.sv", "rtl/mem/rr_arbiter.sv", "rtl/mem/axi_wr_mux.sv", "formal/axi_wr_mux_props.sv"),
+        files=(
+            PACKAGE,
+            "rtl/mem/fifo.sv",
+            "rtl/mem/rr_arbiter.sv",
+            "rtl/mem/axi_wr_mux.sv",
+            "formal/axi_mux_requests.sv",
+            "formal/axi_wr_mux_props.sv",
+        ),
         depth=3,
         cover_depth=10,
         parameters={"AxiIdBits": 3},

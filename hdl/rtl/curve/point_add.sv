@@ -59,42 +59,18 @@ module point_add
   end
 
   xyz_t words_a, words_b, words_a_q, words_b_q, a_1, b_1, a_late, b_late, a_in, b_in;
-  fp_add u_words_a_x (
-    .clk_i,
-    .a_i(a_1.x),
-    .b_i(a_i.x),
-    .s_o(words_a.x)
-  );
-  fp_add u_words_a_y (
-    .clk_i,
-    .a_i(a_1.y),
-    .b_i(a_i.y),
-    .s_o(words_a.y)
-  );
-  fp_add u_words_a_z (
-    .clk_i,
-    .a_i(a_1.z),
-    .b_i(a_i.z),
-    .s_o(words_a.z)
-  );
-  fp_add u_words_b_x (
-    .clk_i,
-    .a_i(b_1.x),
-    .b_i(b_i.x),
-    .s_o(words_b.x)
-  );
-  fp_add u_words_b_y (
-    .clk_i,
-    .a_i(b_1.y),
-    .b_i(b_i.y),
-    .s_o(words_b.y)
-  );
-  fp_add u_words_b_z (
-    .clk_i,
-    .a_i(b_1.z),
-    .b_i(b_i.z),
-    .s_o(words_b.z)
-  );
+  fp_t [5:0] first_word, second_word, words;
+  assign first_word = {a_1, b_1};
+  assign second_word = {a_i, b_i};
+  assign {words_a, words_b} = words;
+  for (genvar i = 0; i < 6; i++) begin : g_words
+    fp_add u_words (
+      .clk_i,
+      .a_i(first_word[i]),
+      .b_i(second_word[i]),
+      .s_o(words[i])
+    );
+  end
   delay_line #(
     .Width(2 * $bits(xyz_t)),
     .Delay(FrontLatency)
