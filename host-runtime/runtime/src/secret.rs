@@ -18,6 +18,10 @@ impl<T: Image> Secret<T> {
     pub fn new(value: T) -> Self {
         Self(value)
     }
+
+    fn clear(&mut self) {
+        wipe(std::slice::from_mut(&mut self.0));
+    }
 }
 
 impl<T: Image> Deref for Secret<T> {
@@ -30,7 +34,7 @@ impl<T: Image> Deref for Secret<T> {
 
 impl<T: Image> Drop for Secret<T> {
     fn drop(&mut self) {
-        wipe(std::slice::from_mut(&mut self.0));
+        self.clear();
     }
 }
 
@@ -69,6 +73,11 @@ impl<T: Image> SecretVec<T> {
         self.0.resize(count, value);
     }
 
+    /// Overwrites all values. What lies behind them was never written, or overwritten when they were cut off.
+    fn clear_all(&mut self) {
+        wipe(&mut self.0);
+    }
+
     fn reserve(&mut self, more: usize) {
         let needed = self.0.len() + more;
         if needed <= self.0.capacity() {
@@ -104,7 +113,7 @@ impl<T: Image> DerefMut for SecretVec<T> {
 
 impl<T: Image> Drop for SecretVec<T> {
     fn drop(&mut self) {
-        wipe(&mut self.0);
+        self.clear_all();
     }
 }
 
@@ -118,6 +127,30 @@ mod tests {
     use super::*;
     use blstrs::Scalar;
     use ff::Field;
+
+    /// What `drop` leaves of a list's memory, up to its capacity.
+    fn left(mut list: SecretVec<Scalar>) -> Vec<Scalar> {
+        // The list's own memory, which outlives it here: its drop only sees it emptied.
+        list.clear_all();
+        std::mem::take(&mut list.0)
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_list() {
+        let mut list = SecretVec::with_capacity(8);
+        for value in 1..=5 {
+            list.push(Scalar::from(value));
+        }
+        assert_eq!(left(list), [Scalar::ZERO; 5]);
+        // Those that were cut off were overwritten before.
+        let mut list = SecretVec::from(vec![Scalar::ONE; 6]);
+        list.resize(2, Scalar::ONE);
+        list.resize(6, Scalar::ZERO);
+        assert_eq!(left(list), [Scalar::ZERO; 6]);
+        let mut one = Secret::new(Scalar::ONE);
+        one.clear();
+        assert_eq!(*one, Scalar::ZERO);
+    }
 
     #[test]
     fn a_secret_list_is_a_list() {

@@ -371,6 +371,7 @@ macro_rules! whole_suite {
                 what_a_broken_chain_leaves_out_has_no_figures,
                 a_chain_that_is_dropped_is_closed,
                 a_chain_ends_with_what_cannot_be_sent,
+                a_chain_may_take_its_time,
             }
             values::{
                 msm_of_every_size,
