@@ -349,6 +349,12 @@ impl Card {
         self.shared.memory.touched().bytes()
     }
 
+    /// Whether a region still holds what was written to it: its memory is this card's and was not lost since
+    /// it was given out.
+    pub fn is_current(&self, region: &CardRegion) -> bool {
+        self.shared.memory.is_current(region)
+    }
+
     /// Free card memory: bytes in all, and of the largest hole.
     pub fn free_memory(&self) -> (u64, u64) {
         self.shared.memory.free()

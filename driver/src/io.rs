@@ -9,18 +9,24 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::chain::{Chain, Link, Open};
 use crate::command::{
     BEAT, Command, FR_BYTES, Group, MsmMode, NttKind, RawCommand, SGL_ENTRY_BYTES, SglEntry,
 };
 use crate::completion::Completion;
 use crate::dma::{DmaError, HostBuf};
 use crate::error::JobError;
+use crate::link::Link;
 use crate::queue_pair::Place;
 use crate::region::CardRegion;
 use crate::shared::Shared;
 use crate::ticket::{Finished, JobMemory, Ticket};
 use crate::wipe::Zeros;
+
+mod chain;
+
+pub use chain::Chain;
+
+use chain::Open;
 
 /// One I/O queue of an open card. Cheap to clone; outlives the card's handle,
 /// answering [`JobError::Closed`].

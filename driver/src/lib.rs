@@ -14,7 +14,7 @@
 //! | Linux | [`pci`]: addresses, sysfs, device files; [`vfio`]: the transport of a real card |
 //! | host memory | `handoff`, [`dma`], `audit` |
 //! | a card's parts | [`error`], [`bar`], [`region`], `quarantine` |
-//! | its queues | `request`, [`ticket`], `queue_pair`, [`chain`] |
+//! | its queues | `request`, [`ticket`], `link`, `queue_pair` |
 //! | the card | `shared`, `control`, `wipe`, `recovery`, `worker`, [`io`], [`card`] |
 //!
 //! `DESIGN.md` beside this crate explains rings and ownership.
@@ -26,7 +26,6 @@ pub mod announced;
 mod audit;
 pub mod bar;
 pub mod card;
-pub mod chain;
 pub mod claim;
 pub mod command;
 pub mod completion;
@@ -39,6 +38,7 @@ mod handoff;
 pub mod identity;
 pub mod io;
 pub mod ledger;
+mod link;
 pub mod memory;
 pub mod pci;
 mod quarantine;
@@ -60,10 +60,9 @@ mod worker;
 
 pub use audit::Audit;
 pub use card::{Card, CardConfig, CardInfo};
-pub use chain::Chain;
 pub use dma::{HostBuf, MemoryUse};
 pub use error::{CardError, JobError, RecoveryAction};
-pub use io::{IoQueue, Msm, Ntt, Product, Quotient};
+pub use io::{Chain, IoQueue, Msm, Ntt, Product, Quotient};
 pub use ledger::Owner;
 pub use region::CardRegion;
 pub use request::ResetLevel;

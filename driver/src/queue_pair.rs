@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::bar::{Bar, Gone};
-use crate::chain::{Held, Link, Turn};
 use crate::command::{COMMAND_BYTES, Command, RawCommand};
 use crate::completion::{COMPLETION_BYTES, Completion};
 use crate::deadline::estimate_cycles;
@@ -19,6 +18,7 @@ use crate::dma::{DmaPool, HostBuf};
 use crate::error::{CardError, JobError};
 use crate::handoff;
 use crate::ledger::Owner;
+use crate::link::{Held, Link, Turn};
 use crate::memory::MemoryError;
 use crate::quarantine::Quarantine;
 use crate::region::CardSpace;

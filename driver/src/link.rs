@@ -1,24 +1,20 @@
-//! Chains: commands that the card runs only while those before them succeed.
+//! What the commands of a chain share, and the one that is held back.
 //!
-//! A [`Chain`] is an I/O queue to submit to, whose commands carry the flag `LINK`
-//! but for the last. Since a link ends with the *next* command of the queue, no
-//! other command may come between: a chain has the queue's turn from its first
-//! command to its end. Which command is the last is known only then, so that the
-//! newest one is held back ([`Held`]): it has its slot and its id, and the card
-//! learns of it when the next one comes (with the flag) or the chain ends
-//! (without). So a chain that is dropped half-way is closed all the same, and the
-//! command of somebody else behind it never belongs to it.
+//! A link ends with the *next* command of the queue, so no other command may come
+//! between: a chain has the queue's [`Turn`] from its first command to its end. Which
+//! command is the last is known only then, so that the newest one is held back
+//! ([`Held`]): it has its slot and its id, and the card learns of it when the next one
+//! comes (with the flag) or the chain ends (without). So a chain that is dropped
+//! half-way is closed all the same, and the command of somebody else behind it never
+//! belongs to it. Used by `queue_pair.rs`; chains are made by `io/chain.rs`. Pure.
 
-use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
 use crate::command::{FLAG_LINK, RawCommand};
 use crate::error::JobError;
-use crate::io::IoQueue;
 use crate::ring::Placed;
-use crate::shared::Shared;
 
 /// Exclusive use of a queue's tail.
 pub(crate) type Turn = OwnedMutexGuard<()>;
@@ -71,57 +67,6 @@ impl Link {
     /// Why the chain takes no more commands, if it does not.
     pub fn broken(&self) -> Option<JobError> {
         self.lock().clone()
-    }
-}
-
-/// A chain on an I/O queue: everything that can be submitted to the queue can be
-/// submitted to it. Made by [`IoQueue::chain`]; ends when it is dropped (and every
-/// clone of the queue that it derefs to), which sends its last command.
-///
-/// Whoever waits for the end of the last command must end the chain first.
-#[derive(Debug)]
-pub struct Chain {
-    queue: IoQueue,
-}
-
-impl Chain {
-    pub(crate) fn new(queue: IoQueue) -> Self {
-        Self { queue }
-    }
-
-    /// Ends the chain: its last command goes to the card. The same as dropping it.
-    pub fn finish(self) {}
-}
-
-impl Deref for Chain {
-    type Target = IoQueue;
-
-    fn deref(&self) -> &IoQueue {
-        &self.queue
-    }
-}
-
-/// The handle that commands of a chain go by; closes it when the last one is dropped.
-pub(crate) struct Open {
-    pub link: Link,
-    shared: Arc<Shared>,
-    index: usize,
-}
-
-impl Open {
-    pub fn new(link: Link, shared: Arc<Shared>, index: usize) -> Self {
-        Self {
-            link,
-            shared,
-            index,
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // Before the turn goes to somebody else, which it does with `link`.
-        self.shared.queues[self.index].release(false);
     }
 }
 
