@@ -51,25 +51,58 @@ pub struct CardStats {
 /// at least so much.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Overlap {
-    /// Cycles of the card's clock from the moment a proof had its memory to its end; 0 where there is no clock. Less than
-    /// the cycles of all proofs in this time where they overlapped.
-    pub elapsed_cycles: u64,
-    /// Those of them in which a command of any queue ran.
-    pub busy_cycles: u64,
+    /// The card's clock over the time; `None` where there is none, or where a reset has started it anew. Its cycles are
+    /// fewer than those of all commands where they overlapped.
+    #[serde(flatten)]
+    pub clock: Option<Clock>,
     /// Commands that ran while another proof's transforms, quotients and sums did.
     pub commands: u64,
     /// Their cycles.
     pub cycles: u64,
     /// Bytes that they moved between host and card.
     pub bytes: u64,
-    /// Times that a proof had to wait for the card memory of another: then they ran one after the other.
+    /// Times that a proof had to wait until another job had ended and its card memory, or a key's, was free.
     pub memory_waits: u64,
+}
+
+/// The card's clock from the moment a proof had its memory to its end, or from the first one's to the last one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Clock {
+    #[serde(skip)]
+    from: (u64, u64),
+    #[serde(skip)]
+    to: (u64, u64),
+    /// Cycles between the two.
+    pub elapsed_cycles: u64,
+    /// Those of them in which a command of any queue ran.
+    pub busy_cycles: u64,
+}
+
+impl Clock {
+    /// Between two readings of the counters of cycles and of busy cycles.
+    pub fn between(from: (u64, u64), to: (u64, u64)) -> Option<Self> {
+        let elapsed_cycles = to.0.checked_sub(from.0).filter(|cycles| *cycles > 0)?;
+        let busy_cycles = to.1.checked_sub(from.1)?;
+        Some(Self {
+            from,
+            to,
+            elapsed_cycles,
+            busy_cycles,
+        })
+    }
+
+    /// From the earlier beginning to the later end.
+    fn span(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        match (a, b) {
+            (Some(a), Some(b)) => Self::between(a.from.min(b.from), a.to.max(b.to)),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 impl AddAssign<&Overlap> for Overlap {
     fn add_assign(&mut self, other: &Overlap) {
-        self.elapsed_cycles += other.elapsed_cycles;
-        self.busy_cycles += other.busy_cycles;
+        self.clock = Clock::span(self.clock, other.clock);
         self.commands += other.commands;
         self.cycles += other.cycles;
         self.bytes += other.bytes;

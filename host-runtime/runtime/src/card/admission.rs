@@ -174,10 +174,10 @@ impl Admission {
         self.keys.list()
     }
 
-    /// Forgets all keys, after card memory was lost.
-    pub fn forget_lost(&self) {
-        self.keys.forget_lost();
-        self.residue.forget_lost();
+    /// Forgets what lay in memory that was lost; what another job has written since stays known.
+    pub fn forget_lost(&self, card: &Card) {
+        self.keys.forget_lost(card);
+        self.residue.forget_lost(card);
     }
 
     async fn resident(
@@ -194,7 +194,10 @@ impl Admission {
         // Everybody may know the points, but not who proves what.
         let wanted: Vec<_> = sizes.into_iter().map(Wanted::secret).collect();
         let (regions, waited) = self.allocate(card, turn, &wanted).await?;
+        // If that fails or is given up, what was written is overwritten like a proof's.
+        let written = self.residue.on(None, regions.clone());
         let (resident, mut cost) = self.keys.write(card, queue, key, regions).await?;
+        written.settled();
         cost.overlap.memory_waits += u64::from(waited);
         Ok((resident, cost))
     }
@@ -206,7 +209,7 @@ impl Admission {
         _turn: &MutexGuard<'_, ()>,
         wanted: &[Wanted],
     ) -> CardResult<(Vec<CardRegion>, bool)> {
-        let (started, mut waited) = (Instant::now(), false);
+        let (mut started, mut waited) = (Instant::now(), false);
         loop {
             let ended = self.running.ended.notified();
             tokio::pin!(ended);
@@ -230,6 +233,8 @@ impl Admission {
                     );
                 }
                 ended.await;
+                // What it used comes back in a moment: the patience begins now.
+                started = Instant::now();
                 continue;
             }
             let (free, largest) = card.free_memory();

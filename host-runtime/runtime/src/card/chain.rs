@@ -28,6 +28,7 @@ use super::admission::{Admission, ForProof, Wanted};
 use super::fault::{CardResult, Fault, done};
 use super::keys::{CardKey, Query};
 use super::lanes::{Lane, Lanes};
+use super::residue::clear_each;
 use super::tally::{self, Command};
 use super::transfer::Writes;
 use crate::cpu::{quotient_domain, quotient_factor};
@@ -35,7 +36,7 @@ use crate::engine::{Groth16Stats, NttKind};
 use crate::groth16::{Assignment, HBasis, ProvingKey};
 use crate::image::{self, CardSum, SCALAR_BYTES};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
-use crate::stats::{CardStats, JobStats};
+use crate::stats::{CardStats, Clock, JobStats};
 
 /// The groups of the sums H, L, A, B1 and B2, in the order in which they run.
 const SUMS: [Group; 5] = [Group::G1, Group::G1, Group::G1, Group::G1, Group::G2];
@@ -164,15 +165,10 @@ impl Workspace {
         self.polynomials.iter().chain(rest).cloned().collect()
     }
 
-    /// Overwrites all of it: it holds the witness and what was computed from it. A sum beside the
-    /// card runs on meanwhile. For a proof that is given up, `residue` does so.
-    async fn clear(&self, queue: &IoQueue) {
-        for region in &self.regions() {
-            if let Err(error) = queue.clear(region).await {
-                tracing::warn!(%error, "card memory is not overwritten before the card is closed");
-                return;
-            }
-        }
+    /// Overwrites all of it: it holds the witness and what was computed from it. What could not be overwritten. A sum
+    /// beside the card runs on meanwhile. For a proof that is given up, `residue` does so.
+    async fn clear(&self, card: &Card, queue: &IoQueue) -> Vec<CardRegion> {
+        clear_each(card, queue, &self.regions()).await
     }
 
     fn ntt(&self, source: &CardRegion, destination: &CardRegion, log2: u32, kind: NttKind) -> Ntt {
@@ -231,13 +227,10 @@ pub async fn run(
     let mut result = result.await;
     if let (Ok((_, stats)), Some(begun), Ok(ended)) = (&mut result, begun, card.counters()) {
         let card = stats.load.card.get_or_insert_default();
-        // A reset in between starts them anew.
-        card.overlap.elapsed_cycles += ended.cycles.saturating_sub(begun.cycles);
-        card.overlap.busy_cycles += ended.busy.saturating_sub(begun.busy);
+        card.overlap.clock = Clock::between((begun.cycles, begun.busy), (ended.cycles, ended.busy));
     }
     // After a failure, too; what of the list is still queued ends first.
-    memory.clear(queue).await;
-    worked.settled();
+    worked.kept(memory.clear(card, queue).await);
     drop(points);
     admission.tidy(card).await;
     result

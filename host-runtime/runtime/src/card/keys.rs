@@ -13,6 +13,7 @@ use carillon_driver::{Card, CardInfo, CardRegion, IoQueue};
 
 use super::fault::{CardResult, Fault};
 use super::lanes::quiet;
+use super::residue::clear_each;
 use super::transfer::Writes;
 use crate::cpu::blocking;
 use crate::engine::{Bases, ResidentKey};
@@ -165,34 +166,32 @@ impl ResidentKeys {
         self.given_up().extend(keys);
     }
 
-    /// Forgets all keys, whose memory was lost: there is nothing to overwrite.
-    pub fn forget_lost(&self) {
-        self.lock().clear();
-        self.given_up().clear();
+    /// Forgets the keys whose memory was lost: there is nothing to overwrite.
+    pub fn forget_lost(&self, card: &Card) {
+        let current = |key: &CardKey| key.regions().all(|region| card.is_current(region));
+        self.lock().retain(|(_, key)| current(key));
+        self.given_up().retain(|key| current(key));
     }
 
     /// Overwrites what was given up and is in use no more, and frees it. Whether there was any.
     pub async fn overwrite(&self, card: &Card) -> bool {
         let _one = self.overwriting.lock().await;
         let mut found = false;
-        while let Some(key) = self.unused() {
-            for region in key.regions() {
-                if let Err(error) = quiet(card).clear(region).await {
-                    tracing::warn!(%error, "a key's memory is not overwritten before the card is closed");
-                    break;
-                }
+        for key in self.unused() {
+            let regions: Vec<_> = key.regions().cloned().collect();
+            // Only when all of it is overwritten: who is cancelled before leaves it to the next.
+            if clear_each(card, quiet(card), &regions).await.is_empty() {
+                self.given_up().retain(|other| !Arc::ptr_eq(other, &key));
+                found = true;
             }
-            // Only now: who is cancelled before leaves it to the next.
-            self.given_up().retain(|other| !Arc::ptr_eq(other, &key));
-            found = true;
         }
         found
     }
 
-    fn unused(&self) -> Option<Arc<CardKey>> {
+    fn unused(&self) -> Vec<Arc<CardKey>> {
         let given_up = self.given_up();
-        let unused = given_up.iter().find(|key| Arc::strong_count(key) == 1);
-        unused.map(Arc::clone)
+        let unused = given_up.iter().filter(|key| Arc::strong_count(key) == 1);
+        unused.map(Arc::clone).collect()
     }
 
     fn given_up(&self) -> MutexGuard<'_, Vec<Arc<CardKey>>> {

@@ -152,7 +152,7 @@ impl CardEngine {
         };
         match first.recovery_action() {
             RecoveryAction::Retry => {}
-            RecoveryAction::RewriteAndRetry => self.admission.forget_lost(),
+            RecoveryAction::RewriteAndRetry => self.admission.forget_lost(&self.card),
             _ => return Err(self.fault(operation, first)),
         }
         tracing::warn!(engine = %self.name, operation, error = ?first, "repeating the job");

@@ -6,9 +6,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use carillon_driver::{Card, CardRegion};
+use carillon_driver::{Card, CardRegion, IoQueue, RecoveryAction};
 
-use super::lanes::Lane;
+use super::lanes::{Lane, quiet};
 
 /// The memory of proofs that were given up.
 #[derive(Debug, Default)]
@@ -22,14 +22,18 @@ pub struct Residue {
 #[derive(Debug)]
 struct Left {
     regions: Vec<CardRegion>,
-    /// Where its commands were sent.
-    queue: usize,
+    /// Where its commands were sent, if they were sent to one queue.
+    queue: Option<usize>,
 }
 
 impl Residue {
     /// A proof's memory, left here unless [`Worked::settled`] is called.
     pub fn of<'a>(&'a self, lane: &Lane, regions: Vec<CardRegion>) -> Worked<'a> {
-        let queue = lane.index();
+        self.on(Some(lane.index()), regions)
+    }
+
+    /// Memory that commands of this queue, or of any, fill: left here likewise.
+    pub fn on(&self, queue: Option<usize>, regions: Vec<CardRegion>) -> Worked<'_> {
         Worked {
             residue: self,
             left: Some(Left { regions, queue }),
@@ -40,20 +44,25 @@ impl Residue {
     pub async fn overwrite(&self, card: &Card) -> bool {
         let _one = self.overwriting.lock().await;
         let mut found = false;
-        loop {
-            let Some(left) = self.lock().first().map(Arc::clone) else {
-                return found;
-            };
-            for region in &left.regions {
-                if let Err(error) = card.queue(left.queue).clear(region).await {
-                    tracing::warn!(%error, "card memory is not overwritten before the card is closed");
-                    break;
-                }
-            }
+        let all = self.lock().clone();
+        for left in all {
+            let queue = left
+                .queue
+                .map_or_else(|| quiet(card), |index| card.queue(index));
+            let kept = clear_each(card, queue, &left.regions).await;
             // Only now: who is cancelled before leaves it to the next.
-            self.lock().retain(|other| !Arc::ptr_eq(other, &left));
-            found = true;
+            let mut all = self.lock();
+            all.retain(|other| !Arc::ptr_eq(other, &left));
+            found |= kept.len() < left.regions.len();
+            if !kept.is_empty() {
+                let queue = left.queue;
+                all.push(Arc::new(Left {
+                    regions: kept,
+                    queue,
+                }));
+            }
         }
+        found
     }
 
     /// Bytes of card memory that it takes.
@@ -63,9 +72,10 @@ impl Residue {
         regions.map(CardRegion::len).sum()
     }
 
-    /// Forgets it, after card memory was lost.
-    pub fn forget_lost(&self) {
-        self.lock().clear();
+    /// Forgets what was left in memory that has been lost since.
+    pub fn forget_lost(&self, card: &Card) {
+        self.lock()
+            .retain(|left| left.regions.iter().any(|region| card.is_current(region)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Left>>> {
@@ -81,9 +91,17 @@ pub struct Worked<'a> {
 }
 
 impl Worked<'_> {
-    /// The proof has overwritten it itself, or could not.
+    /// Nothing is left.
     pub fn settled(mut self) {
         self.left = None;
+    }
+
+    /// All is overwritten but these regions, which stay here.
+    pub fn kept(mut self, regions: Vec<CardRegion>) {
+        match &mut self.left {
+            Some(left) if !regions.is_empty() => left.regions = regions,
+            left => *left = None,
+        }
     }
 }
 
@@ -93,4 +111,24 @@ impl Drop for Worked<'_> {
             self.residue.lock().push(Arc::new(left));
         }
     }
+}
+
+/// Overwrites regions, each by itself and once more if the card asks for a repetition. Those that could not be
+/// overwritten and whose content is not lost.
+pub async fn clear_each(card: &Card, queue: &IoQueue, regions: &[CardRegion]) -> Vec<CardRegion> {
+    let mut kept = Vec::new();
+    for region in regions {
+        let mut result = queue.clear(region).await;
+        if matches!(&result, Err(error) if error.recovery_action() == RecoveryAction::Retry) {
+            result = queue.clear(region).await;
+        }
+        if let Err(error) = result {
+            if card.is_current(region) {
+                let bytes = region.len();
+                tracing::warn!(%error, bytes, "card memory could not be overwritten: nobody else gets it");
+                kept.push(region.clone());
+            }
+        }
+    }
+    kept
 }

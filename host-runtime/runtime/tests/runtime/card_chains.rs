@@ -118,11 +118,11 @@ async fn nothing_is_computed_behind_a_failure() {
     let (key, assignment) = job(6, 1);
     let (model, engine) = card((true, true), 1 << 20).await;
     engine.load_key(&key).await.unwrap();
-    // The first polynomial, behind the key.
+    // All behind the key: a repetition finds no better place.
     let address = engine.resident_keys().await[0].bytes;
     model.fault_memory(Some(MemoryFault {
         address,
-        bytes: 64,
+        bytes: (1 << 20) - address,
         reads: false,
         writes: true,
     }));
@@ -197,13 +197,54 @@ async fn an_evicted_key_leaves_nothing() {
         // The key takes 36 KiB.
         let (_model, engine) = card(kind, 64 << 10).await;
         engine.load_key(&job.0).await.unwrap();
-        let bases = carillon_workload::g1_bases(300, 1);
-        let scalars = carillon_workload::scalars(300, Distribution::Uniform, 1);
+        // A sum that finds no place beside it, and does not reach its end when it is gone.
+        const TERMS: usize = 230;
+        let (taken, key) = (
+            TERMS * (96 + 32) + 192,
+            engine.resident_keys().await[0].bytes,
+        );
+        assert!((taken as u64) < key && taken as u64 > (64 << 10) - key);
+        let end = image::bytes(&job.0.b2);
+        assert!(
+            end[end.len() - 192..].iter().any(|&byte| byte != 0),
+            "it has an end"
+        );
+        let bases = carillon_workload::g1_bases(TERMS, 1);
+        let scalars = carillon_workload::scalars(TERMS, Distribution::Uniform, 1);
         engine.msm_g1(&bases, &scalars).await.unwrap();
         assert_eq!(engine.resident_keys().await, [], "evicted");
         let found = found(&engine).await;
         // Behind the operands of the sum, where the key's end was.
-        assert!(found[300 * (96 + 32) + 192..].iter().all(|&byte| byte == 0));
+        assert!(found[taken..].iter().all(|&byte| byte == 0));
+    }
+}
+
+/// What cannot be overwritten is kept from others until it can; all else is overwritten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_beat_leaves_no_more_than_its_region() {
+    for kind in CARDS {
+        let job = job(6, 1);
+        let (model, engine) = card(kind, 1 << 20).await;
+        proves(&engine, &job).await;
+        let key = engine.resident_keys().await[0].bytes;
+        let free = engine.card().free_memory().0;
+        // In the second polynomial, behind the key.
+        let polynomial = 64 * 32;
+        model.fault_memory(Some(MemoryFault {
+            address: key + polynomial,
+            bytes: 64,
+            reads: false,
+            writes: true,
+        }));
+        // Repeated, the proof gets another place.
+        proves(&engine, &job).await;
+        let left = engine.card().touched_memory() - key;
+        assert!((1..=polynomial).contains(&left), "{left} bytes");
+        assert_eq!(engine.card().free_memory().0, free - polynomial);
+        model.fault_memory(None);
+        proves(&engine, &job).await;
+        assert_eq!(engine.card().touched_memory(), key);
+        assert_eq!(engine.card().free_memory().0, free, "overwritten and free");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use carillon_driver::{Card, CardConfig};
+use carillon_driver::{Card, CardConfig, ResetLevel};
 use carillon_runtime::card::CardEngine;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::engine::Groth16Stats;
@@ -208,6 +208,38 @@ async fn one_that_is_given_up_leaves_the_other_right() {
     let engine: &CardEngine = &engine;
     let again = tokio::join!(bytes(engine, &kept, 5), bytes(engine, &kept, 5));
     assert_eq!(again, (expected.clone(), expected));
+}
+
+/// Each of two proofs finds out by itself that a reset has lost card memory; neither forgets what the other has written since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_under_two_proofs_loses_nothing_but_time() {
+    let (one, two) = (job(11, 1), job(12, 2));
+    let (_model, engine) = card(1 << 26).await;
+    let cpu = CpuEngine::new();
+    let expected = (bytes(&cpu, &one, 5).await, bytes(&cpu, &two, 5).await);
+    for _ in 0..3 {
+        for (key, _) in [&one, &two] {
+            engine.load_key(key).await.unwrap();
+        }
+        let (task, mut events) = begin(&engine, &two);
+        transforming(&mut events).await;
+        let reset = async {
+            engine.card().reset(ResetLevel::Function).await.unwrap();
+        };
+        let (found, ()) = tokio::join!(bytes(&*engine, &one, 5), reset);
+        assert_eq!(found, expected.0);
+        task.await.unwrap().unwrap();
+        assert_eq!(bytes(&*engine, &two, 5).await, expected.1);
+        // One copy of each key, all of it known, and nothing else.
+        let keys: u64 = engine
+            .resident_keys()
+            .await
+            .iter()
+            .map(|key| key.bytes)
+            .sum();
+        let info = engine.card().info();
+        assert_eq!(engine.card().free_memory().0, info.memory_bytes - keys);
+    }
 }
 
 /// Several proofs begin in order, and each has its answer, whatever becomes of the others.
