@@ -80,6 +80,8 @@ struct Start {
     cid: u16,
     first: Sample,
     last: Sample,
+    /// The largest one while it was watched: what it waited for at first has ended since, and its time counts.
+    budget: u64,
 }
 
 /// Watches the oldest command of one queue.
@@ -106,16 +108,18 @@ impl Watch {
             cid,
             first: sample,
             last: sample,
+            budget,
         };
         let start = self.current.get_or_insert(fresh);
         if start.cid != cid {
             *start = fresh;
         }
+        start.budget = start.budget.max(budget);
         let ticking = sample.busy != start.last.busy;
         if ticking || sample.work != start.last.work {
             start.last = sample;
         }
-        let over_budget = ticking && sample.busy.saturating_sub(start.first.busy) > budget;
+        let over_budget = ticking && sample.busy.saturating_sub(start.first.busy) > start.budget;
         let stalled = sample.at.saturating_duration_since(start.last.at) >= stall;
         (over_budget || stalled).then(|| sample.at.saturating_duration_since(start.first.at))
     }
@@ -139,6 +143,28 @@ mod tests {
             busy,
             work,
         }
+    }
+
+    /// Another queue's command holds the unit for long, then ends: the budget falls, and the time stays.
+    #[test]
+    fn waiting_for_another_queues_command_is_no_delay() {
+        let base = Instant::now();
+        let mut watch = Watch::default();
+        for second in 0..50 {
+            let sample = at(base, second, second * 1_000, 0);
+            assert_eq!(watch.check(Some(1), sample, 100_000, STALL), None);
+        }
+        assert_eq!(
+            watch.check(Some(1), at(base, 50, 50_500, 0), 2_000, STALL),
+            None
+        );
+        // The next command begins anew.
+        assert_eq!(
+            watch.check(Some(2), at(base, 51, 51_000, 0), 2_000, STALL),
+            None
+        );
+        let overdue = watch.check(Some(2), at(base, 52, 53_001, 0), 2_000, STALL);
+        assert_eq!(overdue, Some(Duration::from_secs(1)));
     }
 
     #[test]

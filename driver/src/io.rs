@@ -136,7 +136,8 @@ impl IoQueue {
     /// Begins a chain: commands submitted to it run only while those before them
     /// succeed, the others end with [`JobError::LinkBroken`]. Waits while others
     /// have a chain on this queue; they wait for this one's end. A card without the
-    /// flag (`CardInfo::link`) refuses all but the last with `INVALID_FIELD`.
+    /// flag (`CardInfo::link`) refuses all but the last with `INVALID_FIELD`. On a ring of two places
+    /// commands go one by one and without the flag: what follows a failure runs.
     ///
     /// Host memory in transfers of a chain is best taken by
     /// [`IoQueue::submit_bytes`]: who holds a buffer while waiting for the chain's

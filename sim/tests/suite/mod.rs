@@ -368,7 +368,7 @@ macro_rules! whole_suite {
                 a_fill_writes_its_word_and_no_more,
                 a_chain_runs_to_its_end,
                 a_chain_ends_at_its_first_failure,
-                what_a_broken_chain_leaves_out_has_no_figures,
+                what_a_broken_chain_leaves_out_names_the_failure,
                 a_chain_that_is_dropped_is_closed,
                 a_chain_ends_with_what_cannot_be_sent,
                 a_chain_may_take_its_time,

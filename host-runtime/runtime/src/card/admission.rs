@@ -81,7 +81,7 @@ impl Drop for Permit {
     }
 }
 
-/// What a proof works on. Fields are dropped in this order.
+/// What a proof works on. The permit is to be dropped last.
 pub struct ForProof<const N: usize> {
     /// Memory of its own.
     pub regions: [CardRegion; N],

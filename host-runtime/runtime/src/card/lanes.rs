@@ -123,7 +123,7 @@ impl Lane {
     }
 
     /// Says that this proof's commands compute, until the guard is dropped. From the end of its transfers to that
-    /// of its last sum, between which a queue, which runs in order, does nothing else.
+    /// of its last sum, between which a queue, which runs in order, does nothing else where proofs are chains.
     pub fn compute(&self) -> Computing<'_> {
         let mine = &self.state.computing[self.index];
         mine.store(self.number, Ordering::Release);

@@ -61,6 +61,7 @@ impl Writes {
         }
         Ok(())
     }
+
     /// The same for those of a proof: what ran beside another proof is noted. `since` is what the lane said before
     /// the first of them was queued.
     pub async fn finish_on(

@@ -41,7 +41,9 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
         .await
         .map_err(Failure::opening)?;
     let at_once = engine.info().proofs_at_once.min(args.proofs as usize) as u64;
-    let more = (at_once - 1) * memory::of_proof(shape);
+    // Each further proof, with its sum in G2 if the CPU computes that.
+    let beside = (!engine.info().msm_g2).then(|| memory::of_sum_in_g2(shape));
+    let more = (at_once - 1) * (memory::of_proof(shape) + beside.unwrap_or_default());
     let proving = memory::of_key(shape) + of_engine(&*engine, shape) + more;
     let needed = memory::of_setup(shape, terms).max(proving);
     let what = format!("set-up and proof of 2^{} rows", args.log2);
