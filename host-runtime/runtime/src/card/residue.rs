@@ -122,12 +122,12 @@ pub async fn clear_each(card: &Card, queue: &IoQueue, regions: &[CardRegion]) ->
         if matches!(&result, Err(error) if error.recovery_action() == RecoveryAction::Retry) {
             result = queue.clear(region).await;
         }
-        if let Err(error) = result {
-            if card.is_current(region) {
-                let bytes = region.len();
-                tracing::warn!(%error, bytes, "card memory could not be overwritten: nobody else gets it");
-                kept.push(region.clone());
-            }
+        if let Err(error) = result
+            && card.is_current(region)
+        {
+            let bytes = region.len();
+            tracing::warn!(%error, bytes, "card memory could not be overwritten: nobody else gets it");
+            kept.push(region.clone());
         }
     }
     kept
