@@ -51,7 +51,7 @@ fn many<C: MsmCurve>(seed: u64, adders: usize, count: usize) {
         } else {
             Timing::ALL[rng.gen_range(0..Timing::ALL.len())]
         };
-        msm.check(&any_job(&mut rng));
+        msm.check(&any_job::<C>(&mut rng));
     }
 }
 
