@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::consensus::Transaction;
 use alloy::eips::BlockNumberOrTag;
@@ -23,8 +24,10 @@ use crate::watch::{
 };
 use carillon_protocol::{Domain, Home};
 
-/// How often a chain that turns while it is read is read again.
+/// How often a chain that turns while it is read is read again, and one of which the node does not tell all events yet.
 const TURNS: usize = 5;
+/// Until a node that has answered for a block has its events, too.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Why L1 could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +110,22 @@ impl History {
     /// Reads the events up to the depth that `options` ask for. `seen` is told each block number
     /// reached.
     pub async fn read(
+        source: &NodeSource,
+        options: WatchOptions,
+        mut seen: impl FnMut(u64) + Send,
+    ) -> Result<Self, HistoryError> {
+        let mut again = 0;
+        loop {
+            match Self::read_once(source, options, &mut seen).await {
+                // At the head of a chain that goes on: a node may know a block before it has its events.
+                Err(HistoryError::Watch(WatchError::Counters(_))) if again < TURNS => again += 1,
+                read => return read,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn read_once(
         source: &NodeSource,
         options: WatchOptions,
         mut seen: impl FnMut(u64) + Send,
