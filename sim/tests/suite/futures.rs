@@ -164,7 +164,7 @@ pub async fn a_completion_is_counted_before_it_is_told<R: Rig>() {
 /// A proof that nobody wants any more: a chain of transforms whose futures are dropped is not computed
 /// to its end, instead of keeping the card for all of them.
 pub async fn a_dropped_chain_is_not_computed_to_its_end<R: Rig>() {
-    const LOG2: u8 = 14;
+    const LOG2: u8 = 16;
     // An ABORT goes out when its command's turn has come, and a functional card may finish several
     // transforms before an emulated host has spoken. How many depends on both, so that the chain gets
     // longer until it outlasts them; no card computes the longest of them before its host says a word.
