@@ -39,8 +39,8 @@ pub trait MsmCurve: PrimeCurveAffine<Scalar = Scalar> + Debug {
     /// Whether it has order r.
     fn has_order_r(&self) -> bool;
 
-    /// A point with this compressed x, if there is one.
-    fn decompress(bytes: &mut dyn FnMut(&mut [u8])) -> Option<Self>;
+    /// The point with this compressed image of `DEGREE * ELEMENT_BYTES`, if there is one.
+    fn decompress(image: &[u8]) -> Option<Self>;
 
     /// Points in affine coordinates.
     fn normalize(points: &[Self::Curve]) -> Vec<Self>;
@@ -50,17 +50,17 @@ pub trait MsmCurve: PrimeCurveAffine<Scalar = Scalar> + Debug {
 
     /// A point of the curve that is not of order r: of random coordinates hardly any is.
     fn any_order(rng: &mut ChaCha8Rng) -> Self {
+        /// The flag of a compressed point that is not infinity.
+        const COMPRESSED: u8 = 0x80;
         loop {
-            let point = Self::decompress(&mut |bytes| {
-                /// The flag of a compressed point that is not infinity.
-                const COMPRESSED: u8 = 0x80;
-                rng.fill(bytes);
-                // Below p in every component: its top byte is 0x1a.
-                for element in bytes.chunks_mut(ELEMENT_BYTES) {
-                    element[0] &= 0x0f;
-                }
-                bytes[0] |= COMPRESSED;
-            });
+            let mut image = vec![0; Self::DEGREE * ELEMENT_BYTES];
+            rng.fill(&mut image[..]);
+            // Below p in every component: its top byte is 0x1a.
+            for element in image.chunks_mut(ELEMENT_BYTES) {
+                element[0] &= 0x0f;
+            }
+            image[0] |= COMPRESSED;
+            let point = Self::decompress(&image);
             if let Some(point) = point.filter(|point| !point.has_order_r()) {
                 return point;
             }
@@ -87,10 +87,8 @@ impl MsmCurve for G1Affine {
         self.is_torsion_free().into()
     }
 
-    fn decompress(bytes: &mut dyn FnMut(&mut [u8])) -> Option<Self> {
-        let mut image = [0; ELEMENT_BYTES];
-        bytes(&mut image);
-        Self::from_compressed_unchecked(&image).into()
+    fn decompress(image: &[u8]) -> Option<Self> {
+        Self::from_compressed_unchecked(image.try_into().ok()?).into()
     }
 
     fn normalize(points: &[G1Projective]) -> Vec<Self> {
@@ -129,10 +127,8 @@ impl MsmCurve for G2Affine {
         self.is_torsion_free().into()
     }
 
-    fn decompress(bytes: &mut dyn FnMut(&mut [u8])) -> Option<Self> {
-        let mut image = [0; 2 * ELEMENT_BYTES];
-        bytes(&mut image);
-        Self::from_compressed_unchecked(&image).into()
+    fn decompress(image: &[u8]) -> Option<Self> {
+        Self::from_compressed_unchecked(image.try_into().ok()?).into()
     }
 
     fn normalize(points: &[G2Projective]) -> Vec<Self> {
