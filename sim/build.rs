@@ -10,13 +10,24 @@ fn main() {
 #[cfg(feature = "rtl")]
 const ADDERS: &str = "CARILLON_MSM_ADDERS";
 
+/// Which configuration of `carillon_pkg` the simulated card has: unset or `sim`, or `u250`, whose windows are larger and which
+/// takes some minutes longer to compile and to run.
 #[cfg(feature = "rtl")]
-fn main() -> Result<(), carillon_verilate::Error> {
+const CONFIG: &str = "CARILLON_CONFIG";
+
+#[cfg(feature = "rtl")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     use carillon_verilate::{Build, Model, Toolchain};
 
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={ADDERS}");
+    println!("cargo::rerun-if-env-changed={CONFIG}");
     let adders = std::env::var(ADDERS).ok();
+    let u250 = match std::env::var(CONFIG).as_deref() {
+        Err(_) | Ok("" | "sim") => false,
+        Ok("u250") => true,
+        Ok(other) => return Err(format!("{CONFIG} is {other:?}: give sim or u250").into()),
+    };
     // In a package it is a folder, in the repository a link, whose target names the models' sources.
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("hdl");
     let hdl = here.canonicalize().unwrap_or(here);
@@ -28,6 +39,13 @@ fn main() -> Result<(), carillon_verilate::Error> {
         let model = match &adders {
             Some(count) => model.define(ADDERS, count),
             None => model,
+        };
+        let model = match u250 {
+            // With the memory that the program gives a simulated card (`CARD_MEMORY_BYTES` of `src/rtl/model.rs`).
+            true => model
+                .define("CARILLON_CONFIG_U250", "1")
+                .define("CARILLON_CARD_MEM_BYTES", "64'h1000_0000"),
+            false => model,
         };
         if cfg!(feature = "rtl-trace") {
             model.trace()
@@ -46,5 +64,6 @@ fn main() -> Result<(), carillon_verilate::Error> {
     build
         .source("src/rtl/shim/card.cpp")
         .source("src/rtl/shim/card_fast.cpp")
-        .compile()
+        .compile()?;
+    Ok(())
 }

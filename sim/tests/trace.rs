@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_driver::command::{Group, MsmMode, NttKind};
+use blstrs::{G1Projective, G2Projective, Scalar};
+use carillon_driver::command::{MsmMode, NttKind};
 use carillon_driver::deadline::Deadlines;
 use carillon_driver::status::StatusCode;
 use carillon_driver::transport::Transport;
-use carillon_driver::{Card, CardConfig, CardRegion, Msm, Ntt, Quotient, ResetLevel};
+use carillon_driver::{Card, CardConfig, CardRegion, Msm, Ntt, Product, Quotient, ResetLevel};
 use carillon_sim::card::SimCard;
 use carillon_sim::faults::{CardFault, Hang};
 use carillon_sim::model::{ModelCard, ModelOptions};
@@ -19,7 +20,7 @@ use carillon_sim::trace::history::{Loss, Why};
 use carillon_sim::trace::record::{Entry, Record};
 use carillon_sim::trace::replay::{Outcome, ReplayError, ReplayOptions, What, replay};
 use carillon_sim::trace::{Keep, Recording, TracingTransport};
-use carillon_workload::vectors::{self, BasePattern, ScalarPattern};
+use carillon_workload::vectors::{self, BasePattern, Curve, ScalarPattern};
 
 const TWO_THREADS: usize = 2;
 
@@ -84,21 +85,10 @@ impl Session {
 
     /// Every command that computes, lists, and reads of the results.
     async fn work(&mut self) {
-        let case = vectors::msm_case(5, BasePattern::Negated, ScalarPattern::Random, 1);
-        let msm = Msm {
-            group: Group::G1,
-            bases: self.put(&vectors::base_images(&case.bases)).await,
-            scalars: self.put(&vectors::scalar_images(&case.scalars)).await,
-            n: 5,
-            result: self.card.allocate(192).unwrap(),
-            window_bits: 0,
-            mode: MsmMode::Split,
-        };
-        self.commands += 1;
-        self.card.queue(1).msm(&msm).await.unwrap();
-        self.get(&msm.result, 192).await;
+        let scalars = self.sum::<G1Projective>().await;
+        self.sum::<G2Projective>().await;
 
-        let ntt = self.ntt(&vectors::scalar_images(&case.scalars[..4])).await;
+        let ntt = self.ntt(&vectors::scalar_images(&scalars[..4])).await;
         self.commands += 1;
         self.card.queue(0).ntt(&ntt).await.unwrap();
         self.get(&ntt.destination, 128).await;
@@ -109,12 +99,55 @@ impl Session {
             c: ntt.source.clone(),
             destination: self.card.allocate(128).unwrap(),
             n: 4,
-            z: msm.scalars.part(0, 64).unwrap(),
+            z: self.put(&vectors::scalar_images(&scalars[..2])).await,
         };
         self.commands += 1;
         self.card.queue(0).quotient(&quotient).await.unwrap();
         self.get(&quotient.destination, 128).await;
         self.lists().await;
+        self.chain(&ntt).await;
+    }
+
+    /// A sum of five terms; its scalars.
+    async fn sum<C: Curve>(&mut self) -> Vec<Scalar> {
+        let case = vectors::msm_case_in::<C>(5, BasePattern::Negated, ScalarPattern::Random, 1);
+        let bytes = C::GROUP.result_bytes();
+        let msm = Msm {
+            group: C::GROUP,
+            bases: self.put(&vectors::base_images(&case.bases)).await,
+            scalars: self.put(&vectors::scalar_images(&case.scalars)).await,
+            n: 5,
+            result: self.card.allocate(bytes).unwrap(),
+            window_bits: 0,
+            mode: MsmMode::Split,
+        };
+        self.commands += 1;
+        self.card.queue(1).msm(&msm).await.unwrap();
+        let result = self.get(&msm.result, bytes as usize).await;
+        assert_eq!(vectors::read_result::<C>(&result), Some(case.expected));
+        case.scalars
+    }
+
+    /// A product and a fill behind it, linked.
+    async fn chain(&mut self, ntt: &Ntt) {
+        let product = Product {
+            a: ntt.source.clone(),
+            b: ntt.source.clone(),
+            destination: ntt.scratch.clone(),
+            n: 4,
+        };
+        let chain = self.card.queue(1).chain().await;
+        let tickets = [
+            chain.submit_product(&product).await,
+            chain.submit_fill(u64::MAX, &ntt.source).await,
+        ];
+        chain.finish();
+        for ticket in tickets {
+            self.commands += 1;
+            ticket.await.result.unwrap();
+        }
+        self.get(&ntt.scratch, 128).await;
+        assert_eq!(self.get(&ntt.source, 128).await, [0xff; 128]);
     }
 
     async fn ntt(&mut self, images: &[u8]) -> Ntt {
@@ -156,6 +189,26 @@ impl Session {
         assert!(error.to_string().contains("BAD_SCALAR"), "{error}");
         self.commands += 1;
         self.commands - 1
+    }
+
+    /// A chain whose second command fails, so that the third does not run; the second's index.
+    async fn broken_chain(&mut self) -> usize {
+        let ntt = self.ntt(&[0xff; 128]).await;
+        let chain = self.card.queue(1).chain().await;
+        let tickets = [
+            chain.submit_fill(u64::MAX, &ntt.destination).await,
+            chain.submit_ntt(&ntt).await,
+            chain.submit_fill(0, &ntt.destination).await,
+        ];
+        chain.finish();
+        let mut statuses = Vec::new();
+        for ticket in tickets {
+            self.commands += 1;
+            statuses.push(ticket.await.result.map_err(|error| error.status()).err());
+        }
+        let (refused, left_out) = (StatusCode::BadScalar, StatusCode::LinkBroken);
+        assert_eq!(statuses, [None, Some(Some(refused)), Some(Some(left_out))]);
+        self.commands - 2
     }
 
     /// Closes the card and reads what was recorded.
@@ -202,15 +255,17 @@ async fn whole_session() -> (Recording, usize, tempfile::TempDir) {
     (recording, commands, folder)
 }
 
-fn same(outcome: &Outcome, commands: usize) {
+/// The replay of so many rounds of [`Session::work`] gave what the recording has.
+fn same(outcome: &Outcome, commands: usize, rounds: u64) {
     assert_eq!(outcome.differences, [], "{:?}", outcome.stopped);
     assert_eq!(outcome.stopped, None);
     assert_eq!(
         (outcome.commands as usize, outcome.compared as usize),
         (commands, commands)
     );
-    // Of each round, one of four reads is that of a sum.
-    assert_eq!((outcome.data_compared, outcome.data_open), (9, 3));
+    // Of each round, two of seven reads are those of sums.
+    let reads = (outcome.data_compared, outcome.data_open);
+    assert_eq!(reads, (5 * rounds, 2 * rounds));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,7 +277,7 @@ async fn a_recording_replays_on_the_model() {
     assert_eq!((summary.lost, summary.resets), (0, 1));
     assert!(summary.interrupts > 0 && summary.memory_bytes > 3 * 4352);
     assert_eq!(recording.history.failure, None);
-    same(&on_model(&recording, ReplayOptions::default()), commands);
+    same(&on_model(&recording, ReplayOptions::default()), commands, 3);
 }
 
 #[cfg(feature = "rtl")]
@@ -237,7 +292,7 @@ async fn a_recording_replays_on_the_gateware() {
         ReplayOptions::default(),
         &mut (),
     );
-    same(&outcome.unwrap(), commands);
+    same(&outcome.unwrap(), commands, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -437,6 +492,19 @@ async fn what_a_killed_process_leaves_can_be_read_and_replayed() {
     assert_eq!(outcome.differences, []);
     assert!(outcome.compared as usize >= session.commands - 1);
     session.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_chain_is_shown_at_its_failure_and_replayed() {
+    let mut session = Session::new(Keep::All).await;
+    let index = session.broken_chain().await;
+    session.work().await;
+    let commands = session.commands + 1;
+    let (recording, _folder) = session.end().await;
+    let failure = recording.history.failure.as_ref().unwrap();
+    assert_eq!(failure.command, index);
+    assert_eq!(failure.why, Why::Status(StatusCode::BadScalar));
+    same(&on_model(&recording, ReplayOptions::default()), commands, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

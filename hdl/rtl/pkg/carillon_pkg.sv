@@ -11,15 +11,20 @@ package carillon_pkg;
   parameter int unsigned MsmMaxWindowBits = 16;
   parameter int unsigned MsmFullBuckets = 8;  // windows of the largest size that the bucket memory holds
   localparam int unsigned NttMaxByDefault = 28;
-  parameter logic [63:0] CardMemBytes = 64'h10_0000_0000;
+  localparam logic [63:0] CardMemByDefault = 64'h10_0000_0000;
   localparam int unsigned AddersByDefault = 2;
 `else
   parameter int unsigned ConfigId = 0;
   parameter int unsigned MsmMaxWindowBits = 13;  // largest signed window, 2^12 buckets
   parameter int unsigned MsmFullBuckets = 10;  // windows of the largest size that the bucket memory holds
   localparam int unsigned NttMaxByDefault = 20;
-  parameter logic [63:0] CardMemBytes = 64'h1000_0000;
+  localparam logic [63:0] CardMemByDefault = 64'h1000_0000;
   localparam int unsigned AddersByDefault = 1;
+`endif
+`ifdef CARILLON_CARD_MEM_BYTES
+  parameter logic [63:0] CardMemBytes = `CARILLON_CARD_MEM_BYTES;  // of a simulated card
+`else
+  parameter logic [63:0] CardMemBytes = CardMemByDefault;
 `endif
 `ifdef CARILLON_MSM_ADDERS
   parameter int unsigned MsmAdders = `CARILLON_MSM_ADDERS;

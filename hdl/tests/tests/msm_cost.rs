@@ -19,8 +19,12 @@ fn check<C: MsmCurve>(tolerance: f64, adders: usize, sizes: impl IntoIterator<It
     assert!(wrong.is_empty(), "{adders} adders: {wrong:?}");
 }
 
+/// From powers of two, where the card's table has its steps, and from the middles between them, in turn.
 fn sizes(logs: std::ops::RangeInclusive<u32>) -> impl Iterator<Item = usize> {
-    logs.flat_map(|log2| [1 << log2, 3 << (log2 - 1)])
+    logs.map(|log2| match log2 % 2 {
+        0 => 1 << log2,
+        _ => 3 << (log2 - 1),
+    })
 }
 
 #[test]
@@ -30,12 +34,12 @@ fn the_choice_is_near_the_best_and_the_model_near_the_truth() {
 
 #[test]
 fn so_they_are_with_two_adders() {
-    check::<G1Affine>(1.05, 2, sizes(4..=11));
+    check::<G1Affine>(1.05, 2, sizes(4..=10));
 }
 
 #[test]
 fn so_they_are_with_four_adders() {
-    check::<G1Affine>(1.05, 4, sizes(4..=11));
+    check::<G1Affine>(1.05, 4, sizes(4..=10));
 }
 
 #[test]

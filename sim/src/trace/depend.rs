@@ -2,8 +2,9 @@
 //! replay leave out the work that a failure has nothing to do with.
 
 use carillon_driver::command::{Command, FR_BYTES};
+use carillon_driver::status::StatusCode;
 
-use super::history::Traced;
+use super::history::{End, Traced};
 
 /// Bytes of card memory, first and one past the last.
 type Range = (u64, u64);
@@ -32,6 +33,33 @@ pub fn needed(commands: &[Traced], of: usize) -> Vec<bool> {
         }
     }
     needed
+}
+
+/// Whether something in `range` was last written by a sum, after all of `commands`. Only a command that succeeded
+/// is known to have overwritten what was there.
+#[must_use]
+pub(super) fn holds_a_sum(commands: &[Traced], range: Range) -> bool {
+    let mut left = vec![range];
+    for command in commands.iter().rev() {
+        let Some(decoded) = Command::decode(&command.raw) else {
+            continue;
+        };
+        let writes = written(&decoded);
+        let touched = writes.iter().any(|w| left.iter().any(|r| overlap(*w, *r)));
+        if touched && matches!(decoded, Command::Msm { .. }) {
+            return true;
+        }
+        if touched && succeeded(command) {
+            for write in writes {
+                left = left.into_iter().flat_map(|r| without(r, write)).collect();
+            }
+        }
+    }
+    false
+}
+
+fn succeeded(command: &Traced) -> bool {
+    matches!(command.end, End::Completed { completion, .. } if completion.status.code == StatusCode::Success)
 }
 
 fn overlap(a: Range, b: Range) -> bool {
@@ -112,9 +140,9 @@ fn reads(command: &Command) -> Vec<Range> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::End;
     use super::*;
     use carillon_driver::command::{Group, MsmMode, NttKind};
+    use carillon_driver::completion::Completion;
 
     fn traced(queue: u16, command: &Command) -> Traced {
         Traced {
@@ -188,5 +216,62 @@ mod tests {
             needed(&in_g2, 8),
             [true, false, true, false, true, false, true, true, true]
         );
+    }
+
+    #[test]
+    fn a_sum_is_there_until_something_overwrites_it() {
+        let sum = Command::Msm {
+            group: Group::G1,
+            bases: 0x1000,
+            scalars: 0x2000,
+            n: 4,
+            result: 0x3000,
+            window_bits: 0,
+            mode: MsmMode::Split,
+        };
+        let ended = |command: &Command, code: StatusCode| {
+            let mut traced = traced(1, command);
+            let completion = Completion {
+                cycles: 0,
+                ops: 0,
+                bubble_hazard: 0,
+                bubble_memory: 0,
+                bubble_other: 0,
+                detail: 0,
+                sq_head: 0,
+                queue: 1,
+                cid: 0,
+                status: code.into(),
+            };
+            let (record, nanos, data) = (0, 0, None);
+            traced.end = End::Completed {
+                record,
+                nanos,
+                completion,
+                data,
+            };
+            traced
+        };
+        let done = |command: &Command| ended(command, StatusCode::Success);
+        let fill = |card, bytes| Command::Fill {
+            word: 0,
+            card,
+            bytes,
+        };
+        let mut commands = vec![done(&sum)];
+        let read = |commands: &[Traced]| {
+            [0x2fc0, 0x3000, 0x3080, 0x30c0].map(|at| holds_a_sum(commands, (at, at + 64)))
+        };
+        assert_eq!(read(&commands), [false, true, true, false]);
+        commands.push(done(&fill(0x3000, 64)));
+        assert_eq!(read(&commands), [false, false, true, false]);
+        // Nothing says how far a command came that failed, or whose end is not known.
+        commands.push(ended(&fill(0x3000, 192), StatusCode::CardWrite));
+        commands.push(traced(1, &fill(0x3000, 192)));
+        assert_eq!(read(&commands), [false, false, true, false]);
+        commands.push(done(&fill(0x3000, 192)));
+        assert_eq!(read(&commands), [false; 4]);
+        commands.push(done(&sum));
+        assert_eq!(read(&commands), [false, true, true, false]);
     }
 }

@@ -9,7 +9,7 @@ use carillon_driver::{
     CardConfig, CardRegion, IoQueue, JobError, Msm, RecoveryAction, ResetLevel, Ticket,
 };
 
-use super::{Bench, Rig, bench, bench_with, config, patience, within};
+use super::{Bench, Rig, bench, bench_with, config, patience, record, within};
 
 /// A sum that the card refuses with `INVALID_LENGTH`.
 fn refused<R: Rig>(bench: &Bench<R>) -> Msm {
@@ -140,6 +140,7 @@ pub async fn a_chain_ends_at_its_first_failure<R: Rig>() {
                         panic!("{error}");
                     };
                     assert_eq!(Some(failed), id);
+                    record::served("command before it in its chain failed", &error);
                 }
             }
         }

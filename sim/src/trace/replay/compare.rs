@@ -66,23 +66,15 @@ impl Replay<'_> {
         }
     }
 
-    /// Whether a `READ` touches what an MSM wrote before it: the contract leaves
+    /// Whether a `READ` touches what an MSM wrote last: the contract leaves
     /// open which coordinates stand for the point.
     fn reads_msm_result(&self, index: usize) -> bool {
-        let Some(Command::Read { card, bytes, .. }) = Command::decode(&self.commands[index].raw)
-        else {
-            return false;
-        };
-        let read = (card, card.saturating_add(bytes));
-        self.commands[..index].iter().any(|c| {
-            let command = Command::decode(&c.raw);
-            command.is_some_and(|c| {
-                matches!(c, Command::Msm { .. })
-                    && depend::written(&c)
-                        .iter()
-                        .any(|w| w.0 < read.1 && read.0 < w.1)
-            })
-        })
+        match Command::decode(&self.commands[index].raw) {
+            Some(Command::Read { card, bytes, .. }) => {
+                depend::holds_a_sum(&self.commands[..index], (card, card.saturating_add(bytes)))
+            }
+            _ => false,
+        }
     }
 
     /// A queue (or all) is about to be stopped. If the recording's failing
