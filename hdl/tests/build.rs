@@ -131,6 +131,11 @@ mod rtl {
             cells: "syn/leaves_sim.f",
             ..arithmetic("arith_leaves")
         },
+        Block {
+            defines: &[("CARILLON_MEM_BANKS_LOG2", "2")],
+            files: &["tests/tops/mem_banks.sv"],
+            ..unit("mem_banks")
+        },
         arithmetic("point_add"),
         Block {
             views: &["structural"],

@@ -13,6 +13,7 @@ package carillon_pkg;
   localparam int unsigned NttMaxByDefault = 28;
   localparam logic [63:0] CardMemByDefault = 64'h10_0000_0000;
   localparam int unsigned AddersByDefault = 2;
+  localparam int unsigned BanksByDefault = 2;
 `else
   parameter int unsigned ConfigId = 0;
   parameter int unsigned MsmMaxWindowBits = 13;  // largest signed window, 2^12 buckets
@@ -20,6 +21,7 @@ package carillon_pkg;
   localparam int unsigned NttMaxByDefault = 20;
   localparam logic [63:0] CardMemByDefault = 64'h1000_0000;
   localparam int unsigned AddersByDefault = 1;
+  localparam int unsigned BanksByDefault = 0;
 `endif
 `ifdef CARILLON_CARD_MEM_BYTES
   parameter logic [63:0] CardMemBytes = `CARILLON_CARD_MEM_BYTES;  // of a simulated card
@@ -30,6 +32,11 @@ package carillon_pkg;
   parameter int unsigned MsmAdders = `CARILLON_MSM_ADDERS;
 `else
   parameter int unsigned MsmAdders = AddersByDefault;  // 1, 2 or 4
+`endif
+`ifdef CARILLON_MEM_BANKS_LOG2
+  parameter int unsigned MemBanksLog2 = `CARILLON_MEM_BANKS_LOG2;
+`else
+  parameter int unsigned MemBanksLog2 = BanksByDefault;  // log2 of the banks between which the board deals pages of 4 KiB
 `endif
 `ifdef CARILLON_NTT_STAGES
   parameter int unsigned NttStages = `CARILLON_NTT_STAGES;
@@ -73,6 +80,20 @@ package carillon_pkg;
   // Beats from a beat of 4 KiB to their end, 1 to 64.
   function automatic page_beats_t page_left(logic [PageBits-1:0] at);
     return {1'b1, PageBits'(0)} - {1'b0, at};
+  endfunction
+
+  // An address as it leaves for card memory. A board deals pages to its banks by the lowest bits of their number, and a
+  // transform's rows lie a power of two apart, all in one bank; so those bits get the others added, MemBanksLog2 at a
+  // time. Each group of as many pages as there are banks stays where it is, in another order.
+  function automatic addr_t banked(addr_t addr);
+    localparam int unsigned Bits = (MemBanksLog2 == 0) ? 1 : MemBanksLog2;
+    logic [Bits-1:0] bank;
+    banked = addr;
+    if (MemBanksLog2 != 0) begin
+      bank = '0;
+      for (int unsigned at = 12; at + Bits <= AddrBits; at += Bits) bank ^= addr[at+:Bits];
+      banked[12+:Bits] = bank;
+    end
   endfunction
 
   // AXI4 address channel payload. size is always 64 bytes, burst INCR.

@@ -706,10 +706,10 @@ module carillon_card
     .m_b_ready_o (m_axi_mem_bready)
   );
 
-  assign {m_axi_mem_arid, m_axi_mem_araddr, m_axi_mem_arlen} = mem_edge_ar;
+  assign {m_axi_mem_arid, m_axi_mem_araddr, m_axi_mem_arlen} = {mem_edge_ar.id, banked(mem_edge_ar.addr), mem_edge_ar.len};
   assign m_axi_mem_arsize = AxiSize;
   assign m_axi_mem_arburst = AxiIncr;
-  assign {m_axi_mem_awid, m_axi_mem_awaddr, m_axi_mem_awlen} = mem_edge_aw;
+  assign {m_axi_mem_awid, m_axi_mem_awaddr, m_axi_mem_awlen} = {mem_edge_aw.id, banked(mem_edge_aw.addr), mem_edge_aw.len};
   assign m_axi_mem_awsize = AxiSize;
   assign m_axi_mem_awburst = AxiIncr;
   assign {m_axi_mem_wdata, m_axi_mem_wstrb, m_axi_mem_wlast} = mem_edge_w;
@@ -750,7 +750,7 @@ module carillon_card
       .m_r_ready_o (m_axi_lane_rready[l])
     );
 
-    assign {m_axi_lane_arid[l], m_axi_lane_araddr[l], m_axi_lane_arlen[l]} = edge_ar;
+    assign {m_axi_lane_arid[l], m_axi_lane_araddr[l], m_axi_lane_arlen[l]} = {edge_ar.id, banked(edge_ar.addr), edge_ar.len};
     assign m_axi_lane_arsize[l] = AxiSize;
     assign m_axi_lane_arburst[l] = AxiIncr;
 
