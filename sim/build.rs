@@ -10,8 +10,7 @@ fn main() {
 #[cfg(feature = "rtl")]
 const ADDERS: &str = "CARILLON_MSM_ADDERS";
 
-/// Which configuration of `carillon_pkg` the simulated card has: unset or `sim`, or `u250`, whose windows are larger and which
-/// takes some minutes longer to compile and to run.
+/// Which configuration of `carillon_pkg` the simulated card has: unset or `sim`, or `u250`, whose windows and transforms are larger.
 #[cfg(feature = "rtl")]
 const CONFIG: &str = "CARILLON_CONFIG";
 
