@@ -40,6 +40,8 @@ pub struct Modes {
     pub lose_answers: Option<Answer>,
     /// So many receipts are null before one is passed on.
     pub late_receipts: usize,
+    /// So many answers to `eth_getLogs` are empty before one is passed on: blocks are known before their events.
+    pub late_logs: usize,
     /// Every second newest block is older by so many.
     pub lag: u64,
     /// From the n-th request with this text on, counted from 1, all of them wait until this is changed.
@@ -210,6 +212,10 @@ async fn serve(State(inner): State<Arc<Mutex<Inner>>>, body: Bytes) -> Reply {
                 && blocks > *most
             {
                 return give(&request, answer).await;
+            }
+            if modes.late_logs > 0 {
+                inner.lock().unwrap().modes.late_logs -= 1;
+                return ok(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": [] }));
             }
         }
         "eth_estimateGas" if modes.geth_balance => {

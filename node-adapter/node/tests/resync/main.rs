@@ -20,10 +20,10 @@ use carillon_protocol::Header;
 use carillon_protocol::ledger::State;
 use carillon_settlement::abi::SharedBridge;
 use carillon_settlement::archive::{
-    Archive, ArchiveError, Batch, Field, ObjectError, PutOutcome, ResyncError, ResyncOptions,
-    ResyncReport, resync, resync_ahead, resync_until,
+    Archive, ArchiveError, Batch, Field, HistoryError, ObjectError, PutOutcome, ResyncError,
+    ResyncOptions, ResyncReport, resync, resync_ahead, resync_until,
 };
-use carillon_settlement::watch::{NodeSource, WatchOptions};
+use carillon_settlement::watch::{NodeSource, WatchError, WatchOptions};
 use carillon_testing as common;
 use chain::Chain;
 use common::proxy::{Modes, Proxy};
@@ -459,4 +459,38 @@ async fn an_earlier_state_is_rebuilt() {
         ),
         "{ahead}"
     );
+}
+
+/// A node may know a block before it tells its events: it is read again, though not for ever.
+#[tokio::test]
+async fn a_node_whose_events_come_late_is_read_again() {
+    let mut chain = Chain::new(6).await;
+    let batches = chain.story().await;
+    let (_, archive) = archive_of(&chain, &batches).await;
+    let proxy = Proxy::start(chain.world.anvil.url()).await;
+    let deadline = Duration::from_secs(20);
+    let source = NodeSource::new(proxy.url(), chain.world.l1.chain, deadline).unwrap();
+    let (root, _) = resync(&source, &archive, options(), |_| {}).await.unwrap();
+    let logs = proxy.count("eth_getLogs");
+    // All of them, and all but those of the last blocks, to which they then do not lead.
+    for late_logs in [logs, logs - 1] {
+        let late = Modes {
+            late_logs,
+            ..Modes::default()
+        };
+        proxy.set(late);
+        let (late, _) = resync(&source, &archive, options(), |_| {}).await.unwrap();
+        assert_eq!(late.root(), root.root());
+    }
+    assert_eq!(proxy.count("eth_getLogs"), 5 * logs);
+    let never = Modes {
+        late_logs: usize::MAX,
+        ..Modes::default()
+    };
+    proxy.set(never);
+    let refused = resync(&source, &archive, options(), |_| {}).await;
+    let refused = refused.map(|_| ()).unwrap_err();
+    let ResyncError::History(HistoryError::Watch(WatchError::Counters(_))) = refused else {
+        panic!("{refused}");
+    };
 }

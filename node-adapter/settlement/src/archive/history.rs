@@ -117,8 +117,13 @@ impl History {
         let mut again = 0;
         loop {
             match Self::read_once(source, options, &mut seen).await {
-                // At the head of a chain that goes on: a node may know a block before it has its events.
-                Err(HistoryError::Watch(WatchError::Counters(_))) if again < TURNS => again += 1,
+                // At the head of a chain that goes on: a node, or one of several behind an address, may know a block
+                // before it has its events.
+                Err(HistoryError::Watch(WatchError::Counters(_) | WatchError::Events { .. }))
+                    if again < TURNS =>
+                {
+                    again += 1;
+                }
                 read => return read,
             }
             tokio::time::sleep(PAUSE).await;
