@@ -2,17 +2,19 @@
 //!
 //! Progress is bars on a terminal, plain lines elsewhere, and nothing with `--quiet` or `--json`.
 
-use std::collections::HashMap;
+mod phases;
+
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+pub use self::phases::Phases;
+
 use super::style::{Look, Tone};
 use super::{ExitStatus, Failure};
-use carillon_runtime::progress::{Phase, ProgressEvent, ProgressSink};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -214,14 +216,6 @@ impl Output {
             },
         }
     }
-
-    /// A sink for the phases of a proof.
-    pub fn phases(&self) -> Phases {
-        Phases {
-            output: self.clone(),
-            bars: Mutex::default(),
-        }
-    }
 }
 
 /// A step under way.
@@ -267,61 +261,6 @@ impl Step<'_> {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
             Progress::None => {}
-        }
-    }
-}
-
-/// Shows the phases of a proof: a bar each on a terminal, a line each elsewhere.
-#[derive(Debug)]
-pub struct Phases {
-    output: Output,
-    bars: Mutex<HashMap<Phase, ProgressBar>>,
-}
-
-impl Drop for Phases {
-    fn drop(&mut self) {
-        let bars = self.bars.get_mut().unwrap_or_else(PoisonError::into_inner);
-        bars.values().for_each(ProgressBar::finish_and_clear);
-    }
-}
-
-impl ProgressSink for Phases {
-    fn event(&self, event: ProgressEvent) {
-        match self.output.progress {
-            Progress::Bars => self.draw(event),
-            Progress::Lines => {
-                if let ProgressEvent::Finished { phase, wall } = event {
-                    let _ = writeln!(std::io::stderr(), "  {phase}: {}", duration(wall));
-                }
-            }
-            Progress::None => {}
-        }
-    }
-}
-
-impl Phases {
-    fn draw(&self, event: ProgressEvent) {
-        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            ProgressEvent::Started { phase, steps } => {
-                let bar = self.output.bars.add(ProgressBar::new(steps));
-                bar.set_style(style("  {msg:10} {bar:30} {elapsed}"));
-                bar.set_message(phase.name());
-                bar.enable_steady_tick(Duration::from_millis(200));
-                bars.insert(phase, bar);
-            }
-            ProgressEvent::Advanced { phase, done } => {
-                if let Some(bar) = bars.get(&phase) {
-                    bar.set_position(done);
-                }
-            }
-            ProgressEvent::Finished { phase, .. } => {
-                if let Some(bar) = bars.get(&phase) {
-                    bar.finish();
-                }
-            }
-            // Not of a bar.
-            _ => {}
         }
     }
 }
