@@ -20,6 +20,8 @@
 //! | `fees` | the least fee by kind and token, following Ethereum's | none |
 //! | `prices` | Ethereum's fees, asked of a node | network |
 //! | `event` | what happens in a node, step by step | none |
+//! | `local_prover` | the prover in the node's process | – |
+//! | `in_flight` | what is being proved now | none |
 //! | `status`, `metrics`, `probe` | what a node knows of itself, what it waits for, what its servers say of it | none |
 //! | `rpc` | the methods of JSON-RPC | – |
 //! | `rpc_server` | JSON-RPC over HTTP and WebSocket, for browsers too | network |
@@ -42,6 +44,8 @@ mod driver;
 mod ethereum;
 mod event;
 mod fees;
+mod in_flight;
+mod local_prover;
 mod machine;
 mod message_proof;
 mod metrics;
@@ -74,6 +78,8 @@ pub use driver::{Driver, DriverError};
 pub use ethereum::{Ethereum, EthereumError, EthereumOptions};
 pub use event::NodeEvent;
 pub use fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices, Prices};
+pub use in_flight::{InFlight, Proving};
+pub use local_prover::LocalProver;
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
 pub use message_proof::{MessageProofJson, message_proof};
 pub use operation::{OPERATION_BYTES, OperationJson};

@@ -118,6 +118,23 @@ fn gather(registry: &Registry, status: &NodeStatus) -> prometheus::Result<()> {
         "Leases of the present jobs that ended without a proof.",
         jobs.iter().map(|job| u64::from(job.failures)).sum(),
     )?;
+    let proving = status.proving().unwrap_or_default();
+    let (here, elsewhere) = proving.here_and_elsewhere();
+    gauges(
+        registry,
+        (
+            "carillon_proofs_in_flight",
+            "Proofs under way, in this process and by provers elsewhere.",
+            "prover",
+        ),
+        &[("in_process", here), ("elsewhere", elsewhere)],
+    )?;
+    gauge(
+        registry,
+        "carillon_proof_places",
+        "Proofs that the prover in this process has under way at most, 0 without one.",
+        proving.places.unwrap_or(0) as u64,
+    )?;
     ethereum(registry, status)?;
     servers(registry, status)
 }

@@ -424,6 +424,7 @@ fn chain(context: &Context) -> Value {
         "root": progress.root,
         "l1": context.facts.l1,
         "reached": context.status.reached(),
+        "proving": context.status.proving(),
         "waits_for": context.status.waits(),
         "ready": reasons.is_empty(),
         "not_ready": reasons,

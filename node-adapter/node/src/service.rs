@@ -11,13 +11,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use carillon_runtime::groth16::VerifyingKey;
-use carillon_runtime::progress::ProgressSink;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::backup::serve_backups;
 use super::driver::{Driver, DriverError, Observe};
 use super::fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices};
+use super::local_prover::LocalProver;
 use super::machine::WriterError;
 use super::ports::{L1Inbox, Settler};
 use super::publish;
@@ -29,10 +29,7 @@ use super::status::{NodeStatus, Parts};
 use super::store::{Store, StoreError};
 use super::writer::{Writer, WriterOptions};
 use carillon_protocol::crypto::schnorr::SecretKey;
-use carillon_prover_api::{
-    self, ApiOptions, BoardOptions, JobBoard, KeyHash, LocalSource, ProverPlugin, Tokens,
-    WorkEvent, WorkOptions,
-};
+use carillon_prover_api::{self, ApiOptions, BoardOptions, JobBoard, KeyHash, Tokens};
 use carillon_serving::{self, DescriptorError};
 use carillon_settlement::L1Reporter;
 
@@ -86,11 +83,7 @@ pub struct ProvingOptions {
     /// Where provers are served, who they are, and the limits of that server.
     pub api: Option<(SocketAddr, Tokens, ApiOptions)>,
     /// A prover in this process.
-    pub plugin: Option<Arc<dyn ProverPlugin>>,
-    /// Where its progress goes.
-    pub progress: Arc<dyn ProgressSink>,
-    /// What its events are told to.
-    pub observe: Arc<dyn Fn(WorkEvent) + Send + Sync>,
+    pub prover: Option<LocalProver>,
 }
 
 /// Why a node did not start, or stopped.
@@ -180,7 +173,7 @@ impl Node {
             options.writer,
         )?;
         let mut tasks = tokio::task::JoinSet::new();
-        let (mut board, mut api) = (None, None);
+        let (mut board, mut api, mut places) = (None, None, None);
         if let Some(proving) = options.proving {
             let jobs = JobBoard::open(&options.data_dir.join(JOBS), proving.board)?;
             let key = jobs.add_key(&proving.key)?;
@@ -190,20 +183,14 @@ impl Node {
                 let routes = carillon_prover_api::router(Arc::clone(&jobs), tokens, options);
                 api = Some((listener, bound, routes));
             }
-            if let Some(plugin) = proving.plugin {
-                let source = LocalSource::new(Arc::clone(&jobs), "in process");
-                let (stop, progress, observe) = (stop.clone(), proving.progress, proving.observe);
+            if let Some(prover) = proving.prover {
+                let most = prover.places(proving.board.per_token);
+                places = Some(most);
+                let ended = prover.run(Arc::clone(&jobs), most, stop.clone());
                 let begin = begin.clone();
                 tasks.spawn(async move {
                     begin.cancelled().await;
-                    let options = WorkOptions::default();
-                    let ended = carillon_prover_api::work(
-                        &source, &plugin, &progress, &options, &stop, &*observe,
-                    );
-                    let ended = ended.await;
-                    ended
-                        .map(|_| ())
-                        .map_err(|_| NodeError::Ended("the prover"))
+                    ended.await.map_err(|_| NodeError::Ended("the prover"))
                 });
             }
             board = Some((jobs, key));
@@ -215,6 +202,7 @@ impl Node {
         let status = NodeStatus::new(Parts {
             writer: writer.clone(),
             board: jobs.clone(),
+            places,
             l1: options.l1,
             settles: options.settler.is_some(),
             rpc: Arc::clone(&connections),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::in_flight::Proving;
 use super::rollup::Rollup;
 use super::writer::{Progress, Writer};
 use carillon_prover_api::{JobBoard, JobStatus};
@@ -46,6 +47,7 @@ struct Seen {
 pub struct NodeStatus {
     writer: Writer<Rollup>,
     board: Option<Arc<JobBoard>>,
+    places: Option<usize>,
     l1: Option<L1Reporter>,
     settles: bool,
     rpc: Arc<Connections>,
@@ -68,6 +70,8 @@ pub struct Parts {
     pub writer: Writer<Rollup>,
     /// Jobs and proofs, if batches are proved.
     pub board: Option<Arc<JobBoard>>,
+    /// Proofs that the prover in this process has under way at most, if there is one.
+    pub places: Option<usize>,
     /// How the node stands with Ethereum, if it is connected.
     pub l1: Option<L1Reporter>,
     /// Whether batches are settled.
@@ -84,6 +88,7 @@ impl NodeStatus {
         Arc::new(Self {
             writer: parts.writer,
             board: parts.board,
+            places: parts.places,
             l1: parts.l1,
             settles: parts.settles,
             rpc: parts.rpc,
@@ -146,6 +151,12 @@ impl NodeStatus {
             .as_ref()
             .map(|board| board.status())
             .unwrap_or_default()
+    }
+
+    /// What is being proved, if batches are proved.
+    pub fn proving(&self) -> Option<Proving> {
+        let board = self.board.as_ref()?;
+        Some(Proving::of(board.status(), self.places))
     }
 
     /// Connections of users and of provers.
@@ -299,6 +310,7 @@ mod tests {
         let status = NodeStatus::new(Parts {
             writer,
             board: None,
+            places: None,
             l1: Some(l1.clone()),
             settles: true,
             rpc: Connections::new(Limits::default()),

@@ -66,6 +66,10 @@ impl ProverPlugin for EnginePlugin {
         self.circuits.keys().copied().collect()
     }
 
+    fn at_once(&self) -> usize {
+        self.engine.info().proofs_at_once
+    }
+
     async fn ready(&self) -> Result<(), PluginError> {
         let ready = self.engine.ready().await;
         ready.map_err(|error| PluginError::Engine(error.to_string()))

@@ -9,7 +9,8 @@
 //! | `auth` | who a bearer token belongs to |
 //! | `http` | the routes |
 //! | `client` | the same from the other side of the wire |
-//! | `plugin` | what proves ([`ProverPlugin`]), where jobs come from ([`JobSource`]), and the loop between them |
+//! | `plugin` | what proves ([`ProverPlugin`]), and where jobs come from ([`JobSource`]) |
+//! | [`work`](work()) | the loop between the two, with as many jobs under way as the plug-in works on at once |
 //!
 //! The routes are those that ZKsync OS offers its provers (`pick`, `submit`, `peek`, `status` below
 //! `/prover-jobs/v1/{lane}`), with `heartbeat` and `fail` beside them. The page of this crate is
@@ -28,6 +29,7 @@ mod job;
 mod lease;
 mod plugin;
 mod store;
+mod work;
 
 pub use auth::{TokenError, Tokens};
 pub use board::{BoardError, BoardOptions, JobBoard, JobStatus, LocalSource, Verdict};
@@ -35,8 +37,7 @@ pub use client::{ClientError, ProverClient};
 pub use engine::{EnginePlugin, Prepare};
 pub use http::{ApiOptions, Routes, router, serve};
 pub use job::{Job, KeyHash, LANE, LeasedJob, ParseHashError};
-pub use lease::{Entry, LeaseBook, LeaseError, LeaseState, Overrun, Terms};
-pub use plugin::{
-    JobSource, PluginError, ProverPlugin, SourceError, WorkEvent, WorkOptions, WorkSummary, work,
-};
+pub use lease::{Acceptance, Entry, LeaseBook, LeaseError, LeaseState, Overrun, Terms};
+pub use plugin::{JobSource, PluginError, ProverPlugin, SourceError};
 pub use store::StoreError;
+pub use work::{ProgressOf, WorkEvent, WorkOptions, WorkSummary, work};

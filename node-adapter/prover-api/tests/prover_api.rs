@@ -142,10 +142,11 @@ fn quick() -> WorkOptions {
         backoff: Duration::from_millis(10),
         longest_backoff: Duration::from_millis(50),
         limit: None,
+        at_once: None,
     }
 }
 
-fn silent() -> Arc<dyn ProgressSink> {
+fn silent(_: u64) -> Arc<dyn ProgressSink> {
     Arc::new(())
 }
 
@@ -170,7 +171,7 @@ async fn two_provers_prove_every_job_once() {
     for (token, id) in [(EAST, "one"), (WEST, "two")] {
         let (client, plugin, stop) = (server.client(token, id), plugin(&key), stop.clone());
         provers.push(tokio::spawn(async move {
-            work(&client, &plugin, &silent(), &quick(), &stop, &|_| {}).await
+            work(&client, &plugin, &silent, &quick(), &stop, &|_| {}).await
         }));
     }
     until(|| {
@@ -543,9 +544,7 @@ async fn killed_and_stopped_provers_lose_no_job() {
     };
     let run = |id: &str, stop: CancellationToken| {
         let (client, plugin) = (server.client(EAST, id), stuck());
-        tokio::spawn(
-            async move { work(&client, &plugin, &silent(), &quick(), &stop, &|_| {}).await },
-        )
+        tokio::spawn(async move { work(&client, &plugin, &silent, &quick(), &stop, &|_| {}).await })
     };
 
     // Killed: its lease ends by itself.
@@ -582,7 +581,7 @@ async fn killed_and_stopped_provers_lose_no_job() {
     };
     let source = LocalSource::new(Arc::clone(&server.board), "local");
     let stop = CancellationToken::new();
-    let summary = work(&source, &plugin(&key), &silent(), &options, &stop, &|_| {}).await;
+    let summary = work(&source, &plugin(&key), &silent, &options, &stop, &|_| {}).await;
     assert_eq!(summary.unwrap().proved, 1);
     assert_eq!(server.board.status()[0].holder.as_deref(), Some("local"));
     server.end().await;
@@ -636,7 +635,7 @@ async fn a_prover_whose_card_is_out_of_service_leases_nothing() {
         };
         let observe = move |event| seen.lock().unwrap().push(event);
         let stop = CancellationToken::new();
-        work(&client, &plugin, &silent(), &options, &stop, &observe).await
+        work(&client, &plugin, &silent, &options, &stop, &observe).await
     });
     until(|| events.lock().unwrap().len() >= 3).await;
     let status = &server.board.status()[0];
@@ -673,15 +672,7 @@ async fn a_prover_waits_for_its_node_and_leaves_where_it_is_not_known() {
         };
         let observe = move |event| seen.lock().unwrap().push(event);
         let stop = CancellationToken::new();
-        work(
-            &client,
-            &plugin_of_key,
-            &silent(),
-            &options,
-            &stop,
-            &observe,
-        )
-        .await
+        work(&client, &plugin_of_key, &silent, &options, &stop, &observe).await
     });
     until(|| events.lock().unwrap().len() >= 3).await;
     let lease = Duration::from_secs(20);
@@ -705,15 +696,7 @@ async fn a_prover_waits_for_its_node_and_leaves_where_it_is_not_known() {
 
     let stranger = server.client("no-such-token-0123", "one");
     let stop = CancellationToken::new();
-    let ended = work(
-        &stranger,
-        &plugin(&key),
-        &silent(),
-        &quick(),
-        &stop,
-        &|_| {},
-    )
-    .await;
+    let ended = work(&stranger, &plugin(&key), &silent, &quick(), &stop, &|_| {}).await;
     assert!(matches!(ended, Err(SourceError::Unauthorised(_))));
     server.end().await;
 }

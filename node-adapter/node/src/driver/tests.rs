@@ -10,6 +10,7 @@ use carillon_prover_api::{
     BoardOptions, EnginePlugin, LocalSource, ProverPlugin, SourceError, WorkOptions, WorkSummary,
     work,
 };
+use carillon_runtime::Engine;
 use carillon_runtime::cpu::CpuEngine;
 use carillon_runtime::groth16::{self, Proof};
 use carillon_runtime::progress::ProgressSink;
@@ -17,6 +18,8 @@ use carillon_workload::SquareChain;
 use rand::SeedableRng;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+
+mod at_once;
 
 use super::*;
 use crate::test_machine::{Chains, Disk, TestMachine, chain, options, start, submit};
@@ -166,18 +169,26 @@ impl Chain {
         tokio::spawn(driver.run(self.stop.clone()))
     }
 
+    fn plugin(&self, engine: Arc<dyn Engine>) -> EnginePlugin {
+        EnginePlugin::new(engine).with(Arc::clone(&self.key), Arc::new(Chains))
+    }
+
     fn prove(&self) -> JoinHandle<Result<WorkSummary, SourceError>> {
+        self.prove_with(Arc::new(self.plugin(Arc::new(CpuEngine::new()))))
+    }
+
+    fn prove_with(
+        &self,
+        plugin: Arc<dyn ProverPlugin>,
+    ) -> JoinHandle<Result<WorkSummary, SourceError>> {
         let source = LocalSource::new(Arc::clone(&self.board), "test");
-        let plugin = EnginePlugin::new(Arc::new(CpuEngine::new()))
-            .with(Arc::clone(&self.key), Arc::new(Chains));
-        let plugin: Arc<dyn ProverPlugin> = Arc::new(plugin);
         let options = WorkOptions {
             poll: Duration::from_millis(10),
             ..WorkOptions::default()
         };
         let stop = self.stop.clone();
         tokio::spawn(async move {
-            let silent: Arc<dyn ProgressSink> = Arc::new(());
+            let silent = |_| Arc::new(()) as Arc<dyn ProgressSink>;
             work(&source, &plugin, &silent, &options, &stop, &|_| {}).await
         })
     }

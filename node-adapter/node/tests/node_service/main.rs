@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod hostile;
+mod in_flight;
 mod watching;
 mod websocket;
 
@@ -69,6 +70,7 @@ fn binary() -> Command {
         "CARILLON_L1",
         "CARILLON_CHAIN",
         "CARILLON_RPC",
+        "CARILLON_PROOFS_AT_ONCE",
     ] {
         command.env_remove(variable);
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Metrics that must be there from the start.
-const SERIES: [(&str, &[(&str, &str)]); 14] = [
+const SERIES: [(&str, &[(&str, &str)]); 16] = [
     ("carillon_node_up", &[]),
     ("carillon_node_ready", &[]),
     ("carillon_operations_accepted", &[]),
@@ -28,6 +28,11 @@ const SERIES: [(&str, &[(&str, &str)]); 14] = [
         &[("state", "open"), ("state", "leased")],
     ),
     ("carillon_prover_leases_failed", &[]),
+    (
+        "carillon_proofs_in_flight",
+        &[("prover", "in_process"), ("prover", "elsewhere")],
+    ),
+    ("carillon_proof_places", &[]),
     (
         "carillon_l1_failures_in_a_row",
         &[("part", "queue"), ("part", "settlement")],
@@ -46,7 +51,7 @@ const SERIES: [(&str, &[(&str, &str)]); 14] = [
 ];
 
 /// Reads the text as Prometheus would, by a parser that is not ours; also by promtool if it is there.
-fn scrape(text: &str) -> Scrape {
+pub fn scrape(text: &str) -> Scrape {
     let lines = text.lines().map(|line| Ok(line.to_owned()));
     let scrape = Scrape::parse(lines).unwrap();
     for sample in &scrape.samples {
@@ -72,7 +77,7 @@ fn scrape(text: &str) -> Scrape {
     scrape
 }
 
-fn value(scrape: &Scrape, name: &str, label: Option<(&str, &str)>) -> Option<f64> {
+pub fn value(scrape: &Scrape, name: &str, label: Option<(&str, &str)>) -> Option<f64> {
     let found = scrape.samples.iter().find(|sample| {
         let labelled = |(key, value)| sample.labels.get(key) == Some(value);
         sample.metric == name && label.is_none_or(labelled)

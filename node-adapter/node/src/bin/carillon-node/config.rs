@@ -75,6 +75,8 @@ pub struct RunConfig {
     pub lease_max_seconds: Option<u64>,
     /// Leases of one token.
     pub leases_per_token: Option<usize>,
+    /// Proofs under way in the process at the same time.
+    pub proofs_at_once: Option<usize>,
     /// Connections of users.
     pub connections: Option<usize>,
     /// Connections of one address.
@@ -136,6 +138,8 @@ pub struct ProverConfig {
     pub token_file: Option<PathBuf>,
     /// The prover's name.
     pub id: Option<String>,
+    /// Proofs under way at the same time.
+    pub proofs_at_once: Option<usize>,
 }
 
 impl Config {

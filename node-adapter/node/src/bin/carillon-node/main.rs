@@ -95,7 +95,7 @@ enum Command {
     /// Prove batches of a node, here or across the network
     ///
     /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
-    /// the proofs. On SIGINT and SIGTERM it gives the lease that it holds back.
+    /// the proofs. On SIGINT and SIGTERM it gives the leases that it holds back.
     Prover(prover::ProverArgs),
     /// Sign an operation and hand it to a node
     #[command(subcommand)]

@@ -42,6 +42,10 @@ pub struct ProverArgs {
     /// This prover's name beside others with the same token [default: the process's number]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
+    /// Proofs under way at the same time; each takes memory [default: as many as the engine works on
+    /// at once: 1 on cpu, 2 on a card]
+    #[arg(long, env = "CARILLON_PROOFS_AT_ONCE", value_name = "N")]
+    proofs_at_once: Option<usize>,
     /// End after this many accepted proofs
     #[arg(long, value_name = "N")]
     jobs: Option<u64>,
@@ -55,6 +59,7 @@ pub struct Plan {
     engine: EngineKind,
     key_dir: PathBuf,
     id: String,
+    at_once: Option<usize>,
     jobs: Option<u64>,
 }
 
@@ -82,9 +87,22 @@ impl ProverArgs {
                 .id
                 .or(config.prover.id)
                 .unwrap_or_else(|| format!("process-{}", std::process::id())),
+            at_once: at_once(self.proofs_at_once.or(config.prover.proofs_at_once))?,
             jobs: self.jobs,
         })
     }
+}
+
+/// How many proofs are to be under way at the same time, if it is said. A number that is too large for
+/// the leases of a token is found here only where those are known.
+pub fn at_once(wanted: Option<usize>) -> Result<Option<usize>, Failure> {
+    if wanted == Some(0) {
+        return Err(Failure::input(
+            "--proofs-at-once 0 would prove nothing: give 1 or more, or leave it out for what the engine works on at once"
+                .into(),
+        ));
+    }
+    Ok(wanted)
 }
 
 /// Proves until it is told to stop, or has proved enough.
@@ -114,9 +132,14 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
         });
     let plugin: Arc<dyn ProverPlugin> = Arc::new(plugin);
 
-    let progress: Arc<dyn ProgressSink> = Arc::new(output.phases());
+    let shown = output.clone();
+    let progress = move |job: u64| {
+        let phases = shown.phases_of(&format!("batch {job}"));
+        Arc::new(phases) as Arc<dyn ProgressSink>
+    };
     let options = WorkOptions {
         limit: plan.jobs,
+        at_once: plan.at_once,
         ..WorkOptions::default()
     };
     let tell = |event: WorkEvent| {
@@ -140,9 +163,18 @@ pub async fn run(output: &Output, plan: Plan, stop: &CancellationToken) -> Resul
 /// An event for programs and for people.
 pub fn describe(event: &WorkEvent) -> (Value, String) {
     match event {
-        WorkEvent::Leased { job, generation } => (
-            json!({ "event": "leased", "job": job, "generation": generation }),
-            format!("batch {job}: leased"),
+        WorkEvent::Leased {
+            job,
+            generation,
+            under_way,
+        } => (
+            json!({
+                "event": "leased", "job": job, "generation": generation, "under_way": under_way,
+            }),
+            match under_way {
+                1 => format!("batch {job}: leased"),
+                proofs => format!("batch {job}: leased, {proofs} proofs under way"),
+            },
         ),
         WorkEvent::Proved { job, wall } => (
             json!({ "event": "proved", "job": job, "wall_seconds": wall.as_secs_f64() }),

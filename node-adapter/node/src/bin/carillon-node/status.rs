@@ -71,6 +71,9 @@ fn rows(chain: &Value, queue: &Value) -> Vec<(String, String)> {
             ),
         ),
     ];
+    if let Some(proofs) = proofs(&chain["proving"]) {
+        rows.insert(4, ("proofs".to_owned(), proofs));
+    }
     if !queue["l1_block"].is_null() {
         let (head, read) = (text(&queue["l1_block"]), text(&queue["read_block"]));
         rows.push(("L1 blocks".to_owned(), format!("{head}, read up to {read}")));
@@ -101,6 +104,26 @@ fn rows(chain: &Value, queue: &Value) -> Vec<(String, String)> {
     let ready = if chain["ready"] == true { "yes" } else { "no" };
     rows.push(("ready".to_owned(), ready.to_owned()));
     rows
+}
+
+/// What is being proved, and what this node's own prover could have under way; `None` of a node whose
+/// batches nobody can prove.
+fn proofs(proving: &Value) -> Option<String> {
+    let in_flight = proving["in_flight"].as_array()?;
+    let each = in_flight.iter().filter_map(|proof| {
+        let (batch, prover) = (proof["batch"].as_u64()?, proof["prover"].as_str()?);
+        Some(format!("batch {batch} by {prover}"))
+    });
+    let each: Vec<String> = each.collect();
+    let names = match each.as_slice() {
+        [] => String::new(),
+        each => format!(" ({})", each.join(", ")),
+    };
+    let places = match proving["places"].as_u64() {
+        Some(places) => format!("{places} at once in the node's process"),
+        None => "none proved in the node's process".to_owned(),
+    };
+    Some(format!("{} in flight{names}; {places}", in_flight.len()))
 }
 
 fn now() -> Duration {

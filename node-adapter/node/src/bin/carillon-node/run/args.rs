@@ -17,6 +17,7 @@ use crate::config::{Config, FeeConfig};
 use crate::exit::Failure;
 use crate::keys;
 use crate::node_url::DEFAULT_RPC;
+use crate::prover::at_once;
 use crate::send::address;
 
 /// Arguments of `run`. Those without a value come from the section [run] of the configuration file or
@@ -83,6 +84,11 @@ pub struct RunArgs {
     /// Leases that the provers of one token may hold at the same time [default: 16]
     #[arg(long, value_name = "N")]
     leases_per_token: Option<usize>,
+    /// Proofs under way in this process at the same time, with --engine; each takes memory, and none
+    /// may be without a lease (--leases-per-token) [default: as many as the engine works on at once:
+    /// 1 on cpu, 2 on a card]
+    #[arg(long, env = "CARILLON_PROOFS_AT_ONCE", value_name = "N")]
+    proofs_at_once: Option<usize>,
     /// Most connections of users; fewer if the limit of open files is low [default: 512]
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
@@ -146,6 +152,7 @@ pub struct Plan {
     pub rpc: SocketAddr,
     pub prover_api: Option<(SocketAddr, PathBuf)>,
     pub engine: Option<EngineKind>,
+    pub at_once: Option<usize>,
     pub key_dir: PathBuf,
     pub rollup: RollupOptions,
     pub writer: WriterOptions,
@@ -244,6 +251,13 @@ impl RunArgs {
             self.lease_max_seconds.or(file.lease_max_seconds),
             self.leases_per_token.or(file.leases_per_token),
         )?;
+        let at_once = at_once(self.proofs_at_once.or(file.proofs_at_once))?;
+        if let Some(wanted) = at_once.filter(|wanted| *wanted > board.per_token) {
+            return Err(Failure::input(format!(
+                "--proofs-at-once {wanted} is more than the {} leases that a prover may hold: raise --leases-per-token, or lower it",
+                board.per_token
+            )));
+        }
         let mut limits = Limits::default();
         limits.connections = self
             .connections
@@ -325,6 +339,7 @@ impl RunArgs {
             rpc: self.rpc.or(file.rpc).unwrap_or(DEFAULT_RPC),
             prover_api,
             engine: self.engine.or(file.engine),
+            at_once,
             key_dir: keys::home(
                 self.key_dir.or(file.key_dir).or(config.key_dir),
                 Some(&data_dir),

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use carillon_cli::Output;
 use carillon_node::{
-    DevQueue, DriverError, L1Inbox, Node, NodeError, NodeOptions, ProvingOptions, WriterError,
-    prepare, shape_of,
+    DevQueue, DriverError, L1Inbox, LocalProver, Node, NodeError, NodeOptions, ProvingOptions,
+    WriterError, prepare, shape_of,
 };
 use carillon_protocol::crypto::schnorr::SecretKey;
 use carillon_protocol::ledger::Budget;
-use carillon_prover_api::{EnginePlugin, ProverPlugin, Tokens};
+use carillon_prover_api::{EnginePlugin, Tokens};
 use carillon_runtime::engine;
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -71,6 +71,9 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
             None
         }
     };
+    if plan.at_once.is_some() && plan.engine.is_none() {
+        output.note("--proofs-at-once is for a prover in this process, and without --engine there is none; others have the option of their own");
+    }
     let sequencer_key = sequencer_key(&plan.sequencer_key)?;
     let (inbox, settler, l1, prices) = match l1 {
         None => (inbox, None, None, None),
@@ -179,7 +182,7 @@ async fn proving_options(
         None => None,
     };
     let shape = shape_of(&plan.rollup).map_err(|error| Failure::input(error.to_string()))?;
-    let plugin = match &plan.engine {
+    let prover = match &plan.engine {
         Some(kind) => {
             let step = output.step("engine");
             let options = engine::EngineOptions::from_env().map_err(Failure::opening)?;
@@ -188,21 +191,24 @@ async fn proving_options(
                 .map_err(Failure::opening)?;
             step.done(&engine.info().description);
             let plugin = EnginePlugin::new(engine).with(Arc::clone(&key.key), prepare(shape));
-            Some(Arc::new(plugin) as Arc<dyn ProverPlugin>)
+            let told = output.clone();
+            Some(LocalProver {
+                plugin: Arc::new(plugin),
+                at_once: plan.at_once,
+                progress: Arc::new(|_| Arc::new(())),
+                observe: Arc::new(move |event| {
+                    let (fields, line) = describe(&event);
+                    told.event("carillon.prover.event/1", fields, &line);
+                }),
+            })
         }
         None => None,
     };
-    let told = output.clone();
     Ok(ProvingOptions {
         key: key.key.vk.clone(),
         board: plan.board,
         api,
-        plugin,
-        progress: Arc::new(()),
-        observe: Arc::new(move |event| {
-            let (fields, line) = describe(&event);
-            told.event("carillon.prover.event/1", fields, &line);
-        }),
+        prover,
     })
 }
 
