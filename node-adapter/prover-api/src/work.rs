@@ -244,7 +244,8 @@ pub async fn work(
                     }
                     Err(reason) => {
                         summary.lost += 1;
-                        not_before = not_before.max(Instant::now() + backoff.step());
+                        // Later than any pause before: the pauses grow until a proof is accepted.
+                        not_before = Instant::now() + backoff.step();
                         observe(WorkEvent::Lost { job, reason });
                     }
                 }

@@ -159,6 +159,8 @@ pub struct Source {
     pub started: Instant,
     /// How long each answer takes.
     pub takes: Duration,
+    /// How long the answer to `pick` is under way once it is decided.
+    pub late: Duration,
     pub valid: Duration,
     /// What never answers.
     pub silent: Mutex<Vec<&'static str>>,
@@ -181,6 +183,7 @@ impl Source {
             }),
             started: Instant::now(),
             takes: Duration::ZERO,
+            late: Duration::ZERO,
             valid: VALID,
             silent: Mutex::default(),
             busy: Mutex::default(),
@@ -241,6 +244,11 @@ impl Source {
     /// What every question goes through first.
     async fn question(&self, name: &'static str) -> Result<(), SourceError> {
         sleep(self.takes).await;
+        self.answer(name).await
+    }
+
+    /// Whether it answers as it should.
+    async fn answer(&self, name: &'static str) -> Result<(), SourceError> {
         if self.silent.lock().unwrap().contains(&name) {
             std::future::pending::<()>().await;
         }
@@ -260,6 +268,29 @@ impl Source {
         let mut leases = state.leases.iter_mut();
         let lease = leases.find(|lease| (lease.0, lease.1) == (job, generation));
         lease.unwrap().3.get_or_insert(ended);
+    }
+
+    fn lease(&self, keys: &[KeyHash]) -> Option<LeasedJob> {
+        let (now, terms) = (self.now(), self.terms());
+        let mut state = self.state();
+        let (number, entry) = state.book.pick(now, &terms, ME, keys).unwrap()?;
+        let generation = entry.generation;
+        state.book.put(number, entry);
+        let lease = (number, generation, Instant::now(), None);
+        state.leases.push(lease);
+        state.most = state.most.max(held(&state.book, now));
+        let job = Job {
+            number,
+            key: KEY,
+            public_inputs: Vec::new(),
+            input: Vec::new(),
+        };
+        let valid = self.valid;
+        Some(LeasedJob {
+            job,
+            generation,
+            valid,
+        })
     }
 
     /// Takes a proof, or says why not.
@@ -300,29 +331,9 @@ fn held(book: &LeaseBook, now: u64) -> usize {
 impl JobSource for Source {
     async fn pick(&self, keys: &[KeyHash]) -> Result<Option<LeasedJob>, SourceError> {
         self.question("pick").await?;
-        let (now, terms) = (self.now(), self.terms());
-        let mut state = self.state();
-        let Some((number, entry)) = state.book.pick(now, &terms, ME, keys).unwrap() else {
-            return Ok(None);
-        };
-        let generation = entry.generation;
-        state.book.put(number, entry);
-        state
-            .leases
-            .push((number, generation, Instant::now(), None));
-        state.most = state.most.max(held(&state.book, now));
-        let job = Job {
-            number,
-            key: KEY,
-            public_inputs: Vec::new(),
-            input: Vec::new(),
-        };
-        let valid = self.valid;
-        Ok(Some(LeasedJob {
-            job,
-            generation,
-            valid,
-        }))
+        let picked = self.lease(keys);
+        sleep(self.late).await;
+        Ok(picked)
     }
 
     async fn heartbeat(&self, job: u64, generation: u64) -> Result<Duration, SourceError> {
@@ -345,7 +356,7 @@ impl JobSource for Source {
         self.question("submit").await?;
         let (job, generation) = (leased.job.number, leased.generation);
         self.take(job, generation, given)?;
-        self.question("answer").await
+        self.answer("answer").await
     }
 
     async fn fail(&self, job: u64, generation: u64, reason: &str) -> Result<(), SourceError> {

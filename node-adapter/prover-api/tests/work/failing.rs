@@ -73,11 +73,11 @@ async fn a_proof_ends_the_pause_after_a_failure() {
     prover.end().await;
 }
 
-/// The pause after a failure is not cut short by "no job".
+/// The pause after a failure is not cut short by a "no job" that was under way.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_does_not_shorten_the_pause() {
     let source = Arc::new(Source {
-        takes: seconds(2),
+        late: seconds(2),
         ..Source::new(1)
     });
     let plugin = Nasty::new(2, &[((1, 0), Do::Fail(Duration::from_millis(10)))]);
@@ -87,10 +87,48 @@ async fn a_late_answer_does_not_shorten_the_pause() {
         ..WorkOptions::default()
     };
     let prover = Prover::start(&source, &plugin, options);
-    sleep(seconds(45)).await;
+    sleep(seconds(50)).await;
     assert_eq!(prover.jobs(leased), [1]);
-    sleep(seconds(15)).await;
+    sleep(seconds(10)).await;
     assert_eq!(prover.jobs(leased), [1, 1]);
+    prover.end().await;
+}
+
+/// The first pause after a proof, and after a source that has answered, is as short as the first ever.
+#[tokio::test(start_paused = true)]
+async fn pauses_begin_anew_after_a_proof_and_after_an_answer() {
+    let source = Arc::new(Source::new(2));
+    let script = (1..5).map(|generation| ((1, generation), Do::Fail(Duration::ZERO)));
+    let script: Vec<_> = script.chain([((2, 1), Do::Fail(Duration::ZERO))]).collect();
+    let plugin = Nasty::new(1, &script);
+    let prover = Prover::start(&source, &plugin, WorkOptions::default());
+    sleep(seconds(30)).await;
+    let gaps = |job: u64| -> Vec<u128> {
+        let state = source.state();
+        let of_job = state.leases.iter().filter(|lease| lease.0 == job);
+        let times: Vec<_> = of_job.map(|lease| lease.2).collect();
+        let gap = |pair: &[tokio::time::Instant]| (pair[1] - pair[0]).as_millis() / 10;
+        times.windows(2).map(gap).collect()
+    };
+    assert_eq!(gaps(1), [25, 50, 100, 200]);
+    assert_eq!(gaps(2), [25]);
+    prover.end().await;
+
+    let source = Arc::new(Source::new(0));
+    source.busy.lock().unwrap().insert("pick", 5);
+    let prover = Prover::start(&source, &plugin, WorkOptions::default());
+    sleep(seconds(20)).await;
+    source.busy.lock().unwrap().insert("pick", 1);
+    sleep(seconds(20)).await;
+    let pauses: Vec<u128> = {
+        let events = prover.events.lock().unwrap();
+        let pause = |event: &WorkEvent| match event {
+            WorkEvent::Waiting { pause, .. } => Some(pause.as_millis()),
+            _ => None,
+        };
+        events.iter().filter_map(pause).collect()
+    };
+    assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 250]);
     prover.end().await;
 }
 
@@ -100,9 +138,7 @@ async fn proofs_outlast_a_source_that_does_not_answer() {
     // Heartbeats hang for ever: the lease may run out, the proof is delivered all the same.
     source.silent.lock().unwrap().push("heartbeat");
     let plugin = Nasty::new(2, &[]);
-    plugin.ready.store(true, Ordering::SeqCst);
-    let options = limited(2);
-    let prover = Prover::start(&source, &plugin, options);
+    let prover = Prover::start(&source, &plugin, limited(2));
     assert_eq!(prover.task.await.unwrap().unwrap().proved, 2);
 }
 
