@@ -311,6 +311,14 @@ impl Card {
         Ok(buffer)
     }
 
+    /// [`Card::buffer_to_card`] that waits as [`Card::buffer_with_in_turn`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn buffer_to_card_in_turn(&self, bytes: usize) -> Result<HostBuf, CardError> {
+        Ok(self.shared.to_card.allocate_in_turn(bytes).await?)
+    }
+
     /// [`Card::buffer_from_card`] that waits as [`Card::buffer_with_in_turn`].
     ///
     /// # Errors

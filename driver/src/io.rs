@@ -143,7 +143,19 @@ impl IoQueue {
     /// [`IoQueue::submit_bytes`]: who holds a buffer while waiting for the chain's
     /// end may hold what the chain waits for.
     pub async fn chain(&self) -> Chain {
-        let link = self.shared.queues[self.index].link().await;
+        self.chained(true).await
+    }
+
+    /// The queue without others' commands between one's own, for cards without `LINK`:
+    /// as [`IoQueue::chain`], but what follows a failure runs. Whoever fills buffers
+    /// ahead of their commands needs one of the two, since others that wait for the
+    /// queue's turn wait for no memory then.
+    pub async fn series(&self) -> Chain {
+        self.chained(false).await
+    }
+
+    async fn chained(&self, flagged: bool) -> Chain {
+        let link = self.shared.queues[self.index].link(flagged).await;
         let open = Open::new(link, Arc::clone(&self.shared), self.index);
         Chain::new(Self {
             chain: Some(Arc::new(open)),

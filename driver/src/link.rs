@@ -42,15 +42,18 @@ pub(crate) struct Link {
     _turn: Turn,
     /// The queue's session when the chain began: a chain does not go on in another.
     pub session: u64,
+    /// Whether its commands carry the flag.
+    pub flagged: bool,
     /// Why no more commands are taken.
     broken: Mutex<Option<JobError>>,
 }
 
 impl Link {
-    pub fn new(turn: Turn, session: u64) -> Self {
+    pub fn new(turn: Turn, session: u64, flagged: bool) -> Self {
         Self {
             _turn: turn,
             session,
+            flagged,
             broken: Mutex::new(None),
         }
     }

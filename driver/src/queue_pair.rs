@@ -193,9 +193,10 @@ impl QueuePair {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Begins a chain, with the queue's turn.
-    pub async fn link(&self) -> Link {
-        Link::new(self.turn().await, self.session.load(Ordering::Acquire))
+    /// Begins a chain, with the queue's turn; without the flag it is the turn alone.
+    pub async fn link(&self, flagged: bool) -> Link {
+        let turn = self.turn().await;
+        Link::new(turn, self.session.load(Ordering::Acquire), flagged)
     }
 
     /// Sends what is held back for a chain, if anything is: the card goes on to the
@@ -309,7 +310,7 @@ impl QueuePair {
                 }
             };
             raw.cid = placed.cid;
-            match link.filter(|_| self.holds_back()) {
+            match link.filter(|link| link.flagged && self.holds_back()) {
                 None => self.send(placed, &raw),
                 Some(_) => {
                     self.release_in(&mut ring, true);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::DmaPool;
 use super::chunk::Chunk;
+use crate::granules::GRANULE;
 use crate::ledger::Owner;
 use crate::memory::{HostMemory, MemoryError};
 use crate::transport::Direction;
@@ -61,6 +62,25 @@ impl HostBuf {
     /// are zero unless the card wrote them.
     pub fn padded_len(&self) -> usize {
         self.capacity
+    }
+
+    /// Makes two buffers of one: this one keeps the bytes before `at`, the returned one
+    /// has the rest. Memory for several transfers is so taken at once, and given back
+    /// transfer by transfer. `None`, and nothing is changed, unless `at` is a multiple of
+    /// 64 with bytes on both sides.
+    pub fn split_off(&mut self, at: usize) -> Option<Self> {
+        if at == 0 || at >= self.len || !(at as u64).is_multiple_of(GRANULE) {
+            return None;
+        }
+        let rest = Self {
+            pool: self.pool.clone(),
+            chunk: Arc::clone(&self.chunk),
+            offset: self.offset + at,
+            len: self.len - at,
+            capacity: self.capacity - at,
+        };
+        (self.len, self.capacity) = (at, at);
+        Some(rest)
     }
 
     /// What the card may do with it once submitted.

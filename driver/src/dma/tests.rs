@@ -188,6 +188,36 @@ fn what_is_dropped_is_overwritten() {
 }
 
 #[test]
+fn a_buffer_that_is_split_is_two() {
+    let (_, pool) = pool(CHUNK as u64);
+    let mut first = pool.allocate(200).unwrap();
+    first.fill(1);
+    for wrong in [0, 32, 192 + 64, 200, usize::MAX] {
+        assert!(first.split_off(wrong).is_none(), "{wrong}");
+    }
+    assert_eq!((first.len(), first.padded_len()), (200, 256));
+    let mut second = first.split_off(128).unwrap();
+    assert_eq!((first.len(), first.padded_len()), (128, 128));
+    assert_eq!((second.len(), second.padded_len()), (72, 128));
+    assert_eq!(second.iova(), first.iova() + 128);
+    second.fill(2);
+    assert!(first.iter().all(|&b| b == 1) && second.iter().all(|&b| b == 2));
+    // Each is lent, wiped and given back by itself.
+    second.set_owner(Owner::Card);
+    assert_eq!(pool.usage().lent, 128);
+    let (memory, at) = first.shared();
+    let memory = Arc::clone(memory);
+    drop(first);
+    let mut left = [9; 200];
+    memory.read(at, &mut left).unwrap();
+    assert!(left[..128].iter().all(|&b| b == 0) && left[128..].iter().all(|&b| b == 2));
+    assert_eq!(pool.usage().lent, 128);
+    drop(second);
+    assert_eq!(pool.usage().lent, 0);
+    assert_eq!(pool.allocate(CHUNK).unwrap().len(), CHUNK, "all is free");
+}
+
+#[test]
 fn unused_chunks_give_way_and_go_back_to_the_system() {
     let (maps, small) = pool(2 * CHUNK as u64);
     let both = [
