@@ -30,4 +30,4 @@ pub mod trace;
 
 pub use engine::{Engine, EngineError, EngineKind};
 pub use progress::{ProgressEvent, ProgressSink};
-pub use stats::{CardStats, CommandCycles, JobStats, Overlap};
+pub use stats::{CardStats, CommandCycles, JobStats, Overlap, RowStats};

@@ -69,7 +69,14 @@ pub fn of_key(shape: CircuitShape) -> u64 {
     variables * (3 * G1_BYTES + G2_BYTES) as u64 + domain * G1_BYTES as u64
 }
 
-/// Bytes of a proof on the host, beside its key. A card takes [`of_card`] more; the CPU, also beside a card
+/// Bytes of recorded constraints, which proofs share; `terms` are those of all constraints, with a coefficient each that no
+/// other has.
+pub fn of_constraints(shape: CircuitShape, terms: u64) -> u64 {
+    let ends = 3 * size_of::<u32>() as u64 * shape.constraints as u64;
+    with_margin(ends + terms * (2 * size_of::<u32>() + SCALAR_BYTES) as u64)
+}
+
+/// Bytes of a proof on the host, beside its key and recorded constraints. A card takes [`of_card`] more; the CPU, also beside a card
 /// without `MSM_G2`, [`of_sum_in_g2`] more.
 pub fn of_proof(shape: CircuitShape) -> u64 {
     let (variables, domain) = (shape.variables() as u64, shape.domain() as u64);

@@ -13,9 +13,10 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
-    /// Running the circuit to get the witness, checking every constraint.
+    /// Running the circuit to get the witness; checking every constraint where they are not recorded.
     Synthesis,
-    /// Moving key and witness to where the engine computes.
+    /// Moving key and witness to where the engine computes; computing and checking the rows of recorded constraints
+    /// meanwhile.
     Load,
     /// The six number-theoretic transforms (seven for a key in the basis of powers).
     Ntt,

@@ -45,6 +45,30 @@ pub struct CardStats {
     pub bytes_from_card: u64,
     /// What overlapped with another proof.
     pub overlap: Overlap,
+    /// Rows that were computed while they were sent.
+    pub rows: RowStats,
+}
+
+/// Rows of the polynomials A and B that the host computed from recorded constraints, block by block, while it sent those
+/// before them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowStats {
+    /// From the beginning of the first block to the end of the last one, waiting for memory and cores included.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub wall: Duration,
+    /// Bytes of A and B.
+    pub bytes: u64,
+    /// Bytes that the proof's `WRITE`s, also that of the witness, had moved before the last row was computed. What the host
+    /// sees later is not counted: at least so much.
+    pub sent_meanwhile: u64,
+}
+
+impl AddAssign<&RowStats> for RowStats {
+    fn add_assign(&mut self, other: &RowStats) {
+        self.wall += other.wall;
+        self.bytes += other.bytes;
+        self.sent_meanwhile += other.sent_meanwhile;
+    }
 }
 
 /// What overlapped with another proof on the same card. Seen by the host, which counts nothing that it sees too late:
@@ -173,6 +197,7 @@ impl AddAssign<&CardStats> for CardStats {
         self.bytes_to_card += other.bytes_to_card;
         self.bytes_from_card += other.bytes_from_card;
         self.overlap += &other.overlap;
+        self.rows += &other.rows;
     }
 }
 

@@ -15,7 +15,7 @@ use neptune::poseidon::Arity;
 
 use super::num::{Num, constant};
 use carillon_protocol::crypto::poseidon::Domain;
-use carillon_runtime::groth16::R1cs;
+use carillon_runtime::groth16::{R1cs, Side};
 
 /// A linear combination over the inputs and the inner variables of a hash.
 #[derive(Debug, Default)]
@@ -106,13 +106,12 @@ impl Rounds {
             .iter()
             .map(|(v, factor)| (v.get_unchecked(), *factor));
         let output = Row::new(width, terms);
-        let row = |terms: &[(Index, Scalar)]| Row::new(width, terms.iter().copied());
-        let factors = record.a.rows().zip(record.b.rows());
-        let rows = factors.zip(record.c.rows());
+        let factors = record.rows(Side::A).zip(record.rows(Side::B));
+        let rows = factors.zip(record.rows(Side::C));
         let products = rows.enumerate().map(|(i, ((a, b), c))| Product {
-            a: row(a),
-            b: row(b),
-            c: row(c),
+            a: Row::new(width, a),
+            b: Row::new(width, b),
+            c: Row::new(width, c),
             ends: output.inner.iter().any(|(used, _)| *used == i),
         });
         Self {

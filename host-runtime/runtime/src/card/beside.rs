@@ -1,12 +1,12 @@
 //! The sum in G2 of a proof on the CPU, beside a card that has no `MSM_G2`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use blstrs::G2Affine;
 use tokio::task::JoinHandle;
 
+use super::stop::StopOnDrop;
 use crate::cpu::msm_g2_until;
 use crate::engine::EngineError;
 use crate::groth16::{Assignment, ProvingKey};
@@ -20,15 +20,6 @@ pub struct G2Task {
     operation: &'static str,
 }
 
-/// Tells a thread that the future that waits for its result was dropped.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl G2Task {
     /// Starts the sum.
     pub fn spawn(
@@ -37,8 +28,8 @@ impl G2Task {
         operation: &'static str,
     ) -> Self {
         let (key, assignment) = (Arc::clone(key), Arc::clone(assignment));
-        let stop = Arc::new(AtomicBool::new(false));
-        let theirs = Arc::clone(&stop);
+        let stop = StopOnDrop::default();
+        let theirs = stop.flag();
         let handle = tokio::task::spawn_blocking(move || {
             let started = Instant::now();
             let sum = msm_g2_until(&key.b2, assignment.witness(), &theirs)?;
@@ -46,7 +37,7 @@ impl G2Task {
         });
         Self {
             handle,
-            stop: StopOnDrop(stop),
+            stop,
             operation,
         }
     }

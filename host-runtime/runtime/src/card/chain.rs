@@ -1,4 +1,5 @@
-//! One proof as one command list: the witness and the polynomials A and B go down once, the card
+//! One proof as one command list: the witness and the polynomials A and B go down once (the two while their rows are
+//! computed, where the constraints are recorded: `rows`), the card
 //! does C, six transforms (seven for a key in the basis of powers), the quotient and five multi-scalar
 //! multiplications in its own memory, and only points come back. On a card without `MSM_G2` they are
 //! four, and the fifth runs on the CPU at the same time (`beside`).
@@ -16,107 +17,31 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use blstrs::{G1Affine, G2Affine};
 use carillon_driver::command::Group;
 use carillon_driver::{
     Card, CardInfo, CardRegion, HostBuf, IoQueue, Msm, Ntt, Product, Quotient, Ticket,
 };
 
 use super::admission::{Admission, ForProof, Wanted};
-use super::fault::{CardResult, Fault, done};
+use super::clock::{PhaseClock, Seen, apart};
+use super::fault::{CardResult, Fault};
 use super::keys::{CardKey, Query};
-use super::lanes::{Lane, Lanes};
+use super::lanes::Lanes;
 use super::residue::clear_each;
-use super::tally::{self, Command};
+use super::rows;
+use super::sums::{SUMS, Sums, read_points, result_bytes};
+use super::tally::Command;
 use super::transfer::Writes;
 use crate::cpu::{quotient_domain, quotient_factor};
 use crate::engine::{Groth16Stats, NttKind};
-use crate::groth16::{Assignment, HBasis, ProvingKey};
-use crate::image::{self, CardSum, SCALAR_BYTES};
+use crate::groth16::{Assignment, HBasis, Polynomials, ProvingKey};
+use crate::image::SCALAR_BYTES;
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
-use crate::stats::{CardStats, Clock, JobStats};
+use crate::stats::{Clock, RowStats};
 
-/// The groups of the sums H, L, A, B1 and B2, in the order in which they run.
-const SUMS: [Group; 5] = [Group::G1, Group::G1, Group::G1, Group::G1, Group::G2];
 /// Regions of a proof beside its key.
 const REGIONS: usize = 8;
-
-/// The sums that the card computes.
-pub struct Sums {
-    pub h: G1Affine,
-    pub l: G1Affine,
-    pub a: G1Affine,
-    pub b1: G1Affine,
-    /// From a card that has `MSM_G2`.
-    pub b2: Option<G2Affine>,
-}
-
-/// Bytes of the results of all sums that a card computes.
-fn result_bytes(info: &CardInfo) -> u64 {
-    let sums = SUMS.into_iter().filter(|group| info.has_msm(*group));
-    sums.map(Group::result_bytes).sum()
-}
-
-/// How a proof's commands are looked at from its lane.
-#[derive(Clone, Copy)]
-struct Seen<'a> {
-    lane: &'a Lane,
-    /// The proof that computed beside it when the list was sent.
-    since: Option<u64>,
-}
-
-/// Times a phase and reports it. Phases follow one another, since the card's queue is in order.
-struct PhaseClock<'a> {
-    phase: Phase,
-    started: Instant,
-    done: u64,
-    progress: &'a dyn ProgressSink,
-    card: CardStats,
-}
-
-impl<'a> PhaseClock<'a> {
-    fn start(phase: Phase, steps: u64, progress: &'a dyn ProgressSink) -> Self {
-        progress.event(ProgressEvent::Started { phase, steps });
-        Self {
-            phase,
-            started: Instant::now(),
-            done: 0,
-            progress,
-            card: CardStats::default(),
-        }
-    }
-
-    async fn wait(
-        &mut self,
-        seen: Seen<'_>,
-        command: Command,
-        ticket: Ticket<()>,
-    ) -> CardResult<()> {
-        let (finished, beside) = seen.lane.watch(seen.since, ticket).await;
-        let completion = done(finished).map_err(|e| Fault::from(e).at(self.phase))?;
-        tally::add_seen(&mut self.card, command, &completion, beside);
-        self.done += 1;
-        self.progress.event(ProgressEvent::Advanced {
-            phase: self.phase,
-            done: self.done,
-        });
-        Ok(())
-    }
-
-    fn finish(self) -> JobStats {
-        let wall = self.started.elapsed();
-        self.progress.event(ProgressEvent::Finished {
-            phase: self.phase,
-            wall,
-        });
-        JobStats {
-            wall,
-            card: Some(self.card),
-        }
-    }
-}
 
 /// The polynomials' and working memory of one proof.
 struct Workspace {
@@ -188,7 +113,7 @@ pub async fn run(
     card: &Card,
     (admission, lanes): (&Admission, &Lanes),
     key: &Arc<ProvingKey>,
-    assignment: &Assignment,
+    assignment: &Arc<Assignment>,
     progress: &dyn ProgressSink,
 ) -> CardResult<(Sums, Groth16Stats)> {
     let lane = lanes.take().await;
@@ -247,6 +172,8 @@ struct List<'a> {
 /// What is queued, in the order in which the card works through it.
 struct Queued {
     writes: Writes,
+    /// What was computed while they were sent.
+    rows: RowStats,
     /// The third polynomial.
     product: Ticket<()>,
     /// The polynomials to coefficients, and on to where the quotient is computed.
@@ -260,26 +187,26 @@ struct Queued {
 
 impl List<'_> {
     /// Queues all of it.
-    async fn send(&self, queue: &IoQueue, assignment: &Assignment) -> CardResult<Queued> {
+    async fn send(&self, queue: &IoQueue, assignment: &Arc<Assignment>) -> CardResult<Queued> {
         // Nobody may wait for host memory of results who has the queue to himself.
         let bytes = result_bytes(self.card.info());
         let results = self.card.buffer_from_card_in_turn(bytes as usize).await?;
         let chain = match self.card.info().link {
-            true => Some(queue.chain().await),
-            false => None,
+            true => queue.chain().await,
+            false => queue.series().await,
         };
         // The chain ends with this function: whoever waits for the last command needs that.
-        let queue = chain.as_deref().unwrap_or(queue);
-        self.queue(queue, assignment, results).await
+        self.queue(&chain, assignment, results).await
     }
 
     async fn queue(
         &self,
         queue: &IoQueue,
-        assignment: &Assignment,
+        assignment: &Arc<Assignment>,
         results: HostBuf,
     ) -> CardResult<Queued> {
-        let writes = self.queue_writes(queue, assignment).await?;
+        let mut writes = Writes::default();
+        let rows = self.queue_writes(queue, assignment, &mut writes).await?;
         let product = self.queue_product(queue).await;
         let transforms = self.queue_transforms(queue).await;
         let quotient = self.queue_quotient(queue).await;
@@ -288,6 +215,7 @@ impl List<'_> {
         let results = queue.submit_read(&self.memory.results, results).await;
         Ok(Queued {
             writes,
+            rows,
             product,
             transforms,
             quotient,
@@ -301,28 +229,27 @@ impl List<'_> {
         self.key.shape.domain_log2()
     }
 
-    async fn queue_writes(&self, queue: &IoQueue, assignment: &Assignment) -> CardResult<Writes> {
+    async fn queue_writes(
+        &self,
+        queue: &IoQueue,
+        assignment: &Arc<Assignment>,
+        writes: &mut Writes,
+    ) -> CardResult<RowStats> {
         let Self { card, memory, .. } = self;
-        let mut writes = Writes::default();
-        for (values, region) in assignment
-            .polynomials()
-            .into_iter()
-            .zip(&memory.polynomials)
-        {
-            writes.send(card, queue, values, region).await?;
+        let z = [quotient_factor(self.key.basis, self.log2())];
+        let witness = assignment.witness();
+        writes.send(card, queue, witness, &memory.witness).await?;
+        writes.send(card, queue, &z, &memory.z).await?;
+        let [a, b, _] = &memory.polynomials;
+        match assignment.polynomials() {
+            Polynomials::Values(values) => {
+                for (values, region) in values.into_iter().zip([a, b]) {
+                    writes.send(card, queue, values, region).await?;
+                }
+                Ok(RowStats::default())
+            }
+            Polynomials::Recorded(_) => rows::send(card, queue, assignment, [a, b], writes).await,
         }
-        writes
-            .send(card, queue, assignment.witness(), &memory.witness)
-            .await?;
-        writes
-            .send(
-                card,
-                queue,
-                &[quotient_factor(self.key.basis, self.log2())],
-                &memory.z,
-            )
-            .await?;
-        Ok(writes)
     }
 
     async fn queue_product(&self, queue: &IoQueue) -> Ticket<()> {
@@ -374,7 +301,7 @@ impl List<'_> {
         Some(queue.submit_ntt(&last).await)
     }
 
-    /// In the order in which [`read_points`] finds their results.
+    /// In the order in which `read_points` finds their results.
     async fn queue_sums(&self, queue: &IoQueue) -> CardResult<Vec<(Phase, Group, Ticket<()>)>> {
         let (key, points, memory) = (self.key, self.points, self.memory);
         let h = match key.basis {
@@ -428,6 +355,7 @@ impl Queued {
     ) -> CardResult<(Sums, Groth16Stats)> {
         let Self {
             writes,
+            rows,
             product,
             transforms,
             quotient,
@@ -436,7 +364,8 @@ impl Queued {
             results,
         } = self;
         let mut stats = Groth16Stats::default();
-        let written = writes.finish_on(seen.lane, seen.since, &mut load.card);
+        load.card.rows += &rows;
+        let written = writes.finish(Some(seen), &mut load.card);
         written.await.map_err(|fault| fault.at(Phase::Load))?;
         let computing = seen.lane.compute();
         stats.load = load.finish();
@@ -472,63 +401,4 @@ impl Queued {
         stats.load += &cost;
         Ok((points, stats))
     }
-}
-
-/// Takes the sums out of the buffer that the card filled.
-async fn read_points(results: Ticket<HostBuf>, in_g2: bool) -> CardResult<(Sums, JobStats)> {
-    let started = Instant::now();
-    let mut card = CardStats::default();
-    let read = results.await.ok();
-    let (completion, buffer) = read.map_err(|e| Fault::from(e).at(Phase::Load))?;
-    tally::add(
-        &mut card,
-        Command::Read(buffer.padded_len() as u64),
-        &completion,
-    );
-    // A copy: what is checked is what is used, whatever the card still writes.
-    let raw = buffer.snapshot();
-    let mut rest = &raw[..];
-    let points = Sums {
-        h: next_point(&mut rest)?,
-        l: next_point(&mut rest)?,
-        a: next_point(&mut rest)?,
-        b1: next_point(&mut rest)?,
-        b2: match in_g2 {
-            true => Some(next_point(&mut rest)?),
-            false => None,
-        },
-    };
-    Ok((
-        points,
-        JobStats {
-            wall: started.elapsed(),
-            card: Some(card),
-        },
-    ))
-}
-
-/// Takes the sum at the beginning of the results off them.
-fn next_point<P: CardSum>(rest: &mut &[u8]) -> CardResult<P> {
-    let bytes = P::GROUP.result_bytes() as usize;
-    let raw = rest.split_off(..bytes);
-    let raw = raw.ok_or_else(|| Fault::implausible("a sum is missing"))?;
-    image::from_homogeneous(raw).map_err(Fault::implausible)
-}
-
-/// A command that comes before or after the others of its phase: the third polynomial's product, the coset inverse.
-async fn apart(
-    seen: Seen<'_>,
-    phase: Phase,
-    command: Command,
-    ticket: Ticket<()>,
-) -> CardResult<JobStats> {
-    let started = Instant::now();
-    let mut card = CardStats::default();
-    let (finished, beside) = seen.lane.watch(seen.since, ticket).await;
-    let completion = done(finished).map_err(|e| Fault::from(e).at(phase))?;
-    tally::add_seen(&mut card, command, &completion, beside);
-    Ok(JobStats {
-        wall: started.elapsed(),
-        card: Some(card),
-    })
 }

@@ -17,6 +17,10 @@ pub(super) enum Fault {
     At(Phase, CardError),
     /// The card answered, but not with a possible result.
     Implausible(String),
+    /// The witness violates this constraint.
+    Unsatisfied(usize),
+    /// A thread of this process did not do its work.
+    Worker(String),
 }
 
 /// A step of a job on the card.
@@ -40,6 +44,11 @@ impl Fault {
         Fault::Implausible(what.to_string())
     }
 
+    /// A thread of this process did not do its work.
+    pub(super) fn worker(why: impl fmt::Display) -> Self {
+        Fault::Worker(why.to_string())
+    }
+
     /// The same with the step at which it happened.
     pub(super) fn at(self, step: Phase) -> Self {
         match self {
@@ -48,11 +57,13 @@ impl Fault {
         }
     }
 
-    /// What helps: the driver's word on a failure of the card; another card where a result is impossible.
+    /// What helps: the driver's word on a failure of the card; another card where a result is impossible; no card where
+    /// none has failed.
     pub(super) fn recovery_action(&self) -> RecoveryAction {
         match self {
             Fault::Card(error) | Fault::At(_, error) => error.recovery_action(),
             Fault::Implausible(_) => RecoveryAction::Replace,
+            Fault::Unsatisfied(_) | Fault::Worker(_) => RecoveryAction::FixRequest,
         }
     }
 }

@@ -102,7 +102,7 @@ pub async fn msm<P: CardSum>(
         mode: bases.mode(),
     };
     let ticket = queue.submit_msm(&msm).await;
-    writes.finish(&mut stats).await?;
+    writes.finish(None, &mut stats).await?;
     tally::add(&mut stats, Command::Msm(P::GROUP), &done(ticket.await)?);
     let point = read_point(card, &msm.result, &mut stats).await?;
     Ok((point, stats))
@@ -133,7 +133,7 @@ pub async fn ntt(
         kind: kind.into(),
     };
     let ticket = queue.submit_ntt(&ntt).await;
-    writes.finish(&mut stats).await?;
+    writes.finish(None, &mut stats).await?;
     tally::add(&mut stats, Command::Ntt, &done(ticket.await)?);
     let mut output = vec![Scalar::default(); values.len()];
     transfer::read(card, &ntt.destination, &mut output, &mut stats).await?;
@@ -169,7 +169,7 @@ pub async fn quotient(
         z: region_z,
     };
     let ticket = queue.submit_quotient(&quotient).await;
-    writes.finish(&mut stats).await?;
+    writes.finish(None, &mut stats).await?;
     tally::add(&mut stats, Command::Quotient, &done(ticket.await)?);
     let mut output = vec![Scalar::default(); a.len()];
     transfer::read(card, &quotient.destination, &mut output, &mut stats).await?;

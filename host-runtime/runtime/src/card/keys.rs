@@ -114,7 +114,7 @@ impl ResidentKeys {
             Some(bases) => Some(load.query(bases).await?),
             None => None,
         };
-        load.writes.finish(&mut stats).await?;
+        load.writes.finish(None, &mut stats).await?;
         let resident = Arc::new(CardKey { a, b1, l, h, b2 });
         self.lock().push((Arc::clone(key), Arc::clone(&resident)));
         Ok((resident, stats))

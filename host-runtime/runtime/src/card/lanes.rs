@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use carillon_driver::{Card, Finished, IoQueue, Ticket};
+use carillon_driver::{Card, Finished, IoQueue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The lanes of one card.
@@ -109,7 +109,11 @@ impl Lane {
     ///
     /// It did if the same proof computed before it was queued and after its end; or if it had not ended,
     /// as the next of its lane, and the same proof computes at its end. What is seen late is not counted.
-    pub async fn watch<M>(&self, since: Option<u64>, mut ticket: Ticket<M>) -> (Finished<M>, bool) {
+    pub async fn watch<M>(
+        &self,
+        since: Option<u64>,
+        mut ticket: impl Future<Output = Finished<M>> + Unpin,
+    ) -> (Finished<M>, bool) {
         let at_once = poll_fn(|cx| Poll::Ready(Pin::new(&mut ticket).poll(cx))).await;
         let (finished, running) = match at_once {
             Poll::Ready(finished) => (finished, None),

@@ -12,8 +12,12 @@
 //! | `tally` | completions to statistics |
 //! | `jobs` | single operations |
 //! | `chain` | one proof as one command list |
+//! | `rows` | its polynomials A and B, sent while their rows are computed |
+//! | `clock` | its phases |
+//! | `sums` | what it returns |
 //! | `beside` | its sum in G2 on the CPU, for cards without `MSM_G2` |
 //! | `keys` | proving keys that stay in card memory |
+//! | `stop` | how work on other threads ends with its future |
 //! | `lanes` | which queue a proof has, and what overlaps |
 //! | `residue` | memory of proofs that were given up |
 //! | `admission` | who gets card memory, and who waits for it |
@@ -23,14 +27,18 @@
 mod admission;
 mod beside;
 mod chain;
+mod clock;
 mod connect;
 mod fault;
 mod jobs;
 mod keys;
 mod lanes;
 mod residue;
+mod rows;
 #[cfg(feature = "sim")]
 pub(crate) mod simulated;
+mod stop;
+mod sums;
 mod tally;
 mod transfer;
 
@@ -106,6 +114,8 @@ impl CardEngine {
             },
             Fault::Card(error) => card(None, error),
             Fault::At(step, error) => card(Some(step), error),
+            Fault::Unsatisfied(index) => EngineError::Unsatisfied { index },
+            Fault::Worker(reason) => EngineError::Worker { operation, reason },
             Fault::Implausible(reason) => EngineError::Implausible {
                 engine,
                 operation,
@@ -334,10 +344,9 @@ impl Engine for CardEngine {
         progress: &dyn ProgressSink,
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
         const OPERATION: &str = "groth16";
-        check::groth16(key, assignment)?;
         let info = self.card.info();
         let max = u32::from(info.ntt_max_log2n);
-        check::ntt(&self.name, assignment.polynomials()[0], max)?;
+        check::groth16(&self.name, key, assignment, max)?;
         let regions = chain::memory(key, info).map(|region| region.bytes);
         let of_key = keys::ResidentKeys::sizes(key, info);
         self.fits(OPERATION, of_key.into_iter().chain(regions))?;
@@ -348,7 +357,7 @@ impl Engine for CardEngine {
                 chain::run(&self.card, shared, key, assignment, progress)
             })
             .await?;
-        let chain::Sums { h, l, a, b1, b2 } = sums;
+        let sums::Sums { h, l, a, b1, b2 } = sums;
         let b2 = match (b2, beside) {
             (Some(b2), _) => b2,
             (None, Some(task)) => {

@@ -8,6 +8,7 @@ mod ntt;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ pub use work::{CpuWork, work};
 use crate::engine::{
     Bases, Engine, EngineError, EngineInfo, Groth16Points, Groth16Stats, MsmOptions, NttKind, check,
 };
-use crate::groth16::{Assignment, HBasis, ProvingKey};
+use crate::groth16::{Assignment, HBasis, Polynomials, ProvingKey, RowFault};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::secret::SecretVec;
 use crate::stats::JobStats;
@@ -106,6 +107,22 @@ fn coset_vanishing_inverse(domain_log2: u32) -> Scalar {
     let vanishing = Scalar::from(7).pow_vartime([1u64 << domain_log2]) - Scalar::ONE;
     // 7 generates the multiplicative group, so no power of it below r - 1 is 1.
     vanishing.invert().unwrap_or(Scalar::ZERO)
+}
+
+/// A and B to compute with: a copy, or computed and checked here.
+fn polynomials(assignment: &Assignment) -> Result<[SecretVec<Scalar>; 2], EngineError> {
+    let zeros = || SecretVec::from(vec![Scalar::ZERO; assignment.shape().domain()]);
+    let [mut a, mut b] = [zeros(), zeros()];
+    let never = AtomicBool::new(false);
+    let computed = assignment.rows(0, (&mut a, &mut b), &never);
+    computed.map_err(|fault| match fault {
+        RowFault::Violated(index) => EngineError::Unsatisfied { index },
+        RowFault::Stopped => EngineError::Worker {
+            operation: "groth16",
+            reason: "it was told to stop".to_owned(),
+        },
+    })?;
+    Ok([a, b])
 }
 
 /// Runs one phase, reporting its start and end.
@@ -204,16 +221,18 @@ impl Engine for CpuEngine {
     ) -> Result<(Groth16Points, Groth16Stats), EngineError> {
         // Between phases a proof whose future was dropped ends: a future is dropped only
         // where it waits.
-        check::groth16(key, assignment)?;
+        let max = check::largest_ntt(quotient_domain(key.basis));
+        check::groth16(self.name(), key, assignment, max)?;
         let log2 = key.shape.domain_log2();
-        check::ntt(
-            self.name(),
-            assignment.polynomials()[0],
-            check::largest_ntt(quotient_domain(key.basis)),
-        )?;
         let mut stats = Groth16Stats::default();
-        let copy = |values: &[Scalar]| SecretVec::from(values.to_vec());
-        let [mut a, mut b] = assignment.polynomials().map(copy);
+        let polynomials = match assignment.polynomials() {
+            Polynomials::Values(_) => blocking(|| polynomials(assignment)),
+            Polynomials::Recorded(_) => phase(Phase::Load, &mut stats.load, progress, || {
+                polynomials(assignment)
+            }),
+        };
+        let [mut a, mut b] = polynomials?;
+        yield_now().await;
         let (mut c, product) = timed(|| products(&a, &b));
         let domain = phase(Phase::Ntt, &mut stats.ntt, progress, || {
             let domain = self.domains.get(log2);

@@ -5,7 +5,7 @@ use blstrs::Scalar;
 
 use super::NttKind;
 use super::error::EngineError;
-use crate::groth16::{Assignment, ProvingKey};
+use crate::groth16::{Assignment, Polynomials, ProvingKey};
 use crate::image::{self, ImageError, PointImage};
 
 /// log2 of the largest transform the scalar field allows (its two-adicity).
@@ -80,6 +80,13 @@ pub fn ntt(engine: &str, values: &[Scalar], max: u32) -> Result<u32, EngineError
         });
     }
     let log2 = values.len().ilog2();
+    ntt_size(engine, log2, max)?;
+    scalars("ntt", values)?;
+    Ok(log2)
+}
+
+/// The length of a transform is within the limit.
+fn ntt_size(engine: &str, log2: u32, max: u32) -> Result<(), EngineError> {
     if log2 > max {
         return Err(EngineError::TransformTooLarge {
             engine: engine.to_owned(),
@@ -87,8 +94,7 @@ pub fn ntt(engine: &str, values: &[Scalar], max: u32) -> Result<u32, EngineError
             max,
         });
     }
-    scalars("ntt", values)?;
-    Ok(log2)
+    Ok(())
 }
 
 /// A quotient: equal lengths, not empty, reduced values.
@@ -107,20 +113,22 @@ pub fn quotient(a: &[Scalar], b: &[Scalar], c: &[Scalar], z: &Scalar) -> Result<
     Ok(())
 }
 
-/// A proof: an assignment that fits the queries of its key.
-pub fn groth16(key: &ProvingKey, assignment: &Assignment) -> Result<(), EngineError> {
+/// A proof: an assignment that fits the queries of its key, and transforms within the engine's limit.
+pub fn groth16(
+    engine: &str,
+    key: &ProvingKey,
+    assignment: &Assignment,
+    max_ntt_log2: u32,
+) -> Result<(), EngineError> {
     let variables = assignment.witness().len();
+    let shape = assignment.shape();
     for (what, found, expected) in [
         ("witness", variables, key.shape.variables()),
         ("A query", key.a.len(), variables),
         ("B query in G1", key.b1.len(), variables),
         ("B query in G2", key.b2.len(), variables),
         ("L query", key.l.len(), variables),
-        (
-            "domain",
-            assignment.polynomials()[0].len(),
-            key.shape.domain(),
-        ),
+        ("domain", shape.domain(), key.shape.domain()),
         ("H query", key.h.len(), key.basis.points(key.shape.domain())),
     ] {
         if found != expected {
@@ -131,5 +139,9 @@ pub fn groth16(key: &ProvingKey, assignment: &Assignment) -> Result<(), EngineEr
             });
         }
     }
-    Ok(())
+    match assignment.polynomials() {
+        Polynomials::Values([a, _]) => ntt(engine, a, max_ntt_log2).map(drop),
+        // They are reduced when they are computed.
+        Polynomials::Recorded(_) => ntt_size(engine, shape.domain_log2(), max_ntt_log2),
+    }
 }

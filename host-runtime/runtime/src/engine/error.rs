@@ -188,6 +188,14 @@ pub enum EngineError {
         /// Elements expected.
         expected: usize,
     },
+    /// The witness violates a constraint of the circuit, which was found when its row was computed. `groth16` knows its name.
+    #[error(
+        "groth16: the witness does not satisfy constraint {index}; the statement is false or the witness is wrong"
+    )]
+    Unsatisfied {
+        /// The first violated constraint, in the order of synthesis.
+        index: usize,
+    },
     /// A helper thread of the runtime ended without a result.
     #[error("{operation}: a worker thread of the runtime stopped: {reason}; repeat the job")]
     Worker {

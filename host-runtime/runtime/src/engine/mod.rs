@@ -148,7 +148,7 @@ pub struct Groth16Points {
 /// their own wall time, so the sum may exceed the elapsed time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Groth16Stats {
-    /// Moving the key (when it was not there yet) and the job's inputs.
+    /// Moving the key (when it was not there yet) and the job's inputs; computing rows of recorded constraints meanwhile.
     pub load: JobStats,
     /// Six transforms, or seven.
     pub ntt: JobStats,

@@ -1,8 +1,14 @@
 //! Running a circuit with its witness: the values of all variables and of the polynomials A and B
-//! on the domain; C is their product there. Every constraint is checked as it is enforced, so a false statement is refused
-//! by the name of its first violated constraint, before any proving work.
+//! on the domain; C is their product there.
+//!
+//! In two forms. [`synthesize`] builds every linear combination, evaluates it and checks every constraint as it is
+//! enforced, so a false statement is refused by the name of its first violated constraint before any proving work.
+//! [`witness`](super::witness()) computes the variables alone, for a circuit whose constraints are recorded ([`Constraints`]); the rows are
+//! computed and checked by the engine, block by block.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bellpepper_core::{
     Circuit, ConstraintSystem, Index, LinearCombination, SynthesisError, Variable,
@@ -10,16 +16,38 @@ use bellpepper_core::{
 use blstrs::Scalar;
 use ff::Field;
 
-use super::{CircuitShape, Groth16Error};
+use super::constraints::RowFault;
+use super::names::Path;
+use super::{CircuitShape, Constraints, Groth16Error};
 use crate::secret::SecretVec;
 
-/// A satisfied circuit: what the engine needs beside the key. Its values are secret: they are not
+/// Rows that [`Assignment::check`] has in memory, a power of two.
+const CHECKED_AT_ONCE: usize = 1 << 16;
+
+/// What the engine needs beside the key. Its values are secret: they are not
 /// printed, and wiped when it is dropped.
 pub struct Assignment {
     shape: CircuitShape,
     witness: SecretVec<Scalar>,
-    a: SecretVec<Scalar>,
-    b: SecretVec<Scalar>,
+    rows: Rows,
+}
+
+/// Where the values of A and B on the domain come from, zero beyond the rows.
+enum Rows {
+    /// They are there, of a satisfied circuit.
+    Values([SecretVec<Scalar>; 2]),
+    /// They are computed from the witness, which is yet to be checked.
+    Recorded(Arc<Constraints>),
+}
+
+/// The values of A and B on the domain, as an [`Assignment`] has them. Where every constraint holds, C is their product in
+/// each place.
+#[derive(Debug)]
+pub enum Polynomials<'a> {
+    /// They are there, and every constraint holds.
+    Values([&'a [Scalar]; 2]),
+    /// They are computed from these, which also checks the witness.
+    Recorded(&'a Arc<Constraints>),
 }
 
 impl fmt::Debug for Assignment {
@@ -46,9 +74,67 @@ impl Assignment {
         &self.witness[1..self.shape.inputs]
     }
 
-    /// Values of A and B on the domain, zero beyond the rows. Since every constraint holds, C is their product in each place.
-    pub fn polynomials(&self) -> [&[Scalar]; 2] {
-        [&self.a, &self.b]
+    /// The values of all variables of a circuit whose constraints are recorded, as many as those say.
+    pub(super) fn recorded(witness: SecretVec<Scalar>, constraints: &Arc<Constraints>) -> Self {
+        Self {
+            shape: constraints.shape(),
+            witness,
+            rows: Rows::Recorded(Arc::clone(constraints)),
+        }
+    }
+
+    /// A and B, or what they are computed from.
+    pub fn polynomials(&self) -> Polynomials<'_> {
+        match &self.rows {
+            Rows::Values([a, b]) => Polynomials::Values([a, b]),
+            Rows::Recorded(constraints) => Polynomials::Recorded(constraints),
+        }
+    }
+
+    /// Puts the rows from `first` on of A and B into two slices of one length, on all cores. Where they are not there
+    /// they are computed and checked; `stop` ends that soon after it is set.
+    pub(crate) fn rows(
+        &self,
+        first: usize,
+        (a, b): (&mut [Scalar], &mut [Scalar]),
+        stop: &AtomicBool,
+    ) -> Result<(), RowFault> {
+        match &self.rows {
+            Rows::Values([all_a, all_b]) => {
+                for (rows, all) in [(a, all_a), (b, all_b)] {
+                    rows.copy_from_slice(&all[first..first + rows.len()]);
+                }
+                Ok(())
+            }
+            Rows::Recorded(constraints) => constraints.rows(&self.witness, first, (a, b), stop),
+        }
+    }
+
+    /// Checks every constraint, on all cores, as each engine does before it proves.
+    ///
+    /// # Errors
+    /// [`Groth16Error::Unsatisfied`].
+    pub fn check(&self) -> Result<(), Groth16Error> {
+        let domain = self.shape.domain();
+        let zeros = || SecretVec::from(vec![Scalar::ZERO; domain.min(CHECKED_AT_ONCE)]);
+        let [mut a, mut b] = [zeros(), zeros()];
+        for first in (0..domain).step_by(CHECKED_AT_ONCE) {
+            let computed = self.rows(first, (&mut a, &mut b), &AtomicBool::new(false));
+            if let Err(RowFault::Violated(index)) = computed {
+                return Err(self.unsatisfied(index));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of a violated constraint, with its name.
+    pub(super) fn unsatisfied(&self, index: usize) -> Groth16Error {
+        let constraint = match &self.rows {
+            // Every constraint was checked, so nobody can find one.
+            Rows::Values(_) => "of unknown name".to_owned(),
+            Rows::Recorded(constraints) => constraints.name(index),
+        };
+        Groth16Error::Unsatisfied { constraint, index }
     }
 }
 
@@ -71,8 +157,7 @@ struct WitnessSystem {
     aux: SecretVec<Scalar>,
     a: SecretVec<Scalar>,
     b: SecretVec<Scalar>,
-    /// Names of the namespaces that are open.
-    path: Vec<String>,
+    path: Path,
     violation: Option<Violation>,
 }
 
@@ -96,8 +181,7 @@ impl WitnessSystem {
         Ok(Assignment {
             shape,
             witness,
-            a: self.a,
-            b: self.b,
+            rows: Rows::Values([self.a, self.b]),
         })
     }
 }
@@ -111,7 +195,7 @@ impl ConstraintSystem<Scalar> for WitnessSystem {
             aux: SecretVec::new(),
             a: SecretVec::new(),
             b: SecretVec::new(),
-            path: Vec::new(),
+            path: Path::default(),
             violation: None,
         }
     }
@@ -148,13 +232,8 @@ impl ConstraintSystem<Scalar> for WitnessSystem {
         let b = b(LinearCombination::zero()).eval(&self.inputs, &self.aux);
         let c = c(LinearCombination::zero()).eval(&self.inputs, &self.aux);
         if self.violation.is_none() && a * b != c {
-            let mut constraint = self.path.join("/");
-            if !constraint.is_empty() {
-                constraint.push('/');
-            }
-            constraint.push_str(&name().into());
             self.violation = Some(Violation {
-                constraint,
+                constraint: self.path.name(&name().into()),
                 index: self.a.len(),
             });
         }

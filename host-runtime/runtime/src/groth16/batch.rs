@@ -10,14 +10,14 @@ use blstrs::Scalar;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Groth16Error, Proof, ProveReport, ProvingKey, prove};
+use super::{Assignment, Groth16Error, Proof, ProveReport, ProvingKey, prove_with, synthesize};
 use crate::engine::{Engine, EngineError};
 use crate::progress::ProgressSink;
 
 /// What became of one proof of several.
 pub type Proved = Result<(Proof, ProveReport), Groth16Error>;
 
-/// [`prove`]s each circuit; the answers are in the order of the circuits. As many are under way as
+/// [`prove`](super::prove())s each circuit; the answers are in the order of the circuits. As many are under way as
 /// `EngineInfo::proofs_at_once` says, and they begin in order. One that fails leaves the others as they are; all end
 /// when the future is dropped. Events of several proofs come mixed.
 pub async fn prove_each<C>(
@@ -29,16 +29,31 @@ pub async fn prove_each<C>(
 where
     C: Circuit<Scalar> + Send + 'static,
 {
+    let circuits = circuits.into_iter();
+    let make = circuits.map(|circuit| move || synthesize(circuit));
+    prove_each_with(engine, key, make.collect(), progress).await
+}
+
+/// [`prove_each`], with the assignments from functions that make them as [`prove_with`] asks.
+pub async fn prove_each_with<M>(
+    engine: &Arc<dyn Engine>,
+    key: &Arc<ProvingKey>,
+    make: Vec<M>,
+    progress: &Arc<dyn ProgressSink>,
+) -> Vec<Proved>
+where
+    M: FnOnce() -> Result<Assignment, Groth16Error> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(engine.info().proofs_at_once.max(1)));
     let mut tasks = JoinSet::new();
-    let mut answers: Vec<_> = circuits.iter().map(|_| None).collect();
-    for (index, circuit) in circuits.into_iter().enumerate() {
+    let mut answers: Vec<_> = make.iter().map(|_| None).collect();
+    for (index, make) in make.into_iter().enumerate() {
         // Never closed; a place comes back with the task that had it.
         let place = Arc::clone(&places).acquire_owned().await;
         let (engine, key, progress) = (Arc::clone(engine), Arc::clone(key), Arc::clone(progress));
         tasks.spawn(async move {
             let _place = place;
-            (index, prove(&*engine, &key, circuit, &*progress).await)
+            (index, prove_with(&*engine, &key, make, &*progress).await)
         });
     }
     while let Some(ended) = tasks.join_next().await {

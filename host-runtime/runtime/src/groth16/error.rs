@@ -22,16 +22,16 @@ pub enum Groth16Error {
         /// Its position in the order of synthesis.
         index: usize,
     },
-    /// The circuit differs in size from the one the key was made for.
+    /// The circuit differs in size from the one that its key was made for or that was recorded.
     #[error(
-        "the circuit has {found} {what} but the key was made for {expected}; make or load the key of this circuit"
+        "the circuit has {found} {what} but its key or its recorded constraints are of one with {expected}; use those of this circuit, and let its structure not depend on the witness"
     )]
     CircuitMismatch {
         /// What was counted.
         what: &'static str,
         /// Count in the circuit.
         found: usize,
-        /// Count in the key.
+        /// Count in the key or the recorded constraints.
         expected: usize,
     },
     /// More rows than the scalar field's transforms reach.
@@ -42,6 +42,11 @@ pub enum Groth16Error {
         /// Constraints plus public inputs.
         rows: usize,
     },
+    /// More variables or terms than a recording has numbers for.
+    #[error(
+        "the circuit has more than 2^31 variables of a kind, or more than 2^32 terms in one of its matrices, which no recording can number; split it"
+    )]
+    TooManyTerms,
     /// The engine refused or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

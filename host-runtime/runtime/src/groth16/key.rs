@@ -27,6 +27,24 @@ impl CircuitShape {
         self.inputs + self.aux
     }
 
+    /// Refuses a circuit of other sizes than `expected`.
+    pub(super) fn must_be(&self, expected: Self) -> Result<(), Groth16Error> {
+        for (what, found, expected) in [
+            ("constraints", self.constraints, expected.constraints),
+            ("public inputs", self.inputs, expected.inputs),
+            ("private variables", self.aux, expected.aux),
+        ] {
+            if found != expected {
+                return Err(Groth16Error::CircuitMismatch {
+                    what,
+                    found,
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Rows of the quadratic program: constraints plus one row per public input.
     pub fn rows(&self) -> usize {
         self.constraints + self.inputs

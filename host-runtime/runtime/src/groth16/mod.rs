@@ -12,22 +12,28 @@
 
 mod assignment;
 mod batch;
+mod constraints;
 pub mod eip2537;
 mod error;
 mod fixed_base;
 mod key;
+mod names;
 mod proof;
 mod prover;
 mod r1cs;
 mod setup;
 mod verifier;
+mod witness;
 
-pub use assignment::{Assignment, synthesize};
-pub use batch::{Proved, prove_each};
+pub use assignment::{Assignment, Polynomials, synthesize};
+pub use batch::{Proved, prove_each, prove_each_with};
+pub use constraints::Constraints;
+pub(crate) use constraints::RowFault;
 pub use error::Groth16Error;
 pub use key::{CircuitDigest, CircuitShape, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 pub use proof::{PROOF_BYTES, Proof};
 pub use prover::{PhaseTimes, ProveReport, prove, prove_assignment, prove_with};
-pub use r1cs::{R1cs, circuit_digest};
+pub use r1cs::{R1cs, Side, circuit_digest};
 pub use setup::{setup, setup_in};
 pub use verifier::{verify, verify_batch};
+pub use witness::witness;

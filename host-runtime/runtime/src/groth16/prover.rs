@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{Assignment, CircuitShape, Groth16Error, Proof, ProvingKey, synthesize, verify};
 use crate::cpu::blocking;
-use crate::engine::{Engine, Groth16Points, Groth16Stats};
+use crate::engine::{Engine, EngineError, Groth16Points, Groth16Stats};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
 use crate::secret::Secret;
 use crate::stats::{CardStats, JobStats, seconds};
@@ -44,10 +44,10 @@ pub struct ProveReport {
 /// engine `b2` runs on the CPU beside the rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PhaseTimes {
-    /// Running the circuit and checking every constraint.
+    /// Running the circuit; checking every constraint where they are not recorded.
     #[serde(serialize_with = "seconds")]
     pub synthesis: Duration,
-    /// Moving key and witness.
+    /// Moving key and witness; computing and checking the rows of recorded constraints meanwhile.
     #[serde(serialize_with = "seconds")]
     pub load: Duration,
     /// Six transforms, or seven.
@@ -134,7 +134,9 @@ pub async fn prove<C: Circuit<Scalar>>(
     prove_with(engine, key, || synthesize(circuit), progress).await
 }
 
-/// [`prove`], with the assignment from a function that makes it as [`synthesize`] does.
+/// [`prove`], with the assignment from a function that makes it as [`synthesize`] or, for a circuit whose constraints
+/// are recorded, as [`witness`](super::witness()) does. Then each constraint is checked when its row is computed: before the
+/// engine's transforms and sums, with the same error.
 pub async fn prove_with(
     engine: &dyn Engine,
     key: &Arc<ProvingKey>,
@@ -159,7 +161,7 @@ pub async fn prove_with(
     Ok((proof, report))
 }
 
-/// Proves from an assignment made by [`synthesize`], with blinding factors from `rng`. The proof
+/// Proves from an assignment made by [`synthesize`] or [`witness`](super::witness()), with blinding factors from `rng`. The proof
 /// hides the witness only as well as `rng` hides them.
 pub async fn prove_assignment(
     engine: &dyn Engine,
@@ -169,8 +171,13 @@ pub async fn prove_assignment(
     progress: &dyn ProgressSink,
 ) -> Result<(Proof, ProveReport), Groth16Error> {
     let started = Instant::now();
-    matches_key(key, assignment)?;
-    let (points, stages) = engine.groth16(key, assignment, progress).await?;
+    assignment.shape().must_be(key.shape)?;
+    let sums = engine.groth16(key, assignment, progress).await;
+    let (points, stages) = sums.map_err(|error| match error {
+        // The engine knows its place, the circuit its name.
+        EngineError::Unsatisfied { index } => blocking(|| assignment.unsatisfied(index)),
+        other => other.into(),
+    })?;
     let proof = blind(key, &points, rng);
 
     let verification = Instant::now();
@@ -213,25 +220,6 @@ pub async fn prove_assignment(
         card,
     };
     Ok((proof, report))
-}
-
-/// The key's sizes are the circuit's.
-fn matches_key(key: &ProvingKey, assignment: &Assignment) -> Result<(), Groth16Error> {
-    let (found, expected) = (assignment.shape(), key.shape);
-    for (what, found, expected) in [
-        ("constraints", found.constraints, expected.constraints),
-        ("public inputs", found.inputs, expected.inputs),
-        ("private variables", found.aux, expected.aux),
-    ] {
-        if found != expected {
-            return Err(Groth16Error::CircuitMismatch {
-                what,
-                found,
-                expected,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// A = alpha + a + r delta, B = beta + b + s delta, C = h + l + s A + r B - r s delta.

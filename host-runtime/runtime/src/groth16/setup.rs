@@ -11,7 +11,7 @@ use rand::{CryptoRng, RngCore};
 use rayon::prelude::*;
 
 use super::fixed_base::FixedBase;
-use super::r1cs::{Matrix, R1cs};
+use super::r1cs::{R1cs, Side};
 use super::{CircuitShape, Groth16Error, HBasis, KeyOrigin, ProvingKey, VerifyingKey};
 use crate::engine::check::FIELD_TWO_ADICITY;
 use crate::keys::Points;
@@ -136,18 +136,18 @@ impl Queries {
     fn evaluate(r1cs: &R1cs, trapdoor: &Trapdoor) -> Self {
         let shape = r1cs.shape();
         let lagrange = lagrange_at(shape, trapdoor.tau, trapdoor.vanishing);
-        let product = |matrix: &Matrix| {
+        let product = |side: Side| {
             let mut sums = SecretVec::from(vec![Scalar::ZERO; shape.variables()]);
-            for (row, weight) in matrix.rows().zip(lagrange.iter()) {
+            for (row, weight) in r1cs.rows(side).zip(lagrange.iter()) {
                 for (index, coefficient) in row {
-                    sums[r1cs.number(*index)] += *weight * coefficient;
+                    sums[r1cs.number(index)] += *weight * coefficient;
                 }
             }
             sums
         };
         let (mut u, (v, w)) = rayon::join(
-            || product(&r1cs.a),
-            || rayon::join(|| product(&r1cs.b), || product(&r1cs.c)),
+            || product(Side::A),
+            || rayon::join(|| product(Side::B), || product(Side::C)),
         );
         // The rows x_i * 0 = 0 of the public inputs.
         for (input, weight) in lagrange[shape.constraints..shape.rows()].iter().enumerate() {

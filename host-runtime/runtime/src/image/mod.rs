@@ -96,6 +96,14 @@ pub fn view<T: Image>(raw: &[u8]) -> Result<&[T], ImageError> {
     Ok(unsafe { std::slice::from_raw_parts(raw.as_ptr().cast(), raw.len() / T::BYTES) })
 }
 
+/// [`view`] of raw memory that is to be filled.
+pub fn view_mut<T: Image>(raw: &mut [u8]) -> Result<&mut [T], ImageError> {
+    view::<T>(raw)?;
+    // SAFETY: `view` has checked alignment and length; every bit pattern is a valid value of an
+    // `Image` type; the lifetime is that of `raw`, which is borrowed exclusively.
+    Ok(unsafe { std::slice::from_raw_parts_mut(raw.as_mut_ptr().cast(), raw.len() / T::BYTES) })
+}
+
 /// G1 points as blst's own type, for its multi-scalar multiplication.
 pub(crate) fn blst_g1(points: &[G1Affine]) -> &[blst_p1_affine] {
     // SAFETY: `G1Affine` is `repr(transparent)` over `blst_p1_affine`.
@@ -150,6 +158,14 @@ mod tests {
         let mut copy = [Scalar::ZERO; 3];
         bytes_mut(&mut copy).copy_from_slice(bytes(&scalars));
         assert_eq!(copy, scalars);
+        let raw = bytes_mut(&mut copy);
+        view_mut::<Scalar>(raw).unwrap()[1] = Scalar::from(9);
+        assert_eq!(
+            view_mut::<Scalar>(&mut raw[1..33]),
+            Err(ImageError::Alignment)
+        );
+        assert!(view_mut::<Scalar>(&mut raw[..33]).is_err());
+        assert_eq!(copy, [scalars[0], Scalar::from(9), scalars[2]]);
         assert_eq!(
             view::<Scalar>(&bytes(&scalars)[..33]),
             Err(ImageError::Length {

@@ -11,7 +11,8 @@ use carillon_runtime::card::CardEngine;
 use carillon_runtime::cpu::{self, CpuEngine, CpuWork};
 use carillon_runtime::engine::{Bases, MsmOptions};
 use carillon_runtime::groth16::{
-    Assignment, HBasis, ProvingKey, prove_assignment, setup, setup_in, synthesize, verify,
+    Assignment, Constraints, HBasis, ProvingKey, prove_assignment, setup, setup_in, synthesize,
+    verify, witness,
 };
 use carillon_runtime::image::{self, ImageError};
 use carillon_runtime::progress::{Phase, ProgressEvent};
@@ -109,10 +110,12 @@ async fn a_card_with_every_command_leaves_the_host_nothing_to_compute() {
         return;
     }
     for basis in [HBasis::Odd, HBasis::Powers] {
-        let (key, assignment) = job(basis, 6);
-        let prove = async |engine: &dyn Engine| {
+        let (key, whole) = job(basis, 6);
+        let constraints = Arc::new(Constraints::record(|| SquareChain::blank(6)).unwrap());
+        let lazy = Arc::new(witness(&constraints, SquareChain::with_witness(6, 4)).unwrap());
+        let prove = async |engine: &dyn Engine, assignment: &Arc<Assignment>| {
             let before = cpu::work();
-            let proof = prove_assignment(engine, &key, &assignment, &mut rng(7), &()).await;
+            let proof = prove_assignment(engine, &key, assignment, &mut rng(7), &()).await;
             proof.unwrap();
             let after = cpu::work();
             CpuWork {
@@ -121,21 +124,23 @@ async fn a_card_with_every_command_leaves_the_host_nothing_to_compute() {
                 quotients: after.quotients - before.quotients,
             }
         };
-        let (_newer, newer) = card(true).await;
-        assert_eq!(prove(&newer).await, CpuWork::default());
-        // The counters do count: the sum beside an older card, and all of a proof on the CPU.
-        let (_older, older) = card(false).await;
-        let beside = CpuWork {
-            sums: 1,
-            ..CpuWork::default()
-        };
-        assert_eq!(prove(&older).await, beside);
-        let all = CpuWork {
-            sums: 5,
-            transforms: if basis == HBasis::Odd { 6 } else { 7 },
-            quotients: 2,
-        };
-        assert_eq!(prove(&CpuEngine::new()).await, all);
+        for assignment in [&whole, &lazy] {
+            let (_newer, newer) = card(true).await;
+            assert_eq!(prove(&newer, assignment).await, CpuWork::default());
+            // The counters do count: the sum beside an older card, and all of a proof on the CPU.
+            let (_older, older) = card(false).await;
+            let beside = CpuWork {
+                sums: 1,
+                ..CpuWork::default()
+            };
+            assert_eq!(prove(&older, assignment).await, beside);
+            let all = CpuWork {
+                sums: 5,
+                transforms: if basis == HBasis::Odd { 6 } else { 7 },
+                quotients: 2,
+            };
+            assert_eq!(prove(&CpuEngine::new(), assignment).await, all);
+        }
     }
 }
 

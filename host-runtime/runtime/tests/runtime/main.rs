@@ -7,6 +7,7 @@ mod card_chains;
 mod card_faults;
 mod card_g2;
 mod card_overlap;
+mod card_rows;
 mod common;
 mod engines;
 mod groth16;

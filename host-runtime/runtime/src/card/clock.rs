@@ -1,0 +1,88 @@
+//! The phases of a proof on a card: how long each took, and what its commands cost.
+
+use std::time::Instant;
+
+use carillon_driver::Ticket;
+
+use super::fault::{CardResult, Fault, done};
+use super::lanes::Lane;
+use super::tally::{self, Command};
+use crate::progress::{Phase, ProgressEvent, ProgressSink};
+use crate::stats::{CardStats, JobStats};
+
+/// How a proof's commands are looked at from its lane.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    pub lane: &'a Lane,
+    /// The proof that computed beside it when the list was sent.
+    pub since: Option<u64>,
+}
+
+/// Times a phase and reports it. Phases follow one another, since the card's queue is in order.
+pub struct PhaseClock<'a> {
+    phase: Phase,
+    started: Instant,
+    done: u64,
+    progress: &'a dyn ProgressSink,
+    pub card: CardStats,
+}
+
+impl<'a> PhaseClock<'a> {
+    pub fn start(phase: Phase, steps: u64, progress: &'a dyn ProgressSink) -> Self {
+        progress.event(ProgressEvent::Started { phase, steps });
+        Self {
+            phase,
+            started: Instant::now(),
+            done: 0,
+            progress,
+            card: CardStats::default(),
+        }
+    }
+
+    pub async fn wait(
+        &mut self,
+        seen: Seen<'_>,
+        command: Command,
+        ticket: Ticket<()>,
+    ) -> CardResult<()> {
+        let (finished, beside) = seen.lane.watch(seen.since, ticket).await;
+        let completion = done(finished).map_err(|e| Fault::from(e).at(self.phase))?;
+        tally::add_seen(&mut self.card, command, &completion, beside);
+        self.done += 1;
+        self.progress.event(ProgressEvent::Advanced {
+            phase: self.phase,
+            done: self.done,
+        });
+        Ok(())
+    }
+
+    pub fn finish(self) -> JobStats {
+        let wall = self.started.elapsed();
+        self.progress.event(ProgressEvent::Finished {
+            phase: self.phase,
+            wall,
+        });
+        JobStats {
+            wall,
+            card: Some(self.card),
+        }
+    }
+}
+
+/// A command that comes before or after the others of its phase: the third polynomial's product, the coset inverse.
+pub async fn apart(
+    seen: Seen<'_>,
+    phase: Phase,
+    command: Command,
+    ticket: Ticket<()>,
+) -> CardResult<JobStats> {
+    let started = Instant::now();
+    let mut card = CardStats::default();
+    let (finished, beside) = seen.lane.watch(seen.since, ticket).await;
+    let completion = done(finished).map_err(|e| Fault::from(e).at(phase))?;
+    tally::add_seen(&mut card, command, &completion, beside);
+    Ok(JobStats {
+        wall: started.elapsed(),
+        card: Some(card),
+    })
+}
