@@ -228,6 +228,32 @@ fn bench_groth16_proves_several_at_once() {
 }
 
 #[test]
+fn bench_groth16_shows_what_was_sent_while_rows_were_computed() {
+    // DMA memory of 1 MiB: blocks of 2048 rows.
+    let bench = [
+        "bench",
+        "groth16",
+        "--engine",
+        "sim:model",
+        "--log2",
+        "13",
+        "--dma-memory",
+        "1",
+    ];
+    let result = json(&bench);
+    assert!(result["record_seconds"].as_f64().unwrap() > 0.0);
+    let rows = &result["card"]["rows"];
+    assert_eq!(rows["bytes"], 64 << 13);
+    assert!(rows["seconds"].as_f64().unwrap() > 0.0);
+    let sent = rows["sent_meanwhile"].as_u64().unwrap();
+    assert!(sent < result["card"]["bytes_to_card"].as_u64().unwrap());
+    let text = String::from_utf8(carillon(&bench).stdout).unwrap();
+    for row in ["constraints recorded", "rows of A and B", "bytes meanwhile"] {
+        assert!(text.contains(row), "{text}");
+    }
+}
+
+#[test]
 fn bench_groth16_reports_every_phase() {
     let result = json(&["bench", "groth16", "--engine", "sim:model", "--log2", "4"]);
     assert_eq!(result["schema"], "carillon.bench.groth16/1");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use carillon_cli::{Failure, duration};
 use carillon_runtime::files::{self, Existing};
-use carillon_runtime::groth16::{CircuitShape, ProveReport, circuit_digest};
+use carillon_runtime::groth16::{CircuitShape, Constraints, ProveReport};
 use carillon_runtime::progress::Phase;
 use carillon_runtime::{Engine, JobStats, engine, groth16, keys, memory};
 use carillon_workload::SquareChain;
@@ -38,7 +38,7 @@ pub struct ProveArgs {
 pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     files::check(&args.out, Existing::Replace)?;
     let key = Arc::new(keys::load(&args.key)?);
-    let circuit = chain_of(&key, args.seed)?;
+    let (constraints, circuit) = chain_of(&key, args.seed)?;
     let input = circuit
         .end()
         .ok_or_else(|| Failure::Unexpected("the benchmark circuit has no witness".to_owned()))?;
@@ -48,7 +48,8 @@ pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     let what = format!("a proof of 2^{} rows", key.shape.domain_log2());
     args.memory.check(&what, of_engine(&*engine, key.shape))?;
     let progress = context.output.phases();
-    let (proof, report) = groth16::prove(&*engine, &key, circuit, &progress).await?;
+    let make = || groth16::witness(&constraints, circuit);
+    let (proof, report) = groth16::prove_with(&*engine, &key, make, &progress).await?;
     files::write(&args.out, Existing::Replace, |file| {
         file.write_all(&proof.to_bytes())
     })?;
@@ -76,19 +77,24 @@ pub fn of_engine(engine: &dyn Engine, shape: CircuitShape) -> u64 {
     memory::of_proof(shape) + card + in_g2
 }
 
-/// The benchmark circuit that the key is for; refuses keys of other circuits.
-fn chain_of(key: &groth16::ProvingKey, seed: u64) -> Result<SquareChain, Failure> {
+/// The benchmark circuit that the key is for, and its constraints; refuses keys of other circuits.
+fn chain_of(
+    key: &groth16::ProvingKey,
+    seed: u64,
+) -> Result<(Arc<Constraints>, SquareChain), Failure> {
     let log2 = key.shape.domain_log2();
-    if !SquareChain::LOG2_RANGE.contains(&log2)
-        || circuit_digest(SquareChain::blank(log2))? != key.circuit
-    {
-        return Err(Failure::Input(format!(
-            "the key belongs to circuit {}, not to the built-in benchmark circuit; \
-             make one with `carillon setup`",
-            key.circuit
-        )));
+    if SquareChain::LOG2_RANGE.contains(&log2) {
+        let constraints = Constraints::record(move || SquareChain::blank(log2))?;
+        if constraints.digest() == key.circuit {
+            let circuit = SquareChain::with_witness(log2, seed);
+            return Ok((Arc::new(constraints), circuit));
+        }
     }
-    Ok(SquareChain::with_witness(log2, seed))
+    Err(Failure::Input(format!(
+        "the key belongs to circuit {}, not to the built-in benchmark circuit; \
+         make one with `carillon setup`",
+        key.circuit
+    )))
 }
 
 /// A prove report as JSON.

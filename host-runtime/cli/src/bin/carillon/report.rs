@@ -32,6 +32,12 @@ pub fn stats_rows(stats: &JobStats) -> Vec<(&'static str, String)> {
             ("bytes to card", card.bytes_to_card.to_string()),
             ("bytes from card", card.bytes_from_card.to_string()),
         ]);
+        if card.rows.bytes > 0 {
+            rows.extend([
+                ("rows of A and B", duration(card.rows.wall)),
+                ("bytes meanwhile", card.rows.sent_meanwhile.to_string()),
+            ]);
+        }
     }
     rows
 }

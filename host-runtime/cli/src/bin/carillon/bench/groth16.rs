@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use carillon_cli::{Failure, duration};
-use carillon_runtime::groth16::{ProveReport, ProvingKey};
+use carillon_runtime::groth16::{Constraints, ProveReport, ProvingKey};
 use carillon_runtime::{Engine, ProgressSink, engine, groth16, memory};
 use carillon_workload::SquareChain;
 use clap::Args;
@@ -44,7 +44,8 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     // Each further proof, with its sum in G2 if the CPU computes that.
     let beside = (!engine.info().msm_g2).then(|| memory::of_sum_in_g2(shape));
     let more = (at_once - 1) * (memory::of_proof(shape) + beside.unwrap_or_default());
-    let proving = memory::of_key(shape) + of_engine(&*engine, shape) + more;
+    let shared = memory::of_key(shape) + memory::of_constraints(shape, terms);
+    let proving = shared + of_engine(&*engine, shape) + more;
     let needed = memory::of_setup(shape, terms).max(proving);
     let what = format!("set-up and proof of 2^{} rows", args.log2);
     bench.memory.check(&what, needed)?;
@@ -54,14 +55,21 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let key = Arc::new(groth16::setup(SquareChain::blank(args.log2), &mut rng)?);
     let setup = started.elapsed();
     step.done("done");
+    let started = Instant::now();
+    let log2 = args.log2;
+    let constraints = Arc::new(Constraints::record(move || SquareChain::blank(log2))?);
+    let record = started.elapsed();
     let key_load = engine.load_key(&key).await?;
     let report = match args.proofs {
         1 => {
             let circuit = SquareChain::with_witness(args.log2, bench.seed);
+            let make = || groth16::witness(&constraints, circuit);
             let progress = context.output.phases();
-            groth16::prove(&*engine, &key, circuit, &progress).await?.1
+            groth16::prove_with(&*engine, &key, make, &progress)
+                .await?
+                .1
         }
-        _ => several(context, &engine, &key, args).await?,
+        _ => several(context, &engine, (&key, &constraints), args).await?,
     };
     let mut fields = report_json(&report);
     fields["log2"] = json!(args.log2);
@@ -70,8 +78,10 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     fields["verified"] = json!(true);
     fields["key_load"] = stats_json(&key_load);
     fields["setup_seconds"] = json!(setup.as_secs_f64());
+    fields["record_seconds"] = json!(record.as_secs_f64());
     let mut rows = vec![
         ("set-up", duration(setup)),
+        ("constraints recorded", duration(record)),
         ("key load", duration(key_load.wall)),
     ];
     if args.proofs > 1 {
@@ -105,16 +115,20 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
 async fn several(
     context: &Context,
     engine: &Arc<dyn Engine>,
-    key: &Arc<ProvingKey>,
+    (key, constraints): (&Arc<ProvingKey>, &Arc<Constraints>),
     args: &Groth16Args,
 ) -> Result<ProveReport, Failure> {
     let seeds = (0..u64::from(args.proofs)).map(|index| args.bench.seed.wrapping_add(index));
-    let circuits = seeds.map(|seed| SquareChain::with_witness(args.log2, seed));
+    let make = seeds.map(|seed| {
+        let circuit = SquareChain::with_witness(args.log2, seed);
+        let constraints = Arc::clone(constraints);
+        move || groth16::witness(&constraints, circuit)
+    });
     let step = context.output.step("proving");
     let started = Instant::now();
     // Events of several proofs make no bar.
     let progress: Arc<dyn ProgressSink> = Arc::new(());
-    let proved = groth16::prove_each(engine, key, circuits.collect(), &progress).await;
+    let proved = groth16::prove_each_with(engine, key, make.collect(), &progress).await;
     let wall = started.elapsed();
     let mut sum: Option<ProveReport> = None;
     for answer in proved {
