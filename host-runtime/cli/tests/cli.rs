@@ -227,6 +227,34 @@ fn bench_groth16_proves_several_at_once() {
     assert!(overlap.values().all(|figure| *figure == 0));
 }
 
+/// From the first proof's first sum to the last one's last the adder is busy: what else there is to do runs beside it.
+#[cfg(feature = "rtl")]
+#[test]
+fn two_proofs_keep_the_adder_busy() {
+    let bench = [
+        "bench", "groth16", "--engine", "sim:rtl", "--log2", "10", "--proofs", "2",
+    ];
+    let result = json(&bench);
+    let share = result["adder_share"].as_f64().unwrap();
+    // Windows are few and tails are long in sums of this size: 0.99 at 2^14.
+    assert!((0.5..=1.0).contains(&share), "{share}");
+    let sums = result["card"]["overlap"]["sums"]["elapsed_cycles"]
+        .as_u64()
+        .unwrap();
+    let by = &result["card"]["cycles_by"];
+    let commands = by["msm"].as_u64().unwrap() + by["msm_g2"].as_u64().unwrap();
+    // The sums follow one another closely, although the second proof's operands came meanwhile.
+    assert!(
+        sums >= commands && sums < commands + commands / 10,
+        "{sums} {commands}"
+    );
+    assert!(
+        sums < result["card"]["overlap"]["elapsed_cycles"]
+            .as_u64()
+            .unwrap()
+    );
+}
+
 #[test]
 fn bench_groth16_shows_what_was_sent_while_rows_were_computed() {
     // DMA memory of 1 MiB: blocks of 2048 rows.

@@ -79,6 +79,9 @@ pub struct Overlap {
     /// fewer than those of all commands where they overlapped.
     #[serde(flatten)]
     pub clock: Option<Clock>,
+    /// The same from the beginning of the first sum to the end of the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Clock>,
     /// Commands that ran while another proof's transforms, quotients and sums did.
     pub commands: u64,
     /// Their cycles.
@@ -127,6 +130,7 @@ impl Clock {
 impl AddAssign<&Overlap> for Overlap {
     fn add_assign(&mut self, other: &Overlap) {
         self.clock = Clock::span(self.clock, other.clock);
+        self.sums = Clock::span(self.sums, other.sums);
         self.commands += other.commands;
         self.cycles += other.cycles;
         self.bytes += other.bytes;

@@ -24,7 +24,7 @@ use carillon_driver::{
 };
 
 use super::admission::{Admission, ForProof, Wanted};
-use super::clock::{PhaseClock, Seen, apart};
+use super::clock::{PhaseClock, Seen, Since, apart};
 use super::fault::{CardResult, Fault};
 use super::keys::{CardKey, Query};
 use super::lanes::Lanes;
@@ -38,7 +38,7 @@ use crate::engine::{Groth16Stats, NttKind};
 use crate::groth16::{Assignment, HBasis, Polynomials, ProvingKey};
 use crate::image::SCALAR_BYTES;
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
-use crate::stats::{Clock, RowStats};
+use crate::stats::RowStats;
 
 /// Regions of a proof beside its key.
 const REGIONS: usize = 8;
@@ -131,7 +131,7 @@ pub async fn run(
     load.card += &cost;
     let memory = Workspace::new(regions);
     let worked = admission.residue(&lane, memory.regions());
-    let begun = card.counters().ok();
+    let begun = Since::now(card);
     progress.event(ProgressEvent::Advanced {
         phase: Phase::Load,
         done: 1,
@@ -147,12 +147,12 @@ pub async fn run(
         let seen = Seen { lane: &lane, since };
         let queued = list.send(queue, assignment).await?;
         // From here on the card works through the list.
-        queued.finish(seen, load, progress).await
+        queued.finish(card, seen, load, progress).await
     };
     let mut result = result.await;
-    if let (Ok((_, stats)), Some(begun), Ok(ended)) = (&mut result, begun, card.counters()) {
+    if let Ok((_, stats)) = &mut result {
         let card = stats.load.card.get_or_insert_default();
-        card.overlap.clock = Clock::between((begun.cycles, begun.busy), (ended.cycles, ended.busy));
+        card.overlap.clock = begun.passed();
     }
     // After a failure, too; what of the list is still queued ends first.
     worked.kept(memory.clear(card, queue).await);
@@ -349,6 +349,7 @@ impl Queued {
     /// Waits for all of it. `load` has run since before the key was looked for.
     async fn finish(
         self,
+        card: &Card,
         seen: Seen<'_>,
         mut load: PhaseClock<'_>,
         progress: &dyn ProgressSink,
@@ -383,6 +384,7 @@ impl Queued {
         if let Some(last) = last {
             stats.ntt += &apart(seen, Phase::Ntt, Command::Ntt, last).await?;
         }
+        let begun = Since::now(card);
         let in_g2 = sums.iter().any(|(_, group, _)| *group == Group::G2);
         let stages = [
             &mut stats.h,
@@ -397,6 +399,7 @@ impl Queued {
             *stage = clock.finish();
         }
         drop(computing);
+        stats.load.card.get_or_insert_default().overlap.sums = begun.passed();
         let (points, cost) = read_points(results, in_g2).await?;
         stats.load += &cost;
         Ok((points, stats))

@@ -1,14 +1,39 @@
-//! The phases of a proof on a card: how long each took, and what its commands cost.
+//! The phases of a proof on a card: how long each took, what its commands cost, and the card's own clock.
 
 use std::time::Instant;
 
-use carillon_driver::Ticket;
+use carillon_driver::{Card, Ticket};
 
 use super::fault::{CardResult, Fault, done};
 use super::lanes::Lane;
 use super::tally::{self, Command};
 use crate::progress::{Phase, ProgressEvent, ProgressSink};
-use crate::stats::{CardStats, JobStats};
+use crate::stats::{CardStats, Clock, JobStats};
+
+/// The card's clock since a moment.
+pub struct Since<'a> {
+    card: &'a Card,
+    /// Cycles and busy cycles then; `None` where the card did not say.
+    then: Option<(u64, u64)>,
+}
+
+impl<'a> Since<'a> {
+    /// This moment.
+    pub fn now(card: &'a Card) -> Self {
+        let then = read(card);
+        Self { card, then }
+    }
+
+    /// What has passed; `None` where there is no clock, or where a reset has started it anew.
+    pub fn passed(&self) -> Option<Clock> {
+        Clock::between(self.then?, read(self.card)?)
+    }
+}
+
+fn read(card: &Card) -> Option<(u64, u64)> {
+    let counters = card.counters().ok()?;
+    Some((counters.cycles, counters.busy))
+}
 
 /// How a proof's commands are looked at from its lane.
 #[derive(Clone, Copy)]

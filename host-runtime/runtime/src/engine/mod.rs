@@ -144,6 +144,9 @@ pub struct Groth16Points {
     pub b2: G2Affine,
 }
 
+/// Cycles of an adder for an addition in G2 (`hdl/doc/g2.md`).
+pub const G2_ADDITION: u64 = 3;
+
 /// Cost of the stages of [`Engine::groth16`]. Stages that run at the same time each report
 /// their own wall time, so the sum may exceed the elapsed time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -180,6 +183,17 @@ impl AddAssign<&Groth16Stats> for Groth16Stats {
 }
 
 impl Groth16Stats {
+    /// Cycles of an adder for all point additions that a card made in these stages: one in G1, [`G2_ADDITION`] in G2. What the
+    /// CPU summed counts nothing.
+    pub fn adder_cycles(&self) -> u64 {
+        let made = |stage: &JobStats| {
+            let card = stage.card.as_ref();
+            card.map_or(0, |card| card.additions + card.aggregation_additions)
+        };
+        let in_g1: u64 = [&self.h, &self.l, &self.a, &self.b1].map(made).iter().sum();
+        in_g1 + G2_ADDITION * made(&self.b2)
+    }
+
     /// The sum of all stages.
     pub fn total(&self) -> JobStats {
         let mut sum = JobStats::default();
@@ -293,4 +307,33 @@ pub trait Engine: Send + Sync {
         assignment: &Arc<Assignment>,
         progress: &dyn ProgressSink,
     ) -> Result<(Groth16Points, Groth16Stats), EngineError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::CardStats;
+
+    #[test]
+    fn an_addition_in_g2_takes_an_adder_three_cycles() {
+        let made = |additions, aggregation_additions| JobStats {
+            card: Some(CardStats {
+                additions,
+                aggregation_additions,
+                ..CardStats::default()
+            }),
+            ..JobStats::default()
+        };
+        let mut stats = Groth16Stats {
+            h: made(1, 2),
+            l: made(10, 20),
+            a: made(100, 200),
+            b1: made(1_000, 2_000),
+            b2: made(10_000, 20_000),
+            ..Groth16Stats::default()
+        };
+        assert_eq!(stats.adder_cycles(), 3_333 + 3 * 30_000);
+        stats.b2 = JobStats::default();
+        assert_eq!(stats.adder_cycles(), 3_333);
+    }
 }

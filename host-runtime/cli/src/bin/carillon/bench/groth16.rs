@@ -94,6 +94,13 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
             false => "none: the sum in G2 ran on the CPU".to_owned(),
         };
         rows.push(("msm_g2 cycles", cycles));
+        if let (Some(sums), Some(adders)) = (card.overlap.sums, engine.info().msm_adders) {
+            let all = sums.elapsed_cycles.saturating_mul(adders.into());
+            let share = report.stages.adder_cycles() as f64 / all as f64;
+            fields["adder_share"] = json!(share);
+            let shown = format!("{:.1} % of {} cycles", 100.0 * share, sums.elapsed_cycles);
+            rows.push(("adders busy, first sum to last", shown));
+        }
         if args.proofs > 1 {
             let seen = &card.overlap;
             rows.extend([

@@ -100,6 +100,12 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
     let (circuit, published, blob) = witness.await??;
     step.done("H for calldata, B for a blob, both evaluated at the challenge");
 
+    let step = output.step("key to the engine");
+    let key_load = engine.load_key(&key.key).await?;
+    step.done(&match &key_load.card {
+        Some(card) => format!("{} bytes, once", grouped(card.bytes_to_card)),
+        None => "it computes in this process's memory".to_owned(),
+    });
     let (proof, proving) = prove(output, &engine, &key.key, circuit.clone()).await?;
     let settled = settlement::settle(output, &anvil, &world, (&published, &blob), &proof).await?;
     let afterwards = settlement::afterwards(output, &world, &story).await?;
@@ -110,6 +116,7 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
         story: &story,
         circuit: &circuit,
         key: &key,
+        key_load: &key_load,
         proving: &proving,
         settled: &settled,
         afterwards: &afterwards,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use blstrs::Scalar;
 use carillon_circuit::rollup::RollupCircuit;
+use carillon_runtime::JobStats;
 use carillon_runtime::groth16::ProveReport;
 use carillon_runtime::progress::Phase;
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub struct Report<'a> {
     pub circuit: &'a RollupCircuit,
     /// The proving key.
     pub key: &'a ChainKey,
+    /// What it cost to bring that to the engine, before the proof.
+    pub key_load: &'a JobStats,
     /// What the proof cost.
     pub proving: &'a ProveReport,
     /// What Ethereum said.
@@ -63,6 +66,7 @@ impl Report<'_> {
                 "origin": self.key.key.origin,
                 "made": self.key.made,
                 "seconds": self.key.wall.as_secs_f64(),
+                "load": self.key_load,
             },
             "proof": proof,
             "settlement": {
@@ -183,6 +187,10 @@ impl Report<'_> {
                 "occupancy",
                 format!("{occupancy:.1} % of the bucket cycles"),
             );
+        }
+        if let Some(key) = &self.key_load.card {
+            let (bytes, cycles) = (grouped(key.bytes_to_card), grouped(key.cycles));
+            rows.add("the key, once", format!("{bytes} bytes in {cycles} cycles"));
         }
         rows.add("bytes to the card", grouped(card.bytes_to_card));
         rows.add("bytes from the card", grouped(card.bytes_from_card));
