@@ -41,9 +41,6 @@ impl Held<'_> {
         plugin: Arc<dyn ProverPlugin>,
         progress: Arc<dyn ProgressSink>,
     ) -> Result<(), String> {
-        if self.stop.is_cancelled() {
-            return self.give_back(STOPPED.to_owned()).await;
-        }
         // A task of its own: an engine may keep its thread busy, and heartbeats must go out meanwhile.
         let mut proving = {
             let leased = Arc::clone(&self.leased);
@@ -51,7 +48,6 @@ impl Held<'_> {
             AbortOnDropHandle::new(tokio::spawn(task))
         };
         let end = tokio::select! {
-            biased;
             result = &mut proving => {
                 let reason = match result {
                     Ok(Ok(proof)) => return self.deliver(&proof).await,
@@ -102,7 +98,6 @@ impl Held<'_> {
             std::future::pending::<Infallible>().await
         };
         let reason = tokio::select! {
-            biased;
             delivered = self.submit(proof) => match delivered {
                 Ok(()) => return Ok(()),
                 Err(error) if error.passes() => error.to_string(),

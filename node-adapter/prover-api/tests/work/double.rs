@@ -51,6 +51,8 @@ pub struct Nasty {
     pub script: HashMap<(u64, u64), Do>,
     pub otherwise: Do,
     pub ready: AtomicBool,
+    /// Whether the question if it is ready is never answered.
+    pub dark: AtomicBool,
     /// Proofs under way now, and the most there were.
     pub now: Arc<AtomicUsize>,
     pub most: AtomicUsize,
@@ -64,6 +66,7 @@ impl Nasty {
             script: script.iter().copied().collect(),
             otherwise: Do::Prove(Duration::from_secs(1)),
             ready: AtomicBool::new(true),
+            dark: AtomicBool::new(false),
             now: Arc::default(),
             most: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
@@ -91,6 +94,9 @@ impl ProverPlugin for Nasty {
     }
 
     async fn ready(&self) -> Result<(), PluginError> {
+        if self.dark.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         match self.ready.load(Ordering::SeqCst) {
             true => Ok(()),
             false => Err(PluginError::Engine("no card".into())),

@@ -69,6 +69,42 @@ async fn a_stop_while_a_proof_is_delivered_gives_the_lease_back() {
     assert!(reason.contains("come again"), "{reason}");
 }
 
+/// An answer that is on its way counts: the proof is taken.
+#[tokio::test(start_paused = true)]
+async fn a_proof_that_is_being_taken_is_waited_for() {
+    let source = Arc::new(Source {
+        takes: seconds(1),
+        ..Source::new(1)
+    });
+    let plugin = Nasty::new(1, &[]);
+    let prover = Prover::start(&source, &plugin, WorkOptions::default());
+    sleep(Duration::from_millis(2500)).await;
+    let (summary, took) = prover.end().await;
+    assert_eq!((summary.proved, summary.lost), (1, 0));
+    assert_eq!(took.as_millis() / 10, 50);
+}
+
+/// In real time, on threads: work that does not let go is waited for, though not for ever, and its
+/// lease is given back at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_stop_waits_a_while_for_work_that_does_not_let_go() {
+    let source = Arc::new(Source::new(1));
+    let plugin = Nasty::new(1, &[((1, 0), Do::Busy(Duration::from_millis(4500)))]);
+    let prover = Prover::start(&source, &plugin, WorkOptions::default());
+    while plugin.begun.load(Ordering::SeqCst) == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let ended = tokio::spawn(prover.end());
+    sleep(seconds(1)).await;
+    assert_eq!((source.held(), plugin.now.load(Ordering::SeqCst)), (0, 1));
+    let (summary, took) = ended.await.unwrap();
+    assert_eq!((summary.proved, summary.lost), (0, 1));
+    assert!(
+        took >= seconds(3) && took < Duration::from_millis(4200),
+        "{took:?}"
+    );
+}
+
 /// A lease that is answered after the stop is known, given back, and not worked on.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_comes_with_the_stop_is_given_back() {
@@ -104,6 +140,20 @@ async fn a_stop_ends_every_pause() {
         let (_, took) = prover.end().await;
         assert_eq!(took, Duration::ZERO);
     }
+}
+
+/// An engine that does not say whether it is ready holds no prover, and no job beside it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_no_plugin() {
+    let source = Arc::new(Source::new(2));
+    let plugin = Nasty::new(2, &[((1, 0), Do::Prove(seconds(5)))]);
+    let prover = Prover::start(&source, &plugin, WorkOptions::default());
+    sleep(Duration::from_millis(100)).await;
+    plugin.dark.store(true, Ordering::SeqCst);
+    sleep(seconds(10)).await;
+    assert_eq!(source.state().proved, [2, 1]);
+    let (_, took) = prover.end().await;
+    assert_eq!(took, Duration::ZERO);
 }
 
 /// A token that counts no longer ends the prover, with all that it has under way.
