@@ -1,22 +1,22 @@
 //! From a batch's input to its circuit: state view, trace, assignment, keys.
 //!
 //! The prover's half of `proving`: it trusts nothing in an input. What is wrong or missing there
-//! gives other public inputs than the job's, or an unsatisfied circuit. Called by `carillon-node run`
-//! and `carillon-node prover`.
+//! gives other public inputs than the job's, or an unsatisfied circuit, which the engine finds before it proves.
+//! Called by `carillon-node run` and `carillon-node prover`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use blstrs::Scalar;
-use carillon_runtime::groth16::{Assignment, Groth16Error, ProvingKey};
+use carillon_runtime::groth16::{Assignment, Constraints, Groth16Error, ProvingKey};
 use carillon_runtime::keys;
 
 use super::machine::Refusal;
 use super::proving::{BatchInput, StatePart, shape};
 use super::rollup_options::RollupOptions;
 use carillon_circuit::rollup::{
-    HeaderWitness, RollupCircuit, Shape, ShapeError, StateView, build, digest, opened, synthesize,
-    trace_of,
+    HeaderWitness, RollupCircuit, Shape, ShapeError, StateView, build, constraints, opened,
+    trace_of, witness,
 };
 use carillon_protocol::ledger::Budget;
 use carillon_protocol::scalar;
@@ -73,9 +73,13 @@ pub fn shape_of(options: &RollupOptions) -> Result<Shape, ShapeError> {
     Shape::new(slots, cells, records, options.depth)
 }
 
-/// What makes assignments for a shape.
+/// What makes assignments for a shape. The first one takes longer: its constraints are recorded, which all
+/// others share.
 pub fn prepare(shape: Shape) -> Arc<dyn Prepare> {
-    Arc::new(Batches(shape))
+    Arc::new(Batches {
+        shape,
+        constraints: OnceLock::new(),
+    })
 }
 
 /// The circuits whose keys are in a folder; the files are named after their shapes. Takes seconds for
@@ -96,8 +100,9 @@ pub fn circuits(folder: &Path) -> Result<Vec<ProverCircuit>, CircuitsError> {
             continue;
         };
         let shape = shape?;
+        let constraints = constraints(shape)?;
         // A key of an older version of the circuit stays in the folder, and is of no use.
-        let key = match keys::load_for(&path, &digest(shape)?) {
+        let key = match keys::load_for(&path, &constraints.digest()) {
             Ok(key) => Arc::new(key),
             Err(error @ keys::KeyError::WrongCircuit { .. }) => {
                 tracing::warn!(%error, "left out");
@@ -108,7 +113,10 @@ pub fn circuits(folder: &Path) -> Result<Vec<ProverCircuit>, CircuitsError> {
         found.push(ProverCircuit {
             id: shape.id(),
             key,
-            prepare: prepare(shape),
+            prepare: Arc::new(Batches {
+                shape,
+                constraints: OnceLock::from(Ok(constraints)),
+            }),
         });
     }
     if found.is_empty() {
@@ -137,22 +145,34 @@ fn shape_in(name: &str) -> Option<Result<Shape, ShapeError>> {
 }
 
 /// Makes assignments for the batches of a shape.
-struct Batches(Shape);
+struct Batches {
+    shape: Shape,
+    /// Those of the shape, once they were wanted; or why there are none.
+    constraints: OnceLock<Result<Arc<Constraints>, String>>,
+}
+
+impl Batches {
+    fn constraints(&self) -> Result<&Arc<Constraints>, PluginError> {
+        let record = || constraints(self.shape).map_err(|error| error.to_string());
+        let recorded = self.constraints.get_or_init(record).as_ref();
+        recorded.map_err(|error| PluginError::Engine(error.clone()))
+    }
+}
 
 impl Prepare for Batches {
     fn assignment(&self, input: &[u8]) -> Result<Assignment, PluginError> {
         let wrong = |error: &dyn std::fmt::Display| PluginError::Input(error.to_string());
         let input = BatchInput::from_bytes(input).map_err(|error| wrong(&error))?;
         let asked = shape(input.budget, input.state.depth()).map_err(|error| wrong(&error))?;
-        if asked != self.0 {
+        if asked != self.shape {
             return Err(PluginError::Input(format!(
                 "it is for the circuit {}, the key is that of {}",
                 asked.id(),
-                self.0.id()
+                self.shape.id()
             )));
         }
         let circuit = circuit(asked, &input).map_err(|error| wrong(&error))?;
-        synthesize(circuit).map_err(|error| wrong(&error))
+        witness(self.constraints()?, circuit).map_err(|error| wrong(&error))
     }
 }
 
@@ -257,13 +277,15 @@ mod tests {
         let signed = rollup.seal().unwrap();
         assert_eq!(deposits.new_root, signed.old_root);
 
+        let prepared = prepare(shape);
         for sealed in [&deposits, &signed] {
             let (_, input) = sealed
                 .parts
                 .iter()
                 .find(|(part, _)| *part == Part::Input)
                 .unwrap();
-            let assignment = Batches(shape).assignment(input).unwrap();
+            let assignment = prepared.assignment(input).unwrap();
+            assignment.check().unwrap();
             let computed: Vec<String> = assignment
                 .public_inputs()
                 .iter()
@@ -274,7 +296,7 @@ mod tests {
         // Another shape's prover refuses it with both names.
         let other = Shape::new(7, 8, 6, 3).unwrap();
         let (_, input) = &signed.parts[2];
-        let error = Batches(other).assignment(input).unwrap_err().to_string();
+        let error = prepare(other).assignment(input).unwrap_err().to_string();
         assert!(error.contains("n6") && error.contains("n7"), "{error}");
     }
 

@@ -2,7 +2,9 @@
 //! system, so that every crate that names one of its own compiles the whole circuit again; callers of
 //! these functions do not.
 
-use carillon_runtime::groth16::{self, Assignment, Groth16Error, ProvingKey};
+use std::sync::Arc;
+
+use carillon_runtime::groth16::{self, Assignment, Constraints, Groth16Error, ProvingKey};
 use rand::rngs::OsRng;
 
 use super::{RollupCircuit, Shape};
@@ -21,4 +23,24 @@ pub fn setup(shape: Shape) -> Result<ProvingKey, Groth16Error> {
 /// The first constraint that is violated.
 pub fn synthesize(circuit: RollupCircuit) -> Result<Assignment, Groth16Error> {
     groth16::synthesize(circuit)
+}
+
+/// Records the constraints of a shape, which all its batches share. Takes as long as running the circuit once.
+///
+/// # Errors
+/// A circuit with more terms than can be numbered.
+pub fn constraints(shape: Shape) -> Result<Arc<Constraints>, Groth16Error> {
+    Constraints::record(move || RollupCircuit::blank(shape)).map(Arc::new)
+}
+
+/// Runs the circuit for the values of its variables, as [`groth16::witness`]: whether the recorded constraints hold
+/// is found out by the engine that proves.
+///
+/// # Errors
+/// Constraints of another shape.
+pub fn witness(
+    constraints: &Arc<Constraints>,
+    circuit: RollupCircuit,
+) -> Result<Assignment, Groth16Error> {
+    groth16::witness(constraints, circuit)
 }
