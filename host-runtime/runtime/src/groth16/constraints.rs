@@ -1,7 +1,7 @@
 //! A circuit's constraints, recorded once and shared by its proofs.
 //!
 //! The structure of a circuit is the same for every witness, so its linear combinations need not be built anew for
-//! each: a proof computes the values of its variables alone ([`witness`]), and the rows of A and B from these, on all
+//! each: a proof computes the values of its variables alone ([`witness`](super::witness())), and the rows of A and B from these, on all
 //! cores, where and when they are wanted. An engine asks for blocks of rows, and each row is checked as it is computed.
 
 use std::fmt;
@@ -15,9 +15,6 @@ use rayon::prelude::*;
 use super::names::name_of;
 use super::r1cs::{R1cs, Side};
 use super::{CircuitDigest, CircuitShape, Groth16Error};
-
-#[cfg(doc)]
-use super::witness;
 
 /// Rows that one core computes at a time.
 const STEP: usize = 256;
