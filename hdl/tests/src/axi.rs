@@ -23,7 +23,7 @@ pub enum WriteOrder {
 }
 
 /// How the memory answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
     /// Cycles from a request to the first beat or the response.
     pub latency: u64,

@@ -18,7 +18,7 @@ use std::time::Instant;
 use carillon_circuit::rollup::{RollupCircuit, circuit_of, synthesize};
 use carillon_protocol::ledger::State;
 use carillon_runtime::engine::EngineOptions;
-use carillon_runtime::groth16::{self, Proof, ProveReport, ProvingKey};
+use carillon_runtime::groth16::{self, Groth16Error, Proof, ProveReport, ProvingKey};
 use carillon_runtime::{Engine, engine};
 use carillon_settlement::{Anvil, AnvilOptions};
 
@@ -101,7 +101,8 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
     step.done("H for calldata, B for a blob, both evaluated at the challenge");
 
     let step = output.step("key to the engine");
-    let key_load = engine.load_key(&key.key).await?;
+    let key_load = engine.load_key(&key.key).await;
+    let key_load = key_load.map_err(Groth16Error::from)?;
     step.done(&match &key_load.card {
         Some(card) => format!("{} bytes, once", grouped(card.bytes_to_card)),
         None => "it computes in this process's memory".to_owned(),
