@@ -289,6 +289,38 @@ async fn the_smallest_pool_is_enough_for_two() {
     }
 }
 
+/// Others have a queue's turn and wait for memory, which the blocks of a proof on that queue use up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_block_waits_for_a_turn_whose_owner_waits_for_its_memory() {
+    let (key, constraints) = chain(HBasis::Odd, MORE_BLOCKS);
+    let assignment = lazy(&constraints, MORE_BLOCKS, &[]);
+    for kind in KINDS {
+        let (_model, engine) = card(kind, 32 << 10).await;
+        engine.load_key(&key).await.unwrap();
+        let card = engine.card();
+        // With the rings it leaves 12 KiB: three blocks, as many as two cores have under way.
+        let _held = card.buffer_to_card(8 << 10).unwrap();
+        let region = card.allocate_public(4 << 10).unwrap();
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        let proof = async {
+            let proof = engine.groth16(&key, &assignment, &());
+            let proof = tokio::time::timeout(PATIENCE, proof).await;
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            proof.unwrap().unwrap();
+        };
+        let others = async |queue: usize| {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                let data = [7; 4 << 10];
+                let written = card.queue(queue).submit_bytes(&data, &region);
+                if let Ok(written) = tokio::time::timeout(PATIENCE, written).await {
+                    written.await.result.unwrap();
+                }
+            }
+        };
+        tokio::join!(proof, others(0), others(1));
+    }
+}
+
 /// Wherever it is dropped, its blocks end, and memory of host and card comes back overwritten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_that_is_dropped_leaves_nothing() {
