@@ -223,6 +223,11 @@ fn bench_groth16_proves_several_at_once() {
     }
     let one = json(&bench);
     assert_eq!(one["proofs"], 1);
+    let [key] = &one["resident_keys"].as_array().unwrap()[..] else {
+        panic!("{one}");
+    };
+    assert_eq!(key["bytes"], one["key_load"]["card"]["bytes_to_card"]);
+    assert_eq!(key["in_use"], false);
     let overlap = one["card"]["overlap"].as_object().unwrap();
     assert!(overlap.values().all(|figure| *figure == 0));
 }

@@ -77,6 +77,8 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     fields["proofs"] = json!(args.proofs);
     fields["verified"] = json!(true);
     fields["key_load"] = stats_json(&key_load);
+    let resident = engine.resident_keys().await;
+    fields["resident_keys"] = json!(resident);
     fields["setup_seconds"] = json!(setup.as_secs_f64());
     fields["record_seconds"] = json!(record.as_secs_f64());
     let mut rows = vec![
@@ -84,6 +86,10 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
         ("constraints recorded", duration(record)),
         ("key load", duration(key_load.wall)),
     ];
+    rows.extend(resident.iter().map(|key| {
+        let bytes = format!("{} bytes, and stays for the next proof", key.bytes);
+        ("key in card memory", bytes)
+    }));
     if args.proofs > 1 {
         rows.push(("proofs", format!("{}, {at_once} at once", args.proofs)));
     }
