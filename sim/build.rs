@@ -12,7 +12,7 @@ const ADDERS: &str = "CARILLON_MSM_ADDERS";
 
 /// Which configuration of `carillon_pkg` the simulated card has: unset or `sim`, or `u250`, whose windows and transforms are larger.
 #[cfg(feature = "rtl")]
-const CONFIG: &str = "CARILLON_CONFIG";
+const CONFIG: &str = "CARILLON_CARD_CONFIG";
 
 #[cfg(feature = "rtl")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             None => model,
         };
         let model = match u250 {
-            // With the memory that the program gives a simulated card (`CARD_MEMORY_BYTES` of `src/rtl/model.rs`).
+            // With the memory that the program gives a simulated card (`MEMORY_BYTES` of `src/rtl/model.rs`).
             true => model
                 .define("CARILLON_CONFIG_U250", "1")
                 .define("CARILLON_CARD_MEM_BYTES", "64'h1000_0000"),

@@ -175,6 +175,12 @@ impl IoQueue {
         self.shared.queues[self.index].number()
     }
 
+    /// Whether somebody has its turn: a chain, a series, or a command that is being
+    /// submitted. Others that submit wait for that.
+    pub fn is_taken(&self) -> bool {
+        self.shared.queues[self.index].is_taken()
+    }
+
     /// Commands that have not ended.
     pub fn outstanding(&self) -> usize {
         self.shared.queues[self.index].outstanding()

@@ -193,6 +193,11 @@ impl QueuePair {
         Arc::clone(&self.turn).lock_owned().await
     }
 
+    /// Whether somebody has the turn.
+    pub fn is_taken(&self) -> bool {
+        self.turn.try_lock().is_err()
+    }
+
     /// Begins a chain, with the queue's turn; without the flag it is the turn alone.
     pub async fn link(&self, flagged: bool) -> Link {
         let turn = self.turn().await;

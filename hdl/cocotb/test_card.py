@@ -21,7 +21,7 @@ JOBS = int(os.environ.get("CARILLON_JOBS", "12"))
 SEED = int(os.environ.get("CARILLON_SEED", "1"))
 
 # Places in card memory.
-SOURCE, DESTINATION, SCRATCH, BASES, SCALARS, RESULT = range(0, 6 << 16, 1 << 16)
+SOURCE, DESTINATION, SCRATCH, BASES, SCALARS, RESULT = range(0, 6 << 18, 1 << 18)
 # Multiples of the generator: a sum over them has one factor.
 GENERATORS = {MSM_G1: field.GENERATOR, MSM_G2: field.GENERATOR_G2}
 POINTS = {group: [field.multiply(generator, factor) for factor in range(1, 9)] for group, generator in GENERATORS.items()}
@@ -32,6 +32,17 @@ async def send(host, at, data):
     place = host.allocate(len(data))
     host.memory.mem[place : place + len(data)] = data
     await host.run(WRITE, (place, at, len(data)))
+    # Where it went, as the board's memory sees it: hdl/rtl/pkg/carillon_pkg.sv, banked.
+    page = dealt(at)
+    assert host.card.mem[page : page + min(len(data), 4096)] == data[:4096], f"written to {at:#x}, not found at {page:#x}"
+
+
+def dealt(address):
+    """The place of an address of card memory with four banks."""
+    bank = address >> 12 & 3
+    for bit in range(18, 64, 2):
+        bank ^= address >> bit & 3
+    return address & ~(3 << 12) | bank << 12
 
 
 async def fetch(host, at, size):

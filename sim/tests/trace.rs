@@ -505,6 +505,13 @@ async fn a_broken_chain_is_shown_at_its_failure_and_replayed() {
     assert_eq!(failure.command, index);
     assert_eq!(failure.why, Why::Status(StatusCode::BadScalar));
     same(&on_model(&recording, ReplayOptions::default()), commands, 1);
+    let alone = ReplayOptions {
+        failure_only: true,
+        ..ReplayOptions::default()
+    };
+    let alone = on_model(&recording, alone);
+    assert_eq!(alone.differences, []);
+    assert_eq!(alone.stopped, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

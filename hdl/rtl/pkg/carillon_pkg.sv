@@ -83,15 +83,17 @@ package carillon_pkg;
   endfunction
 
   // An address as it leaves for card memory. A board deals pages to its banks by the lowest bits of their number, and a
-  // transform's rows lie a power of two apart, all in one bank; so those bits get the others added, MemBanksLog2 at a
-  // time. Each group of as many pages as there are banks stays where it is, in another order.
+  // transform's rows lie a power of two apart, all in one bank; so to those bits the higher ones are added, without carry,
+  // in groups of MemBanksLog2. Each group of as many pages as there are banks stays where it is, in another order. What is
+  // near keeps its bank beside what is near, as the lanes of a sum: bits below BankBit are not added.
+  parameter int unsigned BankBit = 18;
   function automatic addr_t banked(addr_t addr);
     localparam int unsigned Bits = (MemBanksLog2 == 0) ? 1 : MemBanksLog2;
     logic [Bits-1:0] bank;
     banked = addr;
     if (MemBanksLog2 != 0) begin
-      bank = '0;
-      for (int unsigned at = 12; at + Bits <= AddrBits; at += Bits) bank ^= addr[at+:Bits];
+      bank = addr[12+:Bits];
+      for (int unsigned at = BankBit; at + Bits <= AddrBits; at += Bits) bank ^= addr[at+:Bits];
       banked[12+:Bits] = bank;
     end
   endfunction

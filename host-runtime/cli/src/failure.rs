@@ -266,6 +266,7 @@ impl From<EngineError> for Failure {
             | EngineError::WindowBits { .. }
             | EngineError::CardMemory { .. }
             | EngineError::Input { .. }
+            | EngineError::Unsatisfied { .. }
             | EngineError::KeyMismatch { .. } => Failure::Input(text),
             // A new kind gets its code above.
             _ => Failure::Unexpected(text),

@@ -79,7 +79,8 @@ pub struct Overlap {
     /// fewer than those of all commands where they overlapped.
     #[serde(flatten)]
     pub clock: Option<Clock>,
-    /// The same from the beginning of the first sum to the end of the last one.
+    /// The same from the beginning of the first sum to the end of the last one, as the host saw them: what a host sees late
+    /// makes it shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sums: Option<Clock>,
     /// Commands that ran while another proof's transforms, quotients and sums did.

@@ -12,8 +12,18 @@ use carillon_prover_api::JobStatus;
 pub struct InFlight {
     /// The batch.
     pub batch: u64,
-    /// Who has the lease.
-    pub prover: String,
+    /// Where it is made. Not by whom: everybody may ask, and the names are those of tokens.
+    pub prover: Prover,
+}
+
+/// Where a proof is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prover {
+    /// In the node's process.
+    InProcess,
+    /// By a prover with a token.
+    Elsewhere,
 }
 
 /// What is being proved.
@@ -30,8 +40,12 @@ impl Proving {
     /// By the jobs of the board, in their order.
     pub(super) fn of(jobs: Vec<JobStatus>, places: Option<usize>) -> Self {
         let in_flight = |job: JobStatus| {
-            let prover = job.holder.filter(|_| job.state == "leased")?;
+            let holder = job.holder.filter(|_| job.state == "leased")?;
             let batch = job.job;
+            let prover = match holder == HOLDER {
+                true => Prover::InProcess,
+                false => Prover::Elsewhere,
+            };
             Some(InFlight { batch, prover })
         };
         Self {
@@ -42,7 +56,8 @@ impl Proving {
 
     /// Proofs under way in this process, and elsewhere.
     pub(super) fn here_and_elsewhere(&self) -> (u64, u64) {
-        let here = self.in_flight.iter().filter(|job| job.prover == HOLDER);
+        let here = self.in_flight.iter();
+        let here = here.filter(|job| job.prover == Prover::InProcess);
         let here = here.count() as u64;
         (here, self.in_flight.len() as u64 - here)
     }
@@ -76,7 +91,8 @@ mod tests {
         assert_eq!(batches, [2, 3, 4]);
         assert_eq!(proving.here_and_elsewhere(), (2, 1));
         let shown = serde_json::to_value(&proving).unwrap();
-        assert_eq!(shown["in_flight"][1]["prover"], "rack/one");
+        assert_eq!(shown["in_flight"][0]["prover"], "in_process");
+        assert_eq!(shown["in_flight"][1]["prover"], "elsewhere");
         assert_eq!(shown["places"], 2);
     }
 }

@@ -78,7 +78,7 @@ pub use driver::{Driver, DriverError};
 pub use ethereum::{Ethereum, EthereumError, EthereumOptions};
 pub use event::NodeEvent;
 pub use fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices, Prices};
-pub use in_flight::{InFlight, Proving};
+pub use in_flight::{InFlight, Prover, Proving};
 pub use local_prover::LocalProver;
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
 pub use message_proof::{MessageProofJson, message_proof};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use carillon_prover_api::{
-    JobBoard, LocalSource, ProgressOf, ProverPlugin, SourceError, WorkEvent, WorkOptions, work,
+    JobBoard, JobSource, JobStatus, LocalSource, ProgressOf, ProverPlugin, SourceError, WorkEvent,
+    WorkOptions, work,
 };
 
 /// The holder of its leases. No prover elsewhere has this name: those of tokens have no spaces.
@@ -51,7 +52,8 @@ impl LocalProver {
         places: usize,
         stop: CancellationToken,
     ) -> Result<(), SourceError> {
-        let source = LocalSource::new(board, HOLDER);
+        let source = LocalSource::new(Arc::clone(&board), HOLDER);
+        give_back(&source, &board).await;
         let options = WorkOptions {
             at_once: Some(places),
             ..WorkOptions::default()
@@ -62,12 +64,28 @@ impl LocalProver {
     }
 }
 
+/// Gives back the leases of a process of this node that was killed: nobody proves under them, and they would count for
+/// this one's until they end.
+async fn give_back(source: &LocalSource, board: &JobBoard) {
+    // At the start nobody else asks the board yet; if somebody does, these leases end by themselves.
+    let jobs = board.status_now().unwrap_or_default();
+    let ours = |job: &JobStatus| job.state == "leased" && job.holder.as_deref() == Some(HOLDER);
+    for job in jobs.into_iter().filter(ours) {
+        let reason = "the process that had the lease has ended";
+        if let Err(error) = source.fail(job.job, job.generation, reason).await {
+            tracing::warn!(batch = job.job, %error, "a lease of before is not given back");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use carillon_prover_api::{KeyHash, LeasedJob, PluginError};
+    use blstrs::Scalar;
+    use carillon_prover_api::{BoardOptions, Job, KeyHash, LeasedJob, PluginError};
     use carillon_runtime::groth16::Proof;
     use carillon_runtime::progress::ProgressSink;
+    use carillon_testing::trapdoor::Trapdoor;
 
     use super::*;
 
@@ -86,6 +104,33 @@ mod tests {
         async fn prove(&self, _: &LeasedJob, _: &dyn ProgressSink) -> Result<Proof, PluginError> {
             Err(PluginError::Engine("it proves nothing".into()))
         }
+    }
+
+    #[tokio::test]
+    async fn leases_of_a_killed_process_are_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("jobs.redb");
+        let board = Arc::new(JobBoard::open(&file, BoardOptions::default()).unwrap());
+        let key = board
+            .add_key(&Trapdoor::random(&mut rand::rngs::OsRng).key())
+            .unwrap();
+        for number in 1..=2 {
+            let job = Job {
+                number,
+                key,
+                public_inputs: vec![Scalar::from(1); 5],
+                input: vec![1],
+            };
+            board.add(&job).unwrap();
+        }
+        let other = LocalSource::new(Arc::clone(&board), "rack/one");
+        let ours = LocalSource::new(Arc::clone(&board), HOLDER);
+        let kept = other.pick(&[key]).await.unwrap().unwrap().job.number;
+        ours.pick(&[key]).await.unwrap().unwrap();
+        give_back(&ours, &board).await;
+        let jobs = board.status().into_iter();
+        let leased = jobs.filter(|job| job.state == "leased").map(|job| job.job);
+        assert_eq!(leased.collect::<Vec<_>>(), [kept]);
     }
 
     #[test]

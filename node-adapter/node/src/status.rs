@@ -40,6 +40,8 @@ struct Seen {
     reached: Reached,
     head: Option<(u64, Instant)>,
     failure: Option<String>,
+    /// What was being proved when the board was last asked without waiting.
+    proving: Proving,
 }
 
 /// Where a node's parts tell how they are.
@@ -97,6 +99,10 @@ impl NodeStatus {
                 reached: Reached::default(),
                 head: None,
                 failure: None,
+                proving: Proving {
+                    places: parts.places,
+                    ..Proving::default()
+                },
             }),
         })
     }
@@ -156,7 +162,12 @@ impl NodeStatus {
     /// What is being proved, if batches are proved.
     pub fn proving(&self) -> Option<Proving> {
         let board = self.board.as_ref()?;
-        Some(Proving::of(board.status(), self.places))
+        // Everybody may ask, at any rate: nobody waits here for the board's disk.
+        let mut seen = self.seen();
+        if let Some(jobs) = board.status_now() {
+            seen.proving = Proving::of(jobs, self.places);
+        }
+        Some(seen.proving.clone())
     }
 
     /// Connections of users and of provers.

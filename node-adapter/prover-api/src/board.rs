@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -340,25 +340,16 @@ impl JobBoard {
 
     /// All jobs by number.
     pub fn status(&self) -> Vec<JobStatus> {
-        let now = now();
-        let inner = self.lock();
-        let line = |(job, entry): (&u64, &Entry)| {
-            let (state, holder) = match &entry.state {
-                LeaseState::Open => ("open", None),
-                LeaseState::Leased { until, .. } if *until <= now => ("open", None),
-                LeaseState::Leased { holder, .. } => ("leased", Some(holder.clone())),
-                LeaseState::Proved { holder, .. } => ("proved", Some(holder.clone())),
-            };
-            JobStatus {
-                job: *job,
-                vk_hash: entry.key,
-                state,
-                holder,
-                generation: entry.generation,
-                failures: entry.failures,
-            }
-        };
-        inner.book.entries().iter().map(line).collect()
+        lines(&self.lock())
+    }
+
+    /// The same for whoever must not block; `None` while the board is at work.
+    pub fn status_now(&self) -> Option<Vec<JobStatus>> {
+        match self.inner.try_lock() {
+            Ok(inner) => Some(lines(&inner)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(lines(&poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Forgets jobs whose proofs are no longer needed here.
@@ -378,6 +369,28 @@ impl JobBoard {
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.proved.subscribe()
     }
+}
+
+/// All jobs by number.
+fn lines(inner: &Inner) -> Vec<JobStatus> {
+    let now = now();
+    let line = |(job, entry): (&u64, &Entry)| {
+        let (state, holder) = match &entry.state {
+            LeaseState::Open => ("open", None),
+            LeaseState::Leased { until, .. } if *until <= now => ("open", None),
+            LeaseState::Leased { holder, .. } => ("leased", Some(holder.clone())),
+            LeaseState::Proved { holder, .. } => ("proved", Some(holder.clone())),
+        };
+        JobStatus {
+            job: *job,
+            vk_hash: entry.key,
+            state,
+            holder,
+            generation: entry.generation,
+            failures: entry.failures,
+        }
+    };
+    inner.book.entries().iter().map(line).collect()
 }
 
 /// What is wrong with a proof, if anything is.

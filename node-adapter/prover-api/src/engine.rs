@@ -12,6 +12,7 @@ use carillon_runtime::Engine;
 use carillon_runtime::groth16::{self, Assignment, Groth16Error, Proof, ProvingKey};
 use carillon_runtime::progress::ProgressSink;
 use rand::rngs::OsRng;
+use tokio::sync::Semaphore;
 
 use super::{KeyHash, LeasedJob, PluginError, ProverPlugin};
 
@@ -32,6 +33,8 @@ type Circuit = (Arc<ProvingKey>, Arc<dyn Prepare>);
 pub struct EnginePlugin {
     engine: Arc<dyn Engine>,
     circuits: HashMap<KeyHash, Circuit>,
+    /// A place for each witness that is computed at a time: as many as proofs.
+    preparing: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for EnginePlugin {
@@ -46,9 +49,11 @@ impl std::fmt::Debug for EnginePlugin {
 impl EnginePlugin {
     /// A plug-in without keys.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
+        let at_once = engine.info().proofs_at_once.max(1);
         Self {
             engine,
             circuits: HashMap::new(),
+            preparing: Arc::new(Semaphore::new(at_once)),
         }
     }
 
@@ -86,7 +91,14 @@ impl ProverPlugin for EnginePlugin {
             return Err(PluginError::Engine(reason));
         };
         let input = job.input.clone();
-        let assignment = tokio::task::spawn_blocking(move || prepare.assignment(&input))
+        // The place is free when the thread has ended, not when nobody waits for it any more.
+        let place = Arc::clone(&self.preparing).acquire_owned().await;
+        let place = place.map_err(|error| PluginError::Engine(error.to_string()))?;
+        let prepared = move || {
+            let _place = place;
+            prepare.assignment(&input)
+        };
+        let assignment = tokio::task::spawn_blocking(prepared)
             .await
             .map_err(|error| PluginError::Engine(error.to_string()))??;
         if assignment.public_inputs() != job.public_inputs {

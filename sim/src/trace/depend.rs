@@ -35,27 +35,38 @@ pub fn needed(commands: &[Traced], of: usize) -> Vec<bool> {
     needed
 }
 
-/// Whether something in `range` was last written by a sum, after all of `commands`. Only a command that succeeded
-/// is known to have overwritten what was there.
+/// Whether something in `range` was last written by a sum, after all of `commands`. Overwritten is what a command has
+/// written that succeeded and came after the sum: behind it on its queue, or submitted when it had ended.
 #[must_use]
 pub(super) fn holds_a_sum(commands: &[Traced], range: Range) -> bool {
-    let mut left = vec![range];
-    for command in commands.iter().rev() {
-        let Some(decoded) = Command::decode(&command.raw) else {
-            continue;
+    commands.iter().enumerate().any(|(index, sum)| {
+        let decoded = Command::decode(&sum.raw);
+        let Some(decoded @ Command::Msm { .. }) = decoded else {
+            return false;
         };
-        let writes = written(&decoded);
-        let touched = writes.iter().any(|w| left.iter().any(|r| overlap(*w, *r)));
-        if touched && matches!(decoded, Command::Msm { .. }) {
-            return true;
-        }
-        if touched && succeeded(command) {
-            for write in writes {
-                left = left.into_iter().flat_map(|r| without(r, write)).collect();
+        let mut left = written(&decoded);
+        left.retain(|written| overlap(*written, range));
+        for later in &commands[index + 1..] {
+            if left.is_empty() {
+                return false;
+            }
+            let after = later.queue == sum.queue || ended_before(sum, later.record);
+            if let Some(command) = Command::decode(&later.raw).filter(|_| after && succeeded(later))
+            {
+                for write in written(&command) {
+                    left = left.into_iter().flat_map(|r| without(r, write)).collect();
+                }
             }
         }
+        left.iter().any(|written| overlap(*written, range))
+    })
+}
+
+fn ended_before(command: &Traced, number: usize) -> bool {
+    match command.end {
+        End::Completed { record, .. } | End::Lost { record, .. } => record < number,
+        End::Open => false,
     }
-    false
 }
 
 fn succeeded(command: &Traced) -> bool {
@@ -253,6 +264,11 @@ mod tests {
             traced
         };
         let done = |command: &Command| ended(command, StatusCode::Success);
+        let on = |queue, record, command: &Command| Traced {
+            queue,
+            record,
+            ..done(command)
+        };
         let fill = |card, bytes| Command::Fill {
             word: 0,
             card,
@@ -273,5 +289,24 @@ mod tests {
         assert_eq!(read(&commands), [false; 4]);
         commands.push(done(&sum));
         assert_eq!(read(&commands), [false, true, true, false]);
+        // On another queue it may have come before the sum, unless that had ended.
+        let fill = fill(0x3000, 192);
+        let sum = Traced {
+            record: 5,
+            ..done(&sum)
+        };
+        let ended_at = |record| {
+            let mut sum = sum.clone();
+            if let End::Completed { record: ended, .. } = &mut sum.end {
+                *ended = record;
+            }
+            sum
+        };
+        assert_eq!(
+            read(&[ended_at(9), on(2, 8, &fill)]),
+            [false, true, true, false]
+        );
+        assert_eq!(read(&[ended_at(7), on(2, 8, &fill)]), [false; 4]);
+        assert_eq!(read(&[ended_at(9), on(1, 8, &fill)]), [false; 4]);
     }
 }

@@ -17,6 +17,10 @@ use std::task::Poll;
 use carillon_driver::{Card, Finished, IoQueue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// I/O queues of a card (hdl/doc/contract.md). A card that says it has more is not taken at its word: each proof's witness
+/// takes memory.
+const MOST: usize = 2;
+
 /// The lanes of one card.
 #[derive(Debug)]
 pub struct Lanes {
@@ -41,8 +45,9 @@ impl State {
 }
 
 impl Lanes {
-    /// As many as there are queues.
+    /// As many as there are queues, though no more than a card has by the contract.
     pub fn new(queues: usize) -> Self {
+        let queues = queues.min(MOST);
         let state = State {
             idle: Mutex::new((0..queues).collect()),
             computing: (0..queues).map(|_| AtomicU64::new(0)).collect(),
@@ -151,11 +156,12 @@ impl Drop for Computing<'_> {
     }
 }
 
-/// The queue with the least to do, for what is no proof.
+/// The queue with the least to do, for what is no proof: first of all one whose turn nobody has, since a proof that computes
+/// its rows holds it without a command.
 pub fn quiet(card: &Card) -> &IoQueue {
     let queues = card.queues().iter();
     queues
-        .min_by_key(|queue| queue.outstanding())
+        .min_by_key(|queue| (queue.is_taken(), queue.outstanding()))
         .unwrap_or(card.queue(0))
 }
 

@@ -80,8 +80,8 @@ async fn proofs_in_flight_are_shown_with_their_provers() {
     }
     let chain = node.ask("carillon_chain", json!([])).await;
     let both = json!([
-        { "batch": 1, "prover": "rack/one" },
-        { "batch": 2, "prover": "rack/two" },
+        { "batch": 1, "prover": "elsewhere" },
+        { "batch": 2, "prover": "elsewhere" },
     ]);
     assert_eq!(
         chain["proving"],
@@ -92,7 +92,7 @@ async fn proofs_in_flight_are_shown_with_their_provers() {
     let status = binary().args(["status", "--url", &node.rpc]).output();
     let text = String::from_utf8_lossy(&status.unwrap().stdout).into_owned();
     let line =
-        "2 in flight (batch 1 by rack/one, batch 2 by rack/two); none proved in the node's process";
+        "2 in flight (batch 1 elsewhere, batch 2 elsewhere); none proved in the node's process";
     assert!(text.contains(line), "{text}");
 
     // A prover with places for more takes what is left, and what it shows names the batch.

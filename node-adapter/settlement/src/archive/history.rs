@@ -123,6 +123,10 @@ impl History {
                     if again < TURNS =>
                 {
                     again += 1;
+                    tracing::info!(
+                        again,
+                        "the node's events do not add up yet: it is read again"
+                    );
                 }
                 read => return read,
             }

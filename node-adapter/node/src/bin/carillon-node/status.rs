@@ -112,7 +112,11 @@ fn proofs(proving: &Value) -> Option<String> {
     let in_flight = proving["in_flight"].as_array()?;
     let each = in_flight.iter().filter_map(|proof| {
         let (batch, prover) = (proof["batch"].as_u64()?, proof["prover"].as_str()?);
-        Some(format!("batch {batch} by {prover}"))
+        let place = match prover {
+            "in_process" => "in the node's process",
+            _ => "elsewhere",
+        };
+        Some(format!("batch {batch} {place}"))
     });
     let each: Vec<String> = each.collect();
     let names = match each.as_slice() {

@@ -101,7 +101,7 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
         };
         rows.push(("msm_g2 cycles", cycles));
         if let (Some(sums), Some(adders)) = (card.overlap.sums, engine.info().msm_adders) {
-            let all = sums.elapsed_cycles.saturating_mul(adders.into());
+            let all = sums.elapsed_cycles.saturating_mul(adders.into()).max(1);
             let share = report.stages.adder_cycles() as f64 / all as f64;
             fields["adder_share"] = json!(share);
             let shown = format!("{:.1} % of {} cycles", 100.0 * share, sums.elapsed_cycles);
