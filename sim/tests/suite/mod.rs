@@ -18,6 +18,7 @@ pub mod futures;
 pub mod hang;
 pub mod interrupts;
 pub mod lifecycle;
+pub mod mid_chain;
 pub mod operations;
 pub mod posted;
 pub mod record;
@@ -372,6 +373,11 @@ macro_rules! whole_suite {
                 a_chain_that_is_dropped_is_closed,
                 a_chain_ends_with_what_cannot_be_sent,
                 a_chain_may_take_its_time,
+            }
+            mid_chain::{
+                bus_errors_in_mid_chain,
+                a_hang_in_mid_chain_is_aborted,
+                a_reset_in_mid_chain,
             }
             values::{
                 msm_of_every_size,
