@@ -2,14 +2,17 @@
 //! (`carillon_workload::vectors`).
 
 use blstrs::{G1Projective, G2Projective, Scalar};
+use carillon_driver::Product;
 use carillon_driver::command::Group;
 use carillon_workload::vectors::{self, MsmCase, ScalarPattern};
 use ff::Field;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
+use super::transfers::{fetch, same, send};
 use super::{Checked, Subject, Wrong, wrong};
 use carillon_runtime::engine::{Bases, Engine, MsmOptions, NttKind, SumPoint};
+use carillon_runtime::image::{self, SCALAR_BYTES};
 
 /// Sizes of the sums: one, odd, and across a power of two.
 const MSM_SIZES: [usize; 3] = [1, 3, 33];
@@ -142,6 +145,36 @@ pub async fn quotient(subject: &Subject) -> Checked {
         if found != vectors::quotient(&a, &b, &c, z) {
             return Err(wrong(format!("the quotient of {n} elements is wrong")));
         }
+    }
+    Ok(format!(
+        "{} sizes up to {}",
+        sizes.len(),
+        (1 << QUOTIENT_LOG2) + 1
+    ))
+}
+
+/// Products alone (`QUOTIENT` with the flag `PRODUCT`) of sizes around powers of two. No engine
+/// offers them by themselves, so they go to the card's queues, in turn.
+pub async fn product(subject: &Subject) -> Checked {
+    let card = subject.card();
+    let sizes = vectors::sizes(QUOTIENT_LOG2);
+    for (&n, queue) in sizes.iter().zip(card.queues().iter().cycle()) {
+        let bytes = n * SCALAR_BYTES;
+        let region = || card.allocate(bytes as u64);
+        let (a, b) = (random(n, 4 << 32 | n as u64), random(n, 5 << 32 | n as u64));
+        let operands = Product {
+            a: region()?,
+            b: region()?,
+            destination: region()?,
+            n: n as u64,
+        };
+        send(subject, queue, image::bytes(&a), &operands.a).await?;
+        send(subject, queue, image::bytes(&b), &operands.b).await?;
+        queue.product(&operands).await?;
+        let found = fetch(subject, queue, &operands.destination, bytes).await?;
+        let expected: Vec<_> = a.iter().zip(&b).map(|(a, b)| a * b).collect();
+        let what = format!("the product of {n} elements");
+        same(image::bytes(&expected), &found, &what)?;
     }
     Ok(format!(
         "{} sizes up to {}",

@@ -114,6 +114,7 @@ const CHECKS: &[Check] = &[
     check!(3, "msm_g2 outside the subgroup", compute::msm_g2_outside),
     check!(3, "ntt", compute::ntt),
     check!(3, "quotient", compute::quotient),
+    check!(3, "product", compute::product),
     check!(3, "fill", chains::fill),
     check!(3, "chains", chains::chains),
     check!(3, "error statuses", refusals::statuses),
