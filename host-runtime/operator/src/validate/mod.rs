@@ -17,6 +17,8 @@ mod endurance;
 mod march;
 mod refusals;
 mod resets;
+#[cfg(test)]
+mod tests;
 mod transfers;
 
 use std::fmt;
