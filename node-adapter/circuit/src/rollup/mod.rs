@@ -37,7 +37,7 @@ mod witness;
 pub use builder::{BuildError, build, opened};
 pub use circuit::RollupCircuit;
 pub use operation::{circuit_of, trace_of};
-pub use proving::{constraints, setup, synthesize, witness};
+pub use proving::{constraints, setup, setup_from, synthesize, witness};
 pub use public::PublicInputs;
 pub use shape::{MAX_CELLS, MAX_SLOTS, PRODUCTION_DEPTH, Shape, ShapeError, VERSION};
 pub use survey::{Part, Stats, digest, stats};

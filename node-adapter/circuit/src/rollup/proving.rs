@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use carillon_runtime::groth16::{self, Assignment, Constraints, Groth16Error, ProvingKey};
-use rand::rngs::OsRng;
+use rand::rngs::{OsRng, StdRng};
 
 use super::{RollupCircuit, Shape};
 
@@ -15,6 +15,15 @@ use super::{RollupCircuit, Shape};
 /// A circuit with more rows than the field has roots of unity for.
 pub fn setup(shape: Shape) -> Result<ProvingKey, Groth16Error> {
     groth16::setup(RollupCircuit::blank(shape), &mut OsRng)
+}
+
+/// A development key as [`setup`] makes it, from a stream that can be repeated: the same seed of `rng` gives the same
+/// key, and whoever knows the seed can forge proofs.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_from(shape: Shape, rng: &mut StdRng) -> Result<ProvingKey, Groth16Error> {
+    groth16::setup(RollupCircuit::blank(shape), rng)
 }
 
 /// Runs the circuit with its witness and checks every constraint, as [`groth16::synthesize`].

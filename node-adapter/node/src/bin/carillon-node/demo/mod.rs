@@ -8,6 +8,8 @@
 mod figures;
 mod plan;
 mod report;
+#[cfg(test)]
+mod same_proof;
 mod settlement;
 mod story;
 mod world;
