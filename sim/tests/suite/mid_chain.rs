@@ -1,7 +1,7 @@
 //! Faults in the middle of a chain: the command that meets one says what happened, those behind it
 //! were not run, and the chain can be sent again.
 //!
-//! On a card without `LINK` there is nothing to see; `chains.rs` checks that it says so.
+//! On a card without `LINK` and `FILL` there is nothing to see; `chains.rs` checks that it says so.
 
 use carillon_driver::status::StatusCode;
 use carillon_driver::{
@@ -16,7 +16,7 @@ use super::{Bench, Rig, bench, bench_with, config, patience, record, within};
 const LINKS: usize = 4;
 /// Bytes of card memory for each of them, and of the transfer that meets the fault.
 const PART: usize = 4096;
-/// Bytes of the other transfers: faults of host memory let them pass.
+/// Bytes that each other command writes.
 const SMALL: usize = 64;
 /// What card memory holds before, and what the chain writes there.
 const BEFORE: u8 = 0x11;
@@ -32,13 +32,14 @@ async fn parts<R: Rig>(bench: &Bench<R>) -> [CardRegion; LINKS] {
     std::array::from_fn(|link| region.part((link * PART) as u64, PART as u64).unwrap())
 }
 
-/// A small write to the start of a part.
+/// Writes the start of a part, without host memory, which may be what fails.
 async fn small(chain: &Chain, part: &CardRegion) -> Ticket<()> {
     let to = part.part(0, SMALL as u64).unwrap();
-    chain.submit_bytes(&[WRITTEN; SMALL], &to).await
+    let word = u64::from_ne_bytes([WRITTEN; 8]);
+    chain.submit_fill(word, &to).await
 }
 
-/// Whether the small write of a part was run.
+/// Whether the fill of a part was run.
 async fn ran<R: Rig>(bench: &Bench<R>, part: &CardRegion) -> bool {
     let image = bench.get(part, PART).await;
     assert!(image[SMALL..].iter().all(|&byte| byte == BEFORE));
@@ -112,7 +113,8 @@ async fn failed<R: Rig>(
     let third = small(&chain, &parts[2]).await;
     let fourth = small(&chain, &parts[3]).await;
     chain.finish();
-    bench.write(1, SMALL).await.unwrap();
+    let other = bench.card.allocate(SMALL as u64).unwrap();
+    bench.card.queue(1).fill(0, &other).await.unwrap();
     let finished = ended(bench, failing).await;
     assert!(finished.memory.is_some(), "the buffer comes back");
     let error = finished.result.unwrap_err();
@@ -139,9 +141,10 @@ pub async fn bus_errors_in_mid_chain<R: Rig>() {
             writes: write,
         })
     };
-    let (above, count) = (SMALL as u32, FOR_EVER);
+    // Everything but rings and completions, seen by size.
+    let (above, count) = (32, FOR_EVER);
     let bench = bench::<R>().await;
-    if !bench.card.info().link {
+    if !bench.card.info().link || !bench.card.info().fill {
         return;
     }
     let parts = parts(&bench).await;
@@ -198,7 +201,7 @@ pub async fn a_hang_in_mid_chain_is_aborted<R: Rig>() {
     let mut config = config::<R>();
     config.deadlines.stall = R::stall() / 2;
     let bench = bench_with::<R>(config).await;
-    if !bench.card.info().link {
+    if !bench.card.info().link || !bench.card.info().fill {
         return;
     }
     let parts = parts(&bench).await;
@@ -236,7 +239,7 @@ pub async fn a_reset_in_mid_chain<R: Rig>() {
     ];
     for (name, level, lost) in rows {
         let bench = bench::<R>().await;
-        if !bench.card.info().link {
+        if !bench.card.info().link || !bench.card.info().fill {
             return;
         }
         let before = parts(&bench).await;
