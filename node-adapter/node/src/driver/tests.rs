@@ -249,10 +249,8 @@ async fn batches_are_proved_settled_in_order_and_become_final() {
     let prover = chain.prove();
     eventually(|| chain.all_final()).await;
     assert_eq!(*chain.ethereum.settled.lock().unwrap(), [1, 2, 3]);
-    assert!(
-        chain.board.status().is_empty(),
-        "the board forgets what is proved"
-    );
+    // The board forgets what is proved.
+    eventually(|| chain.board.status().is_empty()).await;
     let transaction = Some("0x02".to_owned());
     let row = chain.store.batch(2).unwrap().unwrap();
     assert_eq!(row.status, BatchStatus::Final { transaction });
@@ -265,6 +263,8 @@ async fn batches_are_proved_settled_in_order_and_become_final() {
     };
     assert_eq!(chain.events.lock().unwrap()[0], queue);
     for number in 1..=3 {
+        // A step is told when it is on disk.
+        eventually(|| chain.told_of(number).len() >= 4).await;
         let told = chain.told_of(number);
         assert_eq!(told, ["sealed", "batch_proved", "settled", "final"]);
     }
