@@ -84,8 +84,8 @@ package carillon_pkg;
 
   // An address as it leaves for card memory. A board deals pages to its banks by the lowest bits of their number, and a
   // transform's rows lie a power of two apart, all in one bank; so to those bits the higher ones are added, without carry,
-  // in groups of MemBanksLog2. Each group of as many pages as there are banks stays where it is, in another order. What is
-  // near keeps its bank beside what is near, as the lanes of a sum: bits below BankBit are not added.
+  // in groups of MemBanksLog2. Each group of as many pages as there are banks stays where it is, in another order. Bits
+  // below BankBit are not added: pages that lie together, as those of a sum's lanes, stay in different banks.
   parameter int unsigned BankBit = 18;
   function automatic addr_t banked(addr_t addr);
     localparam int unsigned Bits = (MemBanksLog2 == 0) ? 1 : MemBanksLog2;
