@@ -12,8 +12,8 @@ use blstrs::Scalar;
 use serde::Deserialize;
 
 use super::ports::{L1Inbox, PortError, QueueEntry};
-use carillon_protocol::Kind;
 use carillon_protocol::crypto::schnorr::PublicKey;
+use carillon_protocol::{Kind, layout};
 
 /// Why a file is not a queue.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,9 @@ fn words(line: Line) -> Result<[[u8; 32]; 5], String> {
         if token > 63 || account >= 1 << 24 {
             return Err("tokens are below 64, accounts below 2^24".to_owned());
         }
-        Ok(u128::from(kind as u8) + (u128::from(account) << 3) + (u128::from(token) << 27))
+        Ok(u128::from(layout::record::word0(
+            kind as u8, account, token,
+        )))
     };
     let number = |value: u128| {
         let mut word = [0; 32];

@@ -33,11 +33,12 @@ pub const BLOB_GAS: u128 = 131_072;
 /// How long a published fee is taken.
 const GRACE: Duration = Duration::from_secs(120);
 /// Kinds that are signed, with their names in JSON.
-const KINDS: [(Kind, &str); 4] = [
+const KINDS: [(Kind, &str); 5] = [
     (Kind::Transfer, "transfer"),
     (Kind::Withdraw, "withdraw"),
     (Kind::Bundle, "bundle"),
     (Kind::SetKey, "set_key"),
+    (Kind::Send, "send"),
 ];
 
 /// Ethereum's prices, in wei per unit of gas.

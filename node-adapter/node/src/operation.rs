@@ -21,7 +21,7 @@ use super::machine::Refusal;
 use super::receipt::hex_array;
 use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::schnorr::PublicKey;
-use carillon_protocol::{Kind, Operation};
+use carillon_protocol::{Kind, Operation, Party, owner_word};
 
 /// Bytes of an operation in the log.
 pub const OPERATION_BYTES: usize = 211;
@@ -147,6 +147,36 @@ pub enum OperationJson {
         #[serde(with = "hex_array")]
         signature: [u8; 64],
     },
+    /// To an account of another chain.
+    Send {
+        /// The account that pays.
+        from: u32,
+        /// Token slot.
+        token: u8,
+        /// Amount.
+        amount: String,
+        /// Fee.
+        fee: String,
+        /// The sender's nonce.
+        nonce: u32,
+        /// Who owns the account there.
+        #[serde(with = "hex_array")]
+        recipient: [u8; 20],
+        /// The other chain's id.
+        chain: u64,
+        /// Which leg of a flow it is; left out if it is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leg: Option<u8>,
+        /// A message to the recipient, or the flow's id: 31 bytes.
+        #[serde(with = "hex_array")]
+        memo: [u8; 31],
+        /// The account's owner.
+        #[serde(with = "hex_array")]
+        owner: [u8; 20],
+        /// R, then s.
+        #[serde(with = "hex_array")]
+        signature: [u8; 64],
+    },
     /// Another key for an account.
     SetKey {
         /// The account.
@@ -185,6 +215,7 @@ impl OperationJson {
         let (OperationJson::Transfer { signature, .. }
         | OperationJson::Withdraw { signature, .. }
         | OperationJson::Bundle { signature, .. }
+        | OperationJson::Send { signature, .. }
         | OperationJson::SetKey { signature, .. }) = &mut self;
         *signature = by;
         self
@@ -225,6 +256,14 @@ impl OperationJson {
             signature,
             ..
         }
+        | OperationJson::Send {
+            from,
+            token,
+            fee,
+            nonce,
+            signature,
+            ..
+        }
         | OperationJson::SetKey {
             from,
             token,
@@ -245,6 +284,7 @@ impl OperationJson {
             OperationJson::Transfer { .. } => Kind::Transfer,
             OperationJson::Withdraw { .. } => Kind::Withdraw,
             OperationJson::Bundle { .. } => Kind::Bundle,
+            OperationJson::Send { .. } => Kind::Send,
             OperationJson::SetKey { .. } => Kind::SetKey,
         }
     }
@@ -262,7 +302,8 @@ impl OperationJson {
         match self {
             OperationJson::Transfer { amount: value, .. }
             | OperationJson::Withdraw { amount: value, .. }
-            | OperationJson::Bundle { amount: value, .. } => amount("amount", value),
+            | OperationJson::Bundle { amount: value, .. }
+            | OperationJson::Send { amount: value, .. } => amount("amount", value),
             OperationJson::SetKey { .. } => Ok(0),
         }
     }
@@ -277,6 +318,21 @@ impl OperationJson {
             }
             OperationJson::Bundle { bundle, owner, .. } => {
                 [word("bundle", bundle)?, word("owner", owner)?, none]
+            }
+            OperationJson::Send {
+                recipient,
+                chain,
+                leg,
+                memo,
+                owner,
+                ..
+            } => {
+                let to = Party {
+                    owner: *recipient,
+                    chain: *chain,
+                    leg: *leg,
+                };
+                [to.to_word(), owner_word(owner), word("memo", memo)?]
             }
             OperationJson::SetKey { key, .. } => {
                 let key = PublicKey::from_bytes(key)
@@ -318,6 +374,9 @@ pub fn shown(operation: &Operation) -> Value {
         Kind::Bundle => {
             json!({ "kind": "bundle", "bundle": bytes(w2, 32), "owner": bytes(w3, 20) })
         }
+        Kind::Send => json!({ "kind": "send", "owner": bytes(w3, 20) }),
+        Kind::Take => json!({ "kind": "take", "owner": bytes(w2, 20) }),
+        Kind::Return => json!({ "kind": "return", "owner": bytes(w2, 20) }),
         Kind::SetKey => json!({ "kind": "set_key", "key": key(*w3, *w4) }),
         Kind::Deposit => {
             json!({ "kind": "deposit", "owner": bytes(w2, 20), "key": key(*w3, *w4) })
@@ -332,15 +391,41 @@ pub fn shown(operation: &Operation) -> Value {
             "from": from, "fee": fee.to_string(), "nonce": nonce, "signature": hex0x(signature),
         })
     } else {
-        json!({ "account": from, "queue_index": nonce.to_string() })
+        let index = if kind.is_queued() {
+            "queue_index"
+        } else {
+            "index"
+        };
+        json!({ "account": from, index: nonce.to_string() })
     };
-    for (name, value) in [fields, more].into_iter().filter_map(into_object).flatten() {
+    let between = match operation.other_end() {
+        Ok(party) if kind.is_between_chains() => json!({
+            other_end_name(*kind): hex0x(&party.owner),
+            "chain": party.chain,
+            "leg": party.leg,
+            "memo": bytes(w4, 31),
+        }),
+        _ => Value::Null,
+    };
+    for (name, value) in [fields, more, between]
+        .into_iter()
+        .filter_map(into_object)
+        .flatten()
+    {
         json[name] = value;
     }
     if *kind == Kind::SetKey {
         json.as_object_mut().map(|json| json.remove("amount"));
     }
     json
+}
+
+/// What the other end of an operation between chains is to it.
+fn other_end_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Take => "sender",
+        _ => "recipient",
+    }
 }
 
 fn into_object(value: Value) -> Option<Map<String, Value>> {

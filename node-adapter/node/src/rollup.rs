@@ -175,7 +175,7 @@ impl Machine for Rollup {
 
     fn check(&self, operation: &Operation) -> Result<Ticket, Refusal> {
         if !operation.kind.is_signed() {
-            let reason = "operations of this kind come from the queue on L1 alone";
+            let reason = "operations of this kind come from Ethereum or from other chains alone";
             return Err(Refusal::new("kind", reason));
         }
         operation
@@ -229,7 +229,7 @@ impl Machine for Rollup {
             self.ledger.execute_accepted(operation)
         };
         executed.map_err(|error| refusal(&error))?;
-        if !operation.kind.is_signed() {
+        if operation.kind.is_queued() {
             self.queue = operation.nonce + 1;
         }
         Ok(())

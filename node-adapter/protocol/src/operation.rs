@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::decimal::{Decimal, pack_amount, pack_fee};
-use super::{ACCOUNT_BITS, BALANCE_LIMIT, Domain, Record, TOKENS};
+use super::layout::{
+    AMOUNT_MANTISSA_BITS, EXPONENT_BITS, FEE_MANTISSA_BITS, KIND_BITS, TOKEN_BITS, slot,
+};
+use super::{ACCOUNT_BITS, BALANCE_LIMIT, Domain, Party, Record, TOKENS};
 use crate::crypto::schnorr::{SecretKey, Signature};
 
 /// What an operation does, by its number in PROTOCOL.md.
@@ -29,11 +32,17 @@ pub enum Kind {
     SetKey = 6,
     /// Out, asked for on L1.
     Exit = 7,
+    /// Out to an account of another chain.
+    Send = 8,
+    /// In from another chain, what was sent there.
+    Take = 9,
+    /// Back in, what was sent for a flow that did not come to its end.
+    Return = 10,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Transfer,
         Self::Deposit,
         Self::Withdraw,
@@ -41,6 +50,9 @@ impl Kind {
         Self::Import,
         Self::SetKey,
         Self::Exit,
+        Self::Send,
+        Self::Take,
+        Self::Return,
     ];
 
     /// In words.
@@ -53,6 +65,9 @@ impl Kind {
             Self::Import => "import",
             Self::SetKey => "new key",
             Self::Exit => "exit",
+            Self::Send => "send",
+            Self::Take => "take",
+            Self::Return => "return",
         }
     }
 
@@ -61,12 +76,22 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
-    /// Whether its account signs it; the others come from the L1 queue.
+    /// Whether its account signs it; the others come from the L1 queue, or from other chains.
     pub fn is_signed(self) -> bool {
         matches!(
             self,
-            Self::Transfer | Self::Withdraw | Self::Bundle | Self::SetKey
+            Self::Transfer | Self::Withdraw | Self::Bundle | Self::SetKey | Self::Send
         )
+    }
+
+    /// Whether it executes an entry of the L1 queue.
+    pub fn is_queued(self) -> bool {
+        matches!(self, Self::Deposit | Self::Import | Self::Exit)
+    }
+
+    /// Whether it is half of a movement between chains, whose other half L1 holds it against.
+    pub fn is_between_chains(self) -> bool {
+        matches!(self, Self::Send | Self::Take | Self::Return)
     }
 
     /// Whether it stands in H with a record.
@@ -76,7 +101,10 @@ impl Kind {
 
     /// Whether it brings funds in.
     pub fn is_inbound(self) -> bool {
-        matches!(self, Self::Deposit | Self::Import)
+        matches!(
+            self,
+            Self::Deposit | Self::Import | Self::Take | Self::Return
+        )
     }
 }
 
@@ -119,6 +147,33 @@ pub enum OperationError {
         "the recipient of a withdrawal is an address on Ethereum that is not zero: nobody else can claim it"
     )]
     Recipient,
+    /// A send or its counterpart that names nobody on no chain.
+    #[error(
+        "word {word} of a {} is its other end: an owner and a chain, neither of them 0, and below 8 a leg if it is part of a flow", .kind.name()
+    )]
+    Party {
+        /// Kind.
+        kind: Kind,
+        /// Position in the record.
+        word: usize,
+    },
+    /// A return outside a flow.
+    #[error("only a leg of a flow comes back as a return")]
+    NoFlow,
+    /// A memo or the name of a flow that L1 cannot have.
+    #[error("the memo of a {}, or its flow's id, is below 2^248", .kind.name())]
+    Memo {
+        /// Kind.
+        kind: Kind,
+    },
+    /// An owner that is no address.
+    #[error("word {word} of a {} is an address on Ethereum that is not zero", .kind.name())]
+    Owner {
+        /// Kind.
+        kind: Kind,
+        /// Position in the record.
+        word: usize,
+    },
     /// A bundle's hash that L1 cannot have.
     #[error("a bundle's hash is below 2^248: the keccak of the bundle without its last byte")]
     BundleHash,
@@ -186,14 +241,39 @@ impl Operation {
     /// [`OperationError`] naming the field.
     pub fn check_form(&self) -> Result<(), OperationError> {
         self.check_proved_form()?;
-        // What could never be claimed or run on L1 does not leave L2.
+        // What could never be claimed, run or taken elsewhere does not leave L2.
+        let kind = self.kind;
         let [w2, ..] = self.words;
-        let high = |bits: usize| w2.to_bytes_be()[..32 - bits / 8].iter().any(|b| *b != 0);
-        match self.kind {
-            Kind::Withdraw if high(160) => Err(OperationError::Recipient),
-            Kind::Bundle if high(248) => Err(OperationError::BundleHash),
+        match kind {
+            Kind::Withdraw if exceeds(&w2, 160) => Err(OperationError::Recipient),
+            Kind::Bundle if exceeds(&w2, 248) => Err(OperationError::BundleHash),
+            Kind::Send | Kind::Take | Kind::Return => self.other_end().map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    /// The other end of a send, a take or a return.
+    ///
+    /// # Errors
+    /// [`OperationError`] if the words are not those of such an operation, as L1 sees it.
+    pub fn other_end(&self) -> Result<Party, OperationError> {
+        let kind = self.kind;
+        let [w2, w3, w4] = self.words;
+        let ((at, end), (word, owner)) = match kind {
+            Kind::Send => ((2, w2), (3, w3)),
+            _ => ((3, w3), (2, w2)),
+        };
+        if owner == Scalar::ZERO || exceeds(&owner, 160) {
+            return Err(OperationError::Owner { kind, word });
+        }
+        if exceeds(&w4, 248) {
+            return Err(OperationError::Memo { kind });
+        }
+        let party = Party::from_word(&end).ok_or(OperationError::Party { kind, word: at })?;
+        if kind == Kind::Return && party.leg.is_none() {
+            return Err(OperationError::NoFlow);
+        }
+        Ok(party)
     }
 
     /// The part of [`Operation::check_form`] that the circuit asks for, too: ranges, encodings, fields
@@ -262,36 +342,36 @@ impl Operation {
         })
     }
 
-    /// The 113 bits of the slot.
+    /// The 114 bits of the slot.
     ///
     /// # Errors
     /// [`OperationError::Digits`].
     pub fn slot(&self) -> Result<u128, OperationError> {
         let (amount, fee) = (self.packed_amount()?, self.packed_fee()?);
         Ok(u128::from(self.kind as u8)
-            | u128::from(self.from) << 3
-            | u128::from(self.to) << 27
-            | u128::from(self.token) << 51
-            | u128::from(amount.mantissa) << 57
-            | u128::from(amount.exponent) << 92
-            | u128::from(fee.mantissa) << 97
-            | u128::from(fee.exponent) << 108)
+            | u128::from(self.from) << slot::FROM
+            | u128::from(self.to) << slot::TO
+            | u128::from(self.token) << slot::TOKEN
+            | u128::from(amount.mantissa) << slot::AMOUNT
+            | u128::from(amount.exponent) << slot::AMOUNT_EXPONENT
+            | u128::from(fee.mantissa) << slot::FEE
+            | u128::from(fee.exponent) << slot::FEE_EXPONENT)
     }
 
-    /// The operation of a slot and, for kinds that have one, its record; none for a no-op. Nonce
-    /// and signature are not part of the public data and are zero.
+    /// The operation of a slot and, for kinds that have one, its record; none for a no-op and for a
+    /// kind that there is not. Nonce and signature are not part of the public data and are zero.
     ///
     /// # Errors
     /// [`OperationError::TooLarge`] if an amount is beyond 2^96.
-    pub fn from_slot(slot: u128, record: Option<&Record>) -> Result<Option<Self>, OperationError> {
-        let field = |position: u32, bits: u32| (slot >> position) & ((1 << bits) - 1);
-        let Some(kind) = Kind::new(field(0, 3) as u8) else {
+    pub fn from_slot(bits: u128, record: Option<&Record>) -> Result<Option<Self>, OperationError> {
+        let field = |position: u32, width: u32| (bits >> position) & ((1 << width) - 1);
+        let Some(kind) = Kind::new(field(0, KIND_BITS) as u8) else {
             return Ok(None);
         };
         let decimal = |what, position, bits| {
             let decimal = Decimal {
                 mantissa: field(position, bits) as u64,
-                exponent: field(position + bits, 5) as u8,
+                exponent: field(position + bits, EXPONENT_BITS) as u8,
             };
             let value = decimal.value().filter(|value| *value < BALANCE_LIMIT);
             value.ok_or(OperationError::TooLarge {
@@ -299,7 +379,7 @@ impl Operation {
                 value: decimal.value().unwrap_or(u128::MAX),
             })
         };
-        let mut amount = decimal("amount", 57, 35)?;
+        let mut amount = decimal("amount", slot::AMOUNT, AMOUNT_MANTISSA_BITS)?;
         let mut words = [Scalar::ZERO; 3];
         if let Some(record) = record {
             amount = record.amount;
@@ -307,11 +387,11 @@ impl Operation {
         }
         Ok(Some(Self {
             kind,
-            from: field(3, 24) as u32,
-            to: field(27, 24) as u32,
-            token: field(51, 6) as u8,
+            from: field(slot::FROM, ACCOUNT_BITS) as u32,
+            to: field(slot::TO, ACCOUNT_BITS) as u32,
+            token: field(slot::TOKEN, TOKEN_BITS) as u8,
             amount,
-            fee: decimal("fee", 97, 11)?,
+            fee: decimal("fee", slot::FEE, FEE_MANTISSA_BITS)?,
             nonce: 0,
             words,
             signature: [0; 64],
@@ -335,7 +415,7 @@ impl Operation {
     /// [`OperationError::Digits`].
     pub fn message(&self, domain: Domain, owner: &[u8; 20]) -> Result<[Scalar; 7], OperationError> {
         let slot = scalar(self.slot()?);
-        let shift = Scalar::from(2).pow_vartime([113]);
+        let shift = Scalar::from(2).pow_vartime([u64::from(slot::BITS)]);
         let [w2, w3, w4] = self.words;
         Ok([
             slot + shift * domain.word(),
@@ -371,7 +451,7 @@ impl Operation {
     /// again is the same operation.
     pub fn id(&self, domain: Domain) -> [u8; 32] {
         let mut hash = Sha256::new()
-            .chain_update(b"carillon/operation/2")
+            .chain_update(b"carillon/operation/3")
             .chain_update(domain.number().to_be_bytes())
             .chain_update([self.kind as u8])
             .chain_update(self.from.to_be_bytes())
@@ -385,6 +465,12 @@ impl Operation {
         }
         hash.finalize().into()
     }
+}
+
+/// Whether a word has more bits than so many whole bytes.
+fn exceeds(word: &Scalar, bits: usize) -> bool {
+    let bytes = word.to_bytes_be();
+    bytes.iter().take(32 - bits / 8).any(|byte| *byte != 0)
 }
 
 /// An L1 address as a word.

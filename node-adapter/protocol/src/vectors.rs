@@ -8,6 +8,7 @@ use ff::Field;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
+use super::layout::{self, record};
 use super::operation::{Kind, scalar};
 use super::{ACCOUNT_BITS, BALANCE_LIMIT, Domain};
 
@@ -74,7 +75,7 @@ pub struct Record {
 impl Record {
     /// The five words.
     pub fn to_words(&self) -> [Scalar; RECORD_WORDS] {
-        let word0 = self.kind as u64 | u64::from(self.account) << 3 | u64::from(self.token) << 27;
+        let word0 = record::word0(self.kind as u8, self.account, self.token);
         let [w2, w3, w4] = self.words;
         [Scalar::from(word0), scalar(self.amount), w2, w3, w4]
     }
@@ -83,11 +84,10 @@ impl Record {
     /// or the amount that the state decides.
     pub fn to_queue_words(&self) -> [Scalar; RECORD_WORDS] {
         let mut masked = *self;
-        if self.kind.is_inbound() {
-            masked.account = 0;
-        }
-        if self.kind == Kind::Exit {
-            masked.amount = 0;
+        match self.kind {
+            Kind::Deposit | Kind::Import => masked.account = 0,
+            Kind::Exit => masked.amount = 0,
+            _ => {}
         }
         masked.to_words()
     }
@@ -99,15 +99,16 @@ impl Record {
     pub fn from_words(words: &[Scalar; RECORD_WORDS], at: usize) -> Result<Self, VectorError> {
         let wrong = |word| VectorError::HeaderWord { word: at + word };
         let word0 = small(&words[0]).ok_or(wrong(0))?;
-        let kind = Kind::new((word0 & 7) as u8).filter(|kind| kind.has_record());
-        let amount = small(&words[1]).filter(|amount| *amount < BALANCE_LIMIT);
-        if word0 >> 33 != 0 {
+        if word0 >> record::BITS != 0 {
             return Err(wrong(0));
         }
+        let word0 = word0 as u64;
+        let kind = Kind::new(record::kind(word0)).filter(|kind| kind.has_record());
+        let amount = small(&words[1]).filter(|amount| *amount < BALANCE_LIMIT);
         Ok(Self {
             kind: kind.ok_or(wrong(0))?,
-            account: (word0 >> 3) as u32 & ((1 << ACCOUNT_BITS) - 1),
-            token: (word0 >> 27) as u8 & 63,
+            account: record::account(word0),
+            token: record::token(word0),
             amount: amount.ok_or(wrong(1))?,
             words: [words[2], words[3], words[4]],
         })
@@ -203,7 +204,7 @@ pub fn slots_of(elements: &[Scalar]) -> Result<Vec<u128>, VectorError> {
         let [a, b, c, d] = to_u64s(value);
         for (low, high) in [(a, b), (c, d)] {
             let slot = u128::from(low) | u128::from(high) << 64;
-            if slot >> 113 != 0 {
+            if slot >> layout::slot::BITS != 0 {
                 return Err(VectorError::BlobElement { element });
             }
             slots.push(slot);
@@ -265,14 +266,14 @@ mod tests {
 
     fn records() -> impl Strategy<Value = Record> {
         (
-            0usize..6,
+            1..Kind::ALL.len(),
             0u32..1 << 24,
             0u8..64,
             0u128..BALANCE_LIMIT,
             any::<[u64; 3]>(),
         )
             .prop_map(|(kind, account, token, amount, words)| Record {
-                kind: Kind::ALL[kind + 1],
+                kind: Kind::ALL[kind],
                 account,
                 token,
                 amount,
@@ -348,7 +349,7 @@ mod tests {
             Err(VectorError::RecordCount { said: 65536, .. })
         ));
         assert_eq!(
-            slots_of(&[from_u64s([0, 0, 0, 1 << 52])]),
+            slots_of(&[from_u64s([0, 0, 0, 1 << 50])]),
             Err(VectorError::BlobElement { element: 0 })
         );
     }

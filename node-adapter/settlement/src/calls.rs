@@ -67,8 +67,8 @@ impl PublishedBatch {
     /// `queue_start` is the queue position before the batch, `committed_at` the time of the block that
     /// committed it.
     pub fn stored(&self, queue_start: u64, committed_at: u64) -> StoredBatch {
-        let inbound = |r: &&Record| r.kind.is_inbound() || r.kind == Kind::Exit;
-        let entries = self.header.records.iter().filter(inbound).count() as u64;
+        let queued = |r: &&Record| r.kind.is_queued();
+        let entries = self.header.records.iter().filter(queued).count() as u64;
         StoredBatch {
             number: self.header.batch_number,
             shape: self.shape,

@@ -428,7 +428,7 @@ impl World {
 
     fn accounts(&self) -> Vec<u64> {
         let entries = self.queue.entries(0, 100).unwrap();
-        let account = |word: U256| (word.as_limbs()[0] >> 3) & ((1 << 24) - 1);
+        let account = |word: U256| (word.as_limbs()[0] >> 4) & ((1 << 24) - 1);
         entries.iter().map(|e| account(e.words[0])).collect()
     }
 }

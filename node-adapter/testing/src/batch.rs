@@ -34,7 +34,7 @@ pub fn address_word(address: Address) -> U256 {
 
 /// w0 of a record.
 pub fn w0(kind: u8, account: u32, token: u8) -> U256 {
-    U256::from(u64::from(kind) | u64::from(account) << 3 | u64::from(token) << 27)
+    U256::from(u64::from(kind) | u64::from(account) << 4 | u64::from(token) << 28)
 }
 
 /// A record without a key.
@@ -51,8 +51,8 @@ pub fn record(kind: u8, account: u32, token: u8, amount: u128, w2: U256) -> Reco
 /// The words of a record as its queue entry has them.
 pub fn masked(record: &Record) -> Record {
     let mut entry = *record;
-    match record[0].to::<u64>() & 7 {
-        2 | 5 => entry[0] = U256::from(record[0].to::<u64>() & !(0xff_ffff << 3)),
+    match record[0].to::<u64>() & 15 {
+        2 | 5 => entry[0] = U256::from(record[0].to::<u64>() & !(0xff_ffff << 4)),
         7 => entry[1] = U256::ZERO,
         _ => {}
     }
@@ -60,7 +60,7 @@ pub fn masked(record: &Record) -> Record {
 }
 
 fn is_queued(record: &Record) -> bool {
-    [2, 5, 7].contains(&(record[0].to::<u64>() & 7))
+    [2, 5, 7].contains(&(record[0].to::<u64>() & 15))
 }
 
 /// The domain of a chain on anvil.
@@ -197,7 +197,7 @@ impl Batch {
     pub fn messages(&self) -> Vec<usize> {
         (0..self.records.len())
             .filter(|&k| {
-                let kind = self.records[k][0].to::<u64>() & 7;
+                let kind = self.records[k][0].to::<u64>() & 15;
                 kind == 4 || (kind == 3 || kind == 7) && self.records[k][1] != U256::ZERO
             })
             .collect()

@@ -9,7 +9,10 @@ use ff::Field;
 
 use super::witness::{OpWitness, Witness};
 use carillon_protocol::crypto::poseidon::commit;
-use carillon_protocol::evaluate_blob;
+use carillon_protocol::layout::{
+    AMOUNT_MANTISSA_BITS, EXPONENT_BITS, FEE_MANTISSA_BITS, KIND_BITS, TOKEN_BITS, slot,
+};
+use carillon_protocol::{ACCOUNT_BITS, evaluate_blob};
 
 /// What the contract supplies, in its order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,17 +88,29 @@ impl Witness {
 }
 
 impl OpWitness {
-    /// The slot's 113 bits. What does not fit its field is cut off, as in the circuit.
+    /// The slot's bits. What does not fit its field is cut off, as in the circuit.
     pub fn pack(&self) -> u128 {
         [
-            (u128::from(self.kind), 0, 3),
-            (u128::from(self.from), 3, 24),
-            (u128::from(self.to), 27, 24),
-            (u128::from(self.token), 51, 6),
-            (u128::from(self.mantissa), 57, 35),
-            (u128::from(self.exponent), 92, 5),
-            (u128::from(self.fee_mantissa), 97, 11),
-            (u128::from(self.fee_exponent), 108, 5),
+            (u128::from(self.kind), 0, KIND_BITS),
+            (u128::from(self.from), slot::FROM, ACCOUNT_BITS),
+            (u128::from(self.to), slot::TO, ACCOUNT_BITS),
+            (u128::from(self.token), slot::TOKEN, TOKEN_BITS),
+            (
+                u128::from(self.mantissa),
+                slot::AMOUNT,
+                AMOUNT_MANTISSA_BITS,
+            ),
+            (
+                u128::from(self.exponent),
+                slot::AMOUNT_EXPONENT,
+                EXPONENT_BITS,
+            ),
+            (u128::from(self.fee_mantissa), slot::FEE, FEE_MANTISSA_BITS),
+            (
+                u128::from(self.fee_exponent),
+                slot::FEE_EXPONENT,
+                EXPONENT_BITS,
+            ),
         ]
         .into_iter()
         .fold(0, |sum, (field, position, bits)| {

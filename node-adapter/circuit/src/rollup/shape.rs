@@ -9,7 +9,7 @@ use super::widths::{OWNER_BITS, TOKEN_BITS, TOKEN_LEVELS};
 
 /// Version of the constraints. Keys are bound to it through [`Shape::id`]; a test
 /// pins the digest of the constraints to it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Depth of the production account tree: 4^12 = 2^24 accounts.
 pub const PRODUCTION_DEPTH: usize = 12;

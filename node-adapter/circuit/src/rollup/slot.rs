@@ -13,7 +13,7 @@ use ff::Field;
 
 use super::bus::{Bus, Tag, Time, Tuple};
 use super::shape::Shape;
-use super::widths::{ACCOUNT_BITS, BALANCE_BITS, TOKEN_BITS};
+use super::widths::{ACCOUNT_BITS, BALANCE_BITS, KIND_BITS, TOKEN_BITS};
 use super::witness::{HeaderWitness, OpWitness};
 use super::{decimal, signature};
 use crate::edwards::EdwardsPoint;
@@ -21,9 +21,7 @@ use crate::num::{
     Num, alloc, alloc_uint, constant, enforce_fits, enforce_product, from_bit, is_equal, mul, pow2,
     shorten, sub,
 };
-
-/// Bits of a slot.
-pub(super) const SLOT_BITS: u64 = 113;
+use carillon_protocol::layout::{record, slot};
 
 /// What all slots share.
 pub(super) struct Context {
@@ -68,54 +66,65 @@ impl Header {
 
 /// The kind of an operation as flags, exactly one of which is one.
 struct Kinds {
-    flags: [Num; 8],
+    flags: [Num; KINDS],
 }
 
 impl Kinds {
-    /// 4 constraints.
+    /// 8 constraints.
     fn new<CS: ConstraintSystem<Scalar>>(
         mut cs: CS,
         bits: &[Boolean],
     ) -> Result<Self, SynthesisError> {
-        let [k0, k1, k2] = [0, 1, 2].map(|i| from_bit::<CS>(&bits[i]));
+        let [k0, k1, k2, k3] = [0, 1, 2, 3].map(|i| from_bit::<CS>(&bits[i]));
         let k01 = mul(cs.namespace(|| "bits 0 and 1"), &k0, &k1)?;
         let k02 = mul(cs.namespace(|| "bits 0 and 2"), &k0, &k2)?;
         let k12 = mul(cs.namespace(|| "bits 1 and 2"), &k1, &k2)?;
-        let all = mul(cs.namespace(|| "all bits"), &k01, &k2)?;
+        let all = mul(cs.namespace(|| "bits 0 to 2"), &k01, &k2)?;
+        // Of the kinds above 7 there are three: with bit 3 stands no other, or bit 0, or bit 1.
+        let none = Num::zero();
+        enforce_product(&mut cs, "no kinds above 11", &k3, &k2, &none);
+        enforce_product(&mut cs, "no kind 11", &k3, &k01, &none);
+        let f9 = mul(cs.namespace(|| "bits 0 and 3"), &k0, &k3)?;
+        let f10 = mul(cs.namespace(|| "bits 1 and 3"), &k1, &k3)?;
+        let f8 = sub(&sub(&k3, &f9), &f10);
         let one = constant::<CS>(Scalar::ONE);
         let (f3, f5, f6) = (sub(&k01, &all), sub(&k02, &all), sub(&k12, &all));
         // A single bit: the bit without those flags that share it.
-        let alone =
-            |bit: &Num, others: [&Num; 3]| others.iter().fold(bit.clone(), |f, o| sub(&f, o));
-        let f1 = alone(&k0, [&f3, &f5, &all]);
-        let f2 = alone(&k1, [&f3, &f6, &all]);
-        let f4 = alone(&k2, [&f5, &f6, &all]);
-        let f0 = [&f1, &f2, &f3, &f4, &f5, &f6, &all]
-            .iter()
-            .fold(one, |f, o| sub(&f, o));
+        let alone = |bit: &Num, others: &[&Num]| others.iter().fold(bit.clone(), |f, o| sub(&f, o));
+        let f1 = alone(&k0, &[&f3, &f5, &all, &f9]);
+        let f2 = alone(&k1, &[&f3, &f6, &all, &f10]);
+        let f4 = alone(&k2, &[&f5, &f6, &all]);
+        let f0 = alone(&one, &[&f1, &f2, &f3, &f4, &f5, &f6, &all, &k3]);
         Ok(Self {
-            flags: [f0, f1, f2, f3, f4, f5, f6, all],
+            flags: [f0, f1, f2, f3, f4, f5, f6, all, f8, f9, f10],
         })
     }
 
     /// By its account's key.
     fn signed(&self) -> Num {
-        self.any(&[TRANSFER, WITHDRAW, BUNDLE, SET_KEY])
+        self.any(&[TRANSFER, WITHDRAW, BUNDLE, SET_KEY, SEND])
     }
 
     /// Brings funds in.
     fn inbound(&self) -> Num {
+        self.any(&[DEPOSIT, IMPORT, TAKE, RETURN])
+    }
+
+    /// Brings funds in, and perhaps a key.
+    fn keyed(&self) -> Num {
         self.any(&[DEPOSIT, IMPORT])
     }
 
     /// Takes its amount off the account.
     fn debit(&self) -> Num {
-        self.any(&[TRANSFER, WITHDRAW, BUNDLE, EXIT])
+        self.any(&[TRANSFER, WITHDRAW, BUNDLE, EXIT, SEND])
     }
 
     /// Stands in H with a record.
     fn recorded(&self) -> Num {
-        self.any(&[DEPOSIT, WITHDRAW, BUNDLE, IMPORT, SET_KEY, EXIT])
+        self.any(&[
+            DEPOSIT, WITHDRAW, BUNDLE, IMPORT, SET_KEY, EXIT, SEND, TAKE, RETURN,
+        ])
     }
 
     /// Not a no-op.
@@ -139,6 +148,16 @@ const BUNDLE: usize = 4;
 const IMPORT: usize = 5;
 const SET_KEY: usize = 6;
 const EXIT: usize = 7;
+const SEND: usize = 8;
+const TAKE: usize = 9;
+const RETURN: usize = 10;
+/// Kinds, the no-op among them.
+const KINDS: usize = 11;
+
+/// A field at its position in a word.
+fn at(field: &Num, position: u32) -> Num {
+    field.clone().scale(pow2(position.into()))
+}
 
 /// One access of the bus: what was read, when it was written, and what is written.
 struct Access {
@@ -149,7 +168,7 @@ struct Access {
 
 /// A slot after its own checks.
 pub(super) struct Slot {
-    /// The slot's 113 bits as a number.
+    /// The slot's bits as a number.
     pub(super) packed: Num,
     /// The slot's share of what the challenges are drawn from.
     absorbed: [Num; 4],
@@ -301,7 +320,7 @@ impl Slot {
     }
 }
 
-/// The slot's 113 bits, read.
+/// The slot's bits, read.
 struct Fields {
     kinds: Kinds,
     kind: Num,
@@ -322,7 +341,7 @@ impl Fields {
         let mut uint = |name: &'static str, value: u64, bits: usize| {
             alloc_uint(cs.namespace(|| name), value, bits)
         };
-        let (kind, kind_bits) = uint("kind", op.kind.into(), 3)?;
+        let (kind, kind_bits) = uint("kind", op.kind.into(), KIND_BITS)?;
         let (from, _) = uint("from", op.from.into(), ACCOUNT_BITS)?;
         let (to, _) = uint("to", op.to.into(), ACCOUNT_BITS)?;
         let (token, _) = uint("token", op.token.into(), TOKEN_BITS)?;
@@ -332,15 +351,14 @@ impl Fields {
         let (fee_exponent, fee_exponent_bits) = uint("fee exponent", op.fee_exponent.into(), 5)?;
 
         let kinds = Kinds::new(cs.namespace(|| "kinds"), &kind_bits)?;
-        let at = |field: &Num, position: u64| field.clone().scale(pow2(position));
-        let receiver = at(&to, 27);
-        let amount = at(&mantissa, 57).add(&at(&exponent, 92));
-        let fee = at(&fee_mantissa, 97).add(&at(&fee_exponent, 108));
+        let receiver = at(&to, slot::TO);
+        let amount = at(&mantissa, slot::AMOUNT).add(&at(&exponent, slot::AMOUNT_EXPONENT));
+        let fee = at(&fee_mantissa, slot::FEE).add(&at(&fee_exponent, slot::FEE_EXPONENT));
         let packed = kind
             .clone()
-            .add(&at(&from, 3))
+            .add(&at(&from, slot::FROM))
             .add(&receiver)
-            .add(&at(&token, 51))
+            .add(&at(&token, slot::TOKEN))
             .add(&amount)
             .add(&fee);
 
@@ -381,7 +399,7 @@ impl Fields {
         amount: &Num,
         [w2, w3, w4]: &[Num; 3],
     ) -> [Num; 7] {
-        let domain = context.domain.clone().scale(pow2(SLOT_BITS));
+        let domain = at(&context.domain, slot::BITS);
         [
             self.packed.clone().add(&domain),
             header.nonce.clone(),
@@ -433,11 +451,10 @@ impl Fields {
 
     /// Word 0 of the record: kind, account and token.
     fn word0(&self) -> Num {
-        let at = |field: &Num, position: u64| field.clone().scale(pow2(position));
         self.kind
             .clone()
-            .add(&at(&self.from, 3))
-            .add(&at(&self.token, 27))
+            .add(&at(&self.from, record::ACCOUNT))
+            .add(&at(&self.token, record::TOKEN))
     }
 
     /// Words 2, 3 and 4 of the record, zero where the kind has none.
@@ -472,8 +489,8 @@ impl Fields {
                 w4.clone(),
             ),
             (
-                "word 3 of a bundle is its owner",
-                kinds.flags[BUNDLE].clone(),
+                "word 3 of a bundle or a send is its owner",
+                kinds.any(&[BUNDLE, SEND]),
                 sub(&w3, &header.owner),
             ),
         ];
@@ -494,8 +511,9 @@ impl Fields {
 
     /// The amount is the field's value in a transfer, nothing in a no-op or a set
     /// key, and in an exit the whole balance, if the owner asks, or nothing.
-    /// Withdrawals and bundles carry theirs in the record, whose range is checked
-    /// there, and so do deposits and imports, whose record L1 compares.
+    /// Withdrawals, bundles and sends carry theirs in the record, whose range is checked
+    /// there, and so do deposits and imports, whose record L1 compares, and takes and
+    /// returns, which L1 holds against what was sent.
     fn check_amount<CS: ConstraintSystem<Scalar>>(
         &self,
         mut cs: CS,
@@ -635,7 +653,8 @@ fn new_header<CS: ConstraintSystem<Scalar>>(
     );
 
     let present = sub(&constant::<CS>(Scalar::ONE), &absent);
-    let changes = mul(cs.namespace(|| "deposit with a key"), inbound, &present)?.add(set_key);
+    let keyed = &fields.kinds.keyed();
+    let changes = mul(cs.namespace(|| "deposit with a key"), keyed, &present)?.add(set_key);
     let mut replace = |name: &'static str, old: &Num, new: &Num| -> Result<Num, SynthesisError> {
         Ok(mul(cs.namespace(|| name), &changes, &sub(new, old))?.add(old))
     };

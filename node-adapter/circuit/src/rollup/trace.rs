@@ -11,8 +11,8 @@ use blstrs::Scalar;
 use ff::Field;
 
 use super::witness::{HeaderWitness, OpWitness};
-use carillon_protocol::Domain;
 use carillon_protocol::crypto::jubjub::Point;
+use carillon_protocol::{Domain, layout};
 
 /// A state as the builder reads it: values and tree hashes before the batch.
 ///
@@ -124,7 +124,7 @@ impl<'a, S: StateView> Tracer<'a, S> {
             self.trace.ops.push(op);
             return;
         }
-        let signed = matches!(op.kind, 1 | 3 | 4 | 6);
+        let signed = matches!(op.kind, 1 | 3 | 4 | 6 | 8);
         let fee = decimal(op.fee_mantissa.into(), op.fee_exponent);
 
         (op.header, op.times[0]) = self.header_of(op.from).read();
@@ -134,7 +134,7 @@ impl<'a, S: StateView> Tracer<'a, S> {
         let own = self.cell(op.from, op.token);
         (op.balances[0], op.times[1]) = own.read();
         let moved = match op.kind {
-            2 | 5 => op.amount,
+            2 | 5 | 9 | 10 => op.amount,
             6 => Scalar::ZERO,
             _ => -op.amount,
         };
@@ -150,7 +150,7 @@ impl<'a, S: StateView> Tracer<'a, S> {
             operator.write(op.balances[2] + fee, time + 2);
         }
         if op.kind >= 2 {
-            let word0 = u64::from(op.kind) | u64::from(op.from) << 3 | u64::from(op.token) << 27;
+            let word0 = layout::record::word0(op.kind, op.from, op.token);
             let [w2, w3, w4] = op.words;
             self.trace
                 .records
@@ -177,14 +177,14 @@ impl<'a, S: StateView> Tracer<'a, S> {
 fn new_header(op: &OpWitness, signed: bool) -> HeaderWitness {
     let mut header = op.header;
     let [w2, w3, w4] = op.words;
-    let inbound = matches!(op.kind, 2 | 5);
+    let inbound = matches!(op.kind, 2 | 5 | 9 | 10);
     if signed {
         header.nonce += Scalar::ONE;
     }
     if inbound {
         header.owner = w2;
     }
-    if op.kind == 6 || (inbound && w3 != Scalar::ZERO) {
+    if op.kind == 6 || (matches!(op.kind, 2 | 5) && w3 != Scalar::ZERO) {
         header.key = Point { x: w3, y: w4 };
     }
     header

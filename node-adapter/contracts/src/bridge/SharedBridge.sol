@@ -7,6 +7,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 
 import {IChainHub} from "../rollup/IChainHub.sol";
 import {IRollupChain} from "../rollup/IRollupChain.sol";
+import {Record} from "../rollup/Record.sol";
 import {Escrow} from "./Escrow.sol";
 import {ISharedBridge} from "./ISharedBridge.sol";
 import {JubjubKey} from "./JubjubKey.sol";
@@ -18,12 +19,6 @@ import {StateVerifier} from "./StateVerifier.sol";
 ///         queue entry of a halted chain by its index. Each is marked as used before anything is paid.
 /// @dev    Behind a proxy; the governor upgrades.
 contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuardTransient {
-    uint256 private constant DEPOSIT = 2;
-    uint256 private constant WITHDRAW = 3;
-    uint256 private constant BUNDLE = 4;
-    uint256 private constant IMPORT = 5;
-    uint256 private constant EXIT = 7;
-
     /// @notice Computes roots from state proofs.
     StateVerifier public immutable stateVerifier;
 
@@ -69,14 +64,14 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
             (keyX, keyY) = JubjubKey.check(keyProof);
         }
         _take(chainId, token, amount, chain.depositFee());
-        index = chain.enqueue([DEPOSIT | token << 27, amount, uint256(uint160(owner)), keyX, keyY]);
+        index = chain.enqueue([Record.make(Record.DEPOSIT, 0, token), amount, uint256(uint160(owner)), keyX, keyY]);
         emit Deposited(chainId, token, owner, amount, index);
     }
 
     /// @inheritdoc ISharedBridge
     function claim(Message calldata message, address to) external nonReentrant {
         uint256 kind = _kind(message);
-        if (kind != WITHDRAW && kind != EXIT) revert WrongMessageKind(kind);
+        if (kind != Record.WITHDRAW && kind != Record.EXIT) revert WrongMessageKind(kind);
         if (_cannotClaim(message.words[2])) revert RecipientCannotClaim(message.words[2]);
         address recipient = _address(message.words[2]);
         _requireRecipient(recipient, to);
@@ -107,7 +102,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         if (chain.halted()) {
             _pay(message.chainId, slot, amount, owner, owner);
         } else {
-            chain.enqueue([IMPORT | slot << 27, amount, uint256(uint160(owner)), 0, 0]);
+            chain.enqueue([Record.make(Record.IMPORT, 0, slot), amount, uint256(uint160(owner)), 0, 0]);
         }
     }
 
@@ -125,7 +120,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     /// @dev The owner of an account never changes, so any executed state names the right one.
     function reclaim(Message calldata message, StateProof calldata proof, address to) external nonReentrant {
         uint256 kind = _kind(message);
-        if (kind != WITHDRAW) revert WrongMessageKind(kind);
+        if (kind != Record.WITHDRAW) revert WrongMessageKind(kind);
         uint256 recipient = message.words[2];
         if (!_cannotClaim(recipient)) revert RecipientCanClaim(_address(recipient));
         uint256 account = _accountOfMessage(message);
@@ -167,7 +162,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         address owner = _address(words[2]);
         _requireRecipient(owner, to);
         emit Recovered(chainId, index, to, words[1]);
-        _pay(chainId, words[0] >> 27, words[1], to, owner);
+        _pay(chainId, Record.token(words[0]), words[1], to, owner);
     }
 
     /// @inheritdoc ISharedBridge
@@ -191,7 +186,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     function _requireBundleFromHandler(Message calldata message) private view {
         if (!isHandler[msg.sender]) revert NotHandler(msg.sender, handler);
         uint256 kind = _kind(message);
-        if (kind != BUNDLE) revert WrongMessageKind(kind);
+        if (kind != Record.BUNDLE) revert WrongMessageKind(kind);
     }
 
     /// @dev Anyone may have a payment sent to the one it is for; elsewhere only that one itself.
@@ -225,15 +220,15 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
     }
 
     function _accountOfMessage(Message calldata message) private pure returns (uint256) {
-        return message.words[0] >> 3 & 0xffffff;
+        return Record.account(message.words[0]);
     }
 
     function _kind(Message calldata message) private pure returns (uint256) {
-        return message.words[0] & 7;
+        return Record.kind(message.words[0]);
     }
 
     function _slotOfMessage(Message calldata message) private pure returns (uint256) {
-        return message.words[0] >> 27;
+        return Record.token(message.words[0]);
     }
 
     function _address(uint256 word) private pure returns (address) {

@@ -8,6 +8,7 @@ import {ISharedBridge} from "../bridge/ISharedBridge.sol";
 import {StateVerifier} from "../bridge/StateVerifier.sol";
 import {IChainHub} from "../rollup/IChainHub.sol";
 import {IRollupChain} from "../rollup/IRollupChain.sol";
+import {Record} from "../rollup/Record.sol";
 import {AliasAccount} from "./AliasAccount.sol";
 import {AliasFactory} from "./AliasFactory.sol";
 import {BoundedCall} from "./BoundedCall.sol";
@@ -21,8 +22,6 @@ import {IInteropHandler} from "./IInteropHandler.sol";
 /// @dev    Has no owner, no switch and no funds. It tells alias accounts what to call, and the bridge to pay a bundle's
 ///         amount to its alias account or to take it back. It calls nothing that a user names: the alias account does.
 contract InteropHandler is IInteropHandler, ReentrancyGuard {
-    /// @dev Kind of a bundle's record.
-    uint256 private constant KIND_BUNDLE = 4;
     /// @dev Of a failed run's revert data, so much is kept: enough for `AliasAccount.CallFailed` with its reason.
     uint256 private constant REASON_LIMIT = 512;
 
@@ -168,8 +167,8 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
 
     /// @dev Whether the message is a bundle's, was sent and is unused, here and by other handlers.
     function _checkMessage(ISharedBridge.Message calldata message) private view {
-        uint256 kind = message.words[0] & 7;
-        if (kind != KIND_BUNDLE) revert NotABundle(kind);
+        uint256 kind = Record.kind(message.words[0]);
+        if (kind != Record.BUNDLE) revert NotABundle(kind);
         Outcome had = outcome[message.chainId][message.batch][message.k];
         if (had != Outcome.None) revert AlreadyHandled(had);
         hub.verifyMessage(

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IRollupChain} from "./IRollupChain.sol";
+import {Record} from "./Record.sol";
 
 /// @title  H, the public data of a batch that travel in calldata
 /// @notice Reads and checks the words of H, evaluates H at the challenge, and hashes its records into the queue and
@@ -12,11 +13,6 @@ library BatchHeader {
     uint256 internal constant R = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
     uint256 private constant HEADER_WORDS = 3;
     uint256 private constant RECORD_WORDS = 5;
-    uint256 private constant WITHDRAW = 3;
-    uint256 private constant BUNDLE = 4;
-    uint256 private constant EXIT = 7;
-    /// @dev The kind and the token of a record's first word, without the account.
-    uint256 private constant KIND_AND_TOKEN = 0x1f8000007;
 
     /// @notice What the header word says.
     struct Fields {
@@ -84,8 +80,10 @@ library BatchHeader {
             let at := add(h.offset, mul(HEADER_WORDS, 0x20))
             for {} lt(k, count) {} {
                 let w0 := calldataload(at)
-                let wrong := or(shr(33, w0), shr(96, calldataload(add(at, 0x20))))
-                switch and(w0, 7)
+                let wrong := or(shr(34, w0), shr(96, calldataload(add(at, 0x20))))
+                // Kinds that have a record on L1: 2 to 7.
+                let kind := and(w0, 0xf)
+                switch kind
                 case 0 { wrong := 1 }
                 case 1 { wrong := 1 }
                 case 3 {
@@ -95,6 +93,7 @@ library BatchHeader {
                 }
                 // A bundle.
                 case 4 { wrong := or(wrong, shr(248, calldataload(add(at, 0x40)))) }
+                default { wrong := or(wrong, gt(kind, 7)) }
                 if wrong { break }
                 k := add(k, 1)
                 at := add(at, mul(RECORD_WORDS, 0x20))
@@ -103,9 +102,10 @@ library BatchHeader {
         if (k == count) return;
         uint256 start = HEADER_WORDS + RECORD_WORDS * k;
         uint256 first = h[start];
-        if (first >> 33 != 0) revert IRollupChain.RecordMalformed(k, first);
+        if (first >> Record.BITS != 0) revert IRollupChain.RecordMalformed(k, first);
         if (h[start + 1] >> 96 != 0) revert IRollupChain.RecordAmount(k, h[start + 1]);
-        if ((first & 7) < 2) revert IRollupChain.RecordKind(k, first & 7);
+        uint256 kind = Record.kind(first);
+        if (kind < Record.DEPOSIT || kind > Record.EXIT) revert IRollupChain.RecordKind(k, kind);
         revert IRollupChain.RecordWord(k, h[start + 2]);
     }
 
@@ -128,17 +128,18 @@ library BatchHeader {
             uint256 start = HEADER_WORDS + RECORD_WORDS * k;
             uint256 w0 = h[start];
             uint256 w1 = h[start + 1];
-            uint256 kind = w0 & 7;
-            if (kind == 2 || kind == 5) {
+            uint256 kind = Record.kind(w0);
+            if (kind == Record.DEPOSIT || kind == Record.IMPORT) {
                 // The operator picks the account.
-                hash = next(hash, w0 & KIND_AND_TOKEN, w1, h[start + 2], h[start + 3], h[start + 4]);
+                hash = next(hash, w0 & Record.KIND_AND_TOKEN, w1, h[start + 2], h[start + 3], h[start + 4]);
                 ++entries;
-            } else if (kind == EXIT) {
+            } else if (kind == Record.EXIT) {
                 // The state decides the amount.
                 hash = next(hash, w0, 0, h[start + 2], h[start + 3], h[start + 4]);
                 ++entries;
             }
-            if (kind == BUNDLE || (kind == WITHDRAW || kind == EXIT) && w1 != 0) {
+            bool paid = kind == Record.WITHDRAW || kind == Record.EXIT;
+            if (kind == Record.BUNDLE || paid && w1 != 0) {
                 leaves[messages++] = _leaf(h, start, chainId, number, k);
             }
         }

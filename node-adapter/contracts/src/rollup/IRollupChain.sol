@@ -176,7 +176,7 @@ interface IRollupChain {
     error StateRootMismatch(uint256 oldRoot, uint256 expected);
     /// @notice `settle` is for a chain without batches in between.
     error BatchesPending(uint64 committed, uint64 executed);
-    /// @notice The record's first word is not kind + 2^3 account + 2^27 token.
+    /// @notice The record's first word is not kind + 2^4 account + 2^28 token.
     error RecordMalformed(uint256 record, uint256 word);
     /// @notice Records are of kinds 2 to 7.
     error RecordKind(uint256 record, uint256 kind);

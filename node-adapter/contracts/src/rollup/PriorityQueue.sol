@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {BatchHeader} from "./BatchHeader.sol";
 import {ChainGovernance} from "./ChainGovernance.sol";
 import {IRollupChain} from "./IRollupChain.sol";
+import {Record} from "./Record.sol";
 
 /// @title  The queue of deposits, imports and exits, its clock and its price
 /// @notice Part of `RollupChain`. Entries are kept as a chain of hashes; batches must take them in order. If an entry
@@ -19,7 +20,6 @@ import {IRollupChain} from "./IRollupChain.sol";
 abstract contract PriorityQueue is ChainGovernance {
     uint256 private constant MOST_ACCOUNTS = 1 << 24;
     uint256 private constant TOKENS = 64;
-    uint256 private constant EXIT = 7;
     /// @dev The surcharge begins when more wait than the operator executes in a twentieth of queueDelay, and grows by one
     ///      entry fee with each as many.
     uint256 private constant FREE_PART = 20;
@@ -91,7 +91,7 @@ abstract contract PriorityQueue is ChainGovernance {
     /// @inheritdoc IRollupChain
     function requestExit(uint256 account, uint256 token) external payable whenNotHalted returns (uint64 index) {
         if (account >= _terms.accounts || token >= TOKENS) revert NoSuchCell(account, token);
-        uint256 w0 = EXIT | account << 3 | token << 27;
+        uint256 w0 = Record.make(Record.EXIT, account, token);
         uint64 last = _lastExit[msg.sender][w0];
         if (last > _counters.queueExecuted) revert ExitAlreadyOpen(last - 1);
         uint256 surcharge = depositFee();
@@ -108,7 +108,7 @@ abstract contract PriorityQueue is ChainGovernance {
         if (!_counters.halted) revert ChainNotHalted();
         if (!_isOpen(index)) revert EntryNotOpen(index, _counters.queueExecuted, _queueLength);
         bytes32 hash = BatchHeader.next(queueHash[index], words[0], words[1], words[2], words[3], words[4]);
-        if (hash != queueHash[index + 1] || words[0] & 7 != EXIT) revert EntryMismatch(index);
+        if (hash != queueHash[index + 1] || Record.kind(words[0]) != Record.EXIT) revert EntryMismatch(index);
         if (_entries[index].refunded) revert FeeAlreadyRefunded(index);
         _entries[index].refunded = true;
         address owner = address(uint160(words[2]));

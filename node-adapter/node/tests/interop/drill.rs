@@ -52,7 +52,7 @@ async fn an_alias_withdraws_calls_two_contracts_and_sends_a_token_back() {
     // The shares are in the queue, for the owner.
     let entries = world.queue(queued).await;
     let owner = U256::from_be_slice(world.owner().as_slice());
-    let w0 = U256::from(2 + (u64::from(SHARE) << 27));
+    let w0 = U256::from(2 + (u64::from(SHARE) << 28));
     assert_eq!(entries, [[w0, sent_back, owner, U256::ZERO, U256::ZERO]]);
     // And a batch that takes them is accepted.
     world.settle(&entries).await;

@@ -255,7 +255,7 @@ impl World {
 
     /// The import entry that returns an amount to the owner.
     pub fn import(&self, token: u8, amount: u128) -> Record {
-        let w0 = U256::from(5 + (u64::from(token) << 27));
+        let w0 = U256::from(5 + (u64::from(token) << 28));
         let owner = address_word(self.owner());
         [w0, U256::from(amount), owner, U256::ZERO, U256::ZERO]
     }

@@ -213,7 +213,7 @@ async fn each_wrong_batch_is_refused_with_its_reason() {
         ),
         (
             "bits above the token",
-            change(&|h| h[3] += U256::ONE << 33),
+            change(&|h| h[3] += U256::ONE << 34),
             "RecordMalformed",
         ),
         (

@@ -45,11 +45,11 @@ fn amount_of(record: &Record) -> u128 {
 }
 
 fn token_of(record: &Record) -> u8 {
-    (record[0].to::<u64>() >> 27) as u8
+    (record[0].to::<u64>() >> 28) as u8
 }
 
 fn kind_of(record: &Record) -> u8 {
-    (record[0].to::<u64>() & 7) as u8
+    (record[0].to::<u64>() & 15) as u8
 }
 
 impl Model {
@@ -178,7 +178,7 @@ impl Model {
             let token = token_of(&entry);
             let mut done = entry;
             if kind_of(&entry) == 7 {
-                let index = (entry[0].to::<u64>() >> 3) as u32 & 0xff_ffff;
+                let index = (entry[0].to::<u64>() >> 4) as u32 & 0xff_ffff;
                 let account = state.0.entry(index).or_default();
                 if account.owner == owner {
                     let all = account.balances.remove(&token).unwrap_or(0);
@@ -191,7 +191,7 @@ impl Model {
                 let account = state.0.entry(account_of(user)).or_default();
                 account.owner = owner;
                 *account.balances.entry(token).or_default() += amount_of(&entry);
-                done[0] += U256::from(account_of(user)) << 3;
+                done[0] += U256::from(account_of(user)) << 4;
             }
             records.push(done);
         }

@@ -198,10 +198,12 @@ impl Ledger {
         self.execute_as(operation, Signed::Accepted)
     }
 
-    /// The operation that executes an entry of the L1 queue on the present state.
+    /// The operation that executes an entry of the L1 queue on the present state, or that takes in
+    /// what was sent on another chain or comes back. `index` is its place there: what names the
+    /// operation beside its fields.
     ///
     /// # Errors
-    /// [`RuleError::Word`] for an entry that the contract never makes.
+    /// [`RuleError::Word`] for an entry that neither contract nor another chain makes.
     pub fn from_queue(&self, index: u64, entry: &Record) -> Result<Operation, RuleError> {
         let [w2, ..] = entry.words;
         let mut operation = Operation {
@@ -216,9 +218,13 @@ impl Ledger {
             )
         };
         match entry.kind {
-            Kind::Deposit | Kind::Import => {
+            Kind::Deposit | Kind::Import | Kind::Take | Kind::Return => {
                 let owner = rules::address(&w2).ok_or(RuleError::Word { word: 2 })?;
                 operation.from = self.account_for(&owner);
+                if entry.kind.is_between_chains() {
+                    // What L1 would refuse must not come into a batch.
+                    operation.check_form()?;
+                }
             }
             Kind::Exit => {
                 operation.amount =
@@ -324,7 +330,7 @@ mod tests {
     use super::*;
     use crate::crypto::schnorr::SecretKey;
     use crate::ledger::{ReplayError, replay};
-    use crate::{Home, OperationError};
+    use crate::{Home, OperationError, Party};
 
     const CHAIN: Domain = Domain::from_number(270 << 100);
 
@@ -426,6 +432,105 @@ mod tests {
         let operations = replay(&mut checker, &closed.header, &closed.blob).unwrap();
         assert_eq!(operations.len(), closed.operations.len());
         assert_eq!(checker.root(), ledger.state().root());
+    }
+
+    /// What was sent from one chain is taken on another, by an owner who may be new there, or comes back.
+    #[test]
+    fn sends_are_taken_elsewhere_and_come_back() {
+        let [here, there] = [270, 271];
+        let mut ledger = funded();
+        let memo = Scalar::from(77);
+        let party = |owner, chain| Party::new(owner, chain).to_word();
+        let send = |to: Scalar, memo| Operation {
+            words: [to, owner_word(&owner(1)), memo],
+            ..Operation::new(Kind::Send, 1, 0, 100, 2, 0)
+        };
+        let to = Party::new(owner(9), there);
+        let good = signed(&ledger, send(to.to_word(), memo));
+        assert_eq!(good.other_end(), Ok(to));
+        ledger.execute(&good).unwrap();
+        assert_eq!(ledger.account(1).balance(0), 1000 - 102);
+        assert_eq!(ledger.account(0).balance(0), 1000 + 2);
+
+        let form = RuleError::Form;
+        let kind = Kind::Send;
+        let power = |bit: u64| Scalar::from(2).pow_vartime([bit]);
+        let no_party = form(OperationError::Party { kind, word: 2 });
+        for (operation, reason) in [
+            (send(owner_word(&owner(9)), memo), no_party.clone()),
+            (send(to.to_word() + power(224), memo), no_party),
+            (
+                send(to.to_word(), power(248)),
+                form(OperationError::Memo { kind }),
+            ),
+            (
+                Operation {
+                    words: [to.to_word(), owner_word(&owner(2)), memo],
+                    ..send(to.to_word(), memo)
+                },
+                RuleError::Word { word: 3 },
+            ),
+            (
+                Operation {
+                    words: [to.to_word(), Scalar::ZERO, memo],
+                    ..send(to.to_word(), memo)
+                },
+                form(OperationError::Owner { kind, word: 3 }),
+            ),
+            (
+                Operation {
+                    amount: 0,
+                    ..send(to.to_word(), memo)
+                },
+                RuleError::ZeroAmount,
+            ),
+        ] {
+            let operation = signed(&ledger, operation);
+            assert_eq!(ledger.execute(&operation), Err(reason));
+        }
+
+        // On the other chain nobody has an account yet.
+        let mut other = Ledger::new(Domain::from_number(271 << 100), 4, 0, owner(0));
+        let taken = |kind, words| Record {
+            kind,
+            account: 0,
+            token: 0,
+            amount: 100,
+            words,
+        };
+        let from = Party::new(owner(1), here).to_word();
+        let take = taken(Kind::Take, [owner_word(&owner(9)), from, memo]);
+        let account = enter(&mut other, &take).unwrap();
+        let got = other.account(account);
+        assert_eq!((got.owner, got.key, got.balance(0)), (owner(9), None, 100));
+        assert_eq!(enter(&mut other, &take), Ok(account));
+        assert_eq!(other.account(account).balance(0), 200);
+        let mut stranger = other.from_queue(0, &take).unwrap();
+        stranger.words[0] = owner_word(&owner(8));
+        let wrong = RuleError::WrongOwner { account };
+        assert_eq!(other.execute(&stranger), Err(wrong));
+
+        // A leg of a flow comes back to who sent it.
+        let leg = Party { leg: Some(1), ..to };
+        let back = |party: Scalar| taken(Kind::Return, [owner_word(&owner(1)), party, memo]);
+        assert_eq!(
+            enter(&mut ledger, &back(to.to_word())),
+            Err(form(OperationError::NoFlow))
+        );
+        let kind = Kind::Return;
+        assert_eq!(
+            enter(&mut ledger, &back(party([0; 20], there))),
+            Err(form(OperationError::Party { kind, word: 3 }))
+        );
+        assert_eq!(enter(&mut ledger, &back(leg.to_word())), Ok(1));
+        assert_eq!(ledger.account(1).balance(0), 1000 - 2);
+        assert!(ledger.account(1).key.is_some());
+        for mut ledger in [ledger, other] {
+            let closed = ledger.close();
+            let mut checker = State::genesis(4);
+            replay(&mut checker, &closed.header, &closed.blob).unwrap();
+            assert_eq!(checker.root(), ledger.state().root());
+        }
     }
 
     #[test]
@@ -693,7 +798,7 @@ mod tests {
             Err(ReplayError::RecordsLeft { left: 1 })
         );
         let mut blob = closed.blob.clone();
-        blob[0] += Scalar::from(1 << 3);
+        blob[0] += Scalar::from(1 << crate::layout::slot::FROM);
         assert!(try_with(&closed.header, &blob).is_err());
     }
 

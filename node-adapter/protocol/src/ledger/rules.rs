@@ -173,18 +173,23 @@ pub(super) fn apply(
     let [w2, w3, w4] = operation.words;
     match kind {
         // Neither circuit nor L1 mind them, so what was accepted before must be taken.
-        Kind::Transfer | Kind::Withdraw if operation.amount == 0 && signed.is_new() => {
+        Kind::Transfer | Kind::Withdraw | Kind::Send
+            if operation.amount == 0 && signed.is_new() =>
+        {
             return Err(RuleError::ZeroAmount);
         }
-        Kind::Bundle if w3 != owner_word(&own.owner) => return Err(RuleError::Word { word: 3 }),
+        Kind::Bundle | Kind::Send if w3 != owner_word(&own.owner) => {
+            return Err(RuleError::Word { word: 3 });
+        }
         Kind::SetKey => own.key = Some(PublicKey::from_coordinates(&Point { x: w3, y: w4 })?),
-        Kind::Deposit | Kind::Import => {
+        Kind::Deposit | Kind::Import | Kind::Take | Kind::Return => {
             let owner = address(&w2).ok_or(RuleError::Word { word: 2 })?;
             if own.owner != owner && own.owner != [0; 20] {
                 return Err(RuleError::WrongOwner { account: from });
             }
             own.owner = owner;
-            if w3 != Scalar::ZERO {
+            // The third word of the others is no key.
+            if kind.is_queued() && w3 != Scalar::ZERO {
                 own.key = Some(PublicKey::from_coordinates(&Point { x: w3, y: w4 })?);
             }
         }
@@ -241,7 +246,7 @@ fn check_words(operation: &Operation) -> Result<(), RuleError> {
         Kind::Withdraw | Kind::Exit => (3, 4),
         Kind::Bundle => (4, 4),
         Kind::SetKey => (2, 2),
-        Kind::Deposit | Kind::Import => return Ok(()),
+        Kind::Deposit | Kind::Import | Kind::Send | Kind::Take | Kind::Return => return Ok(()),
     };
     let extra = |word: &usize| operation.words.get(word - 2) != Some(&Scalar::ZERO);
     match (from..=to).find(extra) {

@@ -14,8 +14,7 @@ use crate::calls::{PublishedBatch, message_root};
 use carillon_protocol::crypto::poseidon::commit;
 use carillon_protocol::ledger::{State, replay};
 use carillon_protocol::{
-    BLOB_ELEMENTS, Domain, HEADER_WORDS, Header, Kind, Operation, RECORD_WORDS, Record,
-    evaluate_blob,
+    BLOB_ELEMENTS, Domain, HEADER_WORDS, Header, Operation, RECORD_WORDS, Record, evaluate_blob,
 };
 
 /// What differs.
@@ -225,7 +224,7 @@ impl Check<'_> {
     /// The records from L1 must be the queue's next entries; returns the position behind them.
     fn queue(&self, header: &Header, start: u64, queue: &[[U256; 5]]) -> Result<u64, CheckError> {
         let mut index = start;
-        let from_l1 = |record: &&Record| record.kind.is_inbound() || record.kind == Kind::Exit;
+        let from_l1 = |record: &&Record| record.kind.is_queued();
         for record in header.records.iter().filter(from_l1) {
             let found = record.to_queue_words().map(|w| word(&w));
             let position = usize::try_from(index).unwrap_or(usize::MAX);

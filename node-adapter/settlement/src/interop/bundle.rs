@@ -5,11 +5,10 @@
 
 use alloy::primitives::{Address, Bytes, U256, keccak256};
 use alloy::sol_types::SolValue;
+use carillon_protocol::{Kind, layout};
 
 pub use super::contracts::InteropHandler::{Bundle, Call, Return};
 
-/// Kind of a bundle's record (PROTOCOL.md, "Operations").
-pub const KIND_BUNDLE: u64 = 4;
 /// The largest gas limit of a bundle that a transaction can run: a transaction has 2^24 gas
 /// (EIP-7825), of which the run gets 63/64 at most, and 1,000,000 are left for the checks before
 /// the run and the return after it.
@@ -130,7 +129,7 @@ impl Bundle {
         if amount >> 96 != 0 {
             return Err(BundleError::Amount(amount));
         }
-        let w0 = KIND_BUNDLE + (u64::from(account) << 3) + (u64::from(token) << 27);
+        let w0 = layout::record::word0(Kind::Bundle as u8, account, token);
         let owner = U256::from_be_slice(self.owner.as_slice());
         Ok([
             U256::from(w0),
@@ -283,9 +282,9 @@ mod tests {
             let mut bundle = bundle();
             bundle.calls[0].data = data.into();
             let words = bundle.record(account, token, amount).unwrap();
-            prop_assert_eq!(words[0] & U256::from(7), U256::from(KIND_BUNDLE));
-            prop_assert_eq!((words[0] >> 3) & U256::from(0xff_ffff), U256::from(account));
-            prop_assert_eq!(words[0] >> 27, U256::from(token));
+            prop_assert_eq!(words[0] & U256::from(15), U256::from(4));
+            prop_assert_eq!((words[0] >> 4) & U256::from(0xff_ffff), U256::from(account));
+            prop_assert_eq!(words[0] >> 28, U256::from(token));
             prop_assert_eq!(words[1], U256::from(amount));
             prop_assert_eq!(words[2] >> 248, U256::ZERO);
             prop_assert_eq!(words[3], U256::from_be_slice(owner().as_slice()));

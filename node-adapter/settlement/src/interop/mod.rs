@@ -15,5 +15,5 @@ mod message;
 pub use crate::abi::interop as contracts;
 pub use crate::deploy::factory_address;
 pub use alias::{alias_address, alias_salt};
-pub use bundle::{Bundle, BundleError, Call, KIND_BUNDLE, MAX_BUNDLE_GAS, Place, Return};
+pub use bundle::{Bundle, BundleError, Call, MAX_BUNDLE_GAS, Place, Return};
 pub use executor::{InteropContract, Outcome, Ran, ran};

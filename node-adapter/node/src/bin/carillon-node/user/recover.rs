@@ -3,7 +3,7 @@
 
 use alloy::primitives::{Address, U256};
 use carillon_cli::Output;
-use carillon_protocol::Kind;
+use carillon_protocol::{Kind, layout};
 use carillon_settlement::abi::{RollupChain, SharedBridge};
 use carillon_settlement::archive::History;
 use clap::Args;
@@ -44,7 +44,7 @@ struct Entry {
 
 impl Entry {
     fn of(index: u64, words: &[U256; 5]) -> Option<Self> {
-        let kind = words[0] & U256::from(7);
+        let kind = words[0] & U256::from(15);
         let is = |wanted: Kind| kind == U256::from(wanted as u8);
         let request = is(Kind::Exit);
         let known = request || is(Kind::Deposit) || is(Kind::Import);
@@ -57,7 +57,7 @@ impl Entry {
     }
 
     fn token(&self) -> U256 {
-        self.words[0] >> 27
+        self.words[0] >> layout::record::TOKEN
     }
 
     fn refund(&self, to: Address) -> RollupChain::refundFeeCall {
