@@ -8,7 +8,7 @@ use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::poseidon::commit;
 use carillon_protocol::crypto::schnorr::SecretKey;
 use carillon_protocol::ledger::{Ledger, Opened, RuleError, State, replay};
-use carillon_protocol::{Domain, Kind, Operation, Record, challenge, owner_word};
+use carillon_protocol::{Domain, Kind, Operation, Party, Record, challenge, owner_word};
 use carillon_runtime::groth16::{self, Groth16Error};
 use ff::Field;
 use proptest::prelude::*;
@@ -73,6 +73,24 @@ impl World {
                 if with_key { key.x } else { ZERO },
                 if with_key { key.y } else { ZERO },
             ],
+        };
+        let operation = self.ledger.from_queue(0, &entry).unwrap();
+        self.ledger.execute(&operation).unwrap();
+    }
+
+    /// What was sent on another chain, or what comes back from one.
+    fn arrive(&mut self, kind: Kind, user: u8, amount: u128) {
+        let leg = (kind == Kind::Return).then_some(7);
+        let from = Party {
+            leg,
+            ..Party::new(owner(user), 271)
+        };
+        let entry = Record {
+            kind,
+            account: 0,
+            token: 0,
+            amount,
+            words: [owner_word(&owner(user)), from.to_word(), Scalar::from(77)],
         };
         let operation = self.ledger.from_queue(0, &entry).unwrap();
         self.ledger.execute(&operation).unwrap();
@@ -147,11 +165,20 @@ fn operation(world: &World, kind: u8, user: u8, to: u8, amount: u128) -> Operati
             words: [Scalar::from(0xb0b), owner_word(&owner(user)), ZERO],
             ..new(Kind::Bundle, amount)
         },
-        _ => Operation {
+        3 => Operation {
             words: [ZERO, key.x, key.y],
             ..new(Kind::SetKey, 0)
         },
+        _ => Operation {
+            words: [elsewhere(to), owner_word(&owner(user)), Scalar::from(77)],
+            ..new(Kind::Send, amount)
+        },
     }
+}
+
+/// A user on another chain.
+fn elsewhere(user: u8) -> Scalar {
+    Party::new(owner(user), 271).to_word()
 }
 
 proptest! {
@@ -159,12 +186,12 @@ proptest! {
 
     #[test]
     fn every_batch_of_the_ledger_satisfies_the_circuit(
-        moves in prop::collection::vec((0u8..7, 0u8..3, 0u8..4, 1u128..4000), 1..14)
+        moves in prop::collection::vec((0u8..10, 0u8..3, 0u8..4, 1u128..4000), 1..14)
     ) {
         let mut world = funded();
         for (i, (kind, user, to, amount)) in moves.into_iter().enumerate() {
             match kind {
-                0..=3 => {
+                0..=4 => {
                     let order = operation(&world, kind, user, to, amount);
                     let order = world.sign(user, order);
                     let accepted = world.ledger.execute(&order).is_ok();
@@ -172,8 +199,10 @@ proptest! {
                         world.keys[usize::from(user)] += 1;
                     }
                 }
-                4 => world.deposit(Kind::Deposit, user, 1, amount, false),
-                5 => world.deposit(Kind::Import, user, 0, amount, true),
+                5 => world.deposit(Kind::Deposit, user, 1, amount, false),
+                6 => world.deposit(Kind::Import, user, 0, amount, true),
+                7 => world.arrive(Kind::Take, to, amount),
+                8 => world.arrive(Kind::Return, user, amount),
                 _ => {
                     let entry = Record {
                         kind: Kind::Exit,
@@ -198,7 +227,7 @@ proptest! {
 #[test]
 fn words_that_the_circuit_refuses_are_refused_by_the_ledger() {
     let mut world = funded();
-    for kind in 0..4 {
+    for kind in 0..5 {
         let honest = operation(&world, kind, 1, 2, 100);
         world.ledger.check(&world.sign(1, honest.clone())).unwrap();
         for word in 0..3 {
@@ -206,8 +235,9 @@ fn words_that_the_circuit_refuses_are_refused_by_the_ledger() {
             changed.words[word] += Scalar::ONE;
             let changed = world.sign(1, changed);
             let executed = world.ledger.execute(&changed);
-            // Free by protocol: the recipient of a withdrawal and the hash of a bundle.
-            if matches!((kind, word), (1 | 2, 0)) {
+            // Free by protocol: the recipient of a withdrawal, the hash of a bundle, the recipient
+            // and the memo of a send.
+            if matches!((kind, word), (1 | 2 | 4, 0) | (4, 2)) {
                 assert_eq!(executed, Ok(()), "kind {kind}, word {word}");
             } else {
                 assert!(executed.is_err(), "kind {kind}, word {word}");
@@ -233,9 +263,15 @@ fn words_that_the_circuit_accepts_are_replayed() {
         (Kind::Withdraw, [recipient + two(160), ZERO, ZERO], true),
         (Kind::Bundle, [two(248), recipient, ZERO], true),
         (Kind::Withdraw, [ZERO; 3], false),
+        (Kind::Send, [ZERO, recipient, ZERO], true),
+        (Kind::Send, [elsewhere(2), recipient, two(250)], true),
     ];
     for (kind, words, proved) in cases {
-        let honest = world.sign(1, new(kind, [recipient, words[1], ZERO]));
+        let first = match kind {
+            Kind::Send => elsewhere(2),
+            _ => recipient,
+        };
+        let honest = world.sign(1, new(kind, [first, words[1], ZERO]));
         let changed = world.sign(1, new(kind, words));
         let refused = world.ledger.clone().execute(&changed);
         assert!(matches!(refused, Err(RuleError::Form(_))), "{kind:?}");

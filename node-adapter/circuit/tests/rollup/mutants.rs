@@ -265,8 +265,8 @@ fn a_record_for_a_header() -> RollupCircuit {
         nonce,
         owner: by,
     };
-    assert_eq!(word0, num(3 | 1 << 3));
-    header.time = 3 | 1 << 3;
+    assert_eq!(word0, num(3 | 1 << 4));
+    header.time = 3 | 1 << 4;
     trace.headers.insert(UNUSED, header);
     trace.cells.insert((UNUSED, 0), Touched::untouched(ZERO));
     let shape = Shape::with_top(8, 7, 8, DEPTH, 1).unwrap();

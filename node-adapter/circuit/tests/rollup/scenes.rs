@@ -26,6 +26,8 @@ pub const DEPTH: usize = 2;
 pub const KEYLESS: u32 = 6;
 /// Account that nobody has used.
 pub const UNUSED: u32 = 7;
+/// Another account that nobody has used.
+pub const NEWCOMER: u32 = 10;
 /// Account whose nonce is at its end.
 pub const WORN: u32 = 8;
 pub const ZERO: Scalar = Scalar::ZERO;
@@ -138,7 +140,7 @@ impl StateView for State {
 
 /// An operation on token 0 with an amount of `mantissa` and a fee of 5, unsigned.
 pub fn op(kind: u8, from: u32, amount: u64) -> OpWitness {
-    let signed = matches!(kind, 1 | 3 | 4 | 6);
+    let signed = matches!(kind, 1 | 3 | 4 | 6 | 8);
     OpWitness {
         kind,
         from,
@@ -181,9 +183,9 @@ pub fn challenge_hash(op: &OpWitness, header: &HeaderWitness, r: Point, domain: 
     let (packed, domain) = (op.pack(), domain.number());
     let chained = Scalar::from_u64s_le(&[
         packed as u64,
-        (packed >> 64) as u64 | (domain as u64) << 49,
-        (domain >> 15) as u64,
-        (domain >> 79) as u64,
+        (packed >> 64) as u64 | (domain as u64) << 50,
+        (domain >> 14) as u64,
+        (domain >> 78) as u64,
     ]);
     let [w2, w3, w4] = op.words;
     hash_message(&[
@@ -231,7 +233,7 @@ impl<'a> Batch<'a> {
 
     /// Signs with the account's key, if the operation needs it, and adds it.
     pub fn add(&mut self, mut op: OpWitness) -> &mut Self {
-        if matches!(op.kind, 1 | 3 | 4 | 6) {
+        if matches!(op.kind, 1 | 3 | 4 | 6 | 8) {
             let key = self.secrets.get(&op.from).copied();
             let key = key.unwrap_or_else(|| secret(op.from));
             let header = self.tracer.header(op.from);
@@ -324,8 +326,36 @@ pub fn all_kinds(state: &State) -> Trace {
             op(7, 1, 0),
             [owner(5), Scalar::ZERO, Scalar::ZERO],
         ))
+        .add(send(3, 7))
+        .add(arrival(9, NEWCOMER, 60))
+        .add(arrival(10, 3, 7))
         .add(transfer(OPERATOR, 1, 1));
     batch.trace()
+}
+
+/// A batch with every kind fits.
+pub fn for_all_kinds(top: usize) -> Shape {
+    Shape::with_top(16, 19, 11, DEPTH, top).unwrap()
+}
+
+/// The other end of an operation between chains: an owner, a chain, the last leg of a flow.
+pub fn party(owner: Scalar) -> Scalar {
+    let [chain, leg, flow] = [(271, 160), (7, 224), (1, 232)]
+        .map(|(value, bit): (u64, u64)| num(value) * num(2).pow_vartime([bit]));
+    owner + chain + leg + flow
+}
+
+/// To somebody on another chain, by an account with the owner of its number. What was sent has 248 bits.
+pub fn send(from: u32, amount: u64) -> OpWitness {
+    let memo = num(2).pow_vartime([248]) - num(1);
+    let words = [party(owner(70)), owner(from), memo];
+    with_words(op(8, from, amount), words)
+}
+
+/// A take (9) or a return (10).
+pub fn arrival(kind: u8, account: u32, amount: u64) -> OpWitness {
+    let words = [owner(account), party(owner(70)), num(77)];
+    with_words(op(kind, account, amount), words)
 }
 
 thread_local! {

@@ -8,7 +8,7 @@
 use bellpepper_core::test_cs::TestConstraintSystem;
 use bellpepper_core::{Comparable, LinearCombination};
 use blstrs::Scalar;
-use carillon_circuit::rollup::{HeaderWitness, OpWitness, RollupCircuit, Shape, build};
+use carillon_circuit::rollup::{HeaderWitness, OpWitness, RollupCircuit, StateView, build};
 use carillon_protocol::Domain;
 use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::poseidon::hash_node;
@@ -24,8 +24,9 @@ fn honest_batches_are_accepted() {
     let state = State::new();
     let everything = all_kinds(&state);
     for top in 0..=DEPTH {
-        let shape = Shape::with_top(13, 17, 8, DEPTH, top).unwrap();
-        let circuit = build(shape, &state, &everything).unwrap().evaluate_at(z());
+        let circuit = build(for_all_kinds(top), &state, &everything)
+            .unwrap()
+            .evaluate_at(z());
         assert_eq!(violated(circuit), None, "top of {top} levels");
     }
     assert_eq!(violated(honest()), None);
@@ -158,10 +159,39 @@ fn every_field_of_an_operation_is_signed() {
 
 #[test]
 fn kinds_cannot_be_exchanged() {
-    for kind in [0, 2, 3, 4, 5, 6, 7] {
+    for kind in (0..16).filter(|kind| *kind != 1) {
         let forged = after(|circuit| circuit.witness.ops[0].kind = kind);
         assert!(violated(forged).is_some(), "kind {kind}");
     }
+}
+
+/// There are 11 kinds, and four bits for them.
+#[test]
+fn there_are_no_other_kinds() {
+    assert_stopped_by(of(&[op(11, 3, 0)]), "a no-op is all zeros");
+    for kind in 12..16 {
+        assert_stopped_by(of(&[op(kind, 3, 0)]), "no kinds above 11");
+    }
+    // The flags of kind 14 are those of a set key and of a return, less those of a deposit: signed and
+    // recorded, and no key is set.
+    let set_key = set_key(3, Fr::from(5));
+    let mut forged = OpWitness {
+        kind: 14,
+        ..set_key.clone()
+    };
+    let state = State::new();
+    let header = state.header(3);
+    sign(&mut forged, &header, secret(3), CHAIN);
+    let mut trace = traced(&state, &[set_key]);
+    trace.ops[0] = OpWitness {
+        r: forged.r,
+        s: forged.s,
+        kind: 14,
+        ..trace.ops[0].clone()
+    };
+    trace.records[0][0] += num(14 - 6);
+    trace.headers.get_mut(&3).unwrap().after.key = header.key;
+    assert_stopped_by(circuit(&state, &trace), "no kinds above 11");
 }
 
 /// A change to an operation, and what refuses it.
@@ -510,7 +540,80 @@ fn a_withdrawal_has_a_recipient() {
 fn a_bundle_carries_its_owner() {
     let bundle = |owner| with_words(op(4, 3, 200), [num(0xb00d), owner, ZERO]);
     assert_eq!(violated(of(&[bundle(owner(3))])), None);
-    assert_stopped_by(of(&[bundle(owner(4))]), "word 3 of a bundle is its owner");
+    let part = "word 3 of a bundle or a send is its owner";
+    assert_stopped_by(of(&[bundle(owner(4))]), part);
+    // A send, too: who sent is shown on the other chain, and what comes back goes to him.
+    let send = |owner| OpWitness {
+        words: [party(num(7)), owner, num(77)],
+        ..send(3, 200)
+    };
+    assert_eq!(violated(of(&[send(owner(3))])), None);
+    assert_stopped_by(of(&[send(owner(4))]), part);
+    assert_stopped_by(of(&[send(ZERO)]), part);
+}
+
+#[test]
+fn a_send_is_signed_and_paid() {
+    let state = State::new();
+    let honest = traced(&state, &[send(3, 200)]);
+    assert_eq!(violated(circuit(&state, &honest)), None);
+    assert_eq!(honest.cells[&(3, 0)].after, num(1003 - 200 - 5));
+    for word in 0..3 {
+        let mut forged = circuit(&state, &honest);
+        forged.witness.ops[0].words[word] += num(1);
+        let name = violated(forged).expect("the forgery was accepted");
+        assert!(word == 1 || name.contains("signature/"), "{name}");
+    }
+    assert_stopped_by(of(&[send(3, 999)]), "can pay/fits its bits");
+    let unpaid = built(&[send(3, 200)], |t| {
+        t.cells.get_mut(&(3, 0)).unwrap().after += num(200);
+    });
+    assert_stopped_by(unpaid, BUS);
+    let nonce = built(&[send(3, 200)], |t| {
+        t.headers.get_mut(&3).unwrap().after.nonce -= num(1);
+    });
+    assert_stopped_by(nonce, BUS);
+}
+
+/// What was sent elsewhere comes to an account of the owner whom it was sent to, or opens one; it
+/// brings no key, whatever stands in word 3.
+#[test]
+fn takes_and_returns_go_to_their_owner_and_set_no_key() {
+    let state = State::new();
+    for kind in [9, 10] {
+        for account in [3, NEWCOMER, KEYLESS] {
+            let arrival = arrival(kind, account, 60);
+            let trace = traced(&state, std::slice::from_ref(&arrival));
+            assert_eq!(violated(circuit(&state, &trace)), None);
+            let header = trace.headers[&account];
+            assert_eq!(header.after.key, header.before.key);
+            assert_eq!(header.after.owner, owner(account));
+            assert_eq!(header.after.nonce, header.before.nonce);
+
+            let keyed = built(std::slice::from_ref(&arrival), |t| {
+                let [_, x, y] = arrival.words;
+                t.headers.get_mut(&account).unwrap().after.key = Point { x, y };
+            });
+            assert_stopped_by(keyed, BUS);
+            let minted = built(std::slice::from_ref(&arrival), |t| {
+                t.cells.get_mut(&(account, 0)).unwrap().after += num(1);
+            });
+            assert_stopped_by(minted, BUS);
+            for word in 1..5 {
+                let forged = built(std::slice::from_ref(&arrival), |t| {
+                    t.records[0][word] += num(1);
+                });
+                assert_stopped_by(forged, BUS);
+            }
+        }
+        let stranger = with_words(arrival(kind, 3, 60), [owner(4), party(owner(70)), num(77)]);
+        assert_stopped_by(of(&[stranger]), "a deposit goes to its owner's account");
+        let feeding = OpWitness {
+            fee_mantissa: 1,
+            ..arrival(kind, 3, 60)
+        };
+        assert_stopped_by(of(&[feeding]), "fee of a signed operation only");
+    }
 }
 
 #[test]
@@ -956,6 +1059,9 @@ pub fn suite() {
     data_of_another_batch_is_refused();
     every_field_of_an_operation_is_signed();
     kinds_cannot_be_exchanged();
+    there_are_no_other_kinds();
+    a_send_is_signed_and_paid();
+    takes_and_returns_go_to_their_owner_and_set_no_key();
     what_an_operation_reads_is_bound();
     what_a_row_opens_is_bound();
     values_after_the_batch_are_those_written();
