@@ -17,7 +17,7 @@ use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
 use super::status::Reached;
 use super::store::{BatchRow, BatchStatus, Part, Store, StoreError};
 use super::writer::Writer;
-use carillon_protocol::{Kind, layout};
+use carillon_protocol::Kind;
 use carillon_prover_api::{BoardError, Job, JobBoard, KeyHash};
 
 /// Most entries of the L1 queue that are asked for at once.
@@ -327,7 +327,7 @@ impl<M: Machine> Driver<M> {
 
 /// Whether an entry of the queue is an exit request; the others bring something in.
 fn is_exit(entry: &QueueEntry) -> bool {
-    layout::record::kind(entry.words[0][31].into()) == Kind::Exit as u8
+    entry.kind() == Kind::Exit as u8
 }
 
 fn part(store: &Store, number: u64, part: Part) -> Result<Vec<u8>, StoreError> {

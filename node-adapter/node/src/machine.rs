@@ -3,7 +3,9 @@
 //! The trait keeps apart what must survive a crash (`writer`, `store`: order, durability, restart)
 //! from what operations mean (`rollup`: the ledger). Called by `writer`; tests drive `test_machine`.
 
-use super::ports::QueueEntry;
+use std::collections::BTreeMap;
+
+use super::ports::{Line, QueueEntry};
 use super::store::{Part, StoreError};
 
 /// Why an operation was refused. Nothing has changed then.
@@ -98,7 +100,7 @@ pub trait Machine: Send + Sync + 'static {
         ticket: Option<Self::Ticket>,
     ) -> Result<(), Refusal>;
 
-    /// The operation that executes an entry of the L1 queue on the present state.
+    /// The operation that executes an entry of the L1 queue or of a lane on the present state.
     ///
     /// # Errors
     /// [`Refusal`] for an entry that no state can take.
@@ -107,6 +109,17 @@ pub trait Machine: Send + Sync + 'static {
 
     /// Entries of the L1 queue executed so far.
     fn queue(&self) -> u64;
+
+    /// Entries taken of the lane from each chain so far; of a chain that is not there, none.
+    fn lanes(&self) -> &BTreeMap<u64, u64>;
+
+    /// Entries of a line executed so far.
+    fn executed(&self, line: Line) -> u64 {
+        match line {
+            Line::Queue => self.queue(),
+            Line::Lane(chain) => self.lanes().get(&chain).copied().unwrap_or_default(),
+        }
+    }
 
     /// Operations in the open batch.
     fn open(&self) -> u64;

@@ -7,6 +7,7 @@ use prometheus::{
     Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::ports::Line;
 use super::status::NodeStatus;
 use carillon_serving::Counts;
 use carillon_settlement::{L1Status, PartStatus};
@@ -99,7 +100,21 @@ fn gather(registry: &Registry, status: &NodeStatus) -> prometheus::Result<()> {
         registry,
         "carillon_queue_stuck",
         "1 while the next entry of the L1 queue cannot be executed.",
-        u64::from(progress.stuck.is_some()),
+        u64::from(progress.stuck.contains_key(&Line::Queue)),
+    )?;
+    gauge(
+        registry,
+        "carillon_lane_entries",
+        "Entries of lanes from other chains that are taken.",
+        progress.lanes.values().sum(),
+    )?;
+    gauge(
+        registry,
+        "carillon_lanes_stuck",
+        "Lanes from other chains whose next entry cannot be taken.",
+        (progress.stuck.keys())
+            .filter(|line| **line != Line::Queue)
+            .count() as u64,
     )?;
     let jobs = status.jobs();
     let count = |state: &str| jobs.iter().filter(|job| job.state == state).count() as u64;

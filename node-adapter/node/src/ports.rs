@@ -4,14 +4,61 @@
 use async_trait::async_trait;
 
 use super::store::BatchStatus;
+use carillon_protocol::{Kind, layout};
 
-/// An entry of the chain's L1 queue: a deposit, an import or an exit request.
+/// What nobody signs on this chain: an entry of its L1 queue (a deposit, an import or an exit request),
+/// or of a lane (a take of what was sent on another chain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueEntry {
-    /// Its index in the queue, from 0.
+    /// Its index in its line, from 0.
     pub index: u64,
     /// The record's five words, 32 bytes big-endian each, masked as the contract hashes them.
     pub words: [[u8; 32]; 5],
+}
+
+/// A line of entries that are executed in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Line {
+    /// The L1 queue.
+    Queue,
+    /// The lane from a chain with this id.
+    Lane(u64),
+}
+
+impl Line {
+    /// The chain that a lane comes from.
+    pub fn chain(self) -> Option<u64> {
+        match self {
+            Self::Queue => None,
+            Self::Lane(chain) => Some(chain),
+        }
+    }
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Queue => f.write_str("the L1 queue"),
+            Self::Lane(chain) => write!(f, "the lane from chain {chain}"),
+        }
+    }
+}
+
+impl QueueEntry {
+    /// The kind's number.
+    pub fn kind(&self) -> u8 {
+        layout::record::kind(self.words[0][31].into())
+    }
+
+    /// The line that it stands in.
+    pub fn line(&self) -> Line {
+        if self.kind() != Kind::Take as u8 {
+            return Line::Queue;
+        }
+        // PROTOCOL.md, "Between chains": the chain has bits 160 to 223 of the other end.
+        let chain = self.words[3][4..12].iter();
+        Line::Lane(chain.fold(0, |id, byte| id << 8 | u64::from(*byte)))
+    }
 }
 
 /// Why an L1 port gave no answer.

@@ -6,7 +6,7 @@
 //! places in the log. What was acknowledged and is in no archived batch does not come back: its senders
 //! send it again. Called by `carillon-node resync --out`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use super::store::{
     StoreError,
 };
 use carillon_protocol::ledger::State;
-use carillon_protocol::{Domain, Header, blob_bytes};
+use carillon_protocol::{Domain, Header, Kind, blob_bytes};
 use carillon_settlement::archive::{
     Archive, Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, resync_ahead,
 };
@@ -117,6 +117,7 @@ pub async fn rebuild(
         domain: Domain::new(&chain.home(), chain.chain),
         point: SealedPoint::default(),
         nonces: HashMap::new(),
+        lanes: BTreeMap::new(),
         open: 0,
     };
     let rebuilt = resync_ahead(source, archive, options, progress, |batch| {
@@ -150,6 +151,8 @@ struct Keeper {
     point: SealedPoint,
     /// Nonces of the accounts' next signed operations.
     nonces: HashMap<u32, u64>,
+    /// Entries taken of the lane from each chain.
+    lanes: BTreeMap<u64, u64>,
     open: u64,
 }
 
@@ -168,6 +171,14 @@ impl Keeper {
             // Nonces are not published: an account's are its signed operations, counted.
             operation.nonce = if operation.kind.is_signed() {
                 let next = self.nonces.entry(operation.from).or_default();
+                *next += 1;
+                *next - 1
+            } else if operation.kind == Kind::Take {
+                let source = operation
+                    .other_end()
+                    .map(|end| end.chain)
+                    .unwrap_or_default();
+                let next = self.lanes.entry(source).or_default();
                 *next += 1;
                 *next - 1
             } else {
@@ -201,6 +212,7 @@ impl Keeper {
             new_root: word(&header.new_root),
             public_inputs: checked.inputs.iter().map(word).collect(),
             queue: checked.queue_end,
+            lanes: self.lanes.clone(),
             sealed_at: time * 1000,
             status: match executed {
                 Some(executed) => BatchStatus::Final {
@@ -226,6 +238,7 @@ impl Keeper {
             batch: batch.number,
             next: row.end,
             queue: row.queue,
+            lanes: row.lanes.clone(),
             root: row.new_root.clone(),
         };
         self.store.seal(&SealLine {

@@ -4,6 +4,8 @@
 
 use blstrs::Scalar;
 
+use std::collections::BTreeMap;
+
 use super::account_forms::{account_from_bytes, account_to_bytes, key_name, owner_name};
 use super::machine::{Machine, Refusal, Sealed};
 use super::operation;
@@ -14,7 +16,7 @@ use super::rollup_options::RollupOptions;
 use super::store::{Part, Store, StoreError};
 use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State};
-use carillon_protocol::{Domain, Home, Kind, Operation, Record, blob_bytes};
+use carillon_protocol::{Domain, Home, Kind, Operation, Party, Record, blob_bytes};
 
 /// What `carillon_chain` says of a node, beside its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct Rollup {
     ledger: Ledger,
     /// Entries of the L1 queue executed.
     queue: u64,
+    /// Entries taken of the lane from each chain.
+    lanes: BTreeMap<u64, u64>,
 }
 
 impl Rollup {
@@ -81,6 +85,7 @@ impl Rollup {
             ledger: Ledger::new(options.domain(), depth, operator, operator_owner)
                 .with_bridge(options.home.bridge),
             queue: 0,
+            lanes: BTreeMap::new(),
         }
     }
 
@@ -121,6 +126,7 @@ impl Rollup {
             )
             .with_bridge(options.home.bridge),
             queue: point.queue,
+            lanes: point.lanes,
         })
     }
 
@@ -232,6 +238,11 @@ impl Machine for Rollup {
         if operation.kind.is_queued() {
             self.queue = operation.nonce + 1;
         }
+        if operation.kind == Kind::Take
+            && let Ok(Party { chain, .. }) = operation.other_end()
+        {
+            self.lanes.insert(chain, operation.nonce + 1);
+        }
         Ok(())
     }
 
@@ -250,6 +261,10 @@ impl Machine for Rollup {
 
     fn queue(&self) -> u64 {
         self.queue
+    }
+
+    fn lanes(&self) -> &BTreeMap<u64, u64> {
+        &self.lanes
     }
 
     fn open(&self) -> u64 {

@@ -11,10 +11,12 @@
 //! | `carillon_chain` | | ids, contracts, domain, shape, roots, the sequencer's key |
 //! | `carillon_fees` | | least fees by token and kind |
 //! | `carillon_queue` | | entries of the L1 queue executed |
+//! | `carillon_lanes` | | entries taken of the lane from each other chain |
 //!
 //! Errors have a code of their own ([`code`]), a message with the reason and the next step, and in
 //! `data` a short name for programs. Served by `rpc_server`, made by `service`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jsonrpsee::core::RegisterMethodError;
@@ -30,10 +32,11 @@ use super::fees::FeeBook;
 use super::machine::SubmitError;
 use super::message_proof::message_proof;
 use super::operation::{self, OperationJson};
+use super::ports::Line;
 use super::rollup::{ChainFacts, Rollup};
 use super::status::NodeStatus;
 use super::store::{BatchRow, Store, StoreError};
-use super::writer::Writer;
+use super::writer::{Progress, Writer};
 
 /// Codes of errors, in the range that JSON-RPC leaves to servers.
 pub mod code {
@@ -149,12 +152,26 @@ pub(super) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMe
         Answer::Ok(json!({
             "executed": progress.queue.to_string(),
             "sealed": progress.sealed_queue.to_string(),
-            "stuck": progress.stuck,
+            "stuck": progress.stuck.get(&Line::Queue),
             "waits_for": context.status.queue_wait(),
             "l1_block": l1.as_ref().and_then(|l1| l1.head),
             "read_block": l1.as_ref().and_then(|l1| l1.read),
             "confirmations": l1.as_ref().map(|l1| l1.confirmations),
         }))
+    })?;
+    register(&mut module, "carillon_lanes", |_, context| async move {
+        let Progress { lanes, stuck, .. } = context.writer.progress().borrow().clone();
+        let chains = lanes.keys().copied();
+        let chains = chains.chain(stuck.keys().filter_map(|line| line.chain()));
+        let lane = |chain| {
+            json!({
+                "chain": chain,
+                "taken": lanes.get(&chain).copied().unwrap_or_default().to_string(),
+                "stuck": stuck.get(&Line::Lane(chain)),
+            })
+        };
+        let chains: BTreeSet<u64> = chains.collect();
+        Answer::Ok(chains.into_iter().map(lane).collect::<Value>())
     })?;
     Ok(module)
 }

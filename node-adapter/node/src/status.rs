@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::in_flight::Proving;
+use super::ports::Line;
 use super::rollup::Rollup;
 use super::writer::{Progress, Writer};
 use carillon_prover_api::{JobBoard, JobStatus};
@@ -60,7 +61,7 @@ pub struct NodeStatus {
 /// Something that the node waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
-    /// `seal`, `proof`, `settlement` or `queue`.
+    /// `seal`, `proof`, `settlement`, `queue` or `lane`.
     pub part: &'static str,
     /// In words.
     pub reason: String,
@@ -178,7 +179,7 @@ impl NodeStatus {
 
     /// What is waited for in the L1 queue.
     pub fn queue_wait(&self) -> Option<String> {
-        if let Some(stuck) = self.progress().stuck {
+        if let Some(stuck) = self.progress().stuck.remove(&Line::Queue) {
             return Some(stuck);
         }
         let l1 = self.l1()?;
@@ -196,6 +197,11 @@ impl NodeStatus {
         let mut wait = |part, reason: String| waits.push(Wait { part, reason });
         if let Some(reason) = self.queue_wait() {
             wait("queue", reason);
+        }
+        for (line, reason) in &progress.stuck {
+            if *line != Line::Queue {
+                wait("lane", reason.clone());
+            }
         }
         if progress.open > 0 {
             let (open, next) = (progress.open, progress.batch + 1);
@@ -245,8 +251,11 @@ impl NodeStatus {
             let code = "failed";
             reasons.push(Unready { code, reason });
         }
-        if let Some(reason) = self.progress().stuck {
-            let code = "entry";
+        for (line, reason) in self.progress().stuck {
+            let code = match line {
+                Line::Queue => "entry",
+                Line::Lane(_) => "lane",
+            };
             reasons.push(Unready { code, reason });
         }
         let Some(l1) = self.l1() else {

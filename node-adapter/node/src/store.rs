@@ -17,6 +17,7 @@
 //! the accounts plus the log behind that position. Knows nothing of what the bytes mean. redb locks
 //! its file, so that two nodes on one folder are impossible. Called by `writer` and `service`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use redb::{
@@ -158,6 +159,9 @@ pub struct BatchRow {
     pub public_inputs: Vec<String>,
     /// L1 queue entries executed up to and with this batch.
     pub queue: u64,
+    /// Entries taken of the lane from each chain, up to and with this batch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lanes: BTreeMap<u64, u64>,
     /// When it was sealed, in milliseconds since the Unix epoch.
     pub sealed_at: u64,
     /// How far it is.
@@ -208,6 +212,9 @@ pub struct SealedPoint {
     pub next: u64,
     /// L1 queue entries executed by sealed batches.
     pub queue: u64,
+    /// Entries taken of the lane from each chain by sealed batches.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lanes: BTreeMap<u64, u64>,
     /// State root, 32 bytes in hex.
     pub root: String,
 }

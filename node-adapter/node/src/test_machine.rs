@@ -109,6 +109,7 @@ pub struct TestMachine {
     batch: u64,
     open: u64,
     queue: u64,
+    lanes: BTreeMap<u64, u64>,
     root: String,
 }
 
@@ -132,6 +133,7 @@ impl TestMachine {
             batch: point.batch,
             open: 0,
             queue: point.queue,
+            lanes: point.lanes,
             root: point.root.clone(),
         };
         if point.batch > 0 {
@@ -220,6 +222,10 @@ impl Machine for TestMachine {
 
     fn queue(&self) -> u64 {
         self.queue
+    }
+
+    fn lanes(&self) -> &BTreeMap<u64, u64> {
+        &self.lanes
     }
 
     fn open(&self) -> u64 {

@@ -12,7 +12,7 @@
 //! memory is ahead of it: the writer answers everybody with the reason and takes nothing more; a
 //! restart begins from what is durable. Called by `service`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -23,7 +23,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::accounts::Accounts;
 use super::machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
-use super::ports::QueueEntry;
+use super::ports::{Line, QueueEntry};
 use super::receipt::{self, Receipt};
 use super::store::{BatchRow, BatchStatus, LogLine, SealLine, SealedPoint, Store};
 use carillon_protocol::crypto::schnorr::SecretKey;
@@ -83,11 +83,13 @@ pub struct Progress {
     pub queue: u64,
     /// Entries of the L1 queue executed by sealed batches.
     pub sealed_queue: u64,
+    /// Entries taken of the lane from each chain, the open batch's included.
+    pub lanes: BTreeMap<u64, u64>,
     /// Operations in the open batch.
     pub open: u64,
-    /// Why the next entry of the L1 queue is not executed, if it cannot be. Nothing behind it is
+    /// Why the next entry of a line is not executed, if it cannot be. Nothing behind it in its line is
     /// executed either; operations of users go on.
-    pub stuck: Option<String>,
+    pub stuck: BTreeMap<Line, String>,
 }
 
 /// Speaks to the writer.
@@ -151,7 +153,7 @@ impl<M: Machine> Writer<M> {
             oldest: None,
             fresh: BTreeSet::new(),
             accounts: Arc::clone(&accounts),
-            stuck: None,
+            stuck: BTreeMap::new(),
             progress: watch::Sender::new(Progress::default()),
         };
         core.replay()?;
@@ -196,7 +198,8 @@ impl<M: Machine> Writer<M> {
             .await
     }
 
-    /// Hands in the next entries of the L1 queue; returns how many are executed in all.
+    /// Hands in the next entries of the L1 queue, or of lanes; returns how many of the queue are
+    /// executed in all.
     ///
     /// # Errors
     /// [`SubmitError`].
@@ -271,8 +274,8 @@ struct Core<M: Machine> {
     /// Accounts that executed operations have changed and readers do not see yet.
     fresh: BTreeSet<u32>,
     accounts: Arc<Accounts>,
-    /// Why the next entry of the L1 queue is not executed.
-    stuck: Option<String>,
+    /// Why the next entry of a line is not executed.
+    stuck: BTreeMap<Line, String>,
     progress: watch::Sender<Progress>,
 }
 
@@ -443,33 +446,51 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    /// Executes entries of the L1 queue. L1 takes in what can be executed alone; an entry that cannot
-    /// be all the same stays the next one, is tried again whenever entries are handed in, and is
-    /// shown. It ends nothing: users, and batches that need no queue, go on.
+    /// Executes entries of the L1 queue and of lanes. L1 takes in what can be executed alone; an entry
+    /// that cannot be all the same stays the next one of its line, is tried again whenever entries are
+    /// handed in, and is shown. It ends nothing: users, and batches that need no such line, go on.
     fn take_queue(&mut self, entries: Vec<QueueEntry>) -> Result<(), WriterError> {
         let mut accepted = Vec::new();
-        let mut stuck = None;
+        let mut stuck = BTreeMap::new();
+        let lines: BTreeSet<Line> = entries.iter().map(QueueEntry::line).collect();
         for entry in entries {
-            if entry.index < self.machine.queue() {
+            let line = entry.line();
+            if stuck.contains_key(&line) || entry.index < self.machine.executed(line) {
                 continue;
             }
             let executed = self.execute_entry(&entry, &mut accepted)?;
             if let Err(reason) = executed {
-                stuck = Some(format!("entry {} of the L1 queue: {reason}", entry.index));
-                break;
+                stuck.insert(line, format!("entry {} of {line}: {reason}", entry.index));
             }
         }
         self.commit(&mut accepted)?;
-        match &stuck {
-            Some(reason) if self.stuck != stuck => tracing::error!(
-                reason,
-                "the L1 queue is stuck: nothing behind this entry is executed, and once it is overdue anyone may halt the chain; compare the shape, the operator's account and the contract with the deployment, then restart"
-            ),
-            None if self.stuck.is_some() => tracing::info!("the L1 queue goes on"),
+        for line in lines {
+            self.tell_stuck(line, stuck.remove(&line));
+        }
+        Ok(())
+    }
+
+    /// Keeps and tells whether a line is stuck.
+    fn tell_stuck(&mut self, line: Line, now: Option<String>) {
+        match &now {
+            Some(reason) if self.stuck.get(&line) != Some(reason) => match line {
+                Line::Queue => tracing::error!(
+                    reason,
+                    "the L1 queue is stuck: nothing behind this entry is executed, and once it is overdue anyone may halt the chain; compare the shape, the operator's account and the contract with the deployment, then restart"
+                ),
+                Line::Lane(chain) => tracing::error!(
+                    chain,
+                    reason,
+                    "a lane is stuck: nothing behind this entry is taken, and after 7 days anyone may send it back; compare the deployment with the contracts, then restart"
+                ),
+            },
+            None if self.stuck.contains_key(&line) => tracing::info!("{line} goes on"),
             _ => {}
         }
-        self.stuck = stuck;
-        Ok(())
+        match now {
+            Some(reason) => self.stuck.insert(line, reason),
+            None => self.stuck.remove(&line),
+        };
     }
 
     /// Executes one entry, after what is in `accepted`; the inner error says why it cannot be.
@@ -478,7 +499,7 @@ impl<M: Machine> Core<M> {
         entry: &QueueEntry,
         accepted: &mut Vec<Accepted>,
     ) -> Result<Result<(), String>, WriterError> {
-        let expected = self.machine.queue();
+        let expected = self.machine.executed(entry.line());
         if entry.index > expected {
             return Ok(Err(format!("entry {expected} is the next one")));
         }
@@ -571,6 +592,7 @@ impl<M: Machine> Core<M> {
             accounts,
         } = self.machine.seal().map_err(WriterError::Seal)?;
         let queue = self.machine.queue();
+        let lanes = self.machine.lanes().clone();
         let row = BatchRow {
             number,
             first: self.first,
@@ -581,6 +603,7 @@ impl<M: Machine> Core<M> {
             new_root,
             public_inputs,
             queue,
+            lanes: lanes.clone(),
             sealed_at: now(),
             status: BatchStatus::Sealed,
         };
@@ -588,6 +611,7 @@ impl<M: Machine> Core<M> {
             batch: number,
             next: self.next,
             queue,
+            lanes,
             root: row.new_root.clone(),
         };
         self.store.seal(&SealLine {
@@ -613,6 +637,7 @@ impl<M: Machine> Core<M> {
             root: self.root.clone(),
             queue: self.machine.queue(),
             sealed_queue: self.sealed_queue,
+            lanes: self.machine.lanes().clone(),
             open: self.machine.open(),
             stuck: self.stuck.clone(),
         });

@@ -96,7 +96,10 @@ async fn queue_entries_that_cannot_be_executed_or_are_not_next_end_nothing_and_a
         index: 3,
         words: [[0xff; 32]; 5],
     };
-    let stuck = || writer.progress().borrow().stuck.clone().unwrap_or_default();
+    let stuck = || {
+        let stuck = writer.progress().borrow().stuck.clone();
+        stuck.get(&Line::Queue).cloned().unwrap_or_default()
+    };
     assert_eq!(writer.queue(vec![bad, entry(4)]).await.unwrap(), 3);
     assert!(stuck().contains("entry 3"), "{}", stuck());
     assert_eq!(writer.queue(vec![entry(5)]).await.unwrap(), 3);
