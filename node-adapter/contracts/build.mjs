@@ -32,13 +32,16 @@ const solcRoot = join(modules, 'solc')
 const require = createRequire(join(solcRoot, 'package.json'))
 const solc = require(join(solcRoot, 'index.js'))
 
-const settings = {
+// Settling is called often, deployed once; with a million runs RollupChain does not fit the 24,576 bytes that L1 allows.
+const RUNS = 10_000
+// With as many SharedBridge is 25,593 bytes.
+const FEWER_RUNS = { 'src/bridge/SharedBridge.sol': 1_000 }
+const settings = (runs) => ({
   evmVersion: 'prague', // the first hard fork with the BLS12-381 precompiles
   viaIR: true,
-  // Settling is called often, deployed once; with a million runs RollupChain is 24,019 of the 24,576 bytes that L1 allows.
-  optimizer: { enabled: true, runs: 10_000 },
+  optimizer: { enabled: true, runs },
   metadata: { appendCBOR: false, bytecodeHash: 'none' },
-}
+})
 // All files below a folder with this ending, as paths relative to it with forward slashes, sorted.
 const filesIn = (folder, ending) =>
   readdirSync(folder, { recursive: true })
@@ -55,16 +58,22 @@ const findImport = (path) =>
   path.startsWith('@openzeppelin/contracts/') && existsSync(join(modules, path))
     ? { contents: readFileSync(join(modules, path), 'utf8') }
     : { error: 'not a source of this folder and not of @openzeppelin/contracts' }
-const outputSelection = { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } }
-const output = JSON.parse(
-  solc.compile(JSON.stringify({ language: 'Solidity', sources, settings: { ...settings, outputSelection } }), {
-    import: findImport,
-  }),
-)
+// The contracts of these sources, with as many runs.
+const compile = (runs, wanted) => {
+  const parts = { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] }
+  const outputSelection = Object.fromEntries(wanted.map((source) => [source, parts]))
+  const input = { language: 'Solidity', sources, settings: { ...settings(runs), outputSelection } }
+  const { errors, contracts } = JSON.parse(solc.compile(JSON.stringify(input), { import: findImport }))
+  return { errors: errors ?? [], contracts: Object.entries(contracts ?? {}), settings: settings(runs) }
+}
+const passes = [
+  compile(RUNS, Object.keys(sources).filter((source) => !(source in FEWER_RUNS))),
+  ...Object.entries(FEWER_RUNS).map(([source, runs]) => compile(runs, [source])),
+]
 // A warning about a line of OpenZeppelin's (transient storage in their reentrancy guard) is not ours to fix.
-const problems = (output.errors ?? []).filter(
-  ({ severity, sourceLocation }) => severity === 'error' || !sourceLocation?.file.startsWith('@openzeppelin/'),
-)
+const problems = passes
+  .flatMap(({ errors }) => errors)
+  .filter(({ severity, sourceLocation }) => severity === 'error' || !sourceLocation?.file.startsWith('@openzeppelin/'))
 for (const problem of problems) console.error(problem.formattedMessage)
 if (problems.length > 0) {
   console.error('the contracts must compile without errors and without warnings')
@@ -72,7 +81,8 @@ if (problems.length > 0) {
 }
 
 const artifacts = new Map()
-for (const [source, contracts] of Object.entries(output.contracts)) {
+const compiled = passes.flatMap(({ contracts, settings }) => contracts.map((entry) => [...entry, settings]))
+for (const [source, contracts, settings] of compiled) {
   if (!source.startsWith('src/')) continue
   for (const [contractName, { abi, evm }] of Object.entries(contracts)) {
     const artifact = {

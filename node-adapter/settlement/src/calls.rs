@@ -12,6 +12,7 @@ use carillon_runtime::groth16::{Proof, eip2537};
 
 use super::abi::IRollupChain::{BatchData, BatchProof, StoredBatch};
 use super::abi::ISharedBridge::{Message, StateProof};
+use super::lanes::{Crossings, Tail, crossing_words, crossings_hash};
 use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger;
 use carillon_protocol::{Header, Kind, Record, challenge};
@@ -83,6 +84,16 @@ impl PublishedBatch {
             yH: word(&self.header_value()),
             versionedHash: self.versioned_hash,
             messageRoot: message_root(self.chain_id, &self.header),
+            crossings: crossings_hash(&crossing_words(&self.header)),
+        }
+    }
+
+    /// What `execute` wants beside the stored batch: its sends and takes, and for each lane of which it
+    /// does not take all that was sent, what follows.
+    pub fn crossings(&self, tails: Vec<Tail>) -> Crossings {
+        Crossings {
+            records: crossing_words(&self.header),
+            tails,
         }
     }
 }

@@ -20,6 +20,18 @@ const FLOOR_BASE: u64 = 80_000;
 /// are, 40 and 10 gas each.
 const FLOOR_RECORD: u64 = 101 * 40 + 59 * 10;
 
+/// What a send costs at most: the other chain takes all gas that it is asked with, and the send comes
+/// back, as an import of a sender whose account is new to the queue.
+const SEND: u64 = 200_000;
+
+/// The most sends of a batch that one transaction can settle even if all of them come back so.
+pub const MOST_SENDS: usize = ((MAX_TRANSACTION_GAS - BASE) / SEND) as usize;
+
+/// Gas that the sends of a batch need at most, beside [`settle_gas`] of no record.
+pub fn sends_gas(sends: usize) -> u64 {
+    SEND.saturating_mul(sends as u64)
+}
+
 /// A shape whose full batches no transaction can settle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(

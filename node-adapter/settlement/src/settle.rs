@@ -9,10 +9,12 @@ use carillon_runtime::groth16::Proof;
 
 use super::abi::{IRollupChain::Progress, RollupChain};
 use super::calls::{PublishedBatch, batch_proof};
+use super::lanes::Tail;
 use super::sender::{Intent, Outcome};
 use super::{BatchBlob, L1Client, SettlementError};
 
-/// The intent that settles a batch in one transaction: commit, prove, execute.
+/// The intent that settles a batch in one transaction: commit, prove, execute. For batches that take
+/// nothing from lanes, or all that was sent; for others see [`settle_with_tails`].
 ///
 /// # Errors
 /// [`SettlementError::Blob`] if the blob cannot be opened at the challenge.
@@ -22,10 +24,25 @@ pub fn settle_intent(
     blob: &BatchBlob,
     proof: &Proof,
 ) -> Result<Intent, SettlementError> {
+    settle_with_tails(chain, batch, blob, proof, Vec::new())
+}
+
+/// [`settle_intent`] with what follows in the lanes of which the batch does not take everything.
+///
+/// # Errors
+/// As [`settle_intent`].
+pub fn settle_with_tails(
+    chain: Address,
+    batch: &PublishedBatch,
+    blob: &BatchBlob,
+    proof: &Proof,
+    tails: Vec<Tail>,
+) -> Result<Intent, SettlementError> {
     let (value, opening) = blob.open(&batch.challenge())?;
     let call = RollupChain::settleCall {
         batch: batch.data(),
         proof: batch_proof(&value, blob.commitment(), &opening, proof),
+        tails,
     };
     let number = batch.header.batch_number;
     Ok(Intent {

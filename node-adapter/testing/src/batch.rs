@@ -190,6 +190,27 @@ impl Batch {
             yH: self.y_h(),
             versionedHash: self.blob.hash,
             messageRoot: self.message_tree().last().map_or(B256::ZERO, |top| top[0]),
+            crossings: self.crossings_hash(),
+        }
+    }
+
+    /// The words of the records of kinds 8 to 10.
+    pub fn crossings(&self) -> Vec<U256> {
+        let crosses = |record: &&Record| record[0].to::<u64>() & 15 >= 8;
+        self.records
+            .iter()
+            .filter(crosses)
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    fn crossings_hash(&self) -> B256 {
+        let words = self.crossings();
+        match words.is_empty() {
+            true => B256::ZERO,
+            // An array of words, without the two words in front that say where it is and how long.
+            false => keccak256(&words.abi_encode()[64..]),
         }
     }
 

@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod blob;
 pub mod contracts;
+pub mod lane;
 pub mod proxy;
 pub mod published;
 pub mod state;

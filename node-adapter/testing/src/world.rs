@@ -18,6 +18,7 @@ use carillon_protocol::Domain;
 use carillon_settlement::abi::IRollupChain::{Progress, StoredBatch};
 use carillon_settlement::abi::{RollupChain, SharedBridge};
 use carillon_settlement::deploy::{DeployOptions, Deployment};
+use carillon_settlement::lanes::Crossings;
 use carillon_settlement::{Anvil, AnvilOptions, Deadlines, L1Client, Refusal};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -294,6 +295,7 @@ impl World {
     }
 
     /// One more chain under the same hub and bridge.
+    /// It has the same verifier, operator and governor as the first.
     pub async fn second_chain(&self, chain_id: u64, genesis: U256) -> Address {
         let mut options =
             DeployOptions::new(chain_id, &scalar(genesis)).verifier(1, self.key.key());
@@ -318,11 +320,12 @@ impl World {
         )
     }
 
-    /// The call that settles a batch.
+    /// The call that settles a batch which needs no tails.
     pub fn settle_call(&mut self, batch: &Batch) -> RollupChain::settleCall {
         RollupChain::settleCall {
             batch: batch.data(),
             proof: batch.proof(&self.key, &mut self.rng),
+            tails: vec![],
         }
     }
 
@@ -355,10 +358,14 @@ impl World {
         self.send(self.user(9), self.l1.chain, &call).await
     }
 
-    /// Executes a proved batch, as an account without a role.
+    /// Executes a proved batch without sends and takes, as an account without a role.
     pub async fn execute(&self, stored: &StoredBatch) -> Result<TransactionReceipt, Refusal> {
         let call = RollupChain::executeCall {
             stored: stored.clone(),
+            crossings: Crossings {
+                records: vec![],
+                tails: vec![],
+            },
         };
         self.send(self.user(9), self.l1.chain, &call).await
     }

@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 import {IChainHub} from "../rollup/IChainHub.sol";
+import {IRollupChain} from "../rollup/IRollupChain.sol";
 import {ISharedBridge} from "./ISharedBridge.sol";
 import {TokenProbe} from "./TokenProbe.sol";
 
@@ -16,7 +17,7 @@ abstract contract Escrow is ISharedBridge {
     using SafeERC20 for IERC20;
 
     /// @dev A chain's balances are below this, so that no credit overflows a cell of the circuit.
-    uint256 private constant LIMIT = 1 << 96;
+    uint256 internal constant LIMIT = 1 << 96;
     uint256 private constant SLOTS = 64;
 
     /// @notice Sets tokens and the handler, and upgrades.
@@ -29,7 +30,7 @@ abstract contract Escrow is ISharedBridge {
     mapping(uint64 chainId => mapping(uint256 token => uint256)) public escrow;
     /// @inheritdoc ISharedBridge
     mapping(uint64 chainId => mapping(uint256 slot => address)) public tokenAt;
-    mapping(uint64 chainId => mapping(address token => uint256)) private _slotOf;
+    mapping(uint64 chainId => mapping(address token => uint256)) internal _slotOf;
     /// @inheritdoc ISharedBridge
     mapping(address handler => bool) public isHandler;
     /// @inheritdoc ISharedBridge
@@ -38,6 +39,8 @@ abstract contract Escrow is ISharedBridge {
     mapping(uint64 chainId => mapping(uint256 slot => uint256)) public leastDeposit;
     /// @inheritdoc ISharedBridge
     mapping(address owner => mapping(address token => uint256)) public leastShare;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 chainId => mapping(uint256 slot => uint256)) public reserved;
 
     modifier onlyGovernor() {
         if (msg.sender != governor) revert NotGovernor(msg.sender, governor);
@@ -47,7 +50,7 @@ abstract contract Escrow is ISharedBridge {
     /// @inheritdoc ISharedBridge
     /// @dev For good: another token in the slot would be paid to those who deposited the first.
     function setToken(uint64 chainId, uint256 slot, address token, uint256 least) external onlyGovernor {
-        if (hub.chain(chainId) == address(0)) revert UnknownChain(chainId);
+        _chain(chainId);
         if (
             slot == 0 || slot >= SLOTS || token.code.length == 0 || tokenAt[chainId][slot] != address(0)
                 || _slotOf[chainId][token] != 0
@@ -104,15 +107,20 @@ abstract contract Escrow is ISharedBridge {
         emit LeastDepositSet(chainId, slot, least);
     }
 
+    function _chain(uint64 chainId) internal view returns (IRollupChain chain) {
+        chain = IRollupChain(hub.chain(chainId));
+        if (address(chain) == address(0)) revert UnknownChain(chainId);
+    }
+
     /// @dev The token of a slot; zero for ETH.
     function _token(uint64 chainId, uint256 slot) internal view returns (address token) {
         token = tokenAt[chainId][slot];
         if (slot != 0 && token == address(0)) revert UnknownToken(chainId, slot);
     }
 
-    /// @dev Whether the chain may hold so much more.
+    /// @dev Whether the chain may hold so much more, when all that is on its way has come in.
     function _hasRoom(uint64 chainId, uint256 slot, uint256 amount) internal view returns (bool) {
-        return amount < LIMIT && escrow[chainId][slot] + amount < LIMIT;
+        return amount < LIMIT && escrow[chainId][slot] + reserved[chainId][slot] + amount < LIMIT;
     }
 
     function _credit(uint64 chainId, uint256 slot, uint256 amount) internal {
@@ -153,7 +161,12 @@ abstract contract Escrow is ISharedBridge {
     function _pay(uint64 chainId, uint256 slot, uint256 amount, address to, address owner) internal {
         address token = _token(chainId, slot);
         _debit(chainId, slot, amount);
-        if (slot == 0) return _payEther(to, amount);
+        _payOut(token, amount, to, owner);
+    }
+
+    /// @dev Pays what is in no escrow any more.
+    function _payOut(address token, uint256 amount, address to, address owner) internal {
+        if (token == address(0)) return _payEther(to, amount);
         if (amount == 0) return;
         uint256 before = IERC20(token).balanceOf(address(this));
         uint256 paid = _share(token, before, amount, owner);

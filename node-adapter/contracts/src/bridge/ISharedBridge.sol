@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {Tail} from "./Crossings.sol";
+
 /// @title  The escrow of every chain's ETH and tokens
 /// @notice Implemented by `SharedBridge`; called by users and by the interop handler. `escrow(chain, token)` is what
 ///         the chain may pay out: it rises with deposits and imports and falls with claims, exits and refunds, and is
@@ -37,6 +39,29 @@ interface ISharedBridge {
         uint256[36] accountPath;
     }
 
+    /// @notice What stands in a lane, in the order of the sends.
+    /// @param  token     The token; zero for ETH.
+    /// @param  amount    Below 2^96, may be 0.
+    /// @param  sender    Who owned the account that sent it; what comes back is his.
+    /// @param  recipient Who owns the account that it is for.
+    /// @param  memo      Word 4 of the send.
+    struct LaneEntry {
+        address token;
+        uint256 amount;
+        address sender;
+        address recipient;
+        uint256 memo;
+    }
+
+    /// @notice A lane from one chain to another, or to itself: how many entries went in and out, and the hashes over
+    ///         them. What was taken is always the beginning of what was sent.
+    struct Lane {
+        uint64 sent;
+        uint64 taken;
+        bytes32 sentHash;
+        bytes32 takenHash;
+    }
+
     /// @notice Amounts in events are in the token's smallest unit.
     event Deposited(
         uint64 indexed chainId, uint256 indexed token, address indexed owner, uint256 amount, uint64 queueIndex
@@ -68,6 +93,38 @@ interface ISharedBridge {
     event HandlerSet(address indexed handler);
     /// @notice Bundles are not run by this contract any more; owners use its alias accounts themselves.
     event HandlerRemoved(address indexed handler);
+    /// @notice A send of an executed batch went into the lane, as its entry `index`.
+    event Sent(
+        uint64 indexed from,
+        uint64 indexed to,
+        uint64 indexed index,
+        address token,
+        uint256 amount,
+        address sender,
+        address recipient,
+        uint256 memo,
+        uint64 batch
+    );
+    /// @notice A send of an executed batch could not go and came back at once, as an import for its sender. `reason`:
+    ///         1 no such chain, 2 the lane is not open, 3 the chain is halted, 4 the token is not listed there, 5 the chain
+    ///         would hold too much, 6 its account tree is full, 7 a leg of a flow, 8 the recipient is the bridge.
+    event SendReturned(
+        uint64 indexed from, uint64 indexed to, uint64 batch, uint8 reason, address indexed sender, uint256 amount
+    );
+    /// @notice An entry that was not taken went back to its sender: as an import (`home`), or as what he may collect.
+    event Bounced(
+        uint64 indexed from,
+        uint64 indexed to,
+        uint64 indexed index,
+        address token,
+        uint256 amount,
+        address sender,
+        bool home
+    );
+    /// @notice A sender collected what had bounced.
+    event BouncedCollected(address indexed owner, address indexed token, address to, uint256 amount);
+    /// @notice A chain's governor opened it towards another, or closed it. A lane is open if both chains are.
+    event LaneSet(uint64 indexed chainId, uint64 indexed other, bool open);
     /// @notice The governor changed.
     event GovernorChanged(address indexed from, address indexed to);
 
@@ -144,6 +201,25 @@ interface ISharedBridge {
     /// @notice The entry was paid back already.
     error AlreadyRecovered(uint64 chainId, uint64 index);
 
+    /// @notice Only the chain of this id moves what is between it and others.
+    error NotTheChain(address caller, uint64 chainId);
+    /// @notice A chain's lane to itself is always open.
+    error LaneToItself(uint64 chainId);
+    /// @notice More is taken than was sent.
+    error TakeWithoutSend(uint64 from, uint64 to, uint64 taken, uint64 sent);
+    /// @notice What was taken, and what is said to follow, is not what was sent: another token, amount, sender, recipient,
+    ///         memo or order.
+    error LaneMismatch(uint64 from, uint64 to, uint64 count, bytes32 found, bytes32 expected);
+    /// @notice More was sent than is taken: what follows must be shown.
+    error TailMissing(uint64 from, uint64 to, uint64 taken, uint64 sent);
+    /// @notice The lane did not have this state after this batch.
+    error NoSuchCheckpoint(uint64 from, uint64 to, uint64 batch);
+    /// @notice Entries go back when the receiving chain is halted, or from this time on.
+    error BounceTooEarly(uint64 from, uint64 to, uint64 openFrom);
+    /// @notice Another chain is asked with a bounded amount of gas, and what is left is not enough for that: its silence
+    ///         would be the caller's doing.
+    error GasTooLow(uint256 left, uint256 needed);
+
     /// @notice Deposits `amount` of the token in `token` for `owner`; ETH (slot 0) comes with the call, and so does the
     ///         chain's `depositFee`. What is above goes back to the caller.
     /// @param  keyProof Empty, or P, 2P, 4P, 8P as x, y pairs: 8P becomes the account's key. From the owner alone.
@@ -206,6 +282,45 @@ interface ISharedBridge {
 
     /// @notice Hands the governor's rights over. For the governor.
     function setGovernor(address governor) external;
+
+    /// @notice Moves the sends of an executed batch into their lanes; those that cannot go come back at once. For the
+    ///         chain. `records` are the batch's crossings, five words each; other kinds than sends are passed over.
+    function send(uint64 chainId, uint64 batch, uint256[] calldata records) external;
+
+    /// @notice Moves the takes of an executed batch out of their lanes. For the chain. `records` as in `send`.
+    /// @param  tails For each lane of which not all is taken, what follows.
+    function take(uint64 chainId, uint256[] calldata records, Tail[] calldata tails) external;
+
+    /// @notice Opens a chain towards another, or closes it: new sends need both sides. What was sent can be taken all the
+    ///         same. For the chain's governor.
+    function setLane(uint64 chainId, uint64 other, bool open) external;
+
+    /// @notice Gives the next entries of a lane that were not taken back to their senders: if the receiving chain is
+    ///         halted, or 7 days after the tail's batch. For anyone.
+    /// @param  tail What follows `entries`, up to a batch that sent through the lane.
+    function bounce(uint64 from, uint64 to, LaneEntry[] calldata entries, Tail calldata tail) external;
+
+    /// @notice Pays the caller what bounced and could not go back into his chain, to `to`.
+    function collectBounced(address token, address to) external;
+
+    /// @notice A lane.
+    function lane(uint64 from, uint64 to) external view returns (Lane memory);
+
+    /// @notice Whether new sends can go from one chain to the other.
+    function laneOpen(uint64 from, uint64 to) external view returns (bool);
+
+    /// @notice The state of a lane after a batch of the sending chain: keccak256(abi.encode(hash, count, time)); zero if
+    ///         the batch sent nothing through it.
+    function checkpoint(uint64 from, uint64 to, uint64 batch) external view returns (bytes32);
+
+    /// @notice What was sent through a lane and is neither taken nor bounced; ETH is the zero address.
+    function transit(uint64 from, uint64 to, address token) external view returns (uint256);
+
+    /// @notice What may still come into a chain through its lanes. Deposits must leave room for it.
+    function reserved(uint64 chainId, uint256 slot) external view returns (uint256);
+
+    /// @notice What bounced and waits for its owner (`collectBounced`).
+    function bounced(address owner, address token) external view returns (uint256);
 
     /// @notice What a chain may pay out of a token.
     function escrow(uint64 chainId, uint256 token) external view returns (uint256);

@@ -3,14 +3,12 @@ pragma solidity 0.8.37;
 
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
 import {IChainHub} from "../rollup/IChainHub.sol";
 import {IRollupChain} from "../rollup/IRollupChain.sol";
 import {Record} from "../rollup/Record.sol";
-import {Escrow} from "./Escrow.sol";
 import {ISharedBridge} from "./ISharedBridge.sol";
-import {JubjubKey} from "./JubjubKey.sol";
+import {LaneBook} from "./LaneBook.sol";
 import {StateVerifier} from "./StateVerifier.sol";
 
 /// @title  The bridge of all chains
@@ -18,8 +16,8 @@ import {StateVerifier} from "./StateVerifier.sol";
 ///         used once: a message by its place (chain, batch, k), a cell of a halted chain by its place in the state, a
 ///         queue entry of a halted chain by its index. Each is marked as used before anything is paid.
 /// @dev    Behind a proxy; the governor upgrades.
-contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuardTransient {
-    /// @notice Computes roots from state proofs.
+contract SharedBridge is LaneBook, Initializable, UUPSUpgradeable {
+    /// @notice Computes roots from state proofs, and keys from key proofs.
     StateVerifier public immutable stateVerifier;
 
     /// @dev One bit for each message of a batch.
@@ -61,7 +59,7 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         uint256 keyY;
         if (keyProof.length != 0) {
             if (msg.sender != owner) revert KeyNotFromOwner(msg.sender, owner);
-            (keyX, keyY) = JubjubKey.check(keyProof);
+            (keyX, keyY) = stateVerifier.keyOf(keyProof);
         }
         _take(chainId, token, amount, chain.depositFee());
         index = chain.enqueue([Record.make(Record.DEPOSIT, 0, token), amount, uint256(uint160(owner)), keyX, keyY]);
@@ -176,11 +174,6 @@ contract SharedBridge is Escrow, Initializable, UUPSUpgradeable, ReentrancyGuard
         hub.verifyMessage(chainId, batch, k, message.words, message.path, message.position);
         if (messageUsed(chainId, batch, k)) revert MessageUsed(chainId, batch, k);
         _used[chainId][batch][k >> 8] |= 1 << (k & 0xff);
-    }
-
-    function _chain(uint64 chainId) private view returns (IRollupChain chain) {
-        chain = IRollupChain(hub.chain(chainId));
-        if (address(chain) == address(0)) revert UnknownChain(chainId);
     }
 
     function _requireBundleFromHandler(Message calldata message) private view {

@@ -2,9 +2,10 @@
 pragma solidity 0.8.37;
 
 import {ISharedBridge} from "./ISharedBridge.sol";
+import {JubjubKey} from "./JubjubKey.sol";
 import {Poseidon} from "./Poseidon.sol";
 
-/// @title  From one cell of the state to the root that it belongs to
+/// @title  From one cell of the state to the root that it belongs to, and from a key proof to the key
 /// @notice Pure computation, in a contract of its own because the constants fill half a contract. Called by
 ///         `SharedBridge`, which compares the root and knows what is to be paid.
 contract StateVerifier {
@@ -32,6 +33,11 @@ contract StateVerifier {
             node = _parent(constants, node, proof.account >> (2 * level) & 3, siblings);
         }
         return node;
+    }
+
+    /// @notice The key that a deposit shows; reverts if it is none (`JubjubKey`).
+    function keyOf(uint256[] calldata points) external pure returns (uint256 x, uint256 y) {
+        return JubjubKey.check(points);
     }
 
     /// @dev The node above four children, of which one is known and three are siblings in order.

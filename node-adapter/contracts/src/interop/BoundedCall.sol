@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 /// @title  Calls to contracts that nobody vouches for
 /// @notice Solidity's own call copies everything that the callee answers into the caller's memory, and the caller pays
 ///         for that memory: a callee that answers with a megabyte starves whoever called it. Here at most `limit` bytes
-///         are copied. Used by `AliasAccount` for the calls of a bundle and by `InteropHandler` for its run.
+///         are copied. Used by `AliasAccount` for the calls of a bundle, by `InteropHandler` for its run, and by
+///         `LaneBook` for questions to chains.
 library BoundedCall {
     /// @notice Calls `target` and copies at most `limit` bytes of the answer.
     /// @param  gasLimit The most gas that the callee gets; the EVM holds back 1/64 of what is left (EIP-150).

@@ -81,7 +81,7 @@ library BatchHeader {
             for {} lt(k, count) {} {
                 let w0 := calldataload(at)
                 let wrong := or(shr(34, w0), shr(96, calldataload(add(at, 0x20))))
-                // Kinds that have a record on L1: 2 to 7.
+                // Kinds that have a record on L1: 2 to 9.
                 let kind := and(w0, 0xf)
                 switch kind
                 case 0 { wrong := 1 }
@@ -93,7 +93,28 @@ library BatchHeader {
                 }
                 // A bundle.
                 case 4 { wrong := or(wrong, shr(248, calldataload(add(at, 0x40)))) }
-                default { wrong := or(wrong, gt(kind, 7)) }
+                default {
+                    if gt(kind, 7) {
+                        // A send to a party, a take from one; the other word is an owner.
+                        let party := calldataload(add(at, 0x40))
+                        let owner := calldataload(add(at, 0x60))
+                        switch kind
+                        case 8 {}
+                        case 9 {
+                            let swapped := party
+                            party := owner
+                            owner := swapped
+                        }
+                        default { wrong := 1 }
+                        wrong := or(wrong, or(iszero(owner), shr(160, owner)))
+                        // The party's owner and chain; no leg, or, of a send, one of eight of a flow.
+                        wrong := or(wrong, iszero(shl(96, party)))
+                        wrong := or(wrong, iszero(and(shr(160, party), 0xffffffffffffffff)))
+                        let leg := shr(224, party)
+                        if leg { wrong := or(wrong, iszero(and(eq(kind, 8), eq(shr(3, leg), 32)))) }
+                        wrong := or(wrong, shr(248, calldataload(add(at, 0x80))))
+                    }
+                }
                 if wrong { break }
                 k := add(k, 1)
                 at := add(at, mul(RECORD_WORDS, 0x20))
@@ -105,24 +126,30 @@ library BatchHeader {
         if (first >> Record.BITS != 0) revert IRollupChain.RecordMalformed(k, first);
         if (h[start + 1] >> 96 != 0) revert IRollupChain.RecordAmount(k, h[start + 1]);
         uint256 kind = Record.kind(first);
-        if (kind < Record.DEPOSIT || kind > Record.EXIT) revert IRollupChain.RecordKind(k, kind);
+        if (kind < Record.DEPOSIT || kind > Record.RETURN) revert IRollupChain.RecordKind(k, kind);
+        if (kind == Record.RETURN || kind == Record.TAKE && h[start + 3] >> 227 == 32) {
+            revert IRollupChain.FlowsNotServed(k, kind);
+        }
+        if (kind >= Record.SEND) revert IRollupChain.CrossingWords(k, h[start + 2], h[start + 3], h[start + 4]);
         revert IRollupChain.RecordWord(k, h[start + 2]);
     }
 
-    /// @notice Goes on with the queue's hash over deposits, imports and exits, and collects messages. For records that
-    ///         `check` has passed.
+    /// @notice Goes on with the queue's hash over deposits, imports and exits, and collects messages and what moves
+    ///         between chains. For records that `check` has passed.
     /// @param  queueHash The hash of the queue before the batch.
     /// @return entries   How many queue entries the batch claims.
     /// @return hash      The hash of the queue after them.
     /// @return root      The message root; zero without messages.
+    /// @return crossings The words of the sends, takes and returns.
     function records(uint256[] calldata h, uint64 chainId, uint64 number, bytes32 queueHash)
         internal
         pure
-        returns (uint64 entries, bytes32 hash, bytes32 root)
+        returns (uint64 entries, bytes32 hash, bytes32 root, uint256[] memory crossings)
     {
         uint256 count = (h.length - HEADER_WORDS) / RECORD_WORDS;
         bytes32[] memory leaves = new bytes32[](count);
         uint256 messages = 0;
+        uint256 crossing = 0;
         hash = queueHash;
         for (uint256 k = 0; k < count; ++k) {
             uint256 start = HEADER_WORDS + RECORD_WORDS * k;
@@ -137,6 +164,8 @@ library BatchHeader {
                 // The state decides the amount.
                 hash = next(hash, w0, 0, h[start + 2], h[start + 3], h[start + 4]);
                 ++entries;
+            } else if (kind >= Record.SEND) {
+                ++crossing;
             }
             bool paid = kind == Record.WITHDRAW || kind == Record.EXIT;
             if (kind == Record.BUNDLE || paid && w1 != 0) {
@@ -144,6 +173,30 @@ library BatchHeader {
             }
         }
         root = _merkleRoot(leaves, messages);
+        if (crossing != 0) crossings = _crossings(h, crossing);
+    }
+
+    /// @notice What a batch keeps of its sends, takes and returns: the hash of their words, zero without any.
+    function crossingsHash(uint256[] memory crossings) internal pure returns (bytes32 hash) {
+        if (crossings.length == 0) return 0;
+        assembly ("memory-safe") {
+            hash := keccak256(add(crossings, 0x20), mul(mload(crossings), 0x20))
+        }
+    }
+
+    /// @dev The words of the records of kinds 8 and above, of which there are `count`.
+    function _crossings(uint256[] calldata h, uint256 count) private pure returns (uint256[] memory words) {
+        words = new uint256[](RECORD_WORDS * count);
+        assembly ("memory-safe") {
+            let to := add(words, 0x20)
+            let end := add(to, mul(count, 0xa0))
+            for { let from := add(h.offset, mul(HEADER_WORDS, 0x20)) } lt(to, end) { from := add(from, 0xa0) } {
+                if gt(and(calldataload(from), 0xf), 7) {
+                    calldatacopy(to, from, 0xa0)
+                    to := add(to, 0xa0)
+                }
+            }
+        }
     }
 
     /// @notice The queue's hash after one more entry: of the old hash and the five words.

@@ -16,7 +16,7 @@ abstract contract ChainGovernance is IRollupChain {
         uint64 pauseCooldown;
     }
 
-    /// @notice Upgrades the chain and sets verifiers, operator and guardian.
+    /// @inheritdoc IRollupChain
     address public governor;
     /// @notice May pause.
     address public guardian;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {Crossings, Tail} from "../bridge/Crossings.sol";
 import {IBatchVerifier5} from "../verifier/IBatchVerifier5.sol";
 
 /// @title  The Ethereum side of one rollup chain
@@ -50,6 +51,7 @@ interface IRollupChain {
     /// @param  yH            H, as a polynomial, at z.
     /// @param  versionedHash The blob's versioned hash.
     /// @param  messageRoot   The root of the messages sent; zero if there are none.
+    /// @param  crossings     keccak256 over the words of the sends, takes and returns, in order; zero if there are none.
     struct StoredBatch {
         uint64 number;
         uint32 shape;
@@ -64,6 +66,7 @@ interface IRollupChain {
         uint256 yH;
         bytes32 versionedHash;
         bytes32 messageRoot;
+        bytes32 crossings;
     }
 
     /// @notice How far the chain is.
@@ -178,8 +181,14 @@ interface IRollupChain {
     error BatchesPending(uint64 committed, uint64 executed);
     /// @notice The record's first word is not kind + 2^4 account + 2^28 token.
     error RecordMalformed(uint256 record, uint256 word);
-    /// @notice Records are of kinds 2 to 7.
+    /// @notice Records are of kinds 2 to 9.
     error RecordKind(uint256 record, uint256 kind);
+    /// @notice Returns, and takes of a leg of a flow, are not served yet.
+    error FlowsNotServed(uint256 record, uint256 kind);
+    /// @notice The words of a send or a take are not those of a party, an owner, and a memo below 2^248.
+    error CrossingWords(uint256 record, uint256 w2, uint256 w3, uint256 w4);
+    /// @notice These are not the sends and takes of the batch.
+    error CrossingsMismatch(uint64 number, bytes32 found, bytes32 expected);
     /// @notice The record's amount is not below 2^96.
     error RecordAmount(uint256 record, uint256 amount);
     /// @notice Word 2 of a withdrawal is no address, or word 2 of a bundle is not below 2^248.
@@ -236,10 +245,11 @@ interface IRollupChain {
     function prove(StoredBatch calldata stored, BatchProof calldata proof) external;
 
     /// @notice Executes the next proved batch. For anyone.
-    function execute(StoredBatch calldata stored) external;
+    function execute(StoredBatch calldata stored, Crossings calldata crossings) external;
 
     /// @notice Commits, proves and executes the next batch. For the operator, when no batch is in between.
-    function settle(BatchData calldata batch, BatchProof calldata proof) external;
+    /// @param  tails As in `Crossings`.
+    function settle(BatchData calldata batch, BatchProof calldata proof, Tail[] calldata tails) external;
 
     /// @notice Takes `first` and all later batches back. For the operator; for anyone when `first` is older than
     ///         revertDelay. Executed batches stay.
@@ -267,6 +277,10 @@ interface IRollupChain {
     /// @notice Puts a deposit or an import into the queue. For the bridge.
     function enqueue(uint256[5] calldata words) external returns (uint64 index);
 
+    /// @notice Keeps a place in the account tree for an owner, if he has none. For the bridge.
+    /// @return kept Whether he has one: not if the tree is full.
+    function book(address owner) external returns (bool kept);
+
     /// @notice Ends the chain if the oldest queue entry is overdue. For anyone; cannot be undone.
     function halt() external;
 
@@ -292,6 +306,9 @@ interface IRollupChain {
 
     /// @notice Hands the governor's rights over. For the governor.
     function setGovernor(address governor) external;
+
+    /// @notice Who upgrades the chain, sets verifiers, operator and guardian, and opens lanes at the bridge.
+    function governor() external view returns (address);
 
     /// @notice The rollup chain's id.
     function chainId() external view returns (uint64);

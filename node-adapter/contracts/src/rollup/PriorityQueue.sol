@@ -84,8 +84,14 @@ abstract contract PriorityQueue is ChainGovernance {
     ///      account: its operation was signed with that account's key, which came with a deposit to it.
     function enqueue(uint256[5] calldata words) external whenNotHalted returns (uint64 index) {
         if (msg.sender != bridge) revert NotBridge(msg.sender, bridge);
-        _book(address(uint160(words[2])));
+        if (!_book(address(uint160(words[2])))) revert AccountsFull(_terms.owners);
         return _enqueue(words, 0);
+    }
+
+    /// @inheritdoc IRollupChain
+    function book(address owner) external returns (bool kept) {
+        if (msg.sender != bridge) revert NotBridge(msg.sender, bridge);
+        return _book(owner);
     }
 
     /// @inheritdoc IRollupChain
@@ -194,13 +200,14 @@ abstract contract PriorityQueue is ChainGovernance {
         _send(to, amount);
     }
 
-    /// @dev Keeps an account of the tree for an owner.
-    function _book(address owner) private {
-        if (ownerBooked[owner]) return;
+    /// @dev Keeps an account of the tree for an owner; says whether there is one.
+    function _book(address owner) private returns (bool) {
+        if (ownerBooked[owner]) return true;
         uint32 owners = _terms.owners;
-        if (owners + 1 >= _terms.accounts) revert AccountsFull(owners);
+        if (owners + 1 >= _terms.accounts) return false;
         ownerBooked[owner] = true;
         _terms.owners = owners + 1;
+        return true;
     }
 
     function _enqueue(uint256[5] memory w, uint48 exits) private returns (uint64 index) {

@@ -4,12 +4,15 @@ pragma solidity 0.8.37;
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 
+import {Crossings, Tail} from "../bridge/Crossings.sol";
+import {ISharedBridge} from "../bridge/ISharedBridge.sol";
 import {IBatchVerifier5} from "../verifier/IBatchVerifier5.sol";
 import {BatchHeader} from "./BatchHeader.sol";
 import {IChainHub} from "./IChainHub.sol";
 import {IRollupChain} from "./IRollupChain.sol";
 import {PointEvaluation} from "./PointEvaluation.sol";
 import {PriorityQueue} from "./PriorityQueue.sol";
+import {Record} from "./Record.sol";
 
 /// @title  One rollup chain: its state root, and the rule by which it moves
 /// @notice The root moves only by the next batch, from the last root, with a proof that the shape's verifier accepts.
@@ -61,7 +64,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
 
     /// @inheritdoc IRollupChain
     function commit(BatchData calldata batch) external onlyOperator whenNotHalted whenNotPaused {
-        StoredBatch memory stored = _read(batch);
+        (StoredBatch memory stored,) = _read(batch);
         bytes32 hash = keccak256(abi.encode(stored));
         batchHash[stored.number] = hash;
         _pendingRoot = stored.newRoot;
@@ -80,20 +83,27 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IRollupChain
-    function execute(StoredBatch calldata stored) external whenNotHalted whenNotPaused {
+    function execute(StoredBatch calldata stored, Crossings calldata crossings)
+        external
+        whenNotHalted
+        whenNotPaused
+    {
         Counters memory counters = _counters;
         if (stored.number != counters.executed + 1 || stored.number > counters.proved) {
             revert NotNext(stored.number, counters.proved > counters.executed ? counters.executed + 1 : 0);
         }
         _requireStored(stored);
+        uint256[] memory records = crossings.records;
+        bytes32 found = BatchHeader.crossingsHash(records);
+        if (found != stored.crossings) revert CrossingsMismatch(stored.number, found, stored.crossings);
         delete batchHash[stored.number];
         _counters.executed = uint48(stored.number);
         _counters.queueExecuted = uint48(stored.queueEnd);
-        _execute(stored);
+        _execute(stored, records, crossings.tails);
     }
 
     /// @inheritdoc IRollupChain
-    function settle(BatchData calldata batch, BatchProof calldata proof)
+    function settle(BatchData calldata batch, BatchProof calldata proof, Tail[] calldata tails)
         external
         onlyOperator
         whenNotHalted
@@ -101,14 +111,14 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     {
         Counters memory counters = _counters;
         if (counters.committed != counters.executed) revert BatchesPending(counters.committed, counters.executed);
-        StoredBatch memory stored = _read(batch);
+        (StoredBatch memory stored, uint256[] memory crossings) = _read(batch);
         _verify(stored, proof);
         uint48 number = uint48(stored.number);
         uint48 queueEnd = uint48(stored.queueEnd);
         _counters = Counters(number, number, number, queueEnd, queueEnd, false);
         emit BatchCommitted(stored.number, keccak256(abi.encode(stored)), stored.versionedHash);
         emit BatchProved(stored.number);
-        _execute(stored);
+        _execute(stored, crossings, tails);
     }
 
     /// @inheritdoc IRollupChain
@@ -167,7 +177,11 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
 
     /// @dev The next batch, checked against the chain. Numbers are compared first: a replay is named a replay, although
     ///      its old root is stale, too.
-    function _read(BatchData calldata batch) private view returns (StoredBatch memory stored) {
+    function _read(BatchData calldata batch)
+        private
+        view
+        returns (StoredBatch memory stored, uint256[] memory crossings)
+    {
         uint256[] calldata h = batch.h;
         BatchHeader.Fields memory header = BatchHeader.fields(h);
         Counters memory counters = _counters;
@@ -195,19 +209,20 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         if (stored.versionedHash == 0) revert NoBlob(batch.blobIndex);
         stored.z = BatchHeader.challenge(h, batch.cH, batch.cB, stored.versionedHash);
         stored.yH = BatchHeader.evaluate(h, stored.z);
-        (stored.queueEnd, stored.messageRoot) = _readRecords(h, header.number, counters.queueCommitted);
+        (stored.queueEnd, stored.messageRoot, crossings) = _readRecords(h, header.number, counters.queueCommitted);
+        stored.crossings = BatchHeader.crossingsHash(crossings);
     }
 
     function _readRecords(uint256[] calldata h, uint64 number, uint64 queueStart)
         private
         view
-        returns (uint64 queueEnd, bytes32 messageRoot)
+        returns (uint64 queueEnd, bytes32 messageRoot, uint256[] memory crossings)
     {
-        if (h.length == 3) return (queueStart, 0);
+        if (h.length == 3) return (queueStart, 0, crossings);
         BatchHeader.check(h);
         uint64 entries;
         bytes32 hash;
-        (entries, hash, messageRoot) = BatchHeader.records(h, chainId, number, queueHash[queueStart]);
+        (entries, hash, messageRoot, crossings) = BatchHeader.records(h, chainId, number, queueHash[queueStart]);
         queueEnd = queueStart + entries;
         if (queueEnd > _queueLength) revert QueueOverrun(queueEnd, _queueLength);
         if (hash != queueHash[queueEnd]) revert QueueMismatch(queueStart, queueEnd, hash, queueHash[queueEnd]);
@@ -220,10 +235,20 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         check.verifyProof(proof.proof, [stored.cH, stored.cB, stored.z, stored.yH, proof.yB]);
     }
 
-    function _execute(StoredBatch memory stored) private {
+    function _execute(StoredBatch memory stored, uint256[] memory crossings, Tail[] calldata tails) private {
         stateRoot = stored.newRoot;
         emit BatchExecuted(stored.number, stored.newRoot, stored.messageRoot, stored.queueEnd);
         if (stored.messageRoot != 0) hub.recordMessageRoot(chainId, stored.number, stored.messageRoot);
+        if (crossings.length != 0) _cross(stored.number, crossings, tails);
+    }
+
+    /// @dev Sends go before takes: a chain may take what it sends to itself in the same batch.
+    function _cross(uint64 number, uint256[] memory records, Tail[] calldata tails) private {
+        uint256 kinds = 0;
+        for (uint256 k = 0; k < records.length; k += 5) kinds |= 1 << Record.kind(records[k]);
+        ISharedBridge lanes = ISharedBridge(bridge);
+        if (kinds >> Record.SEND & 1 != 0) lanes.send(chainId, number, records);
+        if (kinds >> Record.TAKE & 1 != 0) lanes.take(chainId, records, tails);
     }
 
     function _requireStored(StoredBatch calldata stored) private view {

@@ -205,7 +205,7 @@ async fn each_wrong_batch_is_refused_with_its_reason() {
             change(&|h| h[6] += order()),
             "WordNotInField",
         ),
-        ("kind 0", change(&|h| h[3] = U256::from(8)), "RecordKind"),
+        ("kind 0", change(&|h| h[3] = U256::from(16)), "RecordKind"),
         (
             "a transfer as a record",
             change(&|h| h[3] = U256::from(1)),
@@ -381,7 +381,7 @@ async fn three_steps_lead_where_one_does_and_can_be_taken_back() {
     // Order, and nothing but what was committed.
     assert_eq!(name(world.prove(&two, &stored_two).await), "NotNext");
     assert_eq!(name(world.execute(&stored_one).await), "NotNext");
-    for change in 0..6 {
+    for change in 0..7 {
         let mut forged = stored_one.clone();
         match change {
             0 => forged.newRoot += U256::ONE,
@@ -389,6 +389,7 @@ async fn three_steps_lead_where_one_does_and_can_be_taken_back() {
             2 => forged.queueEnd += 1,
             3 => forged.messageRoot = B256::repeat_byte(7),
             4 => forged.z += U256::ONE,
+            5 => forged.crossings = B256::repeat_byte(7),
             _ => forged.committedAt -= 1,
         }
         let refused = world.prove(&one, &forged).await;

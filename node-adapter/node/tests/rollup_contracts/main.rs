@@ -11,6 +11,12 @@ mod encoding;
 mod gas;
 mod halt;
 mod invariant;
+mod lanes;
+mod lanes_bounce;
+mod lanes_gas;
+mod lanes_history;
+mod lanes_refused;
+mod network;
 mod published;
 mod queue;
 #[path = "../common/terminal.rs"]

@@ -96,6 +96,7 @@ impl Twin {
                 kzgProof: kzg_proof.to_vec().into(),
                 proof: Bytes::copy_from_slice(&proof.to_eip2537()),
             },
+            tails: vec![],
         };
         (header, blob, call)
     }

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
+import {BoundedCall} from "../interop/BoundedCall.sol";
+import {IRollupChain} from "../rollup/IRollupChain.sol";
+import {Party} from "../rollup/Party.sol";
+import {Record} from "../rollup/Record.sol";
+import {Tail} from "./Crossings.sol";
+import {Escrow} from "./Escrow.sol";
+import {ISharedBridge} from "./ISharedBridge.sol";
+import {LaneHash} from "./LaneHash.sol";
+
+/// @title  The lanes between chains
+/// @notice Part of `SharedBridge`. A send of an executed batch leaves its chain's escrow and enters the lane to another
+///         chain; a take of an executed batch of that chain leaves the lane and enters the other escrow. Lanes are kept
+///         as hashes, and what is taken must be the beginning of what was sent: another amount, token, owner, memo or
+///         order is another hash.
+///
+///         No send stops its batch: what cannot go comes back at once. No recipient, token or chain stops a lane: nothing
+///         here moves a token but `collectBounced`, other chains are asked with bounded gas, and what nobody takes
+///         goes back to its senders.
+abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
+    /// @dev From when on anyone may give back what the other chain does not take.
+    uint64 private constant BOUNCE_AFTER = 7 days;
+    /// @dev Gas of a question to another chain: its proxy, two new words of storage, and as much again.
+    uint256 private constant ASK_GAS = 100_000;
+    /// @dev What must be left for it to get that (EIP-150), and for the call itself.
+    uint256 private constant LEFT_GAS = 120_000;
+    uint256 private constant WORDS = 5;
+
+    uint8 private constant NO_CHAIN = 1;
+    uint8 private constant LANE_CLOSED = 2;
+    uint8 private constant CHAIN_HALTED = 3;
+    uint8 private constant NOT_LISTED = 4;
+    uint8 private constant NO_ROOM = 5;
+    uint8 private constant ACCOUNTS_FULL = 6;
+    uint8 private constant FLOW = 7;
+    uint8 private constant TO_BRIDGE = 8;
+
+    /// @dev Sends of a batch that follow each other in one lane and one token: storage is read and written once for all.
+    struct Run {
+        uint64 from;
+        uint64 to;
+        uint64 batch;
+        uint8 reason;
+        uint256 slot;
+        uint256 slotThere;
+        address token;
+        address destination;
+        uint256 room;
+        uint256 total;
+        uint64 before;
+        uint64 count;
+        bytes32 hash;
+    }
+
+    mapping(uint64 from => mapping(uint64 to => Lane)) private _lanes;
+    /// @dev One side each.
+    mapping(uint64 chainId => mapping(uint64 other => bool)) private _opened;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 from => mapping(uint64 to => mapping(uint64 batch => bytes32))) public checkpoint;
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 from => mapping(uint64 to => mapping(address token => uint256))) public transit;
+    /// @inheritdoc ISharedBridge
+    mapping(address owner => mapping(address token => uint256)) public bounced;
+
+    modifier onlyChain(uint64 chainId) {
+        if (msg.sender != hub.chain(chainId)) revert NotTheChain(msg.sender, chainId);
+        _;
+    }
+
+    /// @inheritdoc ISharedBridge
+    function send(uint64 chainId, uint64 batch, uint256[] calldata records) external nonReentrant onlyChain(chainId) {
+        Run memory run;
+        for (uint256 k = 0; k < records.length; k += WORDS) {
+            uint256 w0 = records[k];
+            if (Record.kind(w0) != Record.SEND) continue;
+            uint64 to = Party.chain(records[k + 2]);
+            uint256 slot = Record.token(w0);
+            // No chain has the id 0, so the first send begins a run.
+            if (to != run.to || slot != run.slot) {
+                _end(run);
+                run = _begin(chainId, to, batch, slot);
+            }
+            _send(run, records[k + 1], records[k + 2], Party.owner(records[k + 3]), records[k + 4]);
+        }
+        _end(run);
+    }
+
+    /// @inheritdoc ISharedBridge
+    /// @dev First the lanes move on, then each is compared with what was sent, and only then amounts move.
+    function take(uint64 chainId, uint256[] calldata records, Tail[] calldata tails)
+        external
+        nonReentrant
+        onlyChain(chainId)
+    {
+        _advance(chainId, records);
+        uint64 from = 0;
+        uint256 slot = 0;
+        uint256 total = 0;
+        for (uint256 k = 0; k < records.length; k += WORDS) {
+            uint256 w0 = records[k];
+            if (Record.kind(w0) != Record.TAKE) continue;
+            uint64 source = Party.chain(records[k + 3]);
+            if (source != from || Record.token(w0) != slot) {
+                _arrive(from, chainId, slot, total);
+                total = 0;
+                slot = Record.token(w0);
+            }
+            if (source != from) {
+                from = source;
+                _requirePrefix(from, chainId, tails);
+            }
+            total += records[k + 1];
+        }
+        _arrive(from, chainId, slot, total);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function setLane(uint64 chainId, uint64 other, bool open) external {
+        address chainGovernor = _chain(chainId).governor();
+        if (msg.sender != chainGovernor) revert NotGovernor(msg.sender, chainGovernor);
+        if (other == chainId) revert LaneToItself(chainId);
+        _opened[chainId][other] = open;
+        emit LaneSet(chainId, other, open);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function bounce(uint64 from, uint64 to, LaneEntry[] calldata entries, Tail calldata tail) external nonReentrant {
+        Lane storage lane_ = _lanes[from][to];
+        uint64 index = lane_.taken;
+        bytes32 hash = lane_.takenHash;
+        for (uint256 i = 0; i < entries.length; ++i) {
+            LaneEntry calldata e = entries[i];
+            hash = LaneHash.next(hash, LaneHash.entry(e.token, e.amount, e.sender, e.recipient, e.memo));
+        }
+        lane_.taken = index + uint64(entries.length);
+        lane_.takenHash = hash;
+        _requireTail(from, to, tail);
+        uint64 openFrom = tail.time + BOUNCE_AFTER;
+        if (block.timestamp < openFrom && !_chain(to).halted()) revert BounceTooEarly(from, to, openFrom);
+        IRollupChain source = _chain(from);
+        (bool answered, bool over) = _ask(address(source), abi.encodeCall(IRollupChain.halted, ()));
+        for (uint256 i = 0; i < entries.length; ++i) {
+            _giveBack(from, to, index + uint64(i), entries[i], source, answered && !over);
+        }
+    }
+
+    /// @inheritdoc ISharedBridge
+    function collectBounced(address token, address to) external nonReentrant {
+        uint256 amount = bounced[msg.sender][token];
+        if (amount == 0) revert NothingToPay();
+        bounced[msg.sender][token] = 0;
+        emit BouncedCollected(msg.sender, token, to, amount);
+        _payOut(token, amount, to, msg.sender);
+    }
+
+    /// @inheritdoc ISharedBridge
+    function lane(uint64 from, uint64 to) external view returns (Lane memory) {
+        return _lanes[from][to];
+    }
+
+    /// @inheritdoc ISharedBridge
+    function laneOpen(uint64 from, uint64 to) public view returns (bool) {
+        return from == to || _opened[from][to] && _opened[to][from];
+    }
+
+    /// @dev Reads what all sends of a run need, and whether any of them can go.
+    function _begin(uint64 from, uint64 to, uint64 batch, uint256 slot) private returns (Run memory run) {
+        run.from = from;
+        run.to = to;
+        run.batch = batch;
+        run.slot = slot;
+        run.token = tokenAt[from][slot];
+        run.destination = hub.chain(to);
+        Lane storage lane_ = _lanes[from][to];
+        run.before = run.count = lane_.sent;
+        run.hash = lane_.sentHash;
+        // Nothing lists ETH.
+        run.slotThere = run.token == address(0) ? 0 : _slotOf[to][run.token];
+        // In the lane to itself the amount is in the escrow already.
+        run.room = from == to ? type(uint256).max : LIMIT - 1 - escrow[to][run.slotThere] - reserved[to][run.slotThere];
+        run.reason = _reason(run);
+    }
+
+    function _reason(Run memory run) private returns (uint8) {
+        if (run.destination == address(0)) return NO_CHAIN;
+        if (!laneOpen(run.from, run.to)) return LANE_CLOSED;
+        if (run.slot != 0 && run.slotThere == 0) return NOT_LISTED;
+        (bool answered, bool over) = _ask(run.destination, abi.encodeCall(IRollupChain.halted, ()));
+        return answered && !over ? 0 : CHAIN_HALTED;
+    }
+
+    /// @dev The account is kept last: nothing is kept for what does not go.
+    function _send(Run memory run, uint256 amount, uint256 party, address sender, uint256 memo) private {
+        address recipient = Party.owner(party);
+        uint8 reason = run.reason;
+        if (reason == 0) {
+            if (Party.inFlow(party)) reason = FLOW;
+            else if (recipient == address(this)) reason = TO_BRIDGE;
+            else if (amount > run.room) reason = NO_ROOM;
+            else if (!_book(run.destination, recipient)) reason = ACCOUNTS_FULL;
+        }
+        if (reason != 0) {
+            emit SendReturned(run.from, run.to, run.batch, reason, sender, amount);
+            // The escrow does not move: the amount was a balance, and is a queue entry.
+            return _import(IRollupChain(msg.sender), run.slot, amount, sender);
+        }
+        run.room -= amount;
+        run.total += amount;
+        run.hash = LaneHash.next(run.hash, LaneHash.entry(run.token, amount, sender, recipient, memo));
+        emit Sent(run.from, run.to, run.count, run.token, amount, sender, recipient, memo, run.batch);
+        ++run.count;
+    }
+
+    function _end(Run memory run) private {
+        if (run.count == run.before) return;
+        (uint64 from, uint64 to) = (run.from, run.to);
+        _debit(from, run.slot, run.total);
+        transit[from][to][run.token] += run.total;
+        reserved[to][run.slotThere] += run.total;
+        _lanes[from][to].sent = run.count;
+        _lanes[from][to].sentHash = run.hash;
+        checkpoint[from][to][run.batch] = LaneHash.checkpoint(run.hash, run.count, uint64(block.timestamp));
+    }
+
+    /// @dev Folds the takes onto what was taken before.
+    function _advance(uint64 to, uint256[] calldata records) private {
+        uint64 from = 0;
+        uint64 count = 0;
+        bytes32 hash = 0;
+        for (uint256 k = 0; k < records.length; k += WORDS) {
+            uint256 w0 = records[k];
+            if (Record.kind(w0) != Record.TAKE) continue;
+            uint256 party = records[k + 3];
+            if (Party.chain(party) != from) {
+                if (from != 0) _setTaken(from, to, count, hash);
+                from = Party.chain(party);
+                count = _lanes[from][to].taken;
+                hash = _lanes[from][to].takenHash;
+            }
+            address token = _token(to, Record.token(w0));
+            address recipient = Party.owner(records[k + 2]);
+            bytes32 entry = LaneHash.entry(token, records[k + 1], Party.owner(party), recipient, records[k + 4]);
+            hash = LaneHash.next(hash, entry);
+            ++count;
+        }
+        if (from != 0) _setTaken(from, to, count, hash);
+    }
+
+    function _setTaken(uint64 from, uint64 to, uint64 count, bytes32 hash) private {
+        _lanes[from][to].taken = count;
+        _lanes[from][to].takenHash = hash;
+    }
+
+    /// @dev What was reserved comes in, and so there is room for it.
+    function _arrive(uint64 from, uint64 to, uint256 slot, uint256 amount) private {
+        if (amount == 0) return;
+        transit[from][to][tokenAt[to][slot]] -= amount;
+        reserved[to][slot] -= amount;
+        escrow[to][slot] += amount;
+    }
+
+    /// @dev What is taken must be the beginning of what was sent.
+    function _requirePrefix(uint64 from, uint64 to, Tail[] calldata tails) private view {
+        Lane storage lane_ = _lanes[from][to];
+        (uint64 taken, uint64 sent) = (lane_.taken, lane_.sent);
+        if (taken > sent) revert TakeWithoutSend(from, to, taken, sent);
+        if (taken == sent) {
+            if (lane_.takenHash != lane_.sentHash) {
+                revert LaneMismatch(from, to, taken, lane_.takenHash, lane_.sentHash);
+            }
+            return;
+        }
+        for (uint256 i = 0; i < tails.length; ++i) {
+            if (tails[i].from == from) return _requireTail(from, to, tails[i]);
+        }
+        revert TailMissing(from, to, taken, sent);
+    }
+
+    /// @dev What is taken and what is said to follow make the lane as it was after a batch.
+    function _requireTail(uint64 from, uint64 to, Tail calldata tail) private view {
+        bytes32 hash = _lanes[from][to].takenHash;
+        uint256 count = _lanes[from][to].taken + tail.entries.length;
+        for (uint256 i = 0; i < tail.entries.length; ++i) hash = LaneHash.next(hash, tail.entries[i]);
+        if (hash != tail.laneHash || count != tail.count) {
+            revert LaneMismatch(from, to, uint64(count), hash, tail.laneHash);
+        }
+        bytes32 said = LaneHash.checkpoint(tail.laneHash, tail.count, tail.time);
+        if (tail.from != from || checkpoint[from][to][tail.batch] != said) {
+            revert NoSuchCheckpoint(from, to, tail.batch);
+        }
+    }
+
+    /// @dev An import at the source, or, if that is over or cannot hold it, what the sender may collect.
+    function _giveBack(
+        uint64 from,
+        uint64 to,
+        uint64 index,
+        LaneEntry calldata e,
+        IRollupChain source,
+        bool alive
+    ) private {
+        uint256 slot = _slotOf[from][e.token];
+        transit[from][to][e.token] -= e.amount;
+        reserved[to][_slotOf[to][e.token]] -= e.amount;
+        bool home = alive && _hasRoom(from, slot, e.amount) && _book(address(source), e.sender);
+        emit Bounced(from, to, index, e.token, e.amount, e.sender, home);
+        if (home) {
+            escrow[from][slot] += e.amount;
+            _import(source, slot, e.amount, e.sender);
+        } else {
+            bounced[e.sender][e.token] += e.amount;
+        }
+    }
+
+    function _import(IRollupChain chain, uint256 slot, uint256 amount, address owner) private {
+        if (amount == 0) return;
+        chain.enqueue([Record.make(Record.IMPORT, 0, slot), amount, uint256(uint160(owner)), 0, 0]);
+    }
+
+    function _book(address chain, address owner) private returns (bool) {
+        (bool answered, bool kept) = _ask(chain, abi.encodeCall(IRollupChain.book, (owner)));
+        return answered && kept;
+    }
+
+    /// @dev A chain is its governor's, who may make of it what does not answer, or takes all gas there is. Too little gas
+    ///      for its answer is refused, or whoever executes a batch could make its sends come back.
+    function _ask(address chain, bytes memory question) private returns (bool answered, bool yes) {
+        if (gasleft() < LEFT_GAS) revert GasTooLow(gasleft(), LEFT_GAS);
+        bytes memory answer;
+        (answered, answer) = BoundedCall.call(chain, ASK_GAS, 0, question, 32);
+        answered = answered && answer.length == 32;
+        yes = answered && uint256(bytes32(answer)) != 0;
+    }
+}

@@ -1,0 +1,239 @@
+//! Lanes between chains: what a batch moves through them, their hashes, the tails that a batch which
+//! takes may need, and what the bridge announces of them. Pure, no I/O.
+//!
+//! PROTOCOL.md, "Lanes". Called by `calls` and `settle`, and by whoever follows lanes. The contracts
+//! compute the same; `rollup_contracts`, a test of `carillon-node`, compares.
+
+use alloy::primitives::{Address, B256, Log, U256, keccak256};
+use alloy::sol_types::{SolEvent, SolValue};
+use carillon_protocol::{Header, Kind};
+use carillon_runtime::groth16::eip2537;
+
+use super::abi::ISharedBridge::LaneEntry;
+use super::abi::SharedBridge;
+
+/// The argument of `execute` for a batch, and what follows in a lane of which it does not take
+/// everything.
+pub use super::abi::RollupChain::{Crossings, Tail};
+
+/// The bindings of each contract have a type of their own for it.
+impl From<Tail> for SharedBridge::Tail {
+    fn from(tail: Tail) -> Self {
+        Self {
+            from: tail.from,
+            batch: tail.batch,
+            count: tail.count,
+            time: tail.time,
+            laneHash: tail.laneHash,
+            entries: tail.entries,
+        }
+    }
+}
+
+/// The words of the sends, takes and returns of a batch, in order.
+pub fn crossing_words(header: &Header) -> Vec<U256> {
+    let crosses = |kind: Kind| matches!(kind, Kind::Send | Kind::Take | Kind::Return);
+    let records = header.records.iter().filter(|record| crosses(record.kind));
+    records
+        .flat_map(|record| record.to_words())
+        .map(|word| U256::from_be_bytes(eip2537::scalar(&word)))
+        .collect()
+}
+
+/// What the chain keeps of them: the hash of the words; zero without any.
+pub fn crossings_hash(words: &[U256]) -> B256 {
+    if words.is_empty() {
+        return B256::ZERO;
+    }
+    let bytes: Vec<u8> = words.iter().flat_map(U256::to_be_bytes::<32>).collect();
+    keccak256(bytes)
+}
+
+/// The hash of an entry.
+pub fn entry_hash(entry: &LaneEntry) -> B256 {
+    keccak256(entry.abi_encode())
+}
+
+/// A lane, or how far it is taken: the entries that were counted, and the hash over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Fold {
+    /// How many.
+    pub count: u64,
+    /// Zero for none.
+    pub hash: B256,
+}
+
+impl Fold {
+    /// Goes on by one entry.
+    pub fn push(&mut self, entry: &LaneEntry) {
+        self.hash = keccak256((self.hash, entry_hash(entry)).abi_encode());
+        self.count += 1;
+    }
+
+    /// What L1 keeps of a lane after a batch that a block of this time executed.
+    pub fn checkpoint(&self, time: u64) -> B256 {
+        keccak256((self.hash, U256::from(self.count), U256::from(time)).abi_encode())
+    }
+
+    /// The tail for who has taken this much: what follows, up to the end of `batch` of `from`, which a
+    /// block of this time executed.
+    pub fn tail(&self, from: u64, batch: u64, time: u64, following: &[LaneEntry]) -> Tail {
+        let mut end = *self;
+        following.iter().for_each(|entry| end.push(entry));
+        Tail {
+            from,
+            batch,
+            count: end.count,
+            time,
+            laneHash: end.hash,
+            entries: following.iter().map(entry_hash).collect(),
+        }
+    }
+}
+
+/// What the bridge announced of a lane. The fields are those of the Solidity events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LaneEvent {
+    /// A send went into a lane.
+    Sent {
+        /// The chain that sent.
+        from: u64,
+        /// The chain that it is for.
+        to: u64,
+        /// Which entry of the lane it is, from 0.
+        index: u64,
+        /// What stands in the lane.
+        entry: LaneEntry,
+        /// The batch that sent.
+        batch: u64,
+    },
+    /// A send could not go, and is an import for its sender.
+    Returned {
+        /// The chain that sent.
+        from: u64,
+        /// The chain that it was for.
+        to: u64,
+        /// The batch that sent.
+        batch: u64,
+        /// Why.
+        reason: ReturnReason,
+        /// Whose it is.
+        sender: Address,
+        /// Units of its token.
+        amount: U256,
+    },
+    /// An entry was not taken and went back.
+    Bounced {
+        /// The chain that sent.
+        from: u64,
+        /// The chain that did not take it.
+        to: u64,
+        /// Which entry of the lane it was.
+        index: u64,
+        /// The token; zero for ETH.
+        token: Address,
+        /// Units of it.
+        amount: U256,
+        /// Whose it is.
+        sender: Address,
+        /// Whether it is an import; otherwise he collects it from the bridge.
+        home: bool,
+    },
+}
+
+/// Why a send came back at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReturnReason {
+    /// No chain has the id.
+    NoChain,
+    /// The lane is not open on both sides.
+    LaneClosed,
+    /// The chain is halted, or does not answer.
+    Halted,
+    /// The token has no slot there.
+    NotListed,
+    /// The chain would hold more than a cell can.
+    NoRoom,
+    /// The chain's account tree is full.
+    AccountsFull,
+    /// It is a leg of a flow, and flows are not served.
+    Flow,
+    /// The recipient is the bridge, which can sign nothing.
+    ToBridge,
+}
+
+impl ReturnReason {
+    /// Every reason, in the order of their codes, which begin with 1.
+    pub const ALL: [Self; 8] = [
+        Self::NoChain,
+        Self::LaneClosed,
+        Self::Halted,
+        Self::NotListed,
+        Self::NoRoom,
+        Self::AccountsFull,
+        Self::Flow,
+        Self::ToBridge,
+    ];
+
+    /// The reason of a code; none for one that is not known.
+    pub fn of(code: u8) -> Option<Self> {
+        let index = usize::from(code).checked_sub(1)?;
+        Self::ALL.get(index).copied()
+    }
+}
+
+impl LaneEvent {
+    /// Decodes a log of the bridge; `None` for its other events.
+    ///
+    /// # Errors
+    /// What is wrong with the log.
+    pub fn decode(log: &Log) -> Result<Option<Self>, String> {
+        let reason = |error: alloy::sol_types::Error| error.to_string();
+        let topic = log.topics().first().copied().unwrap_or_default();
+        Ok(Some(match topic {
+            SharedBridge::Sent::SIGNATURE_HASH => {
+                let event = SharedBridge::Sent::decode_log(log).map_err(reason)?.data;
+                Self::Sent {
+                    from: event.from,
+                    to: event.to,
+                    index: event.index,
+                    entry: LaneEntry {
+                        token: event.token,
+                        amount: event.amount,
+                        sender: event.sender,
+                        recipient: event.recipient,
+                        memo: event.memo,
+                    },
+                    batch: event.batch,
+                }
+            }
+            SharedBridge::SendReturned::SIGNATURE_HASH => {
+                let event = SharedBridge::SendReturned::decode_log(log).map_err(reason)?;
+                let unknown = || format!("no send comes back for reason {}", event.reason);
+                Self::Returned {
+                    from: event.from,
+                    to: event.to,
+                    batch: event.batch,
+                    reason: ReturnReason::of(event.reason).ok_or_else(unknown)?,
+                    sender: event.sender,
+                    amount: event.amount,
+                }
+            }
+            SharedBridge::Bounced::SIGNATURE_HASH => {
+                let event = SharedBridge::Bounced::decode_log(log).map_err(reason)?.data;
+                Self::Bounced {
+                    from: event.from,
+                    to: event.to,
+                    index: event.index,
+                    token: event.token,
+                    amount: event.amount,
+                    sender: event.sender,
+                    home: event.home,
+                }
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
