@@ -237,3 +237,76 @@ impl LaneEvent {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn returned(reason: u8) -> Log {
+        let event = SharedBridge::SendReturned {
+            from: 1,
+            to: 2,
+            batch: 3,
+            reason,
+            sender: Address::repeat_byte(4),
+            amount: U256::from(5),
+        };
+        Log {
+            address: Address::ZERO,
+            data: event.encode_log_data(),
+        }
+    }
+
+    #[test]
+    fn reasons_are_known_or_an_error() {
+        for (code, expected) in (1..).zip(ReturnReason::ALL) {
+            let event = LaneEvent::decode(&returned(code)).unwrap().unwrap();
+            assert!(matches!(event, LaneEvent::Returned { reason, .. } if reason == expected));
+        }
+        for code in [0, 9, 255] {
+            let error = LaneEvent::decode(&returned(code)).unwrap_err();
+            assert!(error.contains(&code.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_events_are_none_and_cut_ones_errors() {
+        let set = SharedBridge::LaneSet {
+            chainId: 1,
+            other: 2,
+            open: true,
+        };
+        let other = Log {
+            address: Address::ZERO,
+            data: set.encode_log_data(),
+        };
+        assert_eq!(LaneEvent::decode(&other), Ok(None));
+        let whole = returned(1);
+        let mut cut = whole.clone();
+        cut.data = alloy::primitives::LogData::new_unchecked(
+            whole.topics().to_vec(),
+            whole.data.data.slice(..40),
+        );
+        assert!(LaneEvent::decode(&cut).is_err());
+        let bare = Log::new_unchecked(Address::ZERO, vec![], Default::default());
+        assert_eq!(LaneEvent::decode(&bare), Ok(None));
+    }
+
+    #[test]
+    fn a_tail_leads_from_what_is_taken_to_the_lane() {
+        let entry = |amount| LaneEntry {
+            token: Address::ZERO,
+            amount: U256::from(amount),
+            sender: Address::repeat_byte(1),
+            recipient: Address::repeat_byte(2),
+            memo: U256::from(3),
+        };
+        let (mut taken, mut sent) = (Fold::default(), Fold::default());
+        taken.push(&entry(1));
+        (1..4).for_each(|amount| sent.push(&entry(amount)));
+        let tail = taken.tail(77, 9, 100, &[entry(2), entry(3)]);
+        assert_eq!((tail.count, tail.laneHash), (3, sent.hash));
+        assert_eq!(tail.entries, [entry_hash(&entry(2)), entry_hash(&entry(3))]);
+        assert_ne!(sent.checkpoint(100), sent.checkpoint(101));
+    }
+}

@@ -46,8 +46,8 @@ pub struct TooManyRecords {
     pub largest: usize,
 }
 
-/// Gas that the settlement of a batch needs at most (`settle`; `commit` alone needs less). Compared
-/// with anvil by `rollup_contracts::gas`.
+/// Gas that the settlement of a batch needs at most (`settle`; `commit` alone needs less), sends and
+/// takes aside, for which the bridge does more. Compared with anvil by `rollup_contracts::gas`.
 pub fn settle_gas(records: usize) -> u64 {
     let records = records as u64;
     let done = RECORD.saturating_mul(records).saturating_add(BASE);
@@ -57,7 +57,8 @@ pub fn settle_gas(records: usize) -> u64 {
     done.max(floor)
 }
 
-/// The most records of a batch that one transaction can settle, of whatever kind they are.
+/// The most records of a batch that one transaction can settle, of whatever kind they are but sends
+/// and takes; for sends see [`MOST_SENDS`].
 pub fn largest_records() -> usize {
     let done = (MAX_TRANSACTION_GAS - BASE) / RECORD;
     done.min((MAX_TRANSACTION_GAS - FLOOR_BASE) / FLOOR_RECORD) as usize

@@ -138,7 +138,8 @@ async fn a_halted_chain_takes_nothing_and_all_goes_back() {
     net.world.warp(6 * DAY).await;
     let records = vec![net.sends(A, B, &waiting), net.sends(A, B, &home)];
     net.settle(A, records, vec![]).await.unwrap();
-    let early = net.bounce(A, B, &[waiting.clone()], tail(&net, 1)).await;
+    let first = std::slice::from_ref(&waiting);
+    let early = net.bounce(A, B, first, tail(&net, 1)).await;
     assert_eq!(name(early), "BounceTooEarly");
     let halt = carillon_settlement::abi::RollupChain::haltCall {};
     net.world.warp(60).await;

@@ -221,7 +221,8 @@ impl Model {
             let Some(lane) = self.net.lanes.get(&(from, at)) else {
                 continue;
             };
-            for entry in lane.entries[lane.taken - count..lane.taken].to_vec() {
+            let entries = lane.entries[lane.taken - count..lane.taken].to_vec();
+            for entry in entries {
                 let key = (at, self.is_token(entry.token));
                 *self.held.entry(key).or_default() += entry.amount.to::<u128>();
                 self.did("take");

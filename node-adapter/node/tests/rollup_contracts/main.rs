@@ -16,6 +16,7 @@ mod lanes_bounce;
 mod lanes_gas;
 mod lanes_history;
 mod lanes_refused;
+mod lanes_returned;
 mod network;
 mod published;
 mod queue;
