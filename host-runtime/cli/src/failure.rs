@@ -18,8 +18,8 @@ use carillon_runtime::groth16::Groth16Error;
 use carillon_runtime::keys::KeyError;
 use carillon_runtime::memory::MemoryShortage;
 
-/// The shared codes from 1 to 6 as `--help` explains them; programs put their own beside them.
-pub const EXIT_CODES: [(u8, &str); 6] = [
+/// The shared codes from 1 to 9 as `--help` explains them; programs put their own beside them, from 10 on.
+pub const EXIT_CODES: [(u8, &str); 9] = [
     (1, "unexpected failure"),
     (2, "wrong usage"),
     (
@@ -32,20 +32,24 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
         "a result is wrong: it differs from another computation, or a proof does not verify",
     ),
     (6, "the engine failed while computing"),
-];
-
-/// The codes of the operator commands of `carillon`, beside the shared ones.
-pub const OPERATOR_CODES: [(u8, &str); 4] = [
     (7, "the card is held by another process"),
     (8, "there is no such card, or it has left the bus"),
     (9, "no permission"),
-    (10, "`doctor` found something that must be fixed"),
 ];
 
-/// All codes of a program as `--help` explains them: success, the shared ones, and `own`.
+/// What `carillon` has beside the shared codes.
+pub const DOCTOR: (u8, &str) = (10, "`doctor` found something that must be fixed");
+
+/// An interrupt, as shells report it.
+pub const INTERRUPTED: (u8, &str) = (130, "interrupted (Ctrl-C)");
+
+/// All codes of a program as `--help` explains them: success, the shared ones, `own`, and the interrupt.
 pub fn explain_codes(success: &'static str, own: &[(u8, &'static str)]) -> String {
     let codes = [(0, success)].into_iter().chain(EXIT_CODES);
-    let codes: Vec<_> = codes.chain(own.iter().copied()).collect();
+    let codes: Vec<_> = codes
+        .chain(own.iter().copied())
+        .chain([INTERRUPTED])
+        .collect();
     let largest = codes.iter().map(|(code, _)| *code).max().unwrap_or(0);
     let width = largest.to_string().len();
     let lines: Vec<_> = codes
@@ -119,7 +123,7 @@ impl ExitStatus for Failure {
             Failure::Busy(_) => 7,
             Failure::Absent(_) | Failure::Left(_) => 8,
             Failure::Permission(_) => 9,
-            Failure::Unfit(_) => 10,
+            Failure::Unfit(_) => DOCTOR.0,
         }
     }
 
@@ -363,5 +367,15 @@ mod tests {
         }
         let missing = || io::Error::from(io::ErrorKind::NotFound);
         assert_eq!((key(missing()).code(), socket(missing()).code()), (4, 8));
+    }
+
+    #[test]
+    fn help_explains_every_code_once_and_in_order() {
+        let help = explain_codes("success", &[DOCTOR]);
+        let codes: Vec<u8> = help
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+            .collect();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]);
     }
 }

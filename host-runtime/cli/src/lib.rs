@@ -17,7 +17,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 pub use config::{read_config, user_folder};
-pub use failure::{EXIT_CODES, ExitStatus, Failure, OPERATOR_CODES, explain_codes};
+pub use failure::{DOCTOR, EXIT_CODES, ExitStatus, Failure, INTERRUPTED, explain_codes};
 pub use output::{Output, Phases, Step, duration, grouped};
 pub use style::Tone;
 pub use usage::parse;

@@ -12,14 +12,16 @@ use super::address::CardAddress;
 use crate::image::ImageError;
 use crate::progress::Phase;
 
+/// The names of engines, as errors and help list them.
+pub const ENGINES: &str =
+    "cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or the PCI address of a card";
+
 /// Why an engine could not be opened or refused or failed a job.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EngineError {
     /// No engine has this name.
-    #[error(
-        "unknown engine `{given}`; use cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or the PCI address of a card"
-    )]
+    #[error("unknown engine `{given}`; use {ENGINES}")]
     Unknown {
         /// What was asked for.
         given: String,

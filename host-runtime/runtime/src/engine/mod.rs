@@ -23,7 +23,7 @@ use carillon_driver::windows::WindowChoice;
 use serde::Serialize;
 
 pub use bases::Bases;
-pub use error::EngineError;
+pub use error::{ENGINES, EngineError};
 pub use group::SumPoint;
 pub use kind::EngineKind;
 pub use open::{open, open_with};

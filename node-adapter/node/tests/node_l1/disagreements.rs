@@ -1,5 +1,5 @@
 //! Everything in which a node and Ethereum can disagree when the node starts: each is refused with
-//! what is expected and what is found, and exit code 8. Ethereum is changed in anvil's storage.
+//! what is expected and what is found, and exit code 12. Ethereum is changed in anvil's storage.
 
 use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::sol_types::SolValue;
@@ -14,7 +14,7 @@ const SLOTS: u64 = 64;
 
 fn refused(arguments: &[String], words: &[&str]) {
     let (code, error) = ended(arguments);
-    assert_eq!(code, Some(8), "{words:?}: {error}");
+    assert_eq!(code, Some(12), "{words:?}: {error}");
     let message = error["message"].as_str().unwrap();
     for word in words {
         assert!(message.contains(word), "{word}: {message}");

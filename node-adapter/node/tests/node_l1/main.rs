@@ -155,7 +155,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
 
     // Before the first batch only the genesis tells a tree of another depth.
     let (code, error) = ended(&setup.run(&[("--depth", "11")]));
-    assert_eq!(code, Some(8), "{error}");
+    assert_eq!(code, Some(12), "{error}");
     assert!(
         error["message"].as_str().unwrap().contains("--depth"),
         "{error}"
@@ -321,7 +321,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     // The folder is lost. A new one is no place to go on; the state can be compared, and rebuilt.
     std::fs::remove_dir_all(setup.path("data")).unwrap();
     let (code, error) = ended(&arguments);
-    assert_eq!(code, Some(8), "{error}");
+    assert_eq!(code, Some(12), "{error}");
     assert!(
         error["message"].as_str().unwrap().contains("resync --out"),
         "{error}"
@@ -381,7 +381,7 @@ async fn from_a_deposit_to_a_lost_folder_that_is_rebuilt() {
     let receipt = node.ask("carillon_sendOperation", fourth).await;
     assert!(receipt["result"]["id"].is_string(), "{receipt}");
     let mut node = node;
-    assert_eq!(node.ended().await, Some(7));
+    assert_eq!(node.ended().await, Some(11));
     drop(node);
     let on_chain = progress(&client, chain).await.unwrap();
     assert_eq!(on_chain.executed, batches + 2);

@@ -719,7 +719,7 @@ async fn one_folder_one_node_and_send_signs_for_people() {
     );
     std::fs::write(&config, settings).unwrap();
     let (code, error) = run(&["--config", config.to_str().unwrap()]);
-    assert_eq!(code, Some(7), "{error}");
+    assert_eq!(code, Some(11), "{error}");
     let message = error["message"].as_str().unwrap();
     assert!(!message.contains("s3cr3t"), "{message}");
     assert!(message.contains("http://127.0.0.1:1"), "{message}");

@@ -27,10 +27,10 @@ mod verify;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carillon_cli::{self, CompletionsArgs, Failure, ManArgs, OPERATOR_CODES, Output, PrintArgs};
+use carillon_cli::{self, CompletionsArgs, DOCTOR, Failure, ManArgs, Output, PrintArgs};
 use carillon_operator::Host;
 use carillon_runtime::EngineKind;
-use carillon_runtime::engine::{DMA_MEMORY, DmaMemory, EngineOptions};
+use carillon_runtime::engine::{DMA_MEMORY, DmaMemory, ENGINES, EngineOptions};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
@@ -41,7 +41,7 @@ use crate::config::Config;
     version,
     about = "Groth16 proving on CPU and card engines"
 )]
-#[command(after_help = carillon_cli::explain_codes("success", &OPERATOR_CODES))]
+#[command(after_help = carillon_cli::explain_codes("success", &[DOCTOR]))]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -85,8 +85,8 @@ impl MemoryArg {
 /// The option of every command that computes.
 #[derive(Clone, Debug, Args)]
 struct EngineArg {
-    /// cpu, sim:rtl, sim:rtl-structural, sim:model, vfio-user:PATH or a card's PCI address [default: the configuration file's, else cpu]
-    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
+    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE",
+        help = format!("{ENGINES} [default: the configuration file's, else cpu]"))]
     engine: Option<EngineKind>,
     /// Host memory that a card may use for DMA each way, in MiB; larger operands stream through it [default: the configuration file's, else 4096]
     #[arg(long, env = DMA_MEMORY, value_name = "MIB")]

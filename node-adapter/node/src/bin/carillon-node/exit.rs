@@ -1,7 +1,7 @@
-//! Exit codes, and which error leads to which: those of `carillon`, and two of this program's own.
+//! Exit codes, and which error leads to which: those of `carillon`, and three of this program's own.
 
 use carillon_circuit::rollup::ShapeError;
-use carillon_cli::ExitStatus;
+use carillon_cli::{ExitStatus, INTERRUPTED};
 use carillon_node::StoreError;
 use carillon_runtime::EngineError;
 use carillon_runtime::groth16::Groth16Error;
@@ -9,41 +9,39 @@ use carillon_runtime::keys::KeyError;
 use carillon_settlement::{AnvilError, SettlementError};
 
 const SETTLEMENT: (u8, &str) = (
-    7,
+    11,
     "settlement failed: the contract refused the batch, or the Ethereum node did",
 );
 const DISAGREEMENT: (u8, &str) = (
-    8,
+    12,
     "Ethereum and the node disagree: another operator, circuit, key, chain or state; nothing goes on",
 );
 const STUCK: (u8, &str) = (
-    9,
+    13,
     "`status`: something keeps the node from its work; the reasons are printed",
 );
-/// As shells report an interrupt.
-const INTERRUPTED: (u8, &str) = (130, "interrupted");
 
 /// Printed below `--help`.
 pub fn help() -> String {
     carillon_cli::explain_codes(
         "success; of `demo`: the batch is settled and every forgery was refused",
-        &[SETTLEMENT, DISAGREEMENT, STUCK, INTERRUPTED],
+        &[SETTLEMENT, DISAGREEMENT, STUCK],
     )
 }
 
 /// A command's end without success.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Codes 1 to 6.
+    /// Codes 1 to 9.
     #[error(transparent)]
     Common(#[from] carillon_cli::Failure),
-    /// Code 7.
+    /// Code 11.
     #[error("{}", carillon_redact::text(.0))]
     Settlement(String),
-    /// Code 8.
+    /// Code 12.
     #[error("{}", carillon_redact::text(.0))]
     Disagreement(String),
-    /// Code 9, after the report of `status`.
+    /// Code 13, after the report of `status`.
     #[error("the node cannot make progress: {0}")]
     Stuck(String),
     /// Code 130.
@@ -89,9 +87,9 @@ impl Failure {
         carillon_cli::Failure::WrongResult(carillon_redact::text(&text)).into()
     }
 
-    /// An engine that could not be opened.
+    /// An engine that could not be opened, with the codes of `carillon`.
     pub fn opening(error: EngineError) -> Self {
-        carillon_cli::Failure::Unavailable(error.to_string()).into()
+        carillon_cli::Failure::opening(error).into()
     }
 }
 
@@ -136,6 +134,37 @@ impl From<SettlementError> for Failure {
         match error {
             SettlementError::Anvil(error) => error.into(),
             other => Failure::Settlement(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_runtime::engine::{EngineOptions, open_with};
+
+    #[tokio::test]
+    async fn engines_that_cannot_be_opened_have_the_codes_of_carillon() {
+        for (engine, code) in [("vfio-user:/no/such/socket", 8), ("ffff:ff:1f.7", 8)] {
+            let kind = engine.parse().unwrap();
+            let opened = open_with(kind, EngineOptions::default()).await;
+            let failure = Failure::opening(opened.err().unwrap());
+            assert_eq!(failure.code(), code, "{engine}: {failure}");
+        }
+        let size = EngineError::DmaMemory { given: "0".into() };
+        let engine = EngineError::NotACard {
+            engine: "cpu".into(),
+        };
+        assert_eq!(Failure::opening(size).code(), 4);
+        assert_eq!(Failure::opening(engine).code(), 3);
+    }
+
+    #[test]
+    fn own_codes_are_no_shared_ones() {
+        for own in [SETTLEMENT, DISAGREEMENT, STUCK] {
+            let shared = carillon_cli::EXIT_CODES.iter();
+            let mut shared = shared.chain([&INTERRUPTED, &carillon_cli::DOCTOR]);
+            assert!(shared.all(|(code, _)| *code != own.0), "{own:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use carillon_node::circuits;
 use carillon_prover_api::{
     EnginePlugin, ProverClient, ProverPlugin, SourceError, Tokens, WorkEvent, WorkOptions, work,
 };
-use carillon_runtime::engine::EngineOptions;
+use carillon_runtime::engine::{ENGINES, EngineOptions};
 use carillon_runtime::progress::ProgressSink;
 use carillon_runtime::{EngineKind, engine};
 use clap::Args;
@@ -32,8 +32,8 @@ pub struct ProverArgs {
     /// File with this prover's token: a line `name token`, readable by nobody else
     #[arg(long, env = "CARILLON_PROVER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// What proves: cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address [default: cpu]
-    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
+    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE",
+        help = format!("What proves: {ENGINES} [default: cpu]"))]
     engine: Option<EngineKind>,
     /// Folder with the proving keys; every key of a rollup circuit in it is offered [default:
     /// carillon/keys in the user's data folder, ~/.local/share]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carillon_runtime::EngineKind;
+use carillon_runtime::engine::ENGINES;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use crate::Cli;
@@ -102,6 +104,22 @@ fn options_of_one_name_read_one_variable() {
     assert_eq!(variable("archive"), (named("CARILLON_ARCHIVE"), true));
     assert_eq!(variable("url"), (named("CARILLON_RPC"), false));
     assert!(seen["chain"].values().next().unwrap().len() > 15);
+}
+
+/// Help and error list the engines in one text.
+#[test]
+fn every_option_of_engines_lists_them_all() {
+    let mut met = 0;
+    for (words, command) in commands() {
+        for arg in own(&command).filter(|arg| arg.get_long() == Some("engine")) {
+            let help = arg.get_help().unwrap().to_string();
+            assert!(help.contains(ENGINES), "{words}: {help}");
+            met += 1;
+        }
+    }
+    assert_eq!(met, 4);
+    let error = "foo".parse::<EngineKind>().unwrap_err().to_string();
+    assert!(error.ends_with(ENGINES), "{error}");
 }
 
 /// A command as the page shows it.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use carillon_circuit::rollup::Shape;
 use carillon_runtime::EngineKind;
+use carillon_runtime::engine::ENGINES;
 use clap::Args;
 
 use super::figures::{CELLS, OTHERS};
@@ -25,9 +26,8 @@ pub struct DemoArgs {
     /// operations]
     #[arg(long, value_name = "N")]
     batch_capacity: Option<usize>,
-    /// What proves: cpu, sim:rtl, sim:rtl-structural or sim:model [default: sim:rtl, the Verilated
-    /// card]
-    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE")]
+    #[arg(long, env = "CARILLON_ENGINE", value_name = "ENGINE",
+        help = format!("What proves: {ENGINES} [default: sim:rtl, the Verilated card]"))]
     engine: Option<EngineKind>,
     /// Seed of keys and amounts [default: 1]
     #[arg(long, value_name = "N")]

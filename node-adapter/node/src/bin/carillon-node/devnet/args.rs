@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use carillon_runtime::EngineKind;
+use carillon_runtime::engine::ENGINES;
 use clap::Args;
 
 /// Arguments of `devnet`.
@@ -39,12 +40,12 @@ pub struct DevnetArgs {
     /// [default: a week]
     #[arg(long, value_name = "S")]
     pub queue_delay: Option<u64>,
-    /// What proves: cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address
     #[arg(
         long,
         env = "CARILLON_ENGINE",
         value_name = "ENGINE",
-        default_value = "cpu"
+        default_value = "cpu",
+        help = format!("What proves: {ENGINES}")
     )]
     pub engine: EngineKind,
     /// Where the INSECURE development key is kept [default: keys in the data folder]

@@ -9,6 +9,7 @@ use alloy::primitives::Address;
 use carillon_node::{FeeBook, FeeOptions, Prices, RollupOptions, RpcOptions, WriterOptions};
 use carillon_prover_api::{ApiOptions, BoardOptions};
 use carillon_runtime::EngineKind;
+use carillon_runtime::engine::ENGINES;
 use carillon_serving::Limits;
 use carillon_settlement::limits::check_records;
 use clap::Args;
@@ -36,9 +37,9 @@ pub struct RunArgs {
     /// Tokens of the provers, a line `name token` each, readable by nobody else
     #[arg(long, env = "CARILLON_PROVER_TOKENS", value_name = "FILE")]
     prover_tokens: Option<PathBuf>,
-    /// Prove in this process, on cpu, sim:rtl, sim:rtl-structural, sim:model or a card's address. A
-    /// node proves only where it is told to: CARILLON_ENGINE is not read [default: only provers prove]
-    #[arg(long, value_name = "ENGINE")]
+    #[arg(long, value_name = "ENGINE", help = format!(
+        "Prove in this process, on {ENGINES}. A node proves only where it is told to: CARILLON_ENGINE is not read [default: only provers prove]"
+    ))]
     engine: Option<EngineKind>,
     /// Where the chain's proving key is; `keys make` and `deploy` put it there, `run` never does
     /// [default: keys in the node's folder]

@@ -31,7 +31,7 @@ pub struct L1Start<'a> {
 }
 
 impl<'a> L1Start<'a> {
-    /// Reads the contracts and compares settings and folder with them; the first difference is code 8.
+    /// Reads the contracts and compares settings and folder with them; the first difference is code 12.
     pub async fn look(output: &Output, run: &Plan, plan: &'a L1Plan) -> Result<Self, Failure> {
         let operator = operator_key(&plan.operator_key)?;
         let step = output.step("Ethereum");
