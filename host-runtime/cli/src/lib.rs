@@ -5,6 +5,7 @@
 //! uses it.
 
 mod config;
+mod cost;
 mod failure;
 mod output;
 mod style;
@@ -17,6 +18,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 pub use config::{read_config, user_folder};
+pub use cost::{NOT_MODELLED, cost_json, timed};
 pub use failure::{DOCTOR, EXIT_CODES, ExitStatus, Failure, INTERRUPTED, explain_codes};
 pub use output::{Output, Phases, Step, duration, grouped};
 pub use style::Tone;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use carillon_cli::{Failure, duration};
+use carillon_cli::{Failure, cost_json, duration};
 use carillon_runtime::files::{self, Existing};
 use carillon_runtime::groth16::{CircuitShape, Constraints, ProveReport};
 use carillon_runtime::progress::Phase;
@@ -27,7 +27,7 @@ pub struct ProveArgs {
     /// Seed of the witness
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where to write the proof (192 bytes)
+    /// Where to write the proof (192 bytes). A file that is there is replaced: a proof, other than a key, can be made again
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -99,7 +99,7 @@ fn chain_of(
 
 /// A prove report as JSON.
 pub fn report_json(report: &ProveReport) -> Value {
-    let mut fields = json!(report);
+    let mut fields = cost_json(report);
     let total = JobStats {
         wall: report.wall,
         card: report.card.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use carillon_cli::{Failure, duration};
+use carillon_cli::{Failure, NOT_MODELLED, duration, timed};
 use carillon_runtime::groth16::{Constraints, ProveReport, ProvingKey};
 use carillon_runtime::{Engine, ProgressSink, engine, groth16, memory};
 use carillon_workload::SquareChain;
@@ -95,9 +95,10 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     }
     rows.extend(report_rows(&report));
     if let Some(card) = &report.card {
-        let cycles = match engine.info().msm_g2 {
-            true => card.cycles_by.msm_g2.to_string(),
-            false => "none: the sum in G2 ran on the CPU".to_owned(),
+        let cycles = match (engine.info().msm_g2, timed(card)) {
+            (true, Some(card)) => card.cycles_by.msm_g2.to_string(),
+            (true, None) => NOT_MODELLED.to_owned(),
+            (false, _) => "none: the sum in G2 ran on the CPU".to_owned(),
         };
         rows.push(("msm_g2 cycles", cycles));
         if let (Some(sums), Some(adders)) = (card.overlap.sums, engine.info().msm_adders) {
@@ -111,8 +112,11 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
             let seen = &card.overlap;
             rows.extend([
                 ("commands beside another proof", seen.commands.to_string()),
-                ("their cycles", seen.cycles.to_string()),
-                ("their bytes", seen.bytes.to_string()),
+                (
+                    "card cycles of those commands",
+                    timed(card).map_or(NOT_MODELLED.to_owned(), |_| seen.cycles.to_string()),
+                ),
+                ("bytes that those commands moved", seen.bytes.to_string()),
                 ("waits for card memory", seen.memory_waits.to_string()),
             ]);
         }

@@ -118,6 +118,7 @@ pub async fn run(output: &Output, plan: Plan) -> Result<(), Failure> {
         world: &world,
         story: &story,
         circuit: &circuit,
+        engine: &engine.info(),
         key: &key,
         key_load: &key_load,
         proving: &proving,

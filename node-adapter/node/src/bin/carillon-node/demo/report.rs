@@ -5,6 +5,7 @@ use std::time::Duration;
 use blstrs::Scalar;
 use carillon_circuit::rollup::RollupCircuit;
 use carillon_runtime::JobStats;
+use carillon_runtime::engine::EngineInfo;
 use carillon_runtime::groth16::ProveReport;
 use carillon_runtime::progress::Phase;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use super::settlement::{Afterwards, Settled};
 use super::story::Story;
 use super::world::World;
 use crate::keys::ChainKey;
-use carillon_cli::{duration, grouped};
+use carillon_cli::{NOT_MODELLED, cost_json, duration, grouped, timed};
 
 /// Everything there is to report.
 pub struct Report<'a> {
@@ -27,6 +28,8 @@ pub struct Report<'a> {
     pub story: &'a Story,
     /// The circuit with its public inputs.
     pub circuit: &'a RollupCircuit,
+    /// What proved.
+    pub engine: &'a EngineInfo,
     /// The proving key.
     pub key: &'a ChainKey,
     /// What it cost to bring that to the engine, before the proof.
@@ -47,13 +50,14 @@ impl Report<'_> {
         let header = &self.story.batch.header;
         let inputs = self.circuit.public_inputs.to_array();
         let [c_h, c_b, z, y_h, y_b] = inputs.map(|input| hex(&input));
-        let mut proof = json!(self.proving);
+        let mut proof = cost_json(self.proving);
         if let (Some(card), Some(stats)) = (proof["card"].as_object_mut(), &self.proving.card) {
             card.insert("occupancy".into(), json!(stats.occupancy()));
         }
         json!({
             "outcome": "settled",
             "engine": self.proving.engine,
+            "engine_info": self.engine,
             "seed": self.plan.seed,
             "transfers": self.plan.transfers,
             "operations": self.plan.operations(),
@@ -66,7 +70,7 @@ impl Report<'_> {
                 "origin": self.key.key.origin,
                 "made": self.key.made,
                 "seconds": self.key.wall.as_secs_f64(),
-                "load": self.key_load,
+                "load": cost_json(self.key_load),
             },
             "proof": proof,
             "settlement": {
@@ -177,9 +181,7 @@ impl Report<'_> {
             rows.add("card cycles", "no card took part");
             return;
         };
-        if card.cycles == 0 {
-            rows.add("card cycles", "not modelled by this engine");
-        } else {
+        if let Some(card) = timed(card) {
             rows.add("card cycles", grouped(card.cycles));
             rows.add("additions issued", grouped(card.additions));
             let occupancy = card.occupancy().unwrap_or_default() * 100.0;
@@ -187,10 +189,15 @@ impl Report<'_> {
                 "occupancy",
                 format!("{occupancy:.1} % of the bucket cycles"),
             );
+        } else {
+            rows.add("card cycles", NOT_MODELLED);
         }
         if let Some(key) = &self.key_load.card {
-            let (bytes, cycles) = (grouped(key.bytes_to_card), grouped(key.cycles));
-            rows.add("the key, once", format!("{bytes} bytes in {cycles} cycles"));
+            let cycles = timed(key).map_or_else(String::new, |key| {
+                format!(" in {} cycles", grouped(key.cycles))
+            });
+            let bytes = grouped(key.bytes_to_card);
+            rows.add("the key, once", format!("{bytes} bytes{cycles}"));
         }
         rows.add("bytes to the card", grouped(card.bytes_to_card));
         rows.add("bytes from the card", grouped(card.bytes_from_card));

@@ -1,6 +1,6 @@
 //! What one sum cost beside its ideal, as JSON, as rows and as a line of the table.
 
-use carillon_cli::duration;
+use carillon_cli::{NOT_MODELLED, duration, timed};
 use carillon_driver::command::{Group, MsmMode};
 use carillon_runtime::{CardStats, JobStats};
 use carillon_sim::digits::Digits;
@@ -67,7 +67,7 @@ fn percent(share: Option<f64>) -> String {
 impl Measured {
     /// Counters of the card, if it has a clock.
     fn clocked(&self) -> Option<&CardStats> {
-        self.stats.card.as_ref().filter(|card| card.cycles > 0)
+        self.stats.card.as_ref().and_then(timed)
     }
 
     /// Cycles of the command itself.
@@ -169,7 +169,7 @@ impl Measured {
                 ("card cycles in all", card.cycles.to_string()),
             ]);
         } else {
-            rows.push(("msm cycles", "not modelled by this engine".to_owned()));
+            rows.push(("msm cycles", NOT_MODELLED.to_owned()));
         }
         rows.extend([
             ("bytes to card", card.bytes_to_card.to_string()),
