@@ -24,11 +24,13 @@ help: ## list the targets
 setup: ## fetch the tools that are missing (Verilator, PeakRDL, anvil, solc, ...)
 	@scripts/setup.sh
 
+# Standard output is the demo's alone: its options may ask for JSON.
 demo: setup ## prove a batch of signed transfers on the simulated card and settle it on a local Ethereum node
 	@[ -x $${CARGO_TARGET_DIR:-target}/debug/carillon-node ] || printf '%s\n' \
 	  'The first build takes about 15 minutes on two cores. cargo shows how far it is; it stands longest at carillon-sim,' \
-	  'where Verilator translates the gateware to C++ and the compiler builds that. A second `make demo` builds nothing.'
-	cargo build -p carillon-node --features rtl --bin carillon-node
+	  'where Verilator translates the gateware to C++ and the compiler builds that. A second `make demo` builds nothing.' >&2
+	@echo 'cargo build -p carillon-node --features rtl --bin carillon-node' >&2
+	@cargo build -p carillon-node --features rtl --bin carillon-node
 	@$${CARGO_TARGET_DIR:-target}/debug/carillon-node demo $(DEMO)
 
 test: parts setup ## everything CI checks, and where its time went
@@ -71,6 +73,8 @@ suites: setup
 	@scripts/parts run tests cargo test --workspace --features $(FEATURES) $$(scripts/suites others)
 	@scripts/parts run tests cargo test --workspace --features $(FEATURES) --doc
 	scripts/faults-table --check
+	scripts/test-project
+	scripts/test-demo-output.sh
 
 cocotb: setup ## the whole card against cocotbext-axi: random jobs, pauses, resets in mid-transfer (a sample; `make soak` runs 204 jobs)
 	@scripts/parts run cocotb $${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..2

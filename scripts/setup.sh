@@ -5,7 +5,8 @@
 #   scripts/setup.sh --check   exit 1 and name what is missing; install nothing
 #   scripts/setup.sh --deb     also what builds Debian packages (`make deb`, `make e2e`): cargo-deb, from source
 #
-# Python and Node tools go into .tools/ (override: CARILLON_TOOLS), from the pinned lists in scripts/tools/.
+# What it says, and what the tools say that it calls, goes to standard error: standard output is that of what runs next
+# (`make demo DEMO=--json`). Python and Node tools go into .tools/ (override: CARILLON_TOOLS), from the pinned lists in scripts/tools/.
 # Debian packages are installed only where the machine lacks a compiler, Python or Node.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,8 +20,9 @@ for option in "$@"; do
   esac
 done
 
+exec >&2
 say() { printf 'setup: %s\n' "$*"; }
-fail() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
+fail() { printf 'setup: error: %s\n' "$*"; exit 1; }
 
 # ---- Rust ----
 command -v cargo >/dev/null || fail "cargo is not on PATH; install Rust 1.90 or later (rustup), then run this again"
