@@ -17,10 +17,12 @@ const LEAST: usize = 16;
 #[non_exhaustive]
 pub enum TokenError {
     /// The file cannot be read.
-    #[error("cannot read the token file {}: {source}; name another with --prover-tokens", .path.display())]
+    #[error("cannot read the token file {}: {source}; name another with {option}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
+        /// The option that names it.
+        option: &'static str,
         /// The reason of the operating system.
         source: std::io::Error,
     },
@@ -67,12 +69,12 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Reads a token file.
+    /// Reads a token file of a node, which `--prover-tokens` names.
     ///
     /// # Errors
     /// [`TokenError`].
     pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let entries = read_lines(path)?
+        let entries = read_lines(path, "--prover-tokens")?
             .into_iter()
             .map(|(name, token)| (name, hash(&token)))
             .collect();
@@ -96,12 +98,12 @@ impl Tokens {
         found
     }
 
-    /// The first token of a file, in plain: what a prover shows.
+    /// The first token of a file, in plain: what a prover shows. `--token-file` names it.
     ///
     /// # Errors
     /// [`TokenError`].
     pub fn own(path: &Path) -> Result<String, TokenError> {
-        let first = read_lines(path)?.into_iter().next();
+        let first = read_lines(path, "--token-file")?.into_iter().next();
         first.map(|(_, token)| token).ok_or(TokenError::Empty {
             path: path.to_owned(),
         })
@@ -112,9 +114,10 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-fn read_lines(path: &Path) -> Result<Vec<(String, String)>, TokenError> {
+fn read_lines(path: &Path, option: &'static str) -> Result<Vec<(String, String)>, TokenError> {
     let fault = |source| TokenError::Read {
         path: path.to_owned(),
+        option,
         source,
     };
     #[cfg(unix)]
@@ -210,7 +213,14 @@ mod tests {
             let error = Tokens::read(&path).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
-        let error = Tokens::read(Path::new("no/such/file")).unwrap_err();
-        assert!(error.to_string().contains("no/such/file"));
+        let missing = Path::new("no/such/file");
+        for (error, option) in [
+            (Tokens::read(missing).unwrap_err(), "--prover-tokens"),
+            (Tokens::own(missing).unwrap_err(), "--token-file"),
+        ] {
+            let error = error.to_string();
+            assert!(error.contains("no/such/file"), "{error}");
+            assert!(error.ends_with(option), "{error}");
+        }
     }
 }
