@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::header::PAGE;
 use crate::groth16::{CircuitDigest, Groth16Error};
 use crate::image::ImageError;
 use crate::memory::MemoryShortage;
@@ -58,6 +59,16 @@ pub enum KeyError {
         found: u64,
         /// Bytes announced.
         expected: u64,
+    },
+    /// The file begins as a key file, and ends within its header.
+    #[error(
+        "key file {path} is cut off: it has {found} bytes, the header alone has {PAGE}; copy or make it again"
+    )]
+    HeaderCutOff {
+        /// The file.
+        path: PathBuf,
+        /// Bytes found.
+        found: u64,
     },
     /// The header contradicts its own hash or itself.
     #[error("the header of key file {path} is corrupt: {reason}; copy or make the file again")]

@@ -16,7 +16,8 @@ pub const NEWEST: u32 = 2;
 /// Names of the sections in file order.
 pub const SECTIONS: [&str; 6] = ["vk", "a", "b1", "b2", "l", "h"];
 
-const MAGIC: [u8; 8] = *b"CARLKEY\0";
+/// What a key file begins with.
+pub const MAGIC: [u8; 8] = *b"CARLKEY\0";
 const ORIGIN_INSECURE: u32 = 1;
 const TABLE: usize = 72;
 const ENTRY: usize = 48;

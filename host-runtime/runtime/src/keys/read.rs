@@ -14,7 +14,7 @@ use memmap2::{Mmap, MmapMut};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::header::{Header, HeaderFault, NEWEST, PAGE, SECTIONS, Section};
+use super::header::{Header, HeaderFault, MAGIC, NEWEST, PAGE, SECTIONS, Section};
 use super::{KeyError, Points};
 use crate::groth16::{CircuitDigest, ProvingKey, VerifyingKey};
 use crate::image::{self, PointImage};
@@ -73,7 +73,16 @@ impl<'a> KeyFile<'a> {
         let file = File::open(path).map_err(fault)?;
         let mut page = [0; PAGE];
         match file.read_exact_at(&mut page, 0) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(not_a_key()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                // What was there before the end was read.
+                return Err(match page.starts_with(&MAGIC) {
+                    true => KeyError::HeaderCutOff {
+                        path: path.to_owned(),
+                        found: file.metadata().map_err(fault)?.len(),
+                    },
+                    false => not_a_key(),
+                });
+            }
             result => result.map_err(fault)?,
         }
         let header = match Header::decode(&page) {

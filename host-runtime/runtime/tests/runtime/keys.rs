@@ -103,7 +103,21 @@ fn every_length_short_of_the_whole_is_refused() {
             other => panic!("{other}"),
         }
     }
-    for length in [0, 100, 4095] {
+    for length in [8, 100, 1000, 4095] {
+        fs::write(&saved.path, &whole[..length]).unwrap();
+        let error = load(&saved.path).unwrap_err();
+        assert!(
+            matches!(&error, KeyError::HeaderCutOff { found, .. } if *found == length as u64),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("is cut off") && text.contains("4096"),
+            "{text}"
+        );
+    }
+    // Too little of it to know.
+    for length in [0, 7] {
         fs::write(&saved.path, &whole[..length]).unwrap();
         assert!(matches!(load(&saved.path), Err(KeyError::NotAKey { .. })));
     }
