@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -13,20 +14,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// JSON-RPC over HTTP.
 pub struct Rpc {
     http: reqwest::Client,
-    url: String,
+    url: Url,
 }
 
 impl Rpc {
     /// A client of the node at `url`.
     pub fn new(url: &str) -> Result<Self, Failure> {
+        let url = parsed(url)?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| Failure::unexpected(format!("no HTTP client: {error}")))?;
-        Ok(Self {
-            http,
-            url: url.to_owned(),
-        })
+        Ok(Self { http, url })
     }
 
     /// Asks; an answer that is an error is one here, too.
@@ -39,7 +38,7 @@ impl Rpc {
         let unreachable = |error: reqwest::Error| {
             Failure::unavailable(format!("the node at {} does not answer: {error}", self.url))
         };
-        let answer = self.http.post(&self.url).json(&request).send().await;
+        let answer = self.http.post(self.url.clone()).json(&request).send().await;
         let answer: Value = answer
             .map_err(unreachable)?
             .json()
@@ -56,5 +55,47 @@ impl Rpc {
                 "the node's answer to {method} was not understood: {error}"
             ))
         })
+    }
+}
+
+/// The URL of a node; others would fail only when it is asked, as if it did not answer.
+fn parsed(given: &str) -> Result<Url, Failure> {
+    let wrong = |reason: &str| {
+        Failure::input(format!(
+            "{} is no URL of a node: {reason}; give one such as http://127.0.0.1:3060",
+            carillon_redact::url(given)
+        ))
+    };
+    let url = Url::parse(given).map_err(|error| wrong(&error.to_string()))?;
+    match url.scheme() {
+        "http" => Ok(url),
+        "https" => Err(wrong(
+            "TLS is not built in, a proxy that speaks TLS can stand in front of the node",
+        )),
+        _ => Err(wrong("its scheme is not http")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_cli::ExitStatus;
+
+    #[test]
+    fn what_is_no_url_of_a_node_is_wrong_input() {
+        for given in [
+            "foo",
+            "",
+            "127.0.0.1:3060",
+            "localhost:3060",
+            "ftp://node",
+            "https://node",
+        ] {
+            let failure = Rpc::new(given).err().unwrap();
+            assert_eq!(failure.code(), 4, "{given}");
+            let text = failure.to_string();
+            assert!(text.contains("http://127.0.0.1:3060"), "{text}");
+        }
+        Rpc::new("http://localhost:3060").unwrap();
     }
 }
