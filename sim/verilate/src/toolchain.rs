@@ -24,14 +24,13 @@ pub struct Toolchain {
 
 impl Toolchain {
     /// Searches `$CARILLON_VERILATOR_ROOT`, then the project's tools folder (`$CARILLON_TOOLS`, or
-    /// `.tools` in the repository), then `PATH`, and tells Cargo to rebuild when the answer may change.
+    /// `.tools` in the repository), then `PATH`, and tells Cargo to rebuild when what was found changes or goes, or the first
+    /// variable changes. Another Verilator in another tools folder is taken at the next build for any other reason.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::BadRoot`] or [`Error::TooOld`].
     pub fn find() -> Result<Self, Error> {
         println!("cargo::rerun-if-env-changed={ROOT_VARIABLE}");
-        println!("cargo::rerun-if-env-changed={TOOLS_VARIABLE}");
-
         let found = match std::env::var_os(ROOT_VARIABLE).filter(|value| !value.is_empty()) {
             Some(root) => Self::at(PathBuf::from(root))?,
             None => {
@@ -48,8 +47,15 @@ impl Toolchain {
                 }
             }
         };
+        println!("{}", found.watch());
         found.check_version()?;
         Ok(found)
+    }
+
+    /// Tells Cargo to look at what was found. Not at `CARILLON_TOOLS`, which often names the folder that is used without it,
+    /// and would have all models built anew when it comes or goes.
+    fn watch(&self) -> String {
+        format!("cargo::rerun-if-changed={}", self.bin.display())
     }
 
     /// The folder with Verilator's run-time sources.
@@ -152,6 +158,21 @@ mod tests {
         let new = parse_version("Verilator 5.048 2026-04-26 rev v5.048").unwrap();
         assert!(old < OLDEST && OLDEST <= new);
         assert_eq!(parse_version("Verilator UNKNOWN"), None);
+    }
+
+    #[test]
+    fn what_is_watched_is_the_program_and_not_the_variable_that_led_to_it() {
+        let bin = workspace_dir().join("verilator_bin");
+        let root = workspace_dir();
+        let watched = Toolchain {
+            root,
+            bin: bin.clone(),
+        }
+        .watch();
+        assert_eq!(
+            watched,
+            format!("cargo::rerun-if-changed={}", bin.display())
+        );
     }
 
     #[test]
