@@ -379,8 +379,7 @@ impl Queued {
         stats.ntt = ntt.finish();
         let mut clock = PhaseClock::start(Phase::Quotient, 1, progress);
         clock.wait(seen, Command::Quotient, quotient).await?;
-        stats.quotient = clock.finish();
-        stats.quotient += &product;
+        stats.quotient = clock.finish_after(product);
         if let Some(last) = last {
             stats.ntt += &apart(seen, Phase::Ntt, Command::Ntt, last).await?;
         }

@@ -82,15 +82,21 @@ impl<'a> PhaseClock<'a> {
     }
 
     pub fn finish(self) -> JobStats {
-        let wall = self.started.elapsed();
+        self.finish_after(JobStats::default())
+    }
+
+    /// With what a part of the phase cost that ran earlier: both are reported as one.
+    pub fn finish_after(self, earlier: JobStats) -> JobStats {
+        let mut stats = JobStats {
+            wall: self.started.elapsed(),
+            card: Some(self.card),
+        };
+        stats += &earlier;
         self.progress.event(ProgressEvent::Finished {
             phase: self.phase,
-            wall,
+            wall: stats.wall,
         });
-        JobStats {
-            wall,
-            card: Some(self.card),
-        }
+        stats
     }
 }
 

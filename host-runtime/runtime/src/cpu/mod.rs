@@ -125,7 +125,7 @@ fn polynomials(assignment: &Assignment) -> Result<[SecretVec<Scalar>; 2], Engine
     Ok([a, b])
 }
 
-/// Runs one phase, reporting its start and end.
+/// Runs one phase, reporting its start and end. What it cost is added to what a part of it cost that ran earlier.
 fn phase<T>(
     phase: Phase,
     stats: &mut JobStats,
@@ -134,11 +134,11 @@ fn phase<T>(
 ) -> T {
     progress.event(ProgressEvent::Started { phase, steps: 1 });
     let (value, cost) = timed(work);
+    *stats += &cost;
     progress.event(ProgressEvent::Finished {
         phase,
-        wall: cost.wall,
+        wall: stats.wall,
     });
-    *stats = cost;
     value
 }
 
@@ -243,10 +243,10 @@ impl Engine for CpuEngine {
             domain
         });
         yield_now().await;
+        stats.quotient = product;
         phase(Phase::Quotient, &mut stats.quotient, progress, || {
             quotient_in_place(&mut a, &b, &c, &quotient_factor(key.basis, log2));
         });
-        stats.quotient += &product;
         if key.basis == HBasis::Powers {
             let (_, last) = timed(|| domain.transform(&mut a, NttKind::CosetInverse));
             stats.ntt += &last;
