@@ -135,6 +135,7 @@ fn a_damaged_recording_is_read_up_to_the_damage() {
         1,
         "{err}"
     );
+    assert!(!err.contains("was used"), "said twice: {err}");
     let (code, _, err) = run(&["trace", "replay", file]);
     assert!(code == 4 || code == 5, "{err}");
 

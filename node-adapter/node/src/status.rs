@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::in_flight::Proving;
+use super::local_prover::HOLDER;
 use super::ports::Line;
 use super::rollup::Rollup;
 use super::writer::{Progress, Writer};
@@ -227,7 +228,10 @@ impl NodeStatus {
             let depth = depth.unwrap_or_default();
             wait(
                 "settlement",
-                format!("batch {batch} is settled and not yet {depth} blocks deep"),
+                format!(
+                    "batch {batch} is settled and not yet {} deep",
+                    blocks(depth)
+                ),
             );
         }
         waits
@@ -272,8 +276,8 @@ impl NodeStatus {
         if l1.confirmations > 0 && age >= STILL {
             let (code, age) = ("blocks", age.as_secs());
             let reason = format!(
-                "Ethereum has had no new block for {age} s, and nothing counts without {} blocks on top of it; look after the Ethereum node",
-                l1.confirmations
+                "Ethereum has had no new block for {age} s, and nothing counts without {} on top of it; look after the Ethereum node",
+                blocks(l1.confirmations)
             );
             reasons.push(Unready { code, reason });
         }
@@ -287,18 +291,37 @@ impl NodeStatus {
             );
         }
         let job = self.jobs().into_iter().find(|job| job.job == batch);
-        match job {
-            Some(JobStatus {
-                state: "leased",
-                holder: Some(holder),
-                ..
-            }) => format!("batch {batch} is being proved by {holder}"),
-            Some(job) if job.failures > 0 => format!(
-                "batch {batch} waits for a prover; {} leases ended without a proof",
-                job.failures
-            ),
-            _ => format!("batch {batch} waits for a prover"),
+        proof_words(batch, job)
+    }
+}
+
+/// What a batch waits for that is not proved: for whoever has its job, or for anyone to take it.
+fn proof_words(batch: u64, job: Option<JobStatus>) -> String {
+    match job {
+        Some(JobStatus {
+            state: "leased",
+            holder: Some(holder),
+            ..
+        }) => match holder == HOLDER {
+            true => format!("batch {batch} is being proved in this process"),
+            false => format!("batch {batch} is being proved by {holder}"),
+        },
+        Some(JobStatus { failures, .. }) if failures > 0 => {
+            let leases = match failures {
+                1 => "one lease".to_owned(),
+                failures => format!("{failures} leases"),
+            };
+            format!("batch {batch} waits for a prover; {leases} ended without a proof")
         }
+        _ => format!("batch {batch} waits for a prover"),
+    }
+}
+
+/// So many blocks, in words.
+pub(super) fn blocks(count: u64) -> String {
+    match count {
+        1 => "1 block".to_owned(),
+        count => format!("{count} blocks"),
     }
 }
 
@@ -307,7 +330,11 @@ fn troubled(part: &PartStatus) -> Option<String> {
     let failure = part.last_failure.as_ref()?;
     part.failing_since?;
     let (reason, next) = (&failure.reason, &failure.next_step);
-    Some(format!("{reason} ({} times); {next}", failure.times))
+    let times = match failure.times {
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    Some(format!("{reason} ({times}); {next}"))
 }
 
 #[cfg(test)]
@@ -315,8 +342,43 @@ mod tests {
     use super::*;
     use crate::{RollupOptions, Store, WriterOptions};
     use carillon_protocol::crypto::schnorr::SecretKey;
+    use carillon_prover_api::KeyHash;
     use carillon_serving::Limits;
     use carillon_settlement::{L1Part, Trouble};
+
+    #[test]
+    fn one_of_something_is_said_as_one() {
+        assert_eq!([blocks(1), blocks(32)], ["1 block", "32 blocks"]);
+        let job = |state, holder: Option<&str>, failures| JobStatus {
+            job: 7,
+            vk_hash: KeyHash([0; 32]),
+            state,
+            holder: holder.map(str::to_owned),
+            generation: 1,
+            failures,
+        };
+        for (job, words) in [
+            (
+                job("leased", Some(HOLDER), 0),
+                "is being proved in this process",
+            ),
+            (
+                job("leased", Some("rack/one"), 2),
+                "is being proved by rack/one",
+            ),
+            (job("open", None, 0), "waits for a prover"),
+            (
+                job("open", None, 1),
+                "waits for a prover; one lease ended without a proof",
+            ),
+            (
+                job("open", None, 2),
+                "waits for a prover; 2 leases ended without a proof",
+            ),
+        ] {
+            assert_eq!(proof_words(7, Some(job)), format!("batch 7 {words}"));
+        }
+    }
 
     #[test]
     fn what_is_waited_for_is_said_and_what_lasts_makes_unready() {
@@ -369,8 +431,7 @@ mod tests {
         let waits = status.waits();
         let last = waits.last().unwrap();
         assert_eq!(last.part, "settlement");
-        let words =
-            "batch 2 is proved and not settled: the operator has 3 wei (1 times); top it up";
+        let words = "batch 2 is proved and not settled: the operator has 3 wei (once); top it up";
         assert_eq!(last.reason, words);
         let now = crate::writer::now();
         assert_eq!(status.unready_at(now), []);

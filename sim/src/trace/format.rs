@@ -97,7 +97,9 @@ pub enum FormatError {
         what: &'static str,
     },
     /// The file could not be read.
-    #[error("cannot read the trace at byte {offset}: {source}; check the disk")]
+    #[error(
+        "cannot read the trace at byte {offset}: {source}; everything before it was read, check the disk"
+    )]
     Io {
         /// First byte of the record.
         offset: u64,

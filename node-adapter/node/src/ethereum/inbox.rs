@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::super::ports::{L1Inbox, PortError, QueueEntry};
+use super::super::status::blocks;
 use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{NodeSource, Queue, QueueError, Watcher};
 use carillon_settlement::{Backoff, L1Part, L1Reporter, jittered};
@@ -70,11 +71,16 @@ impl Inbox {
         let read = progress.read.map(|block| block.number);
         self.status.reads(progress.head, read, self.confirmations);
         let open = progress.head > read.unwrap_or(0);
-        self.status.waits(L1Part::Queue, open.then(|| {
-            let (head, wanted) = (progress.head, self.confirmations);
-            let read = read.map_or("none yet".into(), |read| format!("up to {read}"));
-            format!("{wanted} blocks on top of a deposit's: blocks are read {read}, the newest is {head}")
-        }));
+        self.status.waits(
+            L1Part::Queue,
+            open.then(|| {
+                let (head, wanted) = (progress.head, blocks(self.confirmations));
+                let read = read.map_or("none yet".into(), |read| format!("up to {read}"));
+                format!(
+                    "{wanted} on top of a deposit's: blocks are read {read}, the newest is {head}"
+                )
+            }),
+        );
         if progress.unverified && !reader.unverified {
             tracing::warn!(
                 "the Ethereum node does not keep states: events are not compared with the contract's counters"

@@ -41,10 +41,8 @@ fn open(path: &Path) -> Result<Recording, Failure> {
 fn verdict(recording: &Recording, path: &Path) -> Result<(), Failure> {
     match &recording.damage {
         None => Ok(()),
-        Some(damage) => Err(Failure::Damaged(format!(
-            "{}: {damage}; only what comes before it was used",
-            path.display()
-        ))),
+        // It says itself that what comes before it is intact.
+        Some(damage) => Err(Failure::Damaged(format!("{}: {damage}", path.display()))),
     }
 }
 
