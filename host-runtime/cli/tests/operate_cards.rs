@@ -482,7 +482,7 @@ fn each_command_has_a_manual_page_and_each_code_a_line_of_help() {
     }
     for (code, meaning) in EXIT_CODES.into_iter().chain([DOCTOR, INTERRUPTED]) {
         let start: String = meaning.chars().take(30).collect();
-        assert!(help.contains(&format!("  {code:<2}  {start}")), "{help}");
+        assert!(help.contains(&format!("  {code:<3}  {start}")), "{help}");
     }
     let (error, code) = run(&["man", "--out", "/proc/nowhere"]);
     assert_eq!(code, 4, "{error}");
