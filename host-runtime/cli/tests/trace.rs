@@ -3,6 +3,7 @@
 
 mod binary;
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -92,7 +93,7 @@ fn each_card_has_a_recording_and_a_ring_has_its_limit() {
     let (code, _, err) = record(&path, &["--limit", "1"], &command);
     assert_eq!(code, 0, "{err}");
     // 32768 points alone are 3 MiB.
-    let size = std::fs::metadata(&path).unwrap().len();
+    let size = fs::metadata(&path).unwrap().len();
     assert!(size <= (1 << 20) + 256, "{size}");
     let file = path.to_str().unwrap();
     let shown = json(&["trace", "show", file, "--last", "1"]);
@@ -114,10 +115,10 @@ fn a_damaged_recording_is_read_up_to_the_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("msm.trace");
     assert_eq!(record(&path, &[], &MSM).0, 0);
-    let mut bytes = std::fs::read(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
-    std::fs::write(&path, &bytes).unwrap();
+    fs::write(&path, &bytes).unwrap();
     let file = path.to_str().unwrap();
     let (code, out, _) = run(&["trace", "show", file, "--json"]);
     assert_eq!(code, 4);
@@ -139,7 +140,7 @@ fn a_damaged_recording_is_read_up_to_the_damage() {
     let (code, _, err) = run(&["trace", "replay", file]);
     assert!(code == 4 || code == 5, "{err}");
 
-    std::fs::write(&path, b"something else altogether").unwrap();
+    fs::write(&path, b"something else altogether").unwrap();
     let (code, _, err) = run(&["trace", "show", file]);
     assert_eq!(code, 4);
     assert!(err.contains("no Carillon trace"), "{err}");
@@ -150,8 +151,8 @@ fn a_damaged_recording_is_read_up_to_the_damage() {
 fn a_recording_is_private_and_announced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("msm.trace");
-    std::fs::write(&path, "older").unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
     for (level, shown) in [("off", "is recorded to"), ("warn", "WARN")] {
         let output = binary::command(&MSM)
             .env("CARILLON_TRACE", &path)
@@ -167,7 +168,7 @@ fn a_recording_is_private_and_announced() {
             err.contains(shown) && err.contains("secrets included"),
             "{err}"
         );
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }
@@ -193,6 +194,32 @@ fn a_recording_that_cannot_be_written_is_a_failure() {
     assert_eq!(code, 4, "{err}");
     assert!(err.contains("is no file"), "{err}");
     assert!(Path::new("/dev/full").exists());
+}
+
+#[test]
+fn a_recording_replaces_recordings_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (out, second) = (path("a.trace"), path("a.trace.2"));
+    assert_eq!(record(&out, &[], &MSM).0, 0);
+    assert_eq!(record(&out, &[], &MSM).0, 0, "a recording is replaced");
+    let old = fs::read(&out).unwrap();
+    // The second card's name is somebody's file: neither it nor the recording is touched.
+    fs::write(&second, "a key").unwrap();
+    let (code, _, err) = record(&out, &[], &MSM);
+    assert_eq!(code, 4, "{err}");
+    assert!(
+        err.contains("a.trace.2 is there and is no recording"),
+        "{err}"
+    );
+    assert_eq!(fs::read(&out).unwrap(), old);
+    // The same by the variable.
+    let mut by_variable = binary::command(&MSM);
+    let output = by_variable.env("CARILLON_TRACE", &second).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("choose another name"), "{err}");
+    assert_eq!(fs::read_to_string(&second).unwrap(), "a key");
 }
 
 #[test]

@@ -127,6 +127,17 @@ pub(super) fn header() -> [u8; HEADER] {
     bytemuck::cast(header)
 }
 
+/// Whether a file is a recording, of any version, or what a full disk left of its beginning: nothing, or a part of the
+/// header.
+///
+/// # Errors
+/// The system's, when it cannot be read.
+pub fn is_begun(input: &mut impl Read) -> io::Result<bool> {
+    let mut begin = Vec::with_capacity(MAGIC.len());
+    input.take(MAGIC.len() as u64).read_to_end(&mut begin)?;
+    Ok(MAGIC.starts_with(&begin))
+}
+
 /// A record as it lies in a file.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 //! observer feeds it.
 
 use std::collections::VecDeque;
-use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,6 +13,10 @@ use rustix::fs::OFlags;
 
 use super::format;
 use super::record::{Entry, Record};
+
+/// Why a file is not replaced.
+const NO_RECORDING: &str =
+    "a file of that name is there, which is no recording and is not replaced";
 
 /// How much of a recording is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,16 +194,27 @@ impl Drop for Sink {
 
 /// A recording holds what the program gave the card, secrets included: only its owner may read it,
 /// also where a file of that name was there before. A symbolic link is not followed, since it may
-/// be somebody else's.
+/// be somebody else's. A file that is no recording stays as it is.
 fn create(path: &Path) -> io::Result<File> {
-    let file = File::options()
+    let options = || {
+        let mut options = File::options();
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        options
+    };
+    let is_file = |data: Metadata| data.is_file();
+    if std::fs::symlink_metadata(path).is_ok_and(is_file) {
+        let mut old = options().read(true).open(path)?;
+        if !format::is_begun(&mut old)? {
+            return Err(io::Error::new(ErrorKind::AlreadyExists, NO_RECORDING));
+        }
+    }
+    let file = options()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
-    if file.metadata()?.is_file() {
+    if file.metadata().is_ok_and(is_file) {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
@@ -220,7 +235,7 @@ mod tests {
         let start = || Record::End;
         let folder = tempfile::tempdir().unwrap();
         let (fresh, old) = (folder.path().join("fresh"), folder.path().join("old"));
-        std::fs::write(&old, "older").unwrap();
+        std::fs::write(&old, format::header()).unwrap();
         std::fs::set_permissions(&old, Permissions::from_mode(0o644)).unwrap();
         for path in [&fresh, &old] {
             for keep in [Keep::All, Keep::Latest { bytes: 1000 }] {
@@ -232,6 +247,28 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&old, &link).unwrap();
         assert!(Sink::new(&link, Keep::All, start()).is_err());
+    }
+
+    #[test]
+    fn only_recordings_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let magic = &format::header()[..8];
+        for (old, replaced) in [
+            (&b""[..], true),
+            (&magic[..3], true),
+            (magic, true),
+            (b"C", true),
+            (b"CARILLON", false),
+            (b"a letter that somebody wrote", false),
+        ] {
+            for keep in [Keep::All, Keep::Latest { bytes: 1000 }] {
+                std::fs::write(&path, old).unwrap();
+                let made = Sink::new(&path, keep, Record::End).map(drop);
+                let kept = std::fs::read(&path).unwrap() == old;
+                assert_eq!((made.is_ok(), kept), (replaced, !replaced), "{old:?}");
+            }
+        }
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 mod replay;
 pub(crate) mod tap;
 
+pub use carillon_sim::trace::format::is_begun;
 pub use carillon_sim::trace::history::{End, Failure, History, Summary, Traced};
 pub use carillon_sim::trace::record::{Entry, Record};
 pub use carillon_sim::trace::replay::{Difference, Outcome, ReplayError, ReplayOptions};

@@ -1,6 +1,6 @@
 //! Recording a card that is being opened, if the environment asks for it. Called by `card`.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,8 +42,12 @@ pub(crate) fn tap(transport: Arc<dyn Transport>) -> Result<Arc<dyn Transport>, E
         },
         Err(_) => Keep::All,
     };
-    let tap = TracingTransport::new(transport, &path, keep)
-        .map_err(|error| fault(format!("{error}; choose a file in a writable folder")))?;
+    let tap = TracingTransport::new(transport, &path, keep).map_err(|error| {
+        fault(match error.kind() {
+            ErrorKind::AlreadyExists => format!("{error}; choose another name"),
+            _ => format!("{error}; choose a file in a writable folder"),
+        })
+    })?;
     announce(&path);
     Ok(Arc::new(tap))
 }

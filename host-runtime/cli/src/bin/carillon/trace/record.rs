@@ -1,10 +1,11 @@
 //! `carillon trace record`: runs this program again with recording switched on.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use carillon_cli::Failure;
-use carillon_runtime::trace::{Recording, TRACE, TRACE_LIMIT, file_of};
+use carillon_runtime::trace::{Recording, TRACE, TRACE_LIMIT, file_of, is_begun};
 use clap::Args;
 
 use crate::Context;
@@ -65,11 +66,12 @@ pub fn run(context: &Context, args: &RecordArgs) -> Result<(), Failure> {
     }
 }
 
-/// Takes away older recordings of this name, and nothing else.
+/// Takes away older recordings of this name, and nothing else: all are looked at before one goes.
 fn make_way(out: &Path) -> Result<(), Failure> {
+    let mut older = Vec::new();
     for path in names(out) {
         match std::fs::symlink_metadata(&path) {
-            Err(_) => return Ok(()),
+            Err(_) => break,
             Ok(data) if !data.is_file() => {
                 return Err(Failure::Input(format!(
                     "{} is no file: name one for the recording",
@@ -78,6 +80,16 @@ fn make_way(out: &Path) -> Result<(), Failure> {
             }
             Ok(_) => {}
         }
+        let begun = File::open(&path).and_then(|mut file| is_begun(&mut file));
+        if !begun.map_err(|error| Failure::reading(&path, &error))? {
+            return Err(Failure::Input(format!(
+                "{} is there and is no recording, so it is not replaced: choose another name",
+                path.display()
+            )));
+        }
+        older.push(path);
+    }
+    for path in older {
         std::fs::remove_file(&path).map_err(|error| {
             Failure::Input(format!("cannot replace {}: {error}", path.display()))
         })?;
