@@ -556,7 +556,12 @@ fn results_are_written_whole_or_not_at_all() {
     assert_ne!(fs::read(&key).unwrap(), made);
 
     // A path that cannot be written is refused before the key is read.
-    for out in [at("no/such/folder/proof"), at("")] {
+    for out in [
+        at("no/such/folder/proof"),
+        at(""),
+        at("new/"),
+        at(&"n".repeat(300)),
+    ] {
         let message = failure(4, &["prove", "--key", "missing", "--out", &out]);
         assert!(message.contains(out.trim_end_matches('/')), "{message}");
     }
@@ -572,6 +577,16 @@ fn results_are_written_whole_or_not_at_all() {
     let names: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
+    // Nor by a proof, under no name of it.
+    let made = fs::read(&key).unwrap();
+    std::os::unix::fs::symlink(&key, at("link")).unwrap();
+    for out in [&key, &at("link")] {
+        let message = failure(4, &["prove", "--key", &key, "--out", out]);
+        assert!(message.contains("is the key"), "{message}");
+        assert_eq!(fs::read(&key).unwrap(), made);
+    }
+    fs::remove_file(at("link")).unwrap();
+
         .collect();
     assert_eq!(names, ["key"]);
 

@@ -5,6 +5,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -126,6 +128,16 @@ pub fn write(
         .map_err(failed)
 }
 
+/// Whether both names lead to one file, links followed; not if either leads nowhere. Devices and pipes do not count,
+/// which nothing replaces.
+pub fn same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let data = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((data.dev(), data.ino()))
+    };
+    identity(one).is_some_and(|found| identity(other) == Some(found))
+}
+
 fn place(path: &Path, existing: Existing) -> Result<Place, FileError> {
     match fs::metadata(path) {
         Ok(data) if data.is_dir() => Err(FileError::Folder {
@@ -138,9 +150,22 @@ fn place(path: &Path, existing: Existing) -> Result<Place, FileError> {
         Ok(_) => fs::canonicalize(path)
             .map(Place::File)
             .map_err(|source| FileError::of(path, source)),
-        // Whatever else is wrong shows when a file is made there.
-        Err(_) => Ok(Place::File(path.to_owned())),
+        // Shows only at the rename: the temporary file has another name.
+        Err(error) if error.kind() == ErrorKind::NotFound && is_folders_name(path) => {
+            Err(FileError::Folder {
+                path: path.to_owned(),
+            })
+        }
+        // Whatever is wrong with the folder shows when a file is made there.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Place::File(path.to_owned())),
+        // A name that is too long, for instance.
+        Err(error) => Err(FileError::of(path, error)),
     }
+}
+
+/// Whether the path ends with a separator.
+fn is_folders_name(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 fn open_stream(path: &Path) -> io::Result<File> {
@@ -200,6 +225,9 @@ mod tests {
             (at("no/such/folder/file"), Existing::Replace),
             (at("old/file"), Existing::Replace),
             (at("old"), Existing::Keep),
+            // Nothing of these names is there, nor can be.
+            (at("new/"), Existing::Replace),
+            (at(&"n".repeat(300)), Existing::Replace),
         ] {
             let known = check(&path, existing).unwrap_err().to_string();
             let met = write(&path, existing, |file| file.write_all(b"new"));
@@ -207,6 +235,23 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(at("old")).unwrap(), "old");
         assert_eq!(entries(folder.path()), 2);
+    }
+
+    #[test]
+    fn a_file_is_known_by_all_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["one", "other"] {
+            fs::write(at(name), "equal").unwrap();
+        }
+        std::os::unix::fs::symlink(at("one"), at("link")).unwrap();
+        fs::hard_link(at("one"), at("hard")).unwrap();
+        for name in ["one", "link", "hard", "./one"] {
+            assert!(same(&at("one"), &at(name)), "{name}");
+        }
+        assert!(!same(&at("one"), &at("other")));
+        assert!(!same(&at("missing"), &at("missing")));
+        assert!(!same(Path::new("/dev/null"), Path::new("/dev/null")));
     }
 
     #[test]

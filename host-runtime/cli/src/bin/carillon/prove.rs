@@ -37,6 +37,12 @@ pub struct ProveArgs {
 /// Proves and writes the proof; prints the public input that `verify` needs.
 pub async fn run(context: &Context, args: &ProveArgs) -> Result<(), Failure> {
     files::check(&args.out, Existing::Replace)?;
+    if files::same(&args.key, &args.out) {
+        return Err(Failure::Input(format!(
+            "{} is the key, which the proof would replace: choose another name for --out",
+            args.out.display()
+        )));
+    }
     let key = Arc::new(keys::load(&args.key)?);
     let (constraints, circuit) = chain_of(&key, args.seed)?;
     let input = circuit
