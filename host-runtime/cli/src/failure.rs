@@ -312,6 +312,11 @@ impl From<FileError> for Failure {
             FileError::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Failure::Permission(text)
             }
+            FileError::Write { source, .. }
+                if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+            {
+                Failure::Unavailable(text)
+            }
             FileError::Full { .. } => Failure::Unavailable(text),
             _ => Failure::Input(text),
         }
@@ -367,6 +372,8 @@ mod tests {
         }
         let missing = || io::Error::from(io::ErrorKind::NotFound);
         assert_eq!((key(missing()).code(), socket(missing()).code()), (4, 8));
+        let read_only = io::ErrorKind::ReadOnlyFilesystem.into();
+        assert_eq!((file(missing()).code(), file(read_only).code()), (4, 3));
     }
 
     #[test]
