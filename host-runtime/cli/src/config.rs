@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::Failure;
+use super::{Failure, read_small};
 
 /// Reads the file given, or the user's own (`name` in Carillon's folder below `$XDG_CONFIG_HOME`)
 /// if there is one; else nothing is configured.
@@ -20,7 +20,7 @@ where
     };
     let fault =
         |reason: String| Failure::Input(format!("configuration file {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::reading(path, &error))?;
+    let text = String::from_utf8(read_small(path)?).map_err(|error| fault(error.to_string()))?;
     toml::from_str(&text).map_err(|error| fault(error.to_string()))
 }
 

@@ -7,6 +7,7 @@
 mod config;
 mod cost;
 mod failure;
+mod input;
 mod output;
 mod style;
 mod usage;
@@ -21,6 +22,7 @@ pub use config::{read_config, user_folder};
 pub use cost::{NOT_MODELLED, cost_json, timed};
 pub use failure::{DOCTOR, EXIT_CODES, ExitStatus, Failure, INTERRUPTED, explain_codes};
 pub use output::{Output, Phases, Step, duration, grouped};
+pub use input::read_small;
 pub use style::Tone;
 pub use usage::parse;
 

@@ -381,6 +381,11 @@ fn set_up_prove_verify_and_everything_that_can_be_wrong() {
     fs::write(path("short"), bytes).unwrap();
     let message = failure(4, &["verify", "--key", &key, "--proof", &path("short")]);
     assert!(message.contains("100 bytes"), "{message}");
+    // What has no end is not read to its end.
+    let message = failure(4, &["verify", "--key", &key, "--proof", "/dev/zero"]);
+    assert!(message.contains("/dev/zero has more than"), "{message}");
+    let message = failure(4, &["engines", "--config", "/dev/zero"]);
+    assert!(message.contains("/dev/zero has more than"), "{message}");
     let whole = fs::read(&key).unwrap();
     fs::write(path("cut"), &whole[..whole.len() - 1]).unwrap();
     let message = failure(4, &["prove", "--key", &path("cut"), "--out", &proof]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use blstrs::Scalar;
-use carillon_cli::{Failure, duration};
+use carillon_cli::{Failure, duration, read_small};
 use carillon_runtime::groth16::{self, Proof};
 use carillon_runtime::keys;
 use clap::Args;
@@ -29,9 +29,7 @@ pub struct VerifyArgs {
 /// Verifies; a proof that does not hold ends with its own exit code.
 pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), Failure> {
     let key = keys::load(&args.key)?;
-    let bytes =
-        std::fs::read(&args.proof).map_err(|error| Failure::reading(&args.proof, &error))?;
-    let proof = Proof::from_bytes(&bytes)?;
+    let proof = Proof::from_bytes(&read_small(&args.proof)?)?;
     let inputs = args
         .inputs
         .iter()
