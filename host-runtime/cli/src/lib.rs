@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod output;
 mod style;
+mod threads;
 mod usage;
 
 use std::path::PathBuf;
@@ -22,8 +23,11 @@ pub use config::{read_config, user_folder};
 pub use cost::{NOT_MODELLED, cost_json, timed};
 pub use failure::{DOCTOR, EXIT_CODES, ExitStatus, Failure, INTERRUPTED, explain_codes};
 pub use output::{Output, Phases, Step, duration, grouped};
+pub use failure::{EXIT_CODES, ExitStatus, Failure, OPERATOR_CODES, explain_codes};
 pub use input::read_small;
+pub use output::{Output, Phases, Step, duration, grouped};
 pub use style::Tone;
+pub use threads::runtime;
 pub use usage::parse;
 
 /// Options of every command: how to print.

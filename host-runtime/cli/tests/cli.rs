@@ -463,6 +463,18 @@ fn wrong_usage_and_wrong_sizes_have_their_codes() {
 }
 
 #[test]
+fn the_variable_of_worker_threads_is_read_or_refused() {
+    for (given, expected) in [("", 0), ("2", 0), ("0", 4), ("junk", 4), ("1000000", 4)] {
+        let mut command = command(&["engines", "--json"]);
+        let output = command.env("TOKIO_WORKER_THREADS", given).output().unwrap();
+        assert_eq!(code(&output), expected, "{given}");
+        let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let refused = object["schema"] == "carillon.error/1";
+        assert_eq!(refused, expected != 0, "{object}");
+    }
+}
+
+#[test]
 fn the_engine_comes_from_option_then_environment_then_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");

@@ -155,14 +155,18 @@ impl Context {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match carillon_cli::parse::<Cli>("carillon") {
         Ok(cli) => cli,
         Err(code) => return code,
     };
     let output = carillon_cli::start("carillon", cli.common.print);
-    let result = run(cli, output.clone()).await;
+    let result = carillon_cli::runtime().and_then(|mut builder| {
+        let runtime = builder
+            .build()
+            .map_err(|error| Failure::Unexpected(format!("no runtime threads: {error}")))?;
+        runtime.block_on(run(cli, output.clone()))
+    });
     carillon_cli::finish(&output, result)
 }
 

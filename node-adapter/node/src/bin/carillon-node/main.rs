@@ -186,16 +186,15 @@ fn main() -> ExitCode {
     let output = carillon_cli::start_with("carillon-node", cli.common.print, level);
     // As much as a main thread has: circuits and blobs are large on the stack in builds that are not
     // optimised.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(8 << 20)
-        .build();
+    let runtime = carillon_cli::runtime()
+        .map_err(Failure::from)
+        .and_then(|mut builder| {
+            let runtime = builder.thread_stack_size(8 << 20).build();
+            runtime.map_err(|error| Failure::unexpected(format!("no runtime threads: {error}")))
+        });
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let failure = Failure::unexpected(format!("no runtime threads: {error}"));
-            return carillon_cli::finish(&output, Err(failure));
-        }
+        Err(failure) => return carillon_cli::finish(&output, Err(failure)),
     };
     let stop = CancellationToken::new();
     let result = runtime.block_on(async {
