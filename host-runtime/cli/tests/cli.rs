@@ -572,6 +572,16 @@ fn results_are_written_whole_or_not_at_all() {
     json(&[&again[..], &["--force"]].concat());
     assert_ne!(fs::read(&key).unwrap(), made);
 
+    // Nor by a proof, under no name of it.
+    let made = fs::read(&key).unwrap();
+    std::os::unix::fs::symlink(&key, at("link")).unwrap();
+    for out in [&key, &at("link")] {
+        let message = failure(4, &["prove", "--key", &key, "--out", out]);
+        assert!(message.contains("is the key"), "{message}");
+        assert_eq!(fs::read(&key).unwrap(), made);
+    }
+    fs::remove_file(at("link")).unwrap();
+
     // A path that cannot be written is refused before the key is read.
     for out in [
         at("no/such/folder/proof"),
@@ -594,16 +604,6 @@ fn results_are_written_whole_or_not_at_all() {
     let names: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
-    // Nor by a proof, under no name of it.
-    let made = fs::read(&key).unwrap();
-    std::os::unix::fs::symlink(&key, at("link")).unwrap();
-    for out in [&key, &at("link")] {
-        let message = failure(4, &["prove", "--key", &key, "--out", out]);
-        assert!(message.contains("is the key"), "{message}");
-        assert_eq!(fs::read(&key).unwrap(), made);
-    }
-    fs::remove_file(at("link")).unwrap();
-
         .collect();
     assert_eq!(names, ["key"]);
 
@@ -615,6 +615,15 @@ fn results_are_written_whole_or_not_at_all() {
         0
     );
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn a_key_that_no_card_holds_is_refused_before_set_up() {
+    let output = carillon(&["bench", "groth16", "--engine", "sim:model", "--log2", "19"]);
+    let err = text(&output.stderr);
+    assert_eq!(code(&output), 4, "{err}");
+    assert!(err.contains("of card memory"), "{err}");
+    assert!(!err.contains("development key"), "set-up has begun: {err}");
 }
 
 #[test]

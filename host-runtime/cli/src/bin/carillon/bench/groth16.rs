@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use carillon_cli::{Failure, NOT_MODELLED, duration, timed};
-use carillon_runtime::groth16::{Constraints, ProveReport, ProvingKey};
-use carillon_runtime::{Engine, ProgressSink, engine, groth16, memory};
+use carillon_runtime::engine::EngineInfo;
+use carillon_runtime::groth16::{CircuitShape, Constraints, ProveReport, ProvingKey};
+use carillon_runtime::{Engine, EngineError, ProgressSink, engine, groth16, memory};
 use carillon_workload::SquareChain;
 use clap::Args;
 use rand::SeedableRng;
@@ -49,6 +50,7 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
     let needed = memory::of_setup(shape, terms).max(proving);
     let what = format!("set-up and proof of 2^{} rows", args.log2);
     bench.memory.check(&what, needed)?;
+    check_card(&engine.info(), shape)?;
     let started = Instant::now();
     let step = context.output.step("making an INSECURE development key");
     let mut rng = ChaCha12Rng::seed_from_u64(bench.seed);
@@ -126,6 +128,21 @@ pub async fn run(context: &Context, args: &Groth16Args) -> Result<(), Failure> {
         .output
         .result("carillon.bench.groth16/1", fields, &rows);
     Ok(())
+}
+
+/// Refuses a key that no empty card of this size holds: known before set-up, which takes minutes at such sizes.
+fn check_card(info: &EngineInfo, shape: CircuitShape) -> Result<(), EngineError> {
+    let needed = memory::of_key(shape);
+    // Beside the key a proof takes more than the few points that the estimate has too many.
+    match info.card_memory {
+        Some(total) if info.msm_g2 && needed > total => Err(EngineError::CardMemory {
+            operation: "load_key",
+            needed,
+            available: total,
+            total,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// All proofs as one report: what they cost together, in the time from the first's beginning to the last's end.
