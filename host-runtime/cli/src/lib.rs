@@ -22,8 +22,6 @@ use clap_complete::Shell;
 pub use config::{read_config, user_folder};
 pub use cost::{NOT_MODELLED, cost_json, timed};
 pub use failure::{DOCTOR, EXIT_CODES, ExitStatus, Failure, INTERRUPTED, explain_codes};
-pub use output::{Output, Phases, Step, duration, grouped};
-pub use failure::{EXIT_CODES, ExitStatus, Failure, OPERATOR_CODES, explain_codes};
 pub use input::read_small;
 pub use output::{Output, Phases, Step, duration, grouped};
 pub use style::Tone;

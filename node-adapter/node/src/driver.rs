@@ -88,6 +88,7 @@ impl<M: Machine> Driver<M> {
                 return Err(SubmitError::Stopped(reason.to_owned()).into());
             }
             self.queue().await?;
+            self.arrivals().await?;
             from = self.batches(from, &mut told).await?;
             let proof = async {
                 match &mut proved {
@@ -138,13 +139,33 @@ impl<M: Machine> Driver<M> {
                     Err(error) => Err(error.into()),
                 }
             }
-            Err(PortError::Unreachable(reason)) => {
-                tracing::warn!(reason, "the L1 queue is not known; it is asked again");
-                Ok(())
-            }
-            Err(PortError::Later) => Ok(()),
-            Err(PortError::Refused(reason)) => Err(DriverError::Refused(reason)),
-            Err(PortError::Contradiction(reason)) => Err(DriverError::Contradiction(reason)),
+            Err(error) => later(error, "the L1 queue"),
+        }
+    }
+
+    /// Brings what other chains sent to the writer.
+    async fn arrivals(&self) -> Result<(), DriverError> {
+        let Some(inbox) = &self.inbox else {
+            return Ok(());
+        };
+        let before = self.writer.progress().borrow().lanes.clone();
+        match inbox.arrivals(&before, ENTRIES).await {
+            Ok(entries) if entries.is_empty() => Ok(()),
+            Ok(entries) => match self.writer.queue(entries).await {
+                Ok(_) => {
+                    let after = self.writer.progress().borrow().lanes.clone();
+                    for (chain, next) in after {
+                        let first = before.get(&chain).copied().unwrap_or_default();
+                        if next > first {
+                            (self.observe)(NodeEvent::Taken { chain, first, next });
+                        }
+                    }
+                    Ok(())
+                }
+                Err(SubmitError::Busy) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => later(error, "what other chains sent"),
         }
     }
 
@@ -277,7 +298,7 @@ impl<M: Machine> Driver<M> {
         let answer = match settler.known(number).await {
             Ok(Some(status)) => Ok(status),
             Ok(None) => {
-                let batch = self.proved(number).await?;
+                let batch = self.proved(&row).await?;
                 settler.settle(&batch).await
             }
             Err(error) => Err(error),
@@ -304,10 +325,12 @@ impl<M: Machine> Driver<M> {
     }
 
     /// A proved batch with its data.
-    async fn proved(&self, number: u64) -> Result<ProvedBatch, DriverError> {
+    async fn proved(&self, row: &BatchRow) -> Result<ProvedBatch, DriverError> {
+        let (number, lanes) = (row.number, row.lanes.clone());
         self.on_store(move |store| {
             Ok(ProvedBatch {
                 number,
+                lanes,
                 header: words(&part(store, number, Part::Header)?),
                 blob: words(&part(store, number, Part::Blob)?),
                 proof: part(store, number, Part::Proof)?,
@@ -322,6 +345,19 @@ impl<M: Machine> Driver<M> {
     ) -> Result<T, DriverError> {
         let store = Arc::clone(&self.store);
         Ok(tokio::task::spawn_blocking(move || question(&store)).await??)
+    }
+}
+
+/// What an inbox could not tell is asked for again, unless waiting cannot help.
+fn later(error: PortError, what: &str) -> Result<(), DriverError> {
+    match error {
+        PortError::Unreachable(reason) => {
+            tracing::warn!(reason, "{what} is not known; it is asked again");
+            Ok(())
+        }
+        PortError::Later => Ok(()),
+        PortError::Refused(reason) => Err(DriverError::Refused(reason)),
+        PortError::Contradiction(reason) => Err(DriverError::Contradiction(reason)),
     }
 }
 

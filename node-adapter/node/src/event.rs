@@ -17,6 +17,15 @@ pub enum NodeEvent {
         /// Exit requests among them.
         exits: u64,
     },
+    /// What another chain sent was taken.
+    Taken {
+        /// The chain that sent it.
+        chain: u64,
+        /// The first entry of its lane.
+        first: u64,
+        /// The entry behind the last one.
+        next: u64,
+    },
     /// A batch was sealed.
     Sealed {
         /// Its number.
@@ -68,6 +77,13 @@ impl std::fmt::Display for NodeEvent {
                 write!(
                     f,
                     "L1 queue: entries {first} to {last} executed ({deposits} deposits, {exits} exits)"
+                )
+            }
+            Self::Taken { chain, first, next } => {
+                let last = next - 1;
+                write!(
+                    f,
+                    "lane from chain {chain}: entries {first} to {last} taken"
                 )
             }
             Self::Sealed {

@@ -3,7 +3,7 @@
 //! ```text
 //! batch  = base fee * 340,600 + blob base fee * 131,072      wei that a batch costs without records
 //! share  = batch / (part of the slots, or for an operation with a record of the records, that is filled)
-//! fee    = (share + base fee * 11,460 for a record) * (1 + margin) * units of the token a wei
+//! fee    = (share + base fee * 11,460 for a record, 36,240 for a send) * (1 + margin) * units of the token a wei
 //! ```
 //!
 //! rounded up to what a slot can carry (11 bits and a power of ten). An operation with a record uses up
@@ -28,6 +28,8 @@ use carillon_protocol::{BALANCE_LIMIT, Kind, Operation, TOKENS};
 pub const BATCH_GAS: u128 = 340_600;
 /// Gas that each record adds: (397,900 - 340,600) / 5, from the same test.
 pub const RECORD_GAS: u128 = 11_460;
+/// Gas that a send adds, to a recipient who has no account there yet (`rollup_contracts::lanes_gas`).
+pub const SEND_GAS: u128 = 36_240;
 /// Blob gas of a batch: one blob (EIP-4844).
 pub const BLOB_GAS: u128 = 131_072;
 /// How long a published fee is taken.
@@ -170,10 +172,10 @@ impl FeeBook {
         let sharing = (capacity as u128).saturating_mul(fill).div_ceil(100).max(1);
         let gas = |price: u128, gas: u128| price.saturating_mul(gas);
         let batch = gas(prices.base, BATCH_GAS).saturating_add(gas(prices.blob, BLOB_GAS));
-        let record = if kind.has_record() {
-            gas(prices.base, RECORD_GAS)
-        } else {
-            0
+        let record = match kind {
+            Kind::Send => gas(prices.base, SEND_GAS),
+            _ if kind.has_record() => gas(prices.base, RECORD_GAS),
+            _ => 0,
         };
         let cost = batch.div_ceil(sharing).saturating_add(record);
         let margin = 100 + u128::from(self.options.margin_percent);
@@ -251,6 +253,7 @@ impl FeeBook {
             "formula": {
                 "batch_gas": BATCH_GAS.to_string(),
                 "record_gas": RECORD_GAS.to_string(),
+                "send_gas": SEND_GAS.to_string(),
                 "blob_gas": BLOB_GAS.to_string(),
                 "slots": self.budget.slots,
                 "records": self.budget.records,

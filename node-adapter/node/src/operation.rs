@@ -414,6 +414,9 @@ pub fn shown(operation: &Operation) -> Value {
     {
         json[name] = value;
     }
+    if json.get("leg").is_some_and(Value::is_null) {
+        json.as_object_mut().map(|json| json.remove("leg"));
+    }
     if *kind == Kind::SetKey {
         json.as_object_mut().map(|json| json.remove("amount"));
     }
@@ -489,7 +492,7 @@ mod tests {
         assert_ne!(operation.id(domain(271)), operation.id(domain(270)));
         again.nonce += 1;
         assert_ne!(again.id(domain(270)), operation.id(domain(270)));
-        for (at, byte) in [(0, 2), (1, 0), (1, 8), (51, 0xff)] {
+        for (at, byte) in [(0, 2), (1, 0), (1, 11), (51, 0xff)] {
             let mut wrong = bytes.clone();
             wrong[at] = byte;
             assert!(decode(&wrong).is_err(), "byte {at}");
@@ -514,6 +517,12 @@ mod tests {
                 "bundle": format!("0x00{}", "1f".repeat(31)), "owner": hex0x(&[9; 20]), "signature": signature }),
             json!({ "kind": "set_key", "from": 1, "token": 0, "fee": "1", "nonce": 2, "key": key,
                 "signature": signature }),
+            json!({ "kind": "send", "from": 1, "token": 2, "amount": "5", "fee": "1", "nonce": 3,
+                "recipient": hex0x(&[7; 20]), "chain": u64::MAX, "memo": hex0x(&[0xab; 31]),
+                "owner": hex0x(&[9; 20]), "signature": signature }),
+            json!({ "kind": "send", "from": 1, "token": 2, "amount": "5", "fee": "1", "nonce": 3,
+                "recipient": hex0x(&[7; 20]), "chain": 271, "leg": 7, "memo": hex0x(&[0xab; 31]),
+                "owner": hex0x(&[9; 20]), "signature": signature }),
         ] {
             let read: OperationJson = serde_json::from_value(sent.clone()).unwrap();
             assert_eq!(shown(&read.into_operation().unwrap()), sent);
@@ -530,6 +539,42 @@ mod tests {
             (&json!("77"), &Value::Null)
         );
         assert!(shown["owner"].as_str().unwrap().ends_with("ab"), "{shown}");
+
+        let mut take = Operation::new(Kind::Take, 4, 0, 77, 0, 12);
+        let from = Party::new([7; 20], 271);
+        take.words = [Scalar::from(0xab), from.to_word(), Scalar::from(1)];
+        let taken = super::shown(&take);
+        assert_eq!(
+            taken,
+            json!({ "kind": "take", "account": 4, "token": 0, "amount": "77", "index": "12",
+                "owner": format!("0x{}ab", "00".repeat(19)), "sender": hex0x(&[7; 20]), "chain": 271,
+                "memo": format!("0x{}01", "00".repeat(30)) })
+        );
+    }
+
+    #[test]
+    fn a_send_to_nobody_or_nowhere_is_refused() {
+        let good = json!({
+            "kind": "send", "from": 1, "token": 0, "amount": "5", "fee": "1", "nonce": 3,
+            "recipient": hex0x(&[7; 20]), "chain": 271, "memo": hex0x(&[0; 31]),
+            "owner": hex0x(&[9; 20]), "signature": hex0x(&[5; 64]),
+        });
+        let read = |json: &Value| {
+            let json: OperationJson = serde_json::from_value(json.clone()).unwrap();
+            json.into_operation().map_err(|error| error.to_string())
+        };
+        assert!(read(&good).is_ok());
+        for (field, value) in [
+            ("recipient", json!(hex0x(&[0; 20]))),
+            ("owner", json!(hex0x(&[0; 20]))),
+            ("chain", json!(0)),
+            ("leg", json!(8)),
+        ] {
+            let mut wrong = good.clone();
+            wrong[field] = value;
+            let error = read(&wrong).unwrap_err();
+            assert!(error.contains("send"), "{field}: {error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the node asks of Ethereum, as traits: entries of the L1 queue in, sealed and proved batches
 //! out. Implemented over `carillon-settlement`, and by tests. Called by `writer` and `driver`.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::store::BatchStatus;
@@ -93,6 +95,20 @@ pub trait L1Inbox: Send + Sync + 'static {
     /// # Errors
     /// [`PortError::Contradiction`] if an entry below `from` is no longer what was delivered.
     async fn entries(&self, from: u64, most: usize) -> Result<Vec<QueueEntry>, PortError>;
+
+    /// What other chains sent, as takes: those behind the first `taken` entries of their lane, in the
+    /// order of each lane, `most` of each at a time. Entries that are left out went back to who sent
+    /// them. Without lanes there are none.
+    ///
+    /// # Errors
+    /// As [`L1Inbox::entries`].
+    async fn arrivals(
+        &self,
+        _taken: &BTreeMap<u64, u64>,
+        _most: usize,
+    ) -> Result<Vec<QueueEntry>, PortError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A batch as the settler gets it.
@@ -100,6 +116,8 @@ pub trait L1Inbox: Send + Sync + 'static {
 pub struct ProvedBatch {
     /// Its number.
     pub number: u64,
+    /// Entries taken of the lane from each chain, up to and with this batch.
+    pub lanes: BTreeMap<u64, u64>,
     /// The words of H.
     pub header: Vec<[u8; 32]>,
     /// The elements of B.

@@ -21,7 +21,7 @@ use super::store::{
     StoreError,
 };
 use carillon_protocol::ledger::State;
-use carillon_protocol::{Domain, Header, Kind, blob_bytes};
+use carillon_protocol::{Domain, Header, Kind, Operation, blob_bytes};
 use carillon_settlement::archive::{
     Archive, Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, resync_ahead,
 };
@@ -117,6 +117,7 @@ pub async fn rebuild(
         domain: Domain::new(&chain.home(), chain.chain),
         point: SealedPoint::default(),
         nonces: HashMap::new(),
+        taken: BTreeMap::new(),
         lanes: BTreeMap::new(),
         open: 0,
     };
@@ -151,7 +152,8 @@ struct Keeper {
     point: SealedPoint,
     /// Nonces of the accounts' next signed operations.
     nonces: HashMap<u32, u64>,
-    /// Entries taken of the lane from each chain.
+    /// Takes from each chain, and the place behind the last one in its lane.
+    taken: BTreeMap<u64, u64>,
     lanes: BTreeMap<u64, u64>,
     open: u64,
 }
@@ -162,6 +164,7 @@ impl Keeper {
             batch,
             executed,
             time,
+            bounced,
             checked,
         } = replayed;
         let first = self.point.next;
@@ -174,13 +177,7 @@ impl Keeper {
                 *next += 1;
                 *next - 1
             } else if operation.kind == Kind::Take {
-                let source = operation
-                    .other_end()
-                    .map(|end| end.chain)
-                    .unwrap_or_default();
-                let next = self.lanes.entry(source).or_default();
-                *next += 1;
-                *next - 1
+                self.place_in_lane(&operation, bounced)
             } else {
                 queue += 1;
                 queue - 1
@@ -249,6 +246,16 @@ impl Keeper {
             names: |_| Vec::new(),
             point: &self.point,
         })
+    }
+
+    /// The place of a take in its lane: behind what was taken before, and what went back.
+    fn place_in_lane(&mut self, take: &Operation, bounced: &BTreeMap<u64, u64>) -> u64 {
+        let source = take.other_end().map(|end| end.chain).unwrap_or_default();
+        let taken = self.taken.entry(source).or_default();
+        let place = *taken + bounced.get(&source).copied().unwrap_or_default();
+        *taken += 1;
+        self.lanes.insert(source, place + 1);
+        place
     }
 
     /// The accounts after the last batch. Returns how many there are.

@@ -17,6 +17,7 @@ use super::store::{Part, Store, StoreError};
 use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State};
 use carillon_protocol::{Domain, Home, Kind, Operation, Party, Record, blob_bytes};
+use carillon_settlement::limits::MOST_SENDS;
 
 /// What `carillon_chain` says of a node, beside its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,7 +220,13 @@ impl Machine for Rollup {
     }
 
     fn fits(&self, operation: &Operation) -> bool {
-        self.ledger.fits(operation, &self.options.budget)
+        // A send may come back at once, which costs L1 far more than another record.
+        let sends = || {
+            let open = self.ledger.operations().iter();
+            open.filter(|open| open.kind == Kind::Send).count()
+        };
+        let room = operation.kind != Kind::Send || sends() < MOST_SENDS;
+        room && self.ledger.fits(operation, &self.options.budget)
     }
 
     fn execute(&mut self, operation: &Operation, ticket: Option<Ticket>) -> Result<(), Refusal> {

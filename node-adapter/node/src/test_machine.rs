@@ -17,7 +17,7 @@ use redb::{Database, StorageBackend};
 use sha2::{Digest, Sha256};
 
 use super::machine::{Machine, Refusal, Sealed, SubmitError};
-use super::ports::QueueEntry;
+use super::ports::{Line, QueueEntry};
 use super::receipt::Receipt;
 use super::store::{ChainMark, Part, Store, StoreError};
 use super::writer::{Writer, WriterOptions};
@@ -115,6 +115,8 @@ pub struct TestMachine {
 
 /// Account, nonce, amount; the amount 13 stands for a wrong signature.
 pub type Op = (u32, u64, u64);
+/// Operations of the accounts from this one on come from lanes: one for each chain.
+const LANES: u32 = u32::MAX - 16;
 /// Operations of this account come from L1.
 const FROM_L1: u32 = u32::MAX;
 
@@ -202,6 +204,11 @@ impl Machine for TestMachine {
 
     fn execute(&mut self, (account, nonce, amount): &Op, _: Option<()>) -> Result<(), Refusal> {
         assert!(self.open < self.capacity, "executed into a full batch");
+        if let Some(chain) = account.checked_sub(LANES).filter(|_| *account != FROM_L1) {
+            self.lanes.insert(chain.into(), nonce + 1);
+            self.open += 1;
+            return Ok(());
+        }
         let (next, sum) = self.accounts.entry(*account).or_default();
         if *nonce != *next {
             let reason = format!("nonce {nonce}, expected {next}");
@@ -214,8 +221,11 @@ impl Machine for TestMachine {
     }
 
     fn from_queue(&self, entry: &QueueEntry) -> Result<Op, Refusal> {
-        if entry.words[0] == [0xff; 32] {
+        if entry.words[0][0] == 0xff {
             return Err(Refusal::new("queue", "no state can take this"));
+        }
+        if let Line::Lane(chain) = entry.line() {
+            return Ok((LANES + chain as u32, entry.index, 0));
         }
         Ok((FROM_L1, entry.index, u64::from(entry.words[1][31])))
     }

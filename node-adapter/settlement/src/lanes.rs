@@ -185,6 +185,14 @@ impl ReturnReason {
 }
 
 impl LaneEvent {
+    /// Topics of what tells a chain of its arrivals.
+    pub fn arriving() -> Vec<B256> {
+        vec![
+            SharedBridge::Sent::SIGNATURE_HASH,
+            SharedBridge::Bounced::SIGNATURE_HASH,
+        ]
+    }
+
     /// Decodes a log of the bridge; `None` for its other events.
     ///
     /// # Errors

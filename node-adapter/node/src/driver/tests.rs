@@ -216,7 +216,7 @@ impl Chain {
     fn told_of(&self, number: u64) -> Vec<String> {
         let events = self.events.lock().unwrap();
         let of_batch = events.iter().filter(|event| match event {
-            NodeEvent::Queue { .. } => false,
+            NodeEvent::Queue { .. } | NodeEvent::Taken { .. } => false,
             NodeEvent::Sealed { batch, .. }
             | NodeEvent::BatchProved { batch }
             | NodeEvent::Settled { batch, .. }

@@ -1,18 +1,24 @@
-//! The L1 queue as the node may use it: read from L1 when its time has come, handed out from disk in
-//! between. Uses `carillon_settlement::watch`.
+//! The L1 queue and the lanes from other chains as the node may use them: read from L1 when their time
+//! has come, handed out from disk in between. Uses `carillon_settlement::watch`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use alloy::primitives::{Address, U256};
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::super::ports::{L1Inbox, PortError, QueueEntry};
 use super::super::status::blocks;
+use carillon_protocol::{Kind, Party, layout};
+use carillon_settlement::abi::ISharedBridge::LaneEntry;
 use carillon_settlement::sender::Policy;
-use carillon_settlement::watch::{NodeSource, Queue, QueueError, Watcher};
-use carillon_settlement::{Backoff, L1Part, L1Reporter, jittered};
+use carillon_settlement::watch::{
+    Arrival, Arrivals, ArrivalsError, NodeSource, Queue, QueueError, Watcher,
+};
+use carillon_settlement::{Backoff, L1Part, L1Reporter, SettlementError, jittered};
 
-/// The queue. L1 is read when its time has come; in between, what is on disk is handed out.
+/// Queue and lanes. L1 is read when its time has come; in between, what is on disk is handed out.
 pub(super) struct Inbox {
     reader: Mutex<Reader>,
     poll: Duration,
@@ -23,6 +29,9 @@ pub(super) struct Inbox {
 struct Reader {
     watcher: Watcher<NodeSource>,
     queue: Queue,
+    arrivals: Arrivals,
+    /// Slots of tokens on this chain, as far as they were asked for.
+    slots: HashMap<Address, u8>,
     /// The next look at L1.
     next: Instant,
     backoff: Backoff,
@@ -31,10 +40,10 @@ struct Reader {
 }
 
 impl Inbox {
-    /// Reads with `watcher` into `queue`, between two looks as the sender's settings say.
+    /// Reads with `watcher` into `queue` and `arrivals`, between two looks as the sender's settings say.
     pub(super) fn new(
         watcher: Watcher<NodeSource>,
-        queue: Queue,
+        (queue, arrivals): (Queue, Arrivals),
         confirmations: u64,
         policy: &Policy,
         status: L1Reporter,
@@ -43,6 +52,8 @@ impl Inbox {
             reader: Mutex::new(Reader {
                 watcher,
                 queue,
+                arrivals,
+                slots: HashMap::new(),
                 next: Instant::now(),
                 backoff: Backoff::new(policy.retry_after),
                 unverified: false,
@@ -55,7 +66,7 @@ impl Inbox {
 
     /// Reads what is new on L1.
     async fn read(&self, reader: &mut Reader) -> Result<(), PortError> {
-        let mut sink = reader.queue.clone();
+        let mut sink = (reader.queue.clone(), reader.arrivals.clone());
         let progress = match reader.watcher.sync(&mut sink, |_| {}).await {
             Ok(progress) => progress,
             Err(error) => {
@@ -89,25 +100,75 @@ impl Inbox {
         reader.unverified = progress.unverified;
         Ok(())
     }
+
+    /// What is on disk, after a look at L1 if its time has come.
+    async fn reader(&self) -> Result<MutexGuard<'_, Reader>, PortError> {
+        let mut reader = self.reader.lock().await;
+        if Instant::now() >= reader.next {
+            self.read(&mut reader).await?;
+        }
+        Ok(reader)
+    }
+
+    /// Why nothing is handed out, if it is nothing that contradicts the node.
+    fn held_back(&self, error: &dyn std::fmt::Display) -> PortError {
+        // Rolled back: told when it happened, read again when the time has come.
+        if self.status.status().queue.failing_since.is_some() {
+            return PortError::Later;
+        }
+        PortError::Unreachable(error.to_string())
+    }
+}
+
+impl Reader {
+    /// The take that executes an entry on this chain.
+    async fn take(&mut self, arrival: Arrival) -> Result<QueueEntry, PortError> {
+        let LaneEntry {
+            token,
+            amount,
+            sender,
+            recipient,
+            memo,
+        } = arrival.entry;
+        let slot = match self.slots.get(&token) {
+            Some(slot) => *slot,
+            None => {
+                let unreachable =
+                    |error: SettlementError| PortError::Unreachable(error.to_string());
+                let found = self.watcher.source().token_slot(token).await;
+                let found = found.map_err(unreachable)?.ok_or_else(|| {
+                    let reason = format!("the bridge lists no token {token} for this chain, which another chain sent here");
+                    PortError::Unreachable(reason)
+                })?;
+                *self.slots.entry(token).or_insert(found)
+            }
+        };
+        let word0 = layout::record::word0(Kind::Take as u8, 0, slot);
+        let from = Party::new(sender.into(), arrival.from).to_word();
+        let words = [
+            U256::from(word0),
+            amount,
+            U256::from_be_bytes(recipient.into_word().0),
+            U256::from_be_bytes(from.to_bytes_be()),
+            memo,
+        ];
+        Ok(QueueEntry {
+            index: arrival.index,
+            words: words.map(|word| word.to_be_bytes()),
+        })
+    }
 }
 
 #[async_trait]
 impl L1Inbox for Inbox {
     async fn entries(&self, from: u64, most: usize) -> Result<Vec<QueueEntry>, PortError> {
-        let mut reader = self.reader.lock().await;
-        if Instant::now() >= reader.next {
-            self.read(&mut reader).await?;
-        }
+        let reader = self.reader().await?;
         let entries = match reader.queue.entries(from, most) {
             Ok(entries) => entries,
             Err(error @ QueueError::Exchanged { .. }) => {
                 return Err(PortError::contradiction(&error));
             }
-            // Rolled back: told when it happened, read again when the time has come.
-            Err(_) if self.status.status().queue.failing_since.is_some() => {
-                return Err(PortError::Later);
-            }
-            Err(other) => return Err(PortError::Unreachable(other.to_string())),
+            Err(other) => return Err(self.held_back(&other)),
         };
         Ok(entries
             .into_iter()
@@ -116,5 +177,25 @@ impl L1Inbox for Inbox {
                 words: entry.words.map(|word| word.to_be_bytes()),
             })
             .collect())
+    }
+
+    async fn arrivals(
+        &self,
+        taken: &BTreeMap<u64, u64>,
+        most: usize,
+    ) -> Result<Vec<QueueEntry>, PortError> {
+        let mut reader = self.reader().await?;
+        let arrivals = match reader.arrivals.entries(taken, most) {
+            Ok(arrivals) => arrivals,
+            Err(error @ ArrivalsError::Exchanged { .. }) => {
+                return Err(PortError::contradiction(&error));
+            }
+            Err(other) => return Err(self.held_back(&other)),
+        };
+        let mut entries = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            entries.push(reader.take(arrival).await?);
+        }
+        Ok(entries)
     }
 }

@@ -25,7 +25,7 @@ use carillon_protocol::ledger::Budget;
 use carillon_settlement::archive::{Archive, ArchiveError, chain_of};
 use carillon_settlement::sender::{Journal, JournalError, NodePort, Policy, Sender, SenderError};
 use carillon_settlement::watch::{
-    NodeSource, Queue, QueueError, WatchError, WatchOptions, Watcher,
+    Arrivals, ArrivalsError, NodeSource, Queue, QueueError, WatchError, WatchOptions, Watcher,
 };
 use carillon_settlement::{Deadlines, Executed, L1Client, L1Part, L1Reporter, SettlementError};
 use inbox::Inbox;
@@ -44,6 +44,8 @@ pub struct EthereumOptions {
     pub url: String,
     /// The `RollupChain`.
     pub chain: Address,
+    /// The `SharedBridge`, which keeps the lanes between chains.
+    pub bridge: Address,
     /// The operator's key.
     pub operator: PrivateKeySigner,
     /// The circuit's number on L1.
@@ -70,6 +72,9 @@ pub enum EthereumError {
     /// The queue on disk.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The lanes on disk.
+    #[error(transparent)]
+    Arrivals(#[from] ArrivalsError),
     /// A database file.
     #[error("{file}: {reason}; is another node on this folder?")]
     Database {
@@ -124,7 +129,8 @@ impl Ethereum {
         options: EthereumOptions,
         stop: CancellationToken,
     ) -> Result<Self, EthereumError> {
-        let source = NodeSource::new(&options.url, options.chain, ANSWER)?;
+        let source = NodeSource::new(&options.url, options.chain, ANSWER)?
+            .with_lanes(options.bridge, chain_id);
         let chain = chain_of(&source).await?;
         if chain.chain != chain_id {
             return Err(EthereumError::WrongChain {
@@ -139,9 +145,10 @@ impl Ethereum {
             })?;
         let database = Arc::new(database);
         let status = L1Reporter::default();
+        let arrivals = Arrivals::new(Arc::clone(&database))?;
         let inbox = Inbox::new(
             Watcher::new(source, Arc::clone(&database), options.watch)?,
-            Queue::new(database)?,
+            (Queue::new(Arc::clone(&database))?, arrivals.clone()),
             options.watch.confirmations,
             &options.policy,
             status.clone(),
@@ -167,6 +174,7 @@ impl Ethereum {
             budget: options.budget,
             archive: Archive::create(&options.archive, chain).await?,
             sender: handle,
+            arrivals,
             status: status.clone(),
             retry: Mutex::new(Retry::new(retry)),
             checked: Mutex::new(BTreeSet::new()),

@@ -1,7 +1,7 @@
 //! Settlement of the node's batches: the archive first, then the L1 sender, whose statuses say how far
 //! each batch is. Uses `carillon-settlement` and its archive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
@@ -13,14 +13,16 @@ use tokio::sync::Mutex;
 use super::super::ports::{PortError, ProvedBatch, Settler};
 use super::super::publish::public_inputs;
 use super::super::store::BatchStatus;
-use carillon_protocol::Header;
 use carillon_protocol::ledger::Budget;
+use carillon_protocol::{Header, Kind, Party};
 use carillon_settlement::archive::{self, Archive, ArchiveError, ChainId};
 use carillon_settlement::calls::PublishedBatch;
+use carillon_settlement::lanes::Tail;
 use carillon_settlement::sender::{Handle, Intent, SenderError, Status};
+use carillon_settlement::watch::Arrivals;
 use carillon_settlement::{
     Backoff, BatchBlob, L1Client, L1Part, L1Reporter, Refusal, SettlementError, Trouble, progress,
-    settle_intent, state_root,
+    settle_with_tails, state_root,
 };
 
 /// Simulations in a row, ever farther apart, that the contract may refuse before the node ends: three
@@ -35,6 +37,8 @@ pub(super) struct EthereumSettler {
     pub budget: Budget,
     pub archive: Archive,
     pub sender: Handle,
+    /// What other chains sent, as far as it was read.
+    pub arrivals: Arrivals,
     pub status: L1Reporter,
     pub retry: Mutex<Retry>,
     /// Batches that others settled, and that were found to be this node's.
@@ -100,8 +104,27 @@ impl EthereumSettler {
             }
             Err(error) => return Err(PortError::Unreachable(error.to_string())),
         }
-        settle_intent(self.chain.contract, &published, &blob, &proof)
+        let tails = self.tails(&published.header, &batch.lanes)?;
+        settle_with_tails(self.chain.contract, &published, &blob, &proof, tails)
             .map_err(|error| PortError::contradiction(&error))
+    }
+
+    /// What the other chains sent behind what the batch takes. Given for every lane, whether or not it is
+    /// needed: more may be sent before the batch is executed.
+    fn tails(&self, header: &Header, taken: &BTreeMap<u64, u64>) -> Result<Vec<Tail>, PortError> {
+        let takes = (header.records.iter()).filter(|record| record.kind == Kind::Take);
+        let ends = takes.filter_map(|record| Party::from_word(&record.words[1]));
+        let lanes: BTreeSet<u64> = ends.map(|party| party.chain).collect();
+        let tail = |from: u64| {
+            let taken = taken.get(&from).copied().unwrap_or_default();
+            let tail = self.arrivals.tail(from, taken);
+            let tail = tail.map_err(|error| PortError::Unreachable(error.to_string()))?;
+            tail.ok_or_else(|| {
+                let reason = format!("entry {taken} of the lane from chain {from} is not read yet");
+                PortError::Unreachable(reason)
+            })
+        };
+        lanes.into_iter().map(tail).collect()
     }
 
     /// L1 counts the batch as executed by somebody else's transaction: it must be this one and no

@@ -17,8 +17,16 @@ use crate::test_machine::{
 fn entry(index: u64) -> QueueEntry {
     QueueEntry {
         index,
-        words: [[9; 32]; 5],
+        words: [[1; 32]; 5],
     }
+}
+
+/// An entry of the lane from a chain that the machine takes.
+fn take(chain: u64, index: u64) -> QueueEntry {
+    let mut words = [[0; 32]; 5];
+    words[0][31] = 9;
+    words[3][4..12].copy_from_slice(&chain.to_be_bytes());
+    QueueEntry { index, words }
 }
 
 async fn submit_all(writer: &Writer<TestMachine>, operations: impl IntoIterator<Item = Op>) {
@@ -107,6 +115,55 @@ async fn queue_entries_that_cannot_be_executed_or_are_not_next_end_nothing_and_a
     assert_eq!(writer.failure(), None);
     // Operations are taken as before.
     submit_all(&writer, [(2, 0, 10)]).await;
+}
+
+/// Each lane is a line of its own: one that is stuck holds up neither the queue nor another lane. Entries
+/// that are left out went back to who sent them.
+#[tokio::test]
+async fn lanes_are_taken_in_their_order_and_remembered() {
+    let disk = Disk::new(Vec::new());
+    let (writer, store) = start(&disk, 4, options());
+    let mut bad = take(7, 1);
+    bad.words[0][0] = 0xff;
+    assert_eq!(
+        (bad.line(), take(8, 0).line()),
+        (Line::Lane(7), Line::Lane(8))
+    );
+    let entries = vec![
+        take(7, 0),
+        bad,
+        take(7, 2),
+        take(8, 0),
+        entry(0),
+        take(8, 3),
+    ];
+    assert_eq!(writer.queue(entries).await.unwrap(), 1);
+    let progress = writer.progress().borrow().clone();
+    assert_eq!(progress.lanes, [(7, 1), (8, 4)].into());
+    let stuck: Vec<_> = progress.stuck.iter().collect();
+    assert_eq!(stuck.len(), 1, "{stuck:?}");
+    assert_eq!(*stuck[0].0, Line::Lane(7));
+    assert!(
+        stuck[0].1.contains("entry 1 of the lane from chain 7"),
+        "{stuck:?}"
+    );
+    // What was taken is not taken again, and the lane goes on with what can be taken.
+    let again = vec![take(7, 0), take(8, 3), take(7, 1)];
+    writer.queue(again).await.unwrap();
+    let progress = writer.progress().borrow().clone();
+    assert_eq!((progress.accepted, progress.lanes.len()), (5, 2));
+    assert!(progress.stuck.is_empty(), "{:?}", progress.stuck);
+    writer.seal().await.unwrap();
+    let row = store.batches(1).unwrap().pop().unwrap();
+    assert_eq!(row.lanes, [(7, 2), (8, 4)].into());
+    writer.queue(vec![take(8, 4)]).await.unwrap();
+    drop(writer);
+    // After a restart, sealed or not.
+    let machine = TestMachine::restore(&store, 4);
+    assert_eq!(machine.lanes(), &row.lanes);
+    let key = crate::test_machine::key();
+    let (writer, _) = Writer::start(machine, store, key, options()).unwrap();
+    assert_eq!(writer.progress().borrow().lanes, [(7, 2), (8, 5)].into());
 }
 
 #[tokio::test]

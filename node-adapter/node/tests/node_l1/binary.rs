@@ -130,6 +130,11 @@ impl Node {
         }
     }
 
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.rpc
+    }
+
     pub async fn ask(&self, method: &str, params: Value) -> Value {
         answer(&self.rpc, method, params).await
     }

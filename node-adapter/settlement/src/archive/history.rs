@@ -18,6 +18,7 @@ use redb::{Database, WriteTransaction};
 use super::ChainId;
 use crate::SettlementError;
 use crate::abi::RollupChain;
+use crate::lanes::LaneEvent;
 use crate::sender::BlockRef;
 use crate::watch::{
     ChainEvent, Cursor, Located, NodeSource, Sink, WatchError, WatchOptions, Watcher,
@@ -86,6 +87,8 @@ pub struct Executed {
     pub transaction: TxHash,
     /// The block of that transaction.
     pub block: BlockRef,
+    /// Entries of the lane from each chain that went back before it was executed.
+    pub bounced: BTreeMap<u64, u64>,
 }
 
 /// A chain's history.
@@ -100,6 +103,8 @@ pub struct History {
     /// Batches that are committed and not executed, from the oldest on. What an execution would say
     /// (root, messages, queue) is zero.
     pub pending: Vec<Executed>,
+    /// Entries of the lane from each chain that went back.
+    pub bounced: BTreeMap<u64, u64>,
     /// Whether the chain has ended.
     pub halted: bool,
     /// The last block read; `None` if the chain is not that deep.
@@ -143,7 +148,11 @@ impl History {
         let database = Database::builder()
             .create_with_backend(redb::backends::InMemoryBackend::new())
             .map_err(|error| memory(error.into()))?;
-        let watcher = Watcher::new(source.clone(), Arc::new(database), options)?;
+        let contract = source.contract();
+        let bridge = source.read(contract, RollupChain::bridgeCall {}).await?;
+        let chain = source.read(contract, RollupChain::chainIdCall {}).await?;
+        let source = source.clone().with_lanes(bridge, chain);
+        let watcher = Watcher::new(source, Arc::new(database), options)?;
         let mut events = Events::default();
         let mut turns = 0;
         let progress = loop {
@@ -161,6 +170,7 @@ impl History {
             executed: Vec::new(),
             open: BTreeMap::new(),
             pending: Vec::new(),
+            bounced: BTreeMap::new(),
             halted: false,
             read,
         };
@@ -197,6 +207,7 @@ impl History {
                         queue_end: *queue_end,
                         transaction: at.transaction,
                         block: at.block,
+                        bounced: history.bounced.clone(),
                     });
                     queue_start = *queue_end;
                 }
@@ -204,6 +215,11 @@ impl History {
                     committed.retain(|number, _| number <= last_kept);
                 }
                 ChainEvent::Halted { .. } => history.halted = true,
+                ChainEvent::Lane { event, .. } => {
+                    if let LaneEvent::Bounced { from, .. } = event {
+                        *history.bounced.entry(*from).or_default() += 1;
+                    }
+                }
                 ChainEvent::Proved { .. } => {}
             }
         }
@@ -218,6 +234,7 @@ impl History {
             queue_end: 0,
             transaction: at.transaction,
             block: at.block,
+            bounced: history.bounced.clone(),
         });
         history.pending = pending.collect();
         let open = history.pending.iter();

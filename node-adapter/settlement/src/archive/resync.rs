@@ -4,6 +4,8 @@
 //! they do. Nothing in the archive is believed. Called by `carillon-node resync`, and by a node that
 //! has lost its disk.
 
+use std::collections::BTreeMap;
+
 use blstrs::Scalar;
 
 use super::check::{CheckError, Checked, Field, check, check_ahead};
@@ -145,6 +147,8 @@ pub struct Replayed<'a> {
     pub executed: Option<&'a Executed>,
     /// Time of the block that committed it, in seconds; 0 if it is not executed.
     pub time: u64,
+    /// Entries of the lane from each chain that went back before it.
+    pub bounced: &'a BTreeMap<u64, u64>,
     /// What it does.
     pub checked: &'a Checked,
 }
@@ -285,6 +289,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 batch: &batch,
                 executed: Some(executed),
                 time,
+                bounced: &executed.bounced,
                 checked: &checked,
             })
             .map_err(ResyncError::Keep)?;
@@ -341,6 +346,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 batch: &batch,
                 executed: None,
                 time: 0,
+                bounced: &self.history.bounced,
                 checked: &checked,
             })
             .map_err(ResyncError::Keep)?;

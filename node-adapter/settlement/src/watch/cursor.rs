@@ -127,6 +127,8 @@ impl Cursor {
                 self.proved = self.proved.min(*last_kept);
             }
             ChainEvent::Halted { .. } => self.halted = true,
+            // Lanes have indices of their own, and L1 holds what is taken against them.
+            ChainEvent::Lane { .. } => {}
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
-//! Events of `RollupChain`, decoded. Pure. Called by `source`.
+//! Events of `RollupChain`, and of the bridge's lanes to it, decoded. Pure. Called by `source`.
 
 use alloy::primitives::{B256, TxHash, U256};
 use alloy::sol_types::SolEvent;
 
 use crate::abi::RollupChain;
+use crate::lanes::LaneEvent;
 use crate::sender::BlockRef;
 
 /// What the contract announced. The fields are those of the Solidity events.
@@ -56,6 +57,13 @@ pub enum ChainEvent {
         /// The overdue entry.
         oldest_entry: u64,
     },
+    /// The bridge announced something of a lane to this chain.
+    Lane {
+        /// What.
+        event: LaneEvent,
+        /// Time of the block, in seconds.
+        time: u64,
+    },
 }
 
 /// An event and its place on L1.
@@ -72,7 +80,7 @@ pub struct Located {
 }
 
 impl ChainEvent {
-    /// Topics of the events above.
+    /// Topics of the chain's own events above.
     pub fn topics() -> Vec<B256> {
         vec![
             RollupChain::QueueEntry::SIGNATURE_HASH,

@@ -2,20 +2,25 @@
 //!
 //! Called by `watcher`.
 
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::network::Ethereum;
-use alloy::primitives::{Address, B256, Bytes, TxKind};
+use alloy::primitives::{Address, B256, Bytes, Log, TxKind, U256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::types::{Filter, TransactionRequest};
 use alloy::sol_types::SolCall;
 use alloy::transports::{RpcError, TransportErrorKind};
 use async_trait::async_trait;
 
+use carillon_protocol::TOKENS;
+
 use super::{ChainEvent, Cursor, Located};
-use crate::abi::RollupChain;
+use crate::abi::{RollupChain, SharedBridge};
+use crate::answer::LOGS;
+use crate::lanes::LaneEvent;
 use crate::sender::BlockRef;
 use crate::{EthNode, Meaning, Refusal, SettlementError};
 
@@ -42,6 +47,14 @@ pub trait Source: Send + Sync {
 pub struct NodeSource {
     node: EthNode,
     contract: Address,
+    lanes: Option<Lanes>,
+}
+
+/// Where lanes are announced, and the chain whose are read.
+#[derive(Clone, Copy, Debug)]
+struct Lanes {
+    bridge: Address,
+    to: u64,
 }
 
 impl NodeSource {
@@ -50,7 +63,15 @@ impl NodeSource {
         Ok(Self {
             node: EthNode::new(url, deadline)?,
             contract,
+            lanes: None,
         })
+    }
+
+    /// The same, which also tells what the bridge announces of the lanes to the chain with this id.
+    #[must_use]
+    pub fn with_lanes(mut self, bridge: Address, to: u64) -> Self {
+        self.lanes = Some(Lanes { bridge, to });
+        self
     }
 
     /// The contract.
@@ -115,6 +136,91 @@ impl NodeSource {
     }
 }
 
+impl NodeSource {
+    /// The slot of a token on the chain whose lanes are read, zero for ETH; none if it has none there
+    /// now. Slots are for good.
+    ///
+    /// # Errors
+    /// [`SettlementError`].
+    pub async fn token_slot(&self, token: Address) -> Result<Option<u8>, SettlementError> {
+        let Some(lanes) = self.lanes.filter(|_| !token.is_zero()) else {
+            return Ok(token.is_zero().then_some(0));
+        };
+        for slot in 1..TOKENS {
+            let call = SharedBridge::tokenAtCall {
+                chainId: lanes.to,
+                slot: U256::from(slot),
+            };
+            if self.read(lanes.bridge, call).await? == token {
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The logs of some blocks, each with its place.
+    async fn logs(
+        &self,
+        filter: Filter,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<(Place, Log)>, SettlementError> {
+        let filter = filter.from_block(from).to_block(to);
+        let logs = self.ask(LOGS, self.provider().get_logs(&filter)).await?;
+        let place = |log: &alloy::rpc::types::Log| {
+            let block = BlockRef {
+                number: log.block_number?,
+                hash: log.block_hash?,
+            };
+            let place = Place {
+                block,
+                transaction: log.transaction_hash?,
+                log: log.log_index?,
+            };
+            (!log.removed).then_some(place)
+        };
+        logs.into_iter()
+            .map(|log| {
+                let place = place(&log);
+                let nowhere = || wrong("a log has no place in a block".into());
+                Ok((place.ok_or_else(nowhere)?, log.inner))
+            })
+            .collect()
+    }
+
+    /// The time of a block, in seconds.
+    async fn block_time(&self, block: BlockRef) -> Result<u64, SettlementError> {
+        let look = self.provider().get_block_by_hash(block.hash).into_future();
+        let found = self.ask("eth_getBlockByHash", look).await?;
+        let gone = || wrong(format!("block {} is gone while it is read", block.number));
+        found.map(|block| block.header.timestamp).ok_or_else(gone)
+    }
+}
+
+/// Where a log is.
+struct Place {
+    block: BlockRef,
+    transaction: B256,
+    log: u64,
+}
+
+impl Place {
+    fn of(self, event: ChainEvent) -> Located {
+        Located {
+            block: self.block,
+            transaction: self.transaction,
+            log: self.log,
+            event,
+        }
+    }
+}
+
+/// An answer to the question for logs that cannot be.
+fn wrong(reason: String) -> SettlementError {
+    let request = LOGS;
+    SettlementError::Rpc { request, reason }
+}
+
 #[async_trait]
 impl Source for NodeSource {
     async fn head(&self) -> Result<u64, SettlementError> {
@@ -137,27 +243,29 @@ impl Source for NodeSource {
     async fn events(&self, from: u64, to: u64) -> Result<Vec<Located>, SettlementError> {
         let filter = Filter::new()
             .address(self.contract)
-            .event_signature(ChainEvent::topics())
-            .from_block(from)
-            .to_block(to);
-        let request = "eth_getLogs";
-        let logs = self.ask(request, self.provider().get_logs(&filter)).await?;
-        let wrong = |reason: String| SettlementError::Rpc { request, reason };
-        let mut events = Vec::with_capacity(logs.len());
-        for log in logs {
-            let place = (!log.removed)
-                .then_some((log.block_number, log.block_hash))
-                .and_then(|(number, hash)| Some((number?, hash?)))
-                .zip(log.transaction_hash.zip(log.log_index));
-            let Some(((number, hash), (transaction, index))) = place else {
-                return Err(wrong("a log has no place in a block".into()));
-            };
-            events.push(Located {
-                block: BlockRef { number, hash },
-                transaction,
-                log: index,
-                event: ChainEvent::decode(&log.inner).map_err(wrong)?,
-            });
+            .event_signature(ChainEvent::topics());
+        let mut events = Vec::new();
+        for (place, log) in self.logs(filter, from, to).await? {
+            events.push(place.of(ChainEvent::decode(&log).map_err(wrong)?));
+        }
+        if let Some(lanes) = self.lanes {
+            // `to` is the second indexed field.
+            let filter = Filter::new()
+                .address(lanes.bridge)
+                .event_signature(LaneEvent::arriving())
+                .topic2(U256::from(lanes.to));
+            let mut times = BTreeMap::new();
+            for (place, log) in self.logs(filter, from, to).await? {
+                let Some(event) = LaneEvent::decode(&log).map_err(wrong)? else {
+                    continue;
+                };
+                let time = match times.get(&place.block.hash) {
+                    Some(time) => *time,
+                    None => self.block_time(place.block).await?,
+                };
+                times.insert(place.block.hash, time);
+                events.push(place.of(ChainEvent::Lane { event, time }));
+            }
         }
         events.sort_by_key(|event| (event.block.number, event.log));
         Ok(events)

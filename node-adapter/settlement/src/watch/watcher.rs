@@ -37,6 +37,29 @@ pub trait Sink: Send {
     ) -> Result<(), String>;
 }
 
+/// Both get everything.
+impl<A: Sink, B: Sink> Sink for (A, B) {
+    fn rollback(
+        &mut self,
+        transaction: &WriteTransaction,
+        from: u64,
+        cursor: &Cursor,
+    ) -> Result<(), String> {
+        self.0.rollback(transaction, from, cursor)?;
+        self.1.rollback(transaction, from, cursor)
+    }
+
+    fn apply(
+        &mut self,
+        transaction: &WriteTransaction,
+        to: BlockRef,
+        events: &[Located],
+    ) -> Result<(), String> {
+        self.0.apply(transaction, to, events)?;
+        self.1.apply(transaction, to, events)
+    }
+}
+
 /// Settings of a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchOptions {

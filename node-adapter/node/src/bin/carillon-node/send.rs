@@ -47,6 +47,9 @@ pub enum SendCommand {
         #[arg(long, value_name = "AMOUNT", value_parser = amount)]
         amount: u128,
     },
+    /// Move an amount to an account of another chain on the same bridge
+    #[command(name = "chain")]
+    Chain(ChainArgs),
     /// Give the account another key
     SetKey {
         #[command(flatten)]
@@ -57,6 +60,39 @@ pub enum SendCommand {
     },
     /// Send a bundle of calls to Ethereum; `bundle encode` makes its file
     Bundle(BundleArgs),
+}
+
+/// Arguments of a send to another chain.
+#[derive(Debug, Args)]
+pub struct ChainArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The other chain's id
+    #[arg(long, value_name = "ID")]
+    to_chain: u64,
+    /// Who owns the account there, 0x and 40 hex digits; he needs none yet
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: String,
+    /// Amount: a number of the token's smallest unit, or of ETH, like 0.5eth
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    amount: u128,
+    /// A message to the recipient, which everybody can read: 31 bytes of text at most, or 0x and 62 hex digits
+    #[arg(long, default_value = "", value_name = "TEXT", value_parser = memo)]
+    memo: [u8; 31],
+}
+
+/// A memo: text, filled with zero bytes, or all of its bytes in hex.
+fn memo(text: &str) -> Result<[u8; 31], String> {
+    let mut memo = [0; 31];
+    match text.strip_prefix("0x") {
+        Some(digits) => hex::decode_to_slice(digits, &mut memo)
+            .map_err(|_| "a memo in hex is 0x and 62 digits".to_owned())?,
+        None => memo
+            .get_mut(..text.len())
+            .ok_or_else(|| format!("a memo has 31 bytes, this one {}", text.len()))?
+            .copy_from_slice(text.as_bytes()),
+    }
+    Ok(memo)
 }
 
 /// Arguments of a bundle.
@@ -133,6 +169,7 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
     let (SendCommand::Transfer { common, .. }
     | SendCommand::Withdraw { common, .. }
     | SendCommand::SetKey { common, .. }
+    | SendCommand::Chain(ChainArgs { common, .. })
     | SendCommand::Bundle(BundleArgs { common, .. })) = &command;
     let key = read_key(&common.key, KEY_FILE)?;
     let rpc = common.node.rpc(config)?;
@@ -157,6 +194,7 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
         SendCommand::Withdraw { .. } => "withdraw",
         SendCommand::SetKey { .. } => "set_key",
         SendCommand::Bundle(_) => "bundle",
+        SendCommand::Chain(_) => "send",
     };
     let fee = match common.fee {
         Some(fee) => fee.to_string(),
@@ -193,6 +231,19 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
             fee,
             nonce,
             key: read_key(new_key, KEY_FILE)?.public().to_bytes(),
+            signature: unsigned,
+        },
+        SendCommand::Chain(args) => OperationJson::Send {
+            from,
+            token,
+            amount: args.amount.to_string(),
+            fee,
+            nonce,
+            recipient: address(&args.recipient)?,
+            chain: args.to_chain,
+            leg: None,
+            memo: args.memo,
+            owner,
             signature: unsigned,
         },
         SendCommand::Bundle(args) => {
@@ -333,4 +384,22 @@ pub fn address(text: &str) -> Result<[u8; 20], Failure> {
 
 fn hex(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memos_are_text_or_all_bytes_in_hex() {
+        let mut text = [0; 31];
+        text[..6].copy_from_slice("Gr\u{fc}ss".as_bytes());
+        assert_eq!(memo("Gr\u{fc}ss"), Ok(text));
+        assert_eq!(memo(""), Ok([0; 31]));
+        assert_eq!(memo(&"x".repeat(31)), Ok([b'x'; 31]));
+        assert_eq!(memo(&format!("0x{}", "ab".repeat(31))), Ok([0xab; 31]));
+        for wrong in [&"x".repeat(32), "0x", "0xab", &"0x".repeat(32)] {
+            assert!(memo(wrong).is_err(), "{wrong}");
+        }
+    }
 }

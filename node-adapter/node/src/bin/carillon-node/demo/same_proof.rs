@@ -13,7 +13,7 @@ use carillon_circuit::rollup::{
 use carillon_node::{BatchInput, Machine, Part, QueueEntry, Rollup, RollupOptions};
 use carillon_protocol::crypto::schnorr::SecretKey;
 use carillon_protocol::ledger::State;
-use carillon_protocol::{Kind, Operation, Record, owner_word};
+use carillon_protocol::{Kind, Operation, Party, Record, owner_word};
 use carillon_runtime::EngineKind;
 use carillon_runtime::engine;
 use carillon_runtime::groth16::{self, Assignment, ProvingKey, prove_assignment};
@@ -89,15 +89,22 @@ async fn demo() -> (Arc<ProvingKey>, Shape, RollupCircuit) {
 fn every_kind() -> (Shape, RollupCircuit) {
     let (token, fee) = (3, 1);
     // Two users and the operator have a balance each. All kinds but transfers leave a record.
-    let options = RollupOptions::new(270, 0, 7, 3, 6, 1).unwrap();
+    let options = RollupOptions::new(270, 0, 10, 3, 9, 1).unwrap();
     let mut rollup = Rollup::new(&options);
     let keys = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]));
     let [alice, bob, new] = &keys;
     let owners = [[1; 20], [2; 20]];
+    let (elsewhere, memo) = (Party::new([9; 20], 271), Scalar::from(77));
+    let leg = Party {
+        leg: Some(7),
+        ..elsewhere
+    };
     let queued = |rollup: &mut Rollup, kind, user: usize, account, amount, key: &SecretKey| {
         let key = key.public().coordinates();
         let words = match kind {
             Kind::Exit => [owner_word(&owners[user]), Scalar::ZERO, Scalar::ZERO],
+            Kind::Take => [owner_word(&owners[user]), elsewhere.to_word(), memo],
+            Kind::Return => [owner_word(&owners[user]), leg.to_word(), memo],
             _ => [owner_word(&owners[user]), key.x, key.y],
         };
         let record = Record {
@@ -134,15 +141,27 @@ fn every_kind() -> (Shape, RollupCircuit) {
             words: [Scalar::ZERO, new.x, new.y],
             ..Operation::new(Kind::SetKey, from, token, 0, fee, 3)
         },
+        Operation {
+            words: [elsewhere.to_word(), owner_word(&owners[0]), memo],
+            ..Operation::new(Kind::Send, from, token, 30, fee, 4)
+        },
     ];
     for operation in signed {
         let domain = options.domain();
-        let operation = operation.sign(alice, domain, &owners[0]).unwrap();
+        // The key is another one by then.
+        let key = if operation.kind == Kind::Send {
+            &keys[2]
+        } else {
+            alice
+        };
+        let operation = operation.sign(key, domain, &owners[0]).unwrap();
         let ticket = rollup.check(&operation).unwrap();
         assert!(rollup.fits(&operation));
         rollup.execute(&operation, Some(ticket)).unwrap();
     }
     queued(&mut rollup, Kind::Exit, 1, to, 0, bob);
+    queued(&mut rollup, Kind::Take, 1, 0, 11, bob);
+    queued(&mut rollup, Kind::Return, 0, 0, 12, alice);
 
     let sealed = rollup.seal().unwrap();
     let input = sealed.parts.iter().find(|(part, _)| *part == Part::Input);

@@ -122,6 +122,7 @@ impl<'a> L1Start<'a> {
         let options = EthereumOptions {
             url: self.plan.url.clone(),
             chain: self.plan.chain,
+            bridge: self.found.bridge,
             operator: self.operator,
             shape: self.plan.shape,
             budget: run.rollup.budget,
