@@ -124,7 +124,7 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     let refused = user.refused(2, 4, args);
     assert!(refused.contains("has no ETH"), "{refused}");
     let theirs = format!("{args} --call {friend},1");
-    let refused = user.refused(2, 7, &theirs);
+    let refused = user.refused(2, 11, &theirs);
     assert!(refused.contains("NotOwner"), "{refused}");
     user.succeeds(3, &format!("{args} --call {friend},400"));
     assert_eq!(world.balance(Address::ZERO, friend).await, U256::from(460));

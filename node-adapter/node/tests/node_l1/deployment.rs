@@ -67,7 +67,7 @@ async fn a_deployment_is_checked_before_it_begins_and_goes_on_after_a_kill() {
         (url, "key", vec!["--guardian", "ZERO"], 4, "zero address"),
         (url, "open", vec![], 4, "mode 644"),
         (url, "poor", vec![], 4, "pay it more"),
-        ("http://127.0.0.1:1", "key", vec![], 7, "127.0.0.1:1"),
+        ("http://127.0.0.1:1", "key", vec![], 11, "127.0.0.1:1"),
     ];
     for (url, key, more, code, reason) in cases {
         let more: Vec<String> = more

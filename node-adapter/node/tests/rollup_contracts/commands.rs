@@ -432,7 +432,7 @@ async fn a_halted_chain_is_left_by_commands() {
         text.replace(&amount.to_string(), "1"),
     )
     .unwrap();
-    let wrong = user.refused(1, 7, "exit claim --proofs wrong.json");
+    let wrong = user.refused(1, 11, "exit claim --proofs wrong.json");
     assert!(wrong.contains("StateProofInvalid"), "{wrong}");
     let to = Address::repeat_byte(0x52);
     user.succeeds(1, &format!("exit claim --proofs proof.json --to {to}"));
