@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::NodeEvent;
 use super::machine::{Machine, SubmitError};
-use super::ports::{L1Inbox, PortError, ProvedBatch, QueueEntry, Settler};
+use super::ports::{L1Inbox, LaneEntries, Line, PortError, ProvedBatch, QueueEntry, Settler};
 use super::status::Reached;
 use super::store::{BatchRow, BatchStatus, Part, Store, StoreError};
 use super::writer::Writer;
@@ -148,10 +148,15 @@ impl<M: Machine> Driver<M> {
         let Some(inbox) = &self.inbox else {
             return Ok(());
         };
-        let before = self.writer.progress().borrow().lanes.clone();
+        let (before, stuck) = {
+            let progress = self.writer.progress();
+            let progress = progress.borrow();
+            let lanes = |line: &Line| line.chain().is_some();
+            (progress.lanes.clone(), progress.stuck.keys().any(lanes))
+        };
         match inbox.arrivals(&before, ENTRIES).await {
-            Ok(entries) if entries.is_empty() => Ok(()),
-            Ok(entries) => match self.writer.queue(entries).await {
+            Ok(waiting) if waiting == LaneEntries::default() && !stuck => Ok(()),
+            Ok(waiting) => match self.writer.lanes(waiting).await {
                 Ok(_) => {
                     let after = self.writer.progress().borrow().lanes.clone();
                     for (chain, next) in after {

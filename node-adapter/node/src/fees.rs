@@ -23,6 +23,7 @@ use super::machine::Refusal;
 use super::ports::PortError;
 use carillon_protocol::ledger::Budget;
 use carillon_protocol::{BALANCE_LIMIT, Kind, Operation, TOKENS};
+use carillon_settlement::limits::MOST_SENDS;
 
 /// Gas of a settlement without records: commit, prove, execute (`rollup_contracts::gas`).
 pub const BATCH_GAS: u128 = 340_600;
@@ -169,6 +170,11 @@ impl FeeBook {
             self.budget.slots
         };
         let fill = u128::from(self.options.fill_percent);
+        let capacity = match kind {
+            // So many fill a batch.
+            Kind::Send => capacity.min(MOST_SENDS),
+            _ => capacity,
+        };
         let sharing = (capacity as u128).saturating_mul(fill).div_ceil(100).max(1);
         let gas = |price: u128, gas: u128| price.saturating_mul(gas);
         let batch = gas(prices.base, BATCH_GAS).saturating_add(gas(prices.blob, BLOB_GAS));

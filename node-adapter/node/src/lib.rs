@@ -83,7 +83,7 @@ pub use local_prover::LocalProver;
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
 pub use message_proof::{MessageProofJson, message_proof};
 pub use operation::{OPERATION_BYTES, OperationJson};
-pub use ports::{L1Inbox, Line, PortError, ProvedBatch, QueueEntry, Settler};
+pub use ports::{L1Inbox, LaneEntries, Line, PortError, ProvedBatch, QueueEntry, Settler};
 pub use prices::NodePrices;
 pub use proving::{BatchInput, StatePart};
 pub use publish::public_inputs;

@@ -163,7 +163,7 @@ pub enum OperationJson {
         #[serde(with = "hex_array")]
         recipient: [u8; 20],
         /// The other chain's id.
-        chain: u64,
+        chain: String,
         /// Which leg of a flow it is; left out if it is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         leg: Option<u8>,
@@ -329,7 +329,7 @@ impl OperationJson {
             } => {
                 let to = Party {
                     owner: *recipient,
-                    chain: *chain,
+                    chain: chain_id(chain)?,
                     leg: *leg,
                 };
                 [to.to_word(), owner_word(owner), word("memo", memo)?]
@@ -401,7 +401,7 @@ pub fn shown(operation: &Operation) -> Value {
     let between = match operation.other_end() {
         Ok(party) if kind.is_between_chains() => json!({
             other_end_name(*kind): hex0x(&party.owner),
-            "chain": party.chain,
+            "chain": party.chain.to_string(),
             "leg": party.leg,
             "memo": bytes(w4, 31),
         }),
@@ -453,6 +453,13 @@ fn amount(field: &str, text: &str) -> Result<u128, Refusal> {
         let reason = format!("`{field}` is a decimal string below 2^96, such as \"1000\"");
         Refusal::new("encoding", reason)
     })
+}
+
+/// A chain's id: a decimal string, as 64 bits are.
+fn chain_id(text: &str) -> Result<u64, Refusal> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = text.parse().ok().filter(|_| digits);
+    id.ok_or_else(|| Refusal::new("encoding", "`chain` is a chain's id, such as \"271\""))
 }
 
 /// Big-endian bytes as a field element.
@@ -518,10 +525,10 @@ mod tests {
             json!({ "kind": "set_key", "from": 1, "token": 0, "fee": "1", "nonce": 2, "key": key,
                 "signature": signature }),
             json!({ "kind": "send", "from": 1, "token": 2, "amount": "5", "fee": "1", "nonce": 3,
-                "recipient": hex0x(&[7; 20]), "chain": u64::MAX, "memo": hex0x(&[0xab; 31]),
+                "recipient": hex0x(&[7; 20]), "chain": u64::MAX.to_string(), "memo": hex0x(&[0xab; 31]),
                 "owner": hex0x(&[9; 20]), "signature": signature }),
             json!({ "kind": "send", "from": 1, "token": 2, "amount": "5", "fee": "1", "nonce": 3,
-                "recipient": hex0x(&[7; 20]), "chain": 271, "leg": 7, "memo": hex0x(&[0xab; 31]),
+                "recipient": hex0x(&[7; 20]), "chain": "271", "leg": 7, "memo": hex0x(&[0xab; 31]),
                 "owner": hex0x(&[9; 20]), "signature": signature }),
         ] {
             let read: OperationJson = serde_json::from_value(sent.clone()).unwrap();
@@ -547,7 +554,7 @@ mod tests {
         assert_eq!(
             taken,
             json!({ "kind": "take", "account": 4, "token": 0, "amount": "77", "index": "12",
-                "owner": format!("0x{}ab", "00".repeat(19)), "sender": hex0x(&[7; 20]), "chain": 271,
+                "owner": format!("0x{}ab", "00".repeat(19)), "sender": hex0x(&[7; 20]), "chain": "271",
                 "memo": format!("0x{}01", "00".repeat(30)) })
         );
     }
@@ -556,7 +563,7 @@ mod tests {
     fn a_send_to_nobody_or_nowhere_is_refused() {
         let good = json!({
             "kind": "send", "from": 1, "token": 0, "amount": "5", "fee": "1", "nonce": 3,
-            "recipient": hex0x(&[7; 20]), "chain": 271, "memo": hex0x(&[0; 31]),
+            "recipient": hex0x(&[7; 20]), "chain": "271", "memo": hex0x(&[0; 31]),
             "owner": hex0x(&[9; 20]), "signature": hex0x(&[5; 64]),
         });
         let read = |json: &Value| {
@@ -567,7 +574,7 @@ mod tests {
         for (field, value) in [
             ("recipient", json!(hex0x(&[0; 20]))),
             ("owner", json!(hex0x(&[0; 20]))),
-            ("chain", json!(0)),
+            ("chain", json!("0")),
             ("leg", json!(8)),
         ] {
             let mut wrong = good.clone();

@@ -101,14 +101,23 @@ pub trait L1Inbox: Send + Sync + 'static {
     /// them. Without lanes there are none.
     ///
     /// # Errors
-    /// As [`L1Inbox::entries`].
+    /// As [`L1Inbox::entries`]; what concerns one lane alone is among those that are held.
     async fn arrivals(
         &self,
         _taken: &BTreeMap<u64, u64>,
         _most: usize,
-    ) -> Result<Vec<QueueEntry>, PortError> {
-        Ok(Vec::new())
+    ) -> Result<LaneEntries, PortError> {
+        Ok(LaneEntries::default())
     }
+}
+
+/// What other chains sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneEntries {
+    /// What can be taken.
+    pub entries: Vec<QueueEntry>,
+    /// Why nothing more of the lane from a chain can be taken now.
+    pub held: BTreeMap<u64, String>,
 }
 
 /// A batch as the settler gets it.

@@ -21,9 +21,9 @@ use super::store::{
     StoreError,
 };
 use carillon_protocol::ledger::State;
-use carillon_protocol::{Domain, Header, Kind, Operation, blob_bytes};
+use carillon_protocol::{Domain, Header, Kind, blob_bytes};
 use carillon_settlement::archive::{
-    Archive, Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, resync_ahead,
+    Archive, Place, Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, resync_ahead,
 };
 use carillon_settlement::watch::NodeSource;
 use carillon_settlement::{ChainOnL1, SettlementError};
@@ -117,7 +117,6 @@ pub async fn rebuild(
         domain: Domain::new(&chain.home(), chain.chain),
         point: SealedPoint::default(),
         nonces: HashMap::new(),
-        taken: BTreeMap::new(),
         lanes: BTreeMap::new(),
         open: 0,
     };
@@ -152,8 +151,7 @@ struct Keeper {
     point: SealedPoint,
     /// Nonces of the accounts' next signed operations.
     nonces: HashMap<u32, u64>,
-    /// Takes from each chain, and the place behind the last one in its lane.
-    taken: BTreeMap<u64, u64>,
+    /// Entries taken of the lane from each chain.
     lanes: BTreeMap<u64, u64>,
     open: u64,
 }
@@ -164,11 +162,12 @@ impl Keeper {
             batch,
             executed,
             time,
-            bounced,
+            places,
             checked,
         } = replayed;
         let first = self.point.next;
         let (mut lines, mut queue) = (Vec::new(), self.point.queue);
+        let mut places = places.iter();
         for (sequence, operation) in (first..).zip(&checked.operations) {
             let mut operation = operation.clone();
             // Nonces are not published: an account's are its signed operations, counted.
@@ -177,7 +176,12 @@ impl Keeper {
                 *next += 1;
                 *next - 1
             } else if operation.kind == Kind::Take {
-                self.place_in_lane(&operation, bounced)
+                let place = places.next().copied();
+                let Place { from, index } = place.ok_or_else(|| StoreError::Damaged {
+                    what: format!("the places of batch {}'s takes", batch.number),
+                })?;
+                self.lanes.insert(from, index + 1);
+                index
             } else {
                 queue += 1;
                 queue - 1
@@ -246,16 +250,6 @@ impl Keeper {
             names: |_| Vec::new(),
             point: &self.point,
         })
-    }
-
-    /// The place of a take in its lane: behind what was taken before, and what went back.
-    fn place_in_lane(&mut self, take: &Operation, bounced: &BTreeMap<u64, u64>) -> u64 {
-        let source = take.other_end().map(|end| end.chain).unwrap_or_default();
-        let taken = self.taken.entry(source).or_default();
-        let place = *taken + bounced.get(&source).copied().unwrap_or_default();
-        *taken += 1;
-        self.lanes.insert(source, place + 1);
-        place
     }
 
     /// The accounts after the last batch. Returns how many there are.

@@ -17,7 +17,7 @@ use super::store::{Part, Store, StoreError};
 use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State};
 use carillon_protocol::{Domain, Home, Kind, Operation, Party, Record, blob_bytes};
-use carillon_settlement::limits::MOST_SENDS;
+use carillon_settlement::limits::batch_fits;
 
 /// What `carillon_chain` says of a node, beside its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +188,11 @@ impl Machine for Rollup {
         operation
             .check_form()
             .map_err(|error| refusal(&error.into()))?;
+        if operation.kind == Kind::Send && operation.other_end().is_ok_and(|end| end.leg.is_some())
+        {
+            let reason = "legs of flows are not served yet: on Ethereum it would come back at once; leave `leg` out";
+            return Err(Refusal::new("flow", reason));
+        }
         let Account { key, owner, .. } = self.ledger.account(operation.from);
         let account = operation.from;
         let key = key.ok_or_else(|| refusal(&RuleError::NoKey { account }))?;
@@ -220,12 +225,19 @@ impl Machine for Rollup {
     }
 
     fn fits(&self, operation: &Operation) -> bool {
-        // A send may come back at once, which costs L1 far more than another record.
-        let sends = || {
-            let open = self.ledger.operations().iter();
-            open.filter(|open| open.kind == Kind::Send).count()
+        // A batch with them costs L1 far more than others, and one that no transaction can settle would be
+        // the chain's last.
+        let crosses = |kind: Kind| kind.is_between_chains();
+        let room = || {
+            let open = self.ledger.operations().iter().chain([operation]);
+            let count =
+                |wanted: fn(Kind) -> bool| open.clone().filter(|open| wanted(open.kind)).count();
+            let (records, sends) = (count(Kind::has_record), count(|kind| kind == Kind::Send));
+            batch_fits(records, sends, count(|kind| kind == Kind::Take))
         };
-        let room = operation.kind != Kind::Send || sends() < MOST_SENDS;
+        let open = self.ledger.operations();
+        let crossing = crosses(operation.kind) || open.iter().any(|open| crosses(open.kind));
+        let room = !(crossing && operation.kind.has_record()) || room();
         room && self.ledger.fits(operation, &self.options.budget)
     }
 

@@ -163,9 +163,9 @@ pub(super) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMe
         let Progress { lanes, stuck, .. } = context.writer.progress().borrow().clone();
         let chains = lanes.keys().copied();
         let chains = chains.chain(stuck.keys().filter_map(|line| line.chain()));
-        let lane = |chain| {
+        let lane = |chain: u64| {
             json!({
-                "chain": chain,
+                "chain": chain.to_string(),
                 "taken": lanes.get(&chain).copied().unwrap_or_default().to_string(),
                 "stuck": stuck.get(&Line::Lane(chain)),
             })

@@ -255,11 +255,9 @@ impl NodeStatus {
             let code = "failed";
             reasons.push(Unready { code, reason });
         }
-        for (line, reason) in self.progress().stuck {
-            let code = match line {
-                Line::Queue => "entry",
-                Line::Lane(_) => "lane",
-            };
+        // A lane that is stuck keeps nobody else from going on; it is among what is waited for.
+        if let Some(reason) = self.progress().stuck.remove(&Line::Queue) {
+            let code = "entry";
             reasons.push(Unready { code, reason });
         }
         let Some(l1) = self.l1() else {

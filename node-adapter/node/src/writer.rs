@@ -23,7 +23,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::accounts::Accounts;
 use super::machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
-use super::ports::{Line, QueueEntry};
+use super::ports::{LaneEntries, Line, QueueEntry};
 use super::receipt::{self, Receipt};
 use super::store::{BatchRow, BatchStatus, LogLine, SealLine, SealedPoint, Store};
 use carillon_protocol::crypto::schnorr::SecretKey;
@@ -66,6 +66,7 @@ type Submitted<M> = (
 enum Command<M: Machine> {
     Submit(M::Operation, Answer<Result<Receipt, SubmitError>>),
     Queue(Vec<QueueEntry>, Answer<Result<u64, SubmitError>>),
+    Lanes(LaneEntries, Answer<Result<(), SubmitError>>),
     Seal(Answer<Result<Option<u64>, SubmitError>>),
     Ask(Box<dyn FnOnce(&M) + Send>),
 }
@@ -198,13 +199,20 @@ impl<M: Machine> Writer<M> {
             .await
     }
 
-    /// Hands in the next entries of the L1 queue, or of lanes; returns how many of the queue are
-    /// executed in all.
+    /// Hands in the next entries of the L1 queue; returns how many are executed in all.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub async fn queue(&self, entries: Vec<QueueEntry>) -> Result<u64, SubmitError> {
         self.ask_for(|answer| Command::Queue(entries, answer)).await
+    }
+
+    /// Hands in what other chains sent, and why nothing more of a lane can be taken.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn lanes(&self, waiting: LaneEntries) -> Result<(), SubmitError> {
+        self.ask_for(|answer| Command::Lanes(waiting, answer)).await
     }
 
     /// Seals the open batch now; returns its number, or nothing if it was empty.
@@ -313,6 +321,7 @@ impl<M: Machine> Core<M> {
                 match command {
                     Command::Submit(_, answer) => drop(answer.send(Err(stopped))),
                     Command::Queue(_, answer) => drop(answer.send(Err(stopped))),
+                    Command::Lanes(_, answer) => drop(answer.send(Err(stopped))),
                     Command::Seal(answer) => drop(answer.send(Err(stopped))),
                     // Dropping the question tells who asked.
                     Command::Ask(_) => {}
@@ -370,9 +379,15 @@ impl<M: Machine> Core<M> {
                 }
                 // Whoever has the answer finds the progress as it is behind it.
                 Some(Command::Queue(entries, answer)) => {
-                    self.take_queue(entries)?;
+                    let mut stuck = self.take_entries(entries)?;
+                    self.tell_stuck(Line::Queue, stuck.remove(&Line::Queue));
                     self.tell();
                     let _ = answer.send(Ok(self.machine.queue()));
+                }
+                Some(Command::Lanes(waiting, answer)) => {
+                    self.take_lanes(waiting)?;
+                    self.tell();
+                    let _ = answer.send(Ok(()));
                 }
                 Some(Command::Seal(answer)) => {
                     let sealed = self.seal()?;
@@ -449,10 +464,12 @@ impl<M: Machine> Core<M> {
     /// Executes entries of the L1 queue and of lanes. L1 takes in what can be executed alone; an entry
     /// that cannot be all the same stays the next one of its line, is tried again whenever entries are
     /// handed in, and is shown. It ends nothing: users, and batches that need no such line, go on.
-    fn take_queue(&mut self, entries: Vec<QueueEntry>) -> Result<(), WriterError> {
+    fn take_entries(
+        &mut self,
+        entries: Vec<QueueEntry>,
+    ) -> Result<BTreeMap<Line, String>, WriterError> {
         let mut accepted = Vec::new();
         let mut stuck = BTreeMap::new();
-        let lines: BTreeSet<Line> = entries.iter().map(QueueEntry::line).collect();
         for entry in entries {
             let line = entry.line();
             if stuck.contains_key(&line) || entry.index < self.machine.executed(line) {
@@ -464,6 +481,18 @@ impl<M: Machine> Core<M> {
             }
         }
         self.commit(&mut accepted)?;
+        Ok(stuck)
+    }
+
+    /// Takes what other chains sent; says of each lane that is stuck why, and of others that they go on.
+    fn take_lanes(&mut self, waiting: LaneEntries) -> Result<(), WriterError> {
+        let mut stuck = self.take_entries(waiting.entries)?;
+        for (chain, reason) in waiting.held {
+            let reason = format!("the lane from chain {chain}: {reason}");
+            stuck.entry(Line::Lane(chain)).or_insert(reason);
+        }
+        let before = self.stuck.keys().filter(|line| line.chain().is_some());
+        let lines: BTreeSet<Line> = before.chain(stuck.keys()).copied().collect();
         for line in lines {
             self.tell_stuck(line, stuck.remove(&line));
         }
@@ -481,7 +510,7 @@ impl<M: Machine> Core<M> {
                 Line::Lane(chain) => tracing::error!(
                     chain,
                     reason,
-                    "a lane is stuck: nothing behind this entry is taken, and after 7 days anyone may send it back; compare the deployment with the contracts, then restart"
+                    "a lane is stuck: nothing behind this entry is taken, and after 7 days anyone may send it back"
                 ),
             },
             None if self.stuck.contains_key(&line) => tracing::info!("{line} goes on"),

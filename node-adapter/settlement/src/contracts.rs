@@ -95,6 +95,17 @@ impl NodeSource {
         C::abi_decode_returns(&answer).map_err(|error| wrong(error.to_string()))
     }
 
+    /// The same, which also tells of the lanes to its chain, by the bridge that the contract names.
+    ///
+    /// # Errors
+    /// As [`NodeSource::read`].
+    pub async fn reading_lanes(self) -> Result<Self, SettlementError> {
+        let contract = self.contract();
+        let bridge = self.read(contract, RollupChain::bridgeCall {}).await?;
+        let chain = self.read(contract, RollupChain::chainIdCall {}).await?;
+        Ok(self.with_lanes(bridge, chain))
+    }
+
     /// Time of the newest block, in seconds since the Unix epoch: the clock of every deadline on L1.
     ///
     /// # Errors

@@ -21,7 +21,6 @@ impl From<Tail> for SharedBridge::Tail {
     fn from(tail: Tail) -> Self {
         Self {
             from: tail.from,
-            batch: tail.batch,
             count: tail.count,
             time: tail.time,
             laneHash: tail.laneHash,
@@ -70,19 +69,18 @@ impl Fold {
         self.count += 1;
     }
 
-    /// What L1 keeps of a lane after a batch that a block of this time executed.
+    /// What L1 keeps of a lane that had this state after sends which a block of this time executed.
     pub fn checkpoint(&self, time: u64) -> B256 {
         keccak256((self.hash, U256::from(self.count), U256::from(time)).abi_encode())
     }
 
-    /// The tail for who has taken this much: what follows, up to the end of `batch` of `from`, which a
-    /// block of this time executed.
-    pub fn tail(&self, from: u64, batch: u64, time: u64, following: &[LaneEntry]) -> Tail {
+    /// The tail for who has taken this much: what follows, up to a checkpoint of the lane from `from`,
+    /// which a block of this time wrote.
+    pub fn tail(&self, from: u64, time: u64, following: &[LaneEntry]) -> Tail {
         let mut end = *self;
         following.iter().for_each(|entry| end.push(entry));
         Tail {
             from,
-            batch,
             count: end.count,
             time,
             laneHash: end.hash,
@@ -137,7 +135,7 @@ pub enum LaneEvent {
         amount: U256,
         /// Whose it is.
         sender: Address,
-        /// Whether it is an import; otherwise he collects it from the bridge.
+        /// Whether it is an import; otherwise he collects it from the bridge. An amount of 0 is neither.
         home: bool,
     },
 }
@@ -162,11 +160,13 @@ pub enum ReturnReason {
     Flow,
     /// The recipient is the bridge, which can sign nothing.
     ToBridge,
+    /// No chain could take it: it has no recipient, no sender, or a memo of more than 248 bits.
+    Malformed,
 }
 
 impl ReturnReason {
     /// Every reason, in the order of their codes, which begin with 1.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoChain,
         Self::LaneClosed,
         Self::Halted,
@@ -175,6 +175,7 @@ impl ReturnReason {
         Self::AccountsFull,
         Self::Flow,
         Self::ToBridge,
+        Self::Malformed,
     ];
 
     /// The reason of a code; none for one that is not known.
@@ -185,6 +186,13 @@ impl ReturnReason {
 }
 
 impl LaneEvent {
+    /// The chain that it is, or was, for.
+    pub fn to(&self) -> u64 {
+        match self {
+            Self::Sent { to, .. } | Self::Returned { to, .. } | Self::Bounced { to, .. } => *to,
+        }
+    }
+
     /// Topics of what tells a chain of its arrivals.
     pub fn arriving() -> Vec<B256> {
         vec![
@@ -271,7 +279,7 @@ mod tests {
             let event = LaneEvent::decode(&returned(code)).unwrap().unwrap();
             assert!(matches!(event, LaneEvent::Returned { reason, .. } if reason == expected));
         }
-        for code in [0, 9, 255] {
+        for code in [0, 10, 255] {
             let error = LaneEvent::decode(&returned(code)).unwrap_err();
             assert!(error.contains(&code.to_string()), "{error}");
         }
@@ -312,7 +320,7 @@ mod tests {
         let (mut taken, mut sent) = (Fold::default(), Fold::default());
         taken.push(&entry(1));
         (1..4).for_each(|amount| sent.push(&entry(amount)));
-        let tail = taken.tail(77, 9, 100, &[entry(2), entry(3)]);
+        let tail = taken.tail(77, 100, &[entry(2), entry(3)]);
         assert_eq!((tail.count, tail.laneHash), (3, sent.hash));
         assert_eq!(tail.entries, [entry_hash(&entry(2)), entry_hash(&entry(3))]);
         assert_ne!(sent.checkpoint(100), sent.checkpoint(101));

@@ -12,12 +12,14 @@ use alloy::providers::{Provider, RootProvider};
 use alloy::sol_types::SolCall;
 use async_trait::async_trait;
 use blstrs::Scalar;
+use carillon_settlement::abi::ISharedBridge::LaneEntry;
 use carillon_settlement::abi::RollupChain;
 use carillon_settlement::deploy::{DeployOptions, Deployment};
+use carillon_settlement::lanes::LaneEvent;
 use carillon_settlement::sender::BlockRef;
 use carillon_settlement::watch::{
-    ChainEvent, Cursor, Located, NodeSource, Progress, Queue, QueueError, Sink, Source, WatchError,
-    WatchOptions, Watcher, next_queue_hash,
+    ChainEvent, Cursor, Located, NodeSource, Progress, Queue, QueueError, Sink, SinkError, Source,
+    WatchError, WatchOptions, Watcher, next_queue_hash,
 };
 use carillon_settlement::{
     Anvil, AnvilOptions, Deadlines, GasLimit, L1Client, Meaning, RpcFailure, SettlementError,
@@ -75,7 +77,7 @@ impl Model {
         let mut cursor = self.cursor();
         let mut events = Vec::new();
         for choice in choices {
-            let event = match choice % 4 {
+            let event = match choice % 5 {
                 0 => {
                     let words = [(); 5].map(|()| U256::from_be_bytes(self.fresh().0));
                     let (index, hash) = (
@@ -100,6 +102,21 @@ impl Model {
                     message_root: B256::ZERO,
                     queue_end: 0,
                 },
+                4 => {
+                    let index = cursor.arrived;
+                    let entry = LaneEntry {
+                        amount: U256::from(index),
+                        ..LaneEntry::default()
+                    };
+                    let event = LaneEvent::Sent {
+                        from: 5,
+                        to: 9,
+                        index,
+                        entry,
+                        batch: index,
+                    };
+                    ChainEvent::Lane { event, time: 1 }
+                }
                 3 if cursor.executed < cursor.committed => ChainEvent::Reverted {
                     last_kept: cursor.executed,
                     last_reverted: cursor.committed,
@@ -205,7 +222,12 @@ const STORY: TableDefinition<(u64, u64), String> = TableDefinition::new("story")
 struct Story;
 
 impl Sink for Story {
-    fn rollback(&mut self, write: &WriteTransaction, from: u64, _: &Cursor) -> Result<(), String> {
+    fn rollback(
+        &mut self,
+        write: &WriteTransaction,
+        from: u64,
+        _: &Cursor,
+    ) -> Result<(), SinkError> {
         let mut story = write.open_table(STORY).unwrap();
         story.retain_in((from, 0).., |_, _| false).unwrap();
         Ok(())
@@ -216,7 +238,7 @@ impl Sink for Story {
         write: &WriteTransaction,
         to: BlockRef,
         events: &[Located],
-    ) -> Result<(), String> {
+    ) -> Result<(), SinkError> {
         let mut story = write.open_table(STORY).unwrap();
         for event in events {
             assert!(event.block.number <= to.number);

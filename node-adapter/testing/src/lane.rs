@@ -35,10 +35,9 @@ pub fn take(account: u32, token: u8, from: u64, entry: &LaneEntry) -> Record {
     ]
 }
 
-/// What a batch left a lane at.
+/// A checkpoint: what a batch left a lane at.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
-    pub batch: u64,
     pub time: u64,
     pub count: usize,
 }
@@ -77,9 +76,9 @@ impl Lane {
     }
 
     /// A batch of the sending chain was executed, and its sends are in `entries`.
-    pub fn mark(&mut self, batch: u64, time: u64) {
+    pub fn mark(&mut self, time: u64) {
         let count = self.entries.len();
-        self.marks.push(Mark { batch, time, count });
+        self.marks.push(Mark { time, count });
     }
 
     /// The tail from `taken` to the first mark that is not before it.
@@ -92,7 +91,6 @@ impl Lane {
     pub fn tail(&self, taken: usize, mark: &Mark) -> Tail {
         Tail {
             from: self.from,
-            batch: mark.batch,
             count: mark.count as u64,
             time: mark.time,
             laneHash: self.hash(mark.count),

@@ -2,16 +2,14 @@
 pragma solidity 0.8.37;
 
 /// @notice Shows that what was taken of a lane is the beginning of what was sent, when more was sent: what follows, up to
-///         the state of the lane after a batch of the sending chain.
+///         one of its checkpoints.
 /// @param  from     The sending chain.
-/// @param  batch    A batch of it that sent through the lane.
-/// @param  count    How many entries the lane had after that batch.
-/// @param  time     Time of the block that executed the batch.
-/// @param  laneHash The hash of the lane after that batch.
+/// @param  count    How many entries the lane had at the checkpoint.
+/// @param  time     Time of the block that wrote the checkpoint.
+/// @param  laneHash The hash of the lane at the checkpoint.
 /// @param  entries  The hashes of the entries that follow what is taken, up to `count`.
 struct Tail {
     uint64 from;
-    uint64 batch;
     uint64 count;
     uint64 time;
     bytes32 laneHash;

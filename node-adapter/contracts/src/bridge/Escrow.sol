@@ -107,6 +107,11 @@ abstract contract Escrow is ISharedBridge {
         emit LeastDepositSet(chainId, slot, least);
     }
 
+    /// @dev Anyone may have a payment sent to the one it is for; elsewhere only that one itself.
+    function _requireRecipient(address recipient, address to) internal view {
+        if (to != recipient && msg.sender != recipient) revert NotRecipient(msg.sender, recipient);
+    }
+
     function _chain(uint64 chainId) internal view returns (IRollupChain chain) {
         chain = IRollupChain(hub.chain(chainId));
         if (address(chain) == address(0)) revert UnknownChain(chainId);

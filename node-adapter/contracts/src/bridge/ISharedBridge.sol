@@ -107,11 +107,13 @@ interface ISharedBridge {
     );
     /// @notice A send of an executed batch could not go and came back at once, as an import for its sender. `reason`:
     ///         1 no such chain, 2 the lane is not open, 3 the chain is halted, 4 the token is not listed there, 5 the chain
-    ///         would hold too much, 6 its account tree is full, 7 a leg of a flow, 8 the recipient is the bridge.
+    ///         would hold too much, 6 its account tree is full, 7 a leg of a flow, 8 the recipient is the bridge,
+    ///         9 malformed: no recipient, no sender, or a memo of more than 248 bits.
     event SendReturned(
         uint64 indexed from, uint64 indexed to, uint64 batch, uint8 reason, address indexed sender, uint256 amount
     );
-    /// @notice An entry that was not taken went back to its sender: as an import (`home`), or as what he may collect.
+    /// @notice An entry that was not taken went back to its sender: as an import (`home`), or as what he may collect;
+    ///         an amount of 0 is neither.
     event Bounced(
         uint64 indexed from,
         uint64 indexed to,
@@ -212,11 +214,11 @@ interface ISharedBridge {
     error LaneMismatch(uint64 from, uint64 to, uint64 count, bytes32 found, bytes32 expected);
     /// @notice More was sent than is taken: what follows must be shown.
     error TailMissing(uint64 from, uint64 to, uint64 taken, uint64 sent);
-    /// @notice The lane did not have this state after this batch.
-    error NoSuchCheckpoint(uint64 from, uint64 to, uint64 batch);
+    /// @notice The lane did not have this state and time when it had this many entries.
+    error NoSuchCheckpoint(uint64 from, uint64 to, uint64 count);
     /// @notice Entries go back when the receiving chain is halted, or from this time on.
     error BounceTooEarly(uint64 from, uint64 to, uint64 openFrom);
-    /// @notice Another chain is asked with a bounded amount of gas, and what is left is not enough for that: its silence
+    /// @notice Another chain is called with a bounded amount of gas, and what is left is not enough for that: its silence
     ///         would be the caller's doing.
     error GasTooLow(uint256 left, uint256 needed);
 
@@ -283,25 +285,25 @@ interface ISharedBridge {
     /// @notice Hands the governor's rights over. For the governor.
     function setGovernor(address governor) external;
 
-    /// @notice Moves the sends of an executed batch into their lanes; those that cannot go come back at once. For the
-    ///         chain. `records` are the batch's crossings, five words each; other kinds than sends are passed over.
-    function send(uint64 chainId, uint64 batch, uint256[] calldata records) external;
-
-    /// @notice Moves the takes of an executed batch out of their lanes. For the chain. `records` as in `send`.
-    /// @param  tails For each lane of which not all is taken, what follows.
-    function take(uint64 chainId, uint256[] calldata records, Tail[] calldata tails) external;
+    /// @notice Moves the sends of an executed batch into their lanes, those that cannot go back at once, then its takes out
+    ///         of theirs, and only then lowers the escrow by what was sent: a batch may send on what it takes. For the chain.
+    /// @param  batch   Named in events.
+    /// @param  records The batch's crossings, five words each.
+    /// @param  tails   For each lane of which not all is taken, what follows.
+    function cross(uint64 chainId, uint64 batch, uint256[] calldata records, Tail[] calldata tails) external;
 
     /// @notice Opens a chain towards another, or closes it: new sends need both sides. What was sent can be taken all the
     ///         same. For the chain's governor.
     function setLane(uint64 chainId, uint64 other, bool open) external;
 
     /// @notice Gives the next entries of a lane that were not taken back to their senders: if the receiving chain is
-    ///         halted, or 7 days after the tail's batch. For anyone.
-    /// @param  tail What follows `entries`, up to a batch that sent through the lane.
+    ///         halted, or 7 days after the tail's checkpoint. For anyone.
+    /// @param  tail What follows `entries`, up to a checkpoint of the lane.
     function bounce(uint64 from, uint64 to, LaneEntry[] calldata entries, Tail calldata tail) external;
 
-    /// @notice Pays the caller what bounced and could not go back into his chain, to `to`.
-    function collectBounced(address token, address to) external;
+    /// @notice Pays an owner what bounced and could not go back into his chain. Anyone may have it sent to the owner, who
+    ///         may name another address.
+    function collectBounced(address owner, address token, address to) external;
 
     /// @notice A lane.
     function lane(uint64 from, uint64 to) external view returns (Lane memory);
@@ -309,9 +311,14 @@ interface ISharedBridge {
     /// @notice Whether new sends can go from one chain to the other.
     function laneOpen(uint64 from, uint64 to) external view returns (bool);
 
-    /// @notice The state of a lane after a batch of the sending chain: keccak256(abi.encode(hash, count, time)); zero if
-    ///         the batch sent nothing through it.
-    function checkpoint(uint64 from, uint64 to, uint64 batch) external view returns (bytes32);
+    /// @notice The state of a lane when it had `count` entries: keccak256(abi.encode(hash, count, time)). There is one
+    ///         after each run of a batch's sends that follow each other in one lane and one token; zero elsewhere. None
+    ///         is ever overwritten.
+    function checkpoint(uint64 from, uint64 to, uint64 count) external view returns (bytes32);
+
+    /// @notice How many entries went into all lanes to a chain (`Sent`), and how many of them went back (`Bounced`): who
+    ///         reads events sees that none was left out.
+    function arrivals(uint64 to) external view returns (uint64 sent, uint64 bounced);
 
     /// @notice What was sent through a lane and is neither taken nor bounced; ETH is the zero address.
     function transit(uint64 from, uint64 to, address token) external view returns (uint256);

@@ -18,17 +18,20 @@ import {LaneHash} from "./LaneHash.sol";
 ///         as hashes, and what is taken must be the beginning of what was sent: another amount, token, owner, memo or
 ///         order is another hash.
 ///
-///         No send stops its batch: what cannot go comes back at once. No recipient, token or chain stops a lane: nothing
-///         here moves a token but `collectBounced`, other chains are asked with bounded gas, and what nobody takes
-///         goes back to its senders.
+///         No send stops its batch: what cannot go comes back at once. No recipient and no token stops a lane, since
+///         nothing here moves a token but `collectBounced`; nor does a chain, since others are called with bounded gas,
+///         nothing enters a lane that its chain could not take, and what it does not take goes back to its senders.
 abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
     /// @dev From when on anyone may give back what the other chain does not take.
     uint64 private constant BOUNCE_AFTER = 7 days;
-    /// @dev Gas of a question to another chain: its proxy, two new words of storage, and as much again.
-    uint256 private constant ASK_GAS = 100_000;
-    /// @dev What must be left for it to get that (EIP-150), and for the call itself.
-    uint256 private constant LEFT_GAS = 120_000;
+    /// @dev Gas of a place for a recipient on another chain: its proxy, two words of storage, and as much again.
+    uint256 private constant BOOK_GAS = 100_000;
+    /// @dev Gas of an import that goes back into its chain: five words of storage, an event, and as much again.
+    uint256 private constant ENQUEUE_GAS = 200_000;
+    /// @dev What must be left beside that for a chain to get it (EIP-150: 1/64 is held back), and for the call itself.
+    uint256 private constant SPARE_GAS = 20_000;
     uint256 private constant WORDS = 5;
+    uint256 private constant SLOTS = 64;
 
     uint8 private constant NO_CHAIN = 1;
     uint8 private constant LANE_CLOSED = 2;
@@ -38,6 +41,7 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
     uint8 private constant ACCOUNTS_FULL = 6;
     uint8 private constant FLOW = 7;
     uint8 private constant TO_BRIDGE = 8;
+    uint8 private constant MALFORMED = 9;
 
     /// @dev Sends of a batch that follow each other in one lane and one token: storage is read and written once for all.
     struct Run {
@@ -56,66 +60,39 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         bytes32 hash;
     }
 
+    /// @dev One slot. How many entries went into all lanes to a chain, and how many of them bounced.
+    struct Arrivals {
+        uint64 sent;
+        uint64 bounced;
+    }
+
     mapping(uint64 from => mapping(uint64 to => Lane)) private _lanes;
     /// @dev One side each.
     mapping(uint64 chainId => mapping(uint64 other => bool)) private _opened;
     /// @inheritdoc ISharedBridge
-    mapping(uint64 from => mapping(uint64 to => mapping(uint64 batch => bytes32))) public checkpoint;
+    mapping(uint64 from => mapping(uint64 to => mapping(uint64 count => bytes32))) public checkpoint;
     /// @inheritdoc ISharedBridge
     mapping(uint64 from => mapping(uint64 to => mapping(address token => uint256))) public transit;
     /// @inheritdoc ISharedBridge
     mapping(address owner => mapping(address token => uint256)) public bounced;
-
-    modifier onlyChain(uint64 chainId) {
-        if (msg.sender != hub.chain(chainId)) revert NotTheChain(msg.sender, chainId);
-        _;
-    }
+    /// @inheritdoc ISharedBridge
+    mapping(uint64 to => Arrivals) public arrivals;
 
     /// @inheritdoc ISharedBridge
-    function send(uint64 chainId, uint64 batch, uint256[] calldata records) external nonReentrant onlyChain(chainId) {
-        Run memory run;
-        for (uint256 k = 0; k < records.length; k += WORDS) {
-            uint256 w0 = records[k];
-            if (Record.kind(w0) != Record.SEND) continue;
-            uint64 to = Party.chain(records[k + 2]);
-            uint256 slot = Record.token(w0);
-            // No chain has the id 0, so the first send begins a run.
-            if (to != run.to || slot != run.slot) {
-                _end(run);
-                run = _begin(chainId, to, batch, slot);
-            }
-            _send(run, records[k + 1], records[k + 2], Party.owner(records[k + 3]), records[k + 4]);
-        }
-        _end(run);
-    }
-
-    /// @inheritdoc ISharedBridge
-    /// @dev First the lanes move on, then each is compared with what was sent, and only then amounts move.
-    function take(uint64 chainId, uint256[] calldata records, Tail[] calldata tails)
+    /// @dev What is sent may be what is taken in the same batch, so the escrow is debited last; and what is taken may be
+    ///      what the chain sends to itself, so sends enter their lanes first.
+    function cross(uint64 chainId, uint64 batch, uint256[] calldata records, Tail[] calldata tails)
         external
         nonReentrant
-        onlyChain(chainId)
     {
+        if (msg.sender != hub.chain(chainId)) revert NotTheChain(msg.sender, chainId);
+        uint256[SLOTS] memory spent;
+        _sendAll(chainId, batch, records, spent);
         _advance(chainId, records);
-        uint64 from = 0;
-        uint256 slot = 0;
-        uint256 total = 0;
-        for (uint256 k = 0; k < records.length; k += WORDS) {
-            uint256 w0 = records[k];
-            if (Record.kind(w0) != Record.TAKE) continue;
-            uint64 source = Party.chain(records[k + 3]);
-            if (source != from || Record.token(w0) != slot) {
-                _arrive(from, chainId, slot, total);
-                total = 0;
-                slot = Record.token(w0);
-            }
-            if (source != from) {
-                from = source;
-                _requirePrefix(from, chainId, tails);
-            }
-            total += records[k + 1];
+        _takeAll(chainId, records, tails);
+        for (uint256 slot = 0; slot < SLOTS; ++slot) {
+            if (spent[slot] != 0) _debit(chainId, slot, spent[slot]);
         }
-        _arrive(from, chainId, slot, total);
     }
 
     /// @inheritdoc ISharedBridge
@@ -138,23 +115,22 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         }
         lane_.taken = index + uint64(entries.length);
         lane_.takenHash = hash;
+        arrivals[to].bounced += uint64(entries.length);
         _requireTail(from, to, tail);
         uint64 openFrom = tail.time + BOUNCE_AFTER;
         if (block.timestamp < openFrom && !_chain(to).halted()) revert BounceTooEarly(from, to, openFrom);
-        IRollupChain source = _chain(from);
-        (bool answered, bool over) = _ask(address(source), abi.encodeCall(IRollupChain.halted, ()));
-        for (uint256 i = 0; i < entries.length; ++i) {
-            _giveBack(from, to, index + uint64(i), entries[i], source, answered && !over);
-        }
+        address source = hub.chain(from);
+        for (uint256 i = 0; i < entries.length; ++i) _giveBack(from, to, index + uint64(i), entries[i], source);
     }
 
     /// @inheritdoc ISharedBridge
-    function collectBounced(address token, address to) external nonReentrant {
-        uint256 amount = bounced[msg.sender][token];
+    function collectBounced(address owner, address token, address to) external nonReentrant {
+        _requireRecipient(owner, to);
+        uint256 amount = bounced[owner][token];
         if (amount == 0) revert NothingToPay();
-        bounced[msg.sender][token] = 0;
-        emit BouncedCollected(msg.sender, token, to, amount);
-        _payOut(token, amount, to, msg.sender);
+        bounced[owner][token] = 0;
+        emit BouncedCollected(owner, token, to, amount);
+        _payOut(token, amount, to, owner);
     }
 
     /// @inheritdoc ISharedBridge
@@ -167,8 +143,53 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         return from == to || _opened[from][to] && _opened[to][from];
     }
 
+    /// @dev Adds to `spent` what went, by slot.
+    function _sendAll(uint64 chainId, uint64 batch, uint256[] calldata records, uint256[SLOTS] memory spent) private {
+        Run memory run;
+        for (uint256 k = 0; k < records.length; k += WORDS) {
+            uint256 w0 = records[k];
+            if (Record.kind(w0) != Record.SEND) continue;
+            uint64 to = Party.chain(records[k + 2]);
+            uint256 slot = Record.token(w0);
+            // No chain has the id 0, so the first send begins a run.
+            if (to != run.to || slot != run.slot) {
+                _end(run, spent);
+                run = _begin(chainId, to, batch, slot);
+            }
+            _send(run, records[k + 1], records[k + 2], Party.owner(records[k + 3]), records[k + 4]);
+        }
+        _end(run, spent);
+    }
+
+    /// @dev Compares each lane with what was sent, and moves the amounts.
+    function _takeAll(uint64 chainId, uint256[] calldata records, Tail[] calldata tails) private {
+        uint64 from = 0;
+        uint256 slot = 0;
+        uint256 total = 0;
+        for (uint256 k = 0; k < records.length; k += WORDS) {
+            uint256 w0 = records[k];
+            if (Record.kind(w0) != Record.TAKE) continue;
+            uint64 source = Party.chain(records[k + 3]);
+            if (source != from || Record.token(w0) != slot) {
+                _arrive(from, chainId, slot, total);
+                total = 0;
+                slot = Record.token(w0);
+            }
+            if (source != from) {
+                from = source;
+                _requirePrefix(from, chainId, tails);
+            }
+            total += records[k + 1];
+        }
+        _arrive(from, chainId, slot, total);
+    }
+
     /// @dev Reads what all sends of a run need, and whether any of them can go.
-    function _begin(uint64 from, uint64 to, uint64 batch, uint256 slot) private returns (Run memory run) {
+    function _begin(uint64 from, uint64 to, uint64 batch, uint256 slot)
+        private
+        view
+        returns (Run memory run)
+    {
         run.from = from;
         run.to = to;
         run.batch = batch;
@@ -185,12 +206,11 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         run.reason = _reason(run);
     }
 
-    function _reason(Run memory run) private returns (uint8) {
+    function _reason(Run memory run) private view returns (uint8) {
         if (run.destination == address(0)) return NO_CHAIN;
         if (!laneOpen(run.from, run.to)) return LANE_CLOSED;
         if (run.slot != 0 && run.slotThere == 0) return NOT_LISTED;
-        (bool answered, bool over) = _ask(run.destination, abi.encodeCall(IRollupChain.halted, ()));
-        return answered && !over ? 0 : CHAIN_HALTED;
+        return 0;
     }
 
     /// @dev The account is kept last: nothing is kept for what does not go.
@@ -199,14 +219,17 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         uint8 reason = run.reason;
         if (reason == 0) {
             if (Party.inFlow(party)) reason = FLOW;
+            // Such records never pass `commit`; a chain that is no `RollupChain` could have them.
+            else if (recipient == address(0) || sender == address(0) || memo >> 248 != 0) reason = MALFORMED;
             else if (recipient == address(this)) reason = TO_BRIDGE;
             else if (amount > run.room) reason = NO_ROOM;
-            else if (!_book(run.destination, recipient)) reason = ACCOUNTS_FULL;
+            else reason = _book(run, recipient);
         }
         if (reason != 0) {
             emit SendReturned(run.from, run.to, run.batch, reason, sender, amount);
             // The escrow does not move: the amount was a balance, and is a queue entry.
-            return _import(IRollupChain(msg.sender), run.slot, amount, sender);
+            if (amount != 0) IRollupChain(msg.sender).enqueue(_import(run.slot, amount, sender));
+            return;
         }
         run.room -= amount;
         run.total += amount;
@@ -215,15 +238,17 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         ++run.count;
     }
 
-    function _end(Run memory run) private {
+    /// @dev Each run ends with a count of its own, so no checkpoint is ever written again.
+    function _end(Run memory run, uint256[SLOTS] memory spent) private {
         if (run.count == run.before) return;
         (uint64 from, uint64 to) = (run.from, run.to);
-        _debit(from, run.slot, run.total);
+        spent[run.slot] += run.total;
         transit[from][to][run.token] += run.total;
         reserved[to][run.slotThere] += run.total;
+        arrivals[to].sent += run.count - run.before;
         _lanes[from][to].sent = run.count;
         _lanes[from][to].sentHash = run.hash;
-        checkpoint[from][to][run.batch] = LaneHash.checkpoint(run.hash, run.count, uint64(block.timestamp));
+        checkpoint[from][to][run.count] = LaneHash.checkpoint(run.hash, run.count, uint64(block.timestamp));
     }
 
     /// @dev Folds the takes onto what was taken before.
@@ -280,7 +305,7 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         revert TailMissing(from, to, taken, sent);
     }
 
-    /// @dev What is taken and what is said to follow make the lane as it was after a batch.
+    /// @dev What is taken and what is said to follow make the lane as it was at a checkpoint.
     function _requireTail(uint64 from, uint64 to, Tail calldata tail) private view {
         bytes32 hash = _lanes[from][to].takenHash;
         uint256 count = _lanes[from][to].taken + tail.entries.length;
@@ -289,50 +314,50 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
             revert LaneMismatch(from, to, uint64(count), hash, tail.laneHash);
         }
         bytes32 said = LaneHash.checkpoint(tail.laneHash, tail.count, tail.time);
-        if (tail.from != from || checkpoint[from][to][tail.batch] != said) {
-            revert NoSuchCheckpoint(from, to, tail.batch);
+        if (tail.from != from || checkpoint[from][to][tail.count] != said) {
+            revert NoSuchCheckpoint(from, to, tail.count);
         }
     }
 
-    /// @dev An import at the source, or, if that is over or cannot hold it, what the sender may collect.
-    function _giveBack(
-        uint64 from,
-        uint64 to,
-        uint64 index,
-        LaneEntry calldata e,
-        IRollupChain source,
-        bool alive
-    ) private {
+    /// @dev An import at the source, or, if that does not take it, what the sender may collect. An amount of 0 is neither.
+    function _giveBack(uint64 from, uint64 to, uint64 index, LaneEntry calldata e, address source) private {
         uint256 slot = _slotOf[from][e.token];
         transit[from][to][e.token] -= e.amount;
         reserved[to][_slotOf[to][e.token]] -= e.amount;
-        bool home = alive && _hasRoom(from, slot, e.amount) && _book(address(source), e.sender);
-        emit Bounced(from, to, index, e.token, e.amount, e.sender, home);
-        if (home) {
-            escrow[from][slot] += e.amount;
-            _import(source, slot, e.amount, e.sender);
-        } else {
-            bounced[e.sender][e.token] += e.amount;
+        bool home = false;
+        if (e.amount != 0 && _hasRoom(from, slot, e.amount)) {
+            bytes memory entry = abi.encodeCall(IRollupChain.enqueue, (_import(slot, e.amount, e.sender)));
+            (home,) = _ask(source, ENQUEUE_GAS, entry);
         }
+        emit Bounced(from, to, index, e.token, e.amount, e.sender, home);
+        if (home) escrow[from][slot] += e.amount;
+        else bounced[e.sender][e.token] += e.amount;
     }
 
-    function _import(IRollupChain chain, uint256 slot, uint256 amount, address owner) private {
-        if (amount == 0) return;
-        chain.enqueue([Record.make(Record.IMPORT, 0, slot), amount, uint256(uint160(owner)), 0, 0]);
+    function _import(uint256 slot, uint256 amount, address owner) private pure returns (uint256[5] memory) {
+        return [Record.make(Record.IMPORT, 0, slot), amount, uint256(uint160(owner)), 0, 0];
     }
 
-    function _book(address chain, address owner) private returns (bool) {
-        (bool answered, bool kept) = _ask(chain, abi.encodeCall(IRollupChain.book, (owner)));
-        return answered && kept;
+    /// @dev Keeps a place for the recipient, or says why there is none. The rest of the run does not ask a chain again that
+    ///      is over or does not answer.
+    function _book(Run memory run, address owner) private returns (uint8) {
+        (, uint256 place) = _ask(run.destination, BOOK_GAS, abi.encodeCall(IRollupChain.book, (owner)));
+        if (place == uint256(IRollupChain.Place.Kept)) return 0;
+        if (place == uint256(IRollupChain.Place.Full)) return ACCOUNTS_FULL;
+        return run.reason = CHAIN_HALTED;
     }
 
     /// @dev A chain is its governor's, who may make of it what does not answer, or takes all gas there is. Too little gas
-    ///      for its answer is refused, or whoever executes a batch could make its sends come back.
-    function _ask(address chain, bytes memory question) private returns (bool answered, bool yes) {
-        if (gasleft() < LEFT_GAS) revert GasTooLow(gasleft(), LEFT_GAS);
+    ///      for its answer is refused, or the caller could make sends and bounces end otherwise. The word is 0 without an
+    ///      answer.
+    function _ask(address chain, uint256 gasLimit, bytes memory question)
+        private
+        returns (bool answered, uint256 word)
+    {
+        if (gasleft() < gasLimit + SPARE_GAS) revert GasTooLow(gasleft(), gasLimit + SPARE_GAS);
         bytes memory answer;
-        (answered, answer) = BoundedCall.call(chain, ASK_GAS, 0, question, 32);
+        (answered, answer) = BoundedCall.call(chain, gasLimit, 0, question, 32);
         answered = answered && answer.length == 32;
-        yes = answered && uint256(bytes32(answer)) != 0;
+        if (answered) word = uint256(bytes32(answer));
     }
 }

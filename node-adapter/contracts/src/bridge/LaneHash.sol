@@ -31,7 +31,7 @@ library LaneHash {
         }
     }
 
-    /// @notice keccak256(abi.encode(lane, count, time)): a lane after a batch.
+    /// @notice keccak256(abi.encode(lane, count, time)): a lane after sends of a batch.
     function checkpoint(bytes32 lane, uint64 count, uint64 time) internal pure returns (bytes32) {
         return keccak256(abi.encode(lane, count, time));
     }

@@ -182,11 +182,6 @@ contract SharedBridge is LaneBook, Initializable, UUPSUpgradeable {
         if (kind != Record.BUNDLE) revert WrongMessageKind(kind);
     }
 
-    /// @dev Anyone may have a payment sent to the one it is for; elsewhere only that one itself.
-    function _requireRecipient(address recipient, address to) private view {
-        if (to != recipient && msg.sender != recipient) revert NotRecipient(msg.sender, recipient);
-    }
-
     /// @dev The owner of an account of the chain's last executed state, whose balances count.
     function _ownerNow(IRollupChain chain, StateProof calldata proof) private view returns (address) {
         uint256 root = stateVerifier.rootOf(proof);

@@ -69,6 +69,14 @@ interface IRollupChain {
         bytes32 crossings;
     }
 
+    /// @notice Whether an owner has a place in the account tree: not on a chain that is over, whose answer is 0 as that of
+    ///         a contract that answers nothing; nor, if he had none, in a tree that is full.
+    enum Place {
+        Halted,
+        Kept,
+        Full
+    }
+
     /// @notice How far the chain is.
     struct Progress {
         uint64 committed;
@@ -278,8 +286,7 @@ interface IRollupChain {
     function enqueue(uint256[5] calldata words) external returns (uint64 index);
 
     /// @notice Keeps a place in the account tree for an owner, if he has none. For the bridge.
-    /// @return kept Whether he has one: not if the tree is full.
-    function book(address owner) external returns (bool kept);
+    function book(address owner) external returns (Place place);
 
     /// @notice Ends the chain if the oldest queue entry is overdue. For anyone; cannot be undone.
     function halt() external;
@@ -349,8 +356,8 @@ interface IRollupChain {
     /// @notice From when on anyone may halt the chain for its oldest entry; 0 while nothing waits.
     function haltableFrom() external view returns (uint64);
 
-    /// @notice What the queue promises and costs, the leaves of the account tree, and how many owners may have one: as
-    ///         many as have deposited, less than accounts (one is the operator's).
+    /// @notice What the queue promises and costs, the leaves of the account tree, and how many owners may have one:
+    ///         as many as have deposited or were sent something, less than accounts (one is the operator's).
     function queueTerms()
         external
         view

@@ -89,9 +89,10 @@ abstract contract PriorityQueue is ChainGovernance {
     }
 
     /// @inheritdoc IRollupChain
-    function book(address owner) external returns (bool kept) {
+    function book(address owner) external returns (Place place) {
         if (msg.sender != bridge) revert NotBridge(msg.sender, bridge);
-        return _book(owner);
+        if (_counters.halted) return Place.Halted;
+        return _book(owner) ? Place.Kept : Place.Full;
     }
 
     /// @inheritdoc IRollupChain

@@ -239,16 +239,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         stateRoot = stored.newRoot;
         emit BatchExecuted(stored.number, stored.newRoot, stored.messageRoot, stored.queueEnd);
         if (stored.messageRoot != 0) hub.recordMessageRoot(chainId, stored.number, stored.messageRoot);
-        if (crossings.length != 0) _cross(stored.number, crossings, tails);
-    }
-
-    /// @dev Sends go before takes: a chain may take what it sends to itself in the same batch.
-    function _cross(uint64 number, uint256[] memory records, Tail[] calldata tails) private {
-        uint256 kinds = 0;
-        for (uint256 k = 0; k < records.length; k += 5) kinds |= 1 << Record.kind(records[k]);
-        ISharedBridge lanes = ISharedBridge(bridge);
-        if (kinds >> Record.SEND & 1 != 0) lanes.send(chainId, number, records);
-        if (kinds >> Record.TAKE & 1 != 0) lanes.take(chainId, records, tails);
+        if (crossings.length != 0) ISharedBridge(bridge).cross(chainId, stored.number, crossings, tails);
     }
 
     function _requireStored(StoredBatch calldata stored) private view {

@@ -8,7 +8,7 @@ use alloy::primitives::{Address, U256};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::super::ports::{L1Inbox, PortError, QueueEntry};
+use super::super::ports::{L1Inbox, LaneEntries, PortError, QueueEntry};
 use super::super::status::blocks;
 use carillon_protocol::{Kind, Party, layout};
 use carillon_settlement::abi::ISharedBridge::LaneEntry;
@@ -16,7 +16,12 @@ use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{
     Arrival, Arrivals, ArrivalsError, NodeSource, Queue, QueueError, Watcher,
 };
-use carillon_settlement::{Backoff, L1Part, L1Reporter, SettlementError, jittered};
+use carillon_settlement::{Backoff, L1Part, L1Reporter, jittered};
+
+const DAY: u64 = 24 * 60 * 60;
+/// Older entries are not taken: anyone may send them back after 7 days (`LaneBook.BOUNCE_AFTER`), and a
+/// batch with them takes its time to be sealed, proved and settled, over a pause if need be.
+const TAKEN_WITHIN: u64 = 4 * DAY;
 
 /// Queue and lanes. L1 is read when its time has come; in between, what is on disk is handed out.
 pub(super) struct Inbox {
@@ -121,8 +126,15 @@ impl Inbox {
 }
 
 impl Reader {
-    /// The take that executes an entry on this chain.
-    async fn take(&mut self, arrival: Arrival) -> Result<QueueEntry, PortError> {
+    /// The take that executes an entry on this chain, or why there can be none now; `now` is L1's time.
+    async fn take(&mut self, arrival: Arrival, now: u64) -> Result<QueueEntry, String> {
+        let index = arrival.index;
+        if now >= arrival.time.saturating_add(TAKEN_WITHIN) {
+            return Err(format!(
+                "entry {index} was sent more than {} days ago and may go back before a batch with it is executed; it waits until somebody sends it back (`bounce`)",
+                TAKEN_WITHIN / DAY
+            ));
+        }
         let LaneEntry {
             token,
             amount,
@@ -133,12 +145,10 @@ impl Reader {
         let slot = match self.slots.get(&token) {
             Some(slot) => *slot,
             None => {
-                let unreachable =
-                    |error: SettlementError| PortError::Unreachable(error.to_string());
                 let found = self.watcher.source().token_slot(token).await;
-                let found = found.map_err(unreachable)?.ok_or_else(|| {
-                    let reason = format!("the bridge lists no token {token} for this chain, which another chain sent here");
-                    PortError::Unreachable(reason)
+                let found = found.map_err(|error| error.to_string())?;
+                let found = found.ok_or_else(|| {
+                    format!("entry {index} is of a token {token} that the bridge does not list for this chain")
                 })?;
                 *self.slots.entry(token).or_insert(found)
             }
@@ -153,7 +163,7 @@ impl Reader {
             memo,
         ];
         Ok(QueueEntry {
-            index: arrival.index,
+            index,
             words: words.map(|word| word.to_be_bytes()),
         })
     }
@@ -183,19 +193,36 @@ impl L1Inbox for Inbox {
         &self,
         taken: &BTreeMap<u64, u64>,
         most: usize,
-    ) -> Result<Vec<QueueEntry>, PortError> {
+    ) -> Result<LaneEntries, PortError> {
         let mut reader = self.reader().await?;
-        let arrivals = match reader.arrivals.entries(taken, most) {
-            Ok(arrivals) => arrivals,
-            Err(error @ ArrivalsError::Exchanged { .. }) => {
+        let waiting = match reader.arrivals.entries(taken, most) {
+            Ok(waiting) => waiting,
+            Err(error @ (ArrivalsError::Exchanged { .. } | ArrivalsError::WentBack { .. })) => {
                 return Err(PortError::contradiction(&error));
             }
             Err(other) => return Err(self.held_back(&other)),
         };
-        let mut entries = Vec::with_capacity(arrivals.len());
-        for arrival in arrivals {
-            entries.push(reader.take(arrival).await?);
+        let mut lanes = LaneEntries {
+            entries: Vec::with_capacity(waiting.entries.len()),
+            held: waiting.held,
+        };
+        if waiting.entries.is_empty() {
+            return Ok(lanes);
         }
-        Ok(entries)
+        let now = reader.watcher.source().time().await;
+        let now = now.map_err(|error| PortError::Unreachable(error.to_string()))?;
+        for arrival in waiting.entries {
+            let from = arrival.from;
+            if lanes.held.contains_key(&from) {
+                continue;
+            }
+            match reader.take(arrival, now).await {
+                Ok(entry) => lanes.entries.push(entry),
+                Err(reason) => {
+                    lanes.held.insert(from, reason);
+                }
+            }
+        }
+        Ok(lanes)
     }
 }

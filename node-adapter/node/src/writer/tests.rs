@@ -129,34 +129,40 @@ async fn lanes_are_taken_in_their_order_and_remembered() {
         (bad.line(), take(8, 0).line()),
         (Line::Lane(7), Line::Lane(8))
     );
-    let entries = vec![
-        take(7, 0),
-        bad,
-        take(7, 2),
-        take(8, 0),
-        entry(0),
-        take(8, 3),
-    ];
-    assert_eq!(writer.queue(entries).await.unwrap(), 1);
+    let waiting = |entries: Vec<QueueEntry>, held: &[u64]| LaneEntries {
+        entries,
+        held: held
+            .iter()
+            .map(|chain| (*chain, "too old".into()))
+            .collect(),
+    };
+    let entries = vec![take(7, 0), bad, take(7, 2), take(8, 0), take(8, 3)];
+    writer.lanes(waiting(entries, &[9])).await.unwrap();
+    assert_eq!(writer.queue(vec![entry(0)]).await.unwrap(), 1);
     let progress = writer.progress().borrow().clone();
     assert_eq!(progress.lanes, [(7, 1), (8, 4)].into());
     let stuck: Vec<_> = progress.stuck.iter().collect();
-    assert_eq!(stuck.len(), 1, "{stuck:?}");
-    assert_eq!(*stuck[0].0, Line::Lane(7));
+    assert_eq!(stuck.len(), 2, "{stuck:?}");
+    assert_eq!((*stuck[0].0, *stuck[1].0), (Line::Lane(7), Line::Lane(9)));
+    let reason = stuck[0].1;
     assert!(
-        stuck[0].1.contains("entry 1 of the lane from chain 7"),
-        "{stuck:?}"
+        reason.contains("entry 1 of the lane from chain 7"),
+        "{reason}"
     );
+    assert!(stuck[1].1.contains("too old"), "{stuck:?}");
     // What was taken is not taken again, and the lane goes on with what can be taken.
     let again = vec![take(7, 0), take(8, 3), take(7, 1)];
-    writer.queue(again).await.unwrap();
+    writer.lanes(waiting(again, &[])).await.unwrap();
     let progress = writer.progress().borrow().clone();
     assert_eq!((progress.accepted, progress.lanes.len()), (5, 2));
     assert!(progress.stuck.is_empty(), "{:?}", progress.stuck);
     writer.seal().await.unwrap();
     let row = store.batches(1).unwrap().pop().unwrap();
     assert_eq!(row.lanes, [(7, 2), (8, 4)].into());
-    writer.queue(vec![take(8, 4)]).await.unwrap();
+    writer.lanes(waiting(vec![take(8, 4)], &[9])).await.unwrap();
+    // A lane whose entry went back is not stuck any more, though it hands in nothing.
+    writer.lanes(waiting(Vec::new(), &[])).await.unwrap();
+    assert!(writer.progress().borrow().stuck.is_empty());
     drop(writer);
     // After a restart, sealed or not.
     let machine = TestMachine::restore(&store, 4);

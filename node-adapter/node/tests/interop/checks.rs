@@ -37,7 +37,7 @@ async fn a_message_must_have_been_sent_and_must_belong_to_the_bundle() {
     assert!(refused(&|m| m.chainId += 1).await.contains("NoMessages"));
     for change in [
         &(|m: &mut Message| m.words[1] = U256::from(11)) as &dyn Fn(&mut _),
-        &|m: &mut Message| m.words[0] += U256::from(8),
+        &|m: &mut Message| m.words[0] += U256::from(16),
         &|m: &mut Message| m.words[4] = U256::from(1),
         &|m: &mut Message| m.k = U256::from(2),
         &|m: &mut Message| m.position = U256::from(0),

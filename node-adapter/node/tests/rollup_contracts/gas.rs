@@ -95,8 +95,8 @@ async fn a_settlement_costs_the_same_for_any_number_of_transfers() {
     let spread = measured[1..4].iter().map(|(_, _, gas)| *gas);
     let (least, most) = (spread.clone().min().unwrap(), spread.max().unwrap());
     assert!(most - least < 2_000, "{least} to {most}");
-    // 397,938 at most, measured, before batches could send to other chains; this is what one without sends pays for it.
-    assert!(most <= 397_938 + 600, "{most} gas");
+    // 397,938 at most, measured, before batches could send to other chains; 398,864 since: a batch without sends pays that for it.
+    assert!(most <= 397_938 + 1_200, "{most} gas");
 }
 
 /// The record that costs most: a deposit with a key, no byte of which is zero but where they must be.

@@ -14,6 +14,7 @@ use super::network::{Network, lane_events};
 
 const A: usize = 0;
 const B: usize = 1;
+const C: usize = 2;
 
 #[tokio::test]
 async fn what_is_sent_is_taken_there_and_back_and_at_home() {
@@ -65,7 +66,7 @@ async fn what_is_sent_is_taken_there_and_back_and_at_home() {
     let checkpoint = SharedBridge::checkpointCall {
         from: 77,
         to: 78,
-        batch: 1,
+        count: 2,
     };
     let time = net.world.time_of(&receipt).await;
     assert_eq!(net.view(&checkpoint).await, fold.checkpoint(time));
@@ -100,6 +101,47 @@ async fn what_is_sent_is_taken_there_and_back_and_at_home() {
     assert_eq!(
         net.world.balance(net.world.l1.bridge).await,
         U256::from(2_000)
+    );
+}
+
+/// A batch may spend what it takes: its escrow is that of the batch's end, whatever the order of its records.
+#[tokio::test]
+async fn what_is_taken_is_sent_on_in_the_same_batch() {
+    let mut net = Network::new(204, 3, 0).await;
+    net.deposit(A, 1, 3_000).await.unwrap();
+    net.deposit(B, 2, 10).await.unwrap();
+    for (round, to) in [A, C, B].into_iter().enumerate() {
+        let come = net.entry(true, 1_000, round as u64);
+        let go = net.entry(true, 1_000, 9);
+        net.settle(A, vec![net.sends(A, B, &come)], vec![])
+            .await
+            .unwrap();
+        let (take, send) = (net.takes(A, B, &come), net.sends(B, to, &go));
+        let more = net.sends(B, to, &net.entry(true, 11, 9));
+        let refused = net.try_settle(B, vec![take, send, more], vec![]).await;
+        assert_eq!(name(refused), "EscrowTooSmall");
+        net.try_settle(B, vec![send, take], vec![]).await.unwrap();
+        net.settle(B, vec![take, send], vec![]).await.unwrap();
+        assert_eq!(net.escrow(B, 2).await, 10);
+        assert_eq!(net.transit(B, to, net.token).await, 1_000);
+        let arrive = net.takes(B, to, &go);
+        net.settle(to, vec![arrive], vec![]).await.unwrap();
+    }
+    let held = [net.escrow(A, 1).await, net.escrow(C, 3).await];
+    assert_eq!((held, net.escrow(B, 2).await), ([1_000, 1_000], 1_010));
+    // Several slots in one batch, each debited with its own.
+    net.deposit(B, 0, 7).await.unwrap();
+    let (ether, token) = (net.entry(false, 7, 1), net.entry(true, 1_000, 2));
+    let records = vec![
+        net.sends(B, C, &ether),
+        net.sends(B, A, &token),
+        net.sends(B, C, &net.entry(true, 3, 3)),
+    ];
+    net.settle(B, records, vec![]).await.unwrap();
+    assert_eq!((net.escrow(B, 0).await, net.escrow(B, 2).await), (0, 7));
+    assert_eq!(
+        (net.arrivals(A).await, net.arrivals(C).await),
+        ((2, 0), (3, 0))
     );
 }
 

@@ -189,12 +189,23 @@ async fn what_cannot_go_home_is_its_senders_to_collect_once() {
     assert_eq!(net.bounced(sender, Address::ZERO).await, 20);
     assert_eq!((net.escrow(A, 0).await, net.escrow(A, 1).await), (980, 985));
     let to = Address::repeat_byte(0x77);
-    let collect = |token| SharedBridge::collectBouncedCall { token, to };
+    let collect = |token| SharedBridge::collectBouncedCall {
+        owner: sender,
+        token,
+        to,
+    };
+    // Somebody else takes nothing of his own, and nothing of another's elsewhere.
     let stranger = net.world.user(6);
-    assert_eq!(
-        name(net.send(stranger, &collect(net.token)).await),
-        "NothingToPay"
-    );
+    let own = SharedBridge::collectBouncedCall {
+        owner: stranger,
+        token: net.token,
+        to,
+    };
+    assert_eq!(name(net.send(stranger, &own).await), "NothingToPay");
+    for token in [net.token, Address::ZERO] {
+        let theft = net.send(stranger, &collect(token)).await;
+        assert_eq!(name(theft), "NotRecipient");
+    }
     for token in [net.token, Address::ZERO] {
         net.send(sender, &collect(token)).await.unwrap();
         assert_eq!(
@@ -208,6 +219,29 @@ async fn what_cannot_go_home_is_its_senders_to_collect_once() {
     assert_eq!(paid, U256::from(15));
     let owed = SharedBridge::owedCall { token: net.token };
     assert_eq!(net.view(&owed).await, U256::from(2_000 - 15));
+}
+
+/// Anyone may have what bounced sent to its owner.
+#[tokio::test]
+async fn what_bounced_is_sent_to_its_owner_on_anyone_s_call() {
+    let mut net = Network::new(224, 2, 1_000).await;
+    let (sender, stranger) = (net.world.user(1), net.world.user(6));
+    let one = net.entry(true, 10, 1);
+    net.settle(A, vec![net.sends(A, B, &one)], vec![])
+        .await
+        .unwrap();
+    net.halt(A).await;
+    net.bounce(A, B, &[one], tail(&net, 1)).await.unwrap();
+    let call = SharedBridge::collectBouncedCall {
+        owner: sender,
+        token: net.token,
+        to: sender,
+    };
+    net.send(stranger, &call).await.unwrap();
+    let balance = super::test_contracts::PlainToken::balanceOfCall { account: sender };
+    let paid = net.world.view(net.token, &balance).await.unwrap();
+    assert_eq!(paid, U256::from(10));
+    assert_eq!(name(net.send(stranger, &call).await), "NothingToPay");
 }
 
 /// A chain that could not hold it, or that does not answer, does not block the lane.

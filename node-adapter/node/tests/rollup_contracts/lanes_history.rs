@@ -28,6 +28,8 @@ struct Model {
     open: Vec<(usize, Message)>,
     /// By owner and whether it is the token.
     bounced: BTreeMap<(Address, bool), u128>,
+    /// Entries that bounced, by the chain that they were for.
+    went_back: BTreeMap<usize, u64>,
     halted: [bool; CHAINS],
     /// Steps that did something, by their names.
     done: BTreeMap<&'static str, usize>,
@@ -42,6 +44,7 @@ impl Model {
             net,
             open: Vec::new(),
             bounced: BTreeMap::new(),
+            went_back: BTreeMap::new(),
             halted: [false; CHAINS],
             done: BTreeMap::new(),
         }
@@ -102,6 +105,14 @@ impl Model {
                     self.net.reserved(at, slot).await,
                     coming,
                     "to {at} after {step}"
+                );
+                let lanes = self.net.lanes.iter().filter(|((_, to), _)| *to == at);
+                let sent: usize = lanes.map(|(_, lane)| lane.entries.len()).sum();
+                let went_back = self.went_back.get(&at).copied().unwrap_or_default();
+                assert_eq!(
+                    self.net.arrivals(at).await,
+                    (sent as u64, went_back),
+                    "arrivals of {at} after {step}"
                 );
                 all += coming;
             }
@@ -311,6 +322,7 @@ impl Model {
         if let Some(lane) = self.net.lanes.get_mut(&(from, to)) {
             lane.taken += count;
         }
+        *self.went_back.entry(to).or_default() += count as u64;
         for event in lane_events(&receipt) {
             let LaneEvent::Bounced {
                 token,
@@ -322,7 +334,7 @@ impl Model {
             else {
                 panic!("{event:?}")
             };
-            assert_eq!(home, !self.halted[from]);
+            assert_eq!(home, !self.halted[from] && !amount.is_zero());
             let (token, amount) = (self.is_token(token), amount.to::<u128>());
             match home {
                 true => *self.held.entry((from, token)).or_default() += amount,
@@ -349,6 +361,7 @@ impl Model {
         let to = Address::repeat_byte(0x70);
         let before = self.owned(to, token).await;
         let call = SharedBridge::collectBouncedCall {
+            owner,
             token: if token { self.net.token } else { Address::ZERO },
             to,
         };

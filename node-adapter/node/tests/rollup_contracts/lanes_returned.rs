@@ -131,6 +131,8 @@ async fn a_send_that_cannot_go_comes_back_at_once_and_stops_nothing() {
         "0x60016000f3",
         "0x",
         "0x62100000600052620f4240600020",
+        "0x600360005260206000f3",
+        "0x60001960005260206000f3",
     ] {
         net.set_code(contract, code).await;
         let event = outcome(&mut net, A, sent).await;

@@ -15,6 +15,7 @@ mod lanes;
 mod lanes_bounce;
 mod lanes_gas;
 mod lanes_history;
+mod lanes_hostile;
 mod lanes_refused;
 mod lanes_returned;
 mod network;

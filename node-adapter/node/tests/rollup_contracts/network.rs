@@ -15,7 +15,7 @@ use carillon_settlement::lanes::{LaneEvent, Tail};
 use super::common::batch::{Batch, Record, scalar};
 use super::common::lane::{Lane, send};
 use super::common::world::{CHAIN_ID, PROBE, World};
-use super::test_contracts::PlainToken;
+use super::test_contracts::{HostileChain, PlainToken};
 
 /// A chain: where it is, and how far. Roots count up from its first.
 #[derive(Clone)]
@@ -247,7 +247,7 @@ impl Network {
         let side = &mut self.sides[at];
         side.number += 1;
         side.root += 1;
-        let (id, number) = (side.id, side.number);
+        let id = side.id;
         let events = lane_events(receipt);
         let time = self.world.time_of(receipt).await;
         let mut touched = Vec::new();
@@ -266,7 +266,7 @@ impl Network {
         touched.dedup();
         for to in touched {
             if let Some(lane) = self.lanes.get_mut(&(at, to)) {
-                lane.mark(number, time);
+                lane.mark(time);
             }
         }
         events
@@ -295,6 +295,13 @@ impl Network {
             token,
         };
         self.view(&call).await.to::<u128>()
+    }
+
+    /// How many entries went into all lanes to a chain, and how many bounced.
+    pub async fn arrivals(&self, to: usize) -> (u64, u64) {
+        let to = self.sides[to].id;
+        let found = self.view(&SharedBridge::arrivalsCall { to }).await;
+        (found.sent, found.bounced)
     }
 
     pub async fn bounced(&self, owner: Address, token: Address) -> u128 {
@@ -328,6 +335,27 @@ impl Network {
             .send(self.world.user(8), contract, &halt)
             .await
             .unwrap();
+    }
+
+    /// Lets a contract send transactions.
+    pub async fn impersonate(&self, contract: Address) {
+        for (method, params) in [
+            ("anvil_impersonateAccount", serde_json::json!([contract])),
+            (
+                "anvil_setBalance",
+                serde_json::json!([contract, "0xde0b6b3a7640000"]),
+            ),
+        ] {
+            let provider = &self.world.provider;
+            let done = provider.raw_request(method.into(), params);
+            let _: serde_json::Value = done.await.unwrap();
+        }
+    }
+
+    /// A contract on this side that does whatever its governor likes.
+    pub async fn make_hostile(&self, at: usize) {
+        let code = HostileChain::DEPLOYED_BYTECODE.to_string();
+        self.set_code(self.sides[at].contract, &code).await;
     }
 
     /// Puts another code in a contract's place.

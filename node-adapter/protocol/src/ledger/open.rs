@@ -274,9 +274,12 @@ impl Ledger {
     fn apply(&self, operation: &Operation, signed: Signed) -> Result<rules::Outcome, RuleError> {
         // Neither circuit nor L1 refuse it, so what was accepted before must be taken.
         let [w2, ..] = operation.words;
-        let to_bridge = operation.kind == Kind::Withdraw
-            && self.bridge != [0; 20]
-            && w2 == owner_word(&self.bridge);
+        let recipient = match operation.kind {
+            Kind::Withdraw => Some(w2),
+            Kind::Send => operation.other_end().ok().map(|end| owner_word(&end.owner)),
+            _ => None,
+        };
+        let to_bridge = self.bridge != [0; 20] && recipient == Some(owner_word(&self.bridge));
         if to_bridge && signed.is_new() {
             return Err(RuleError::ToBridge);
         }
@@ -668,6 +671,10 @@ mod tests {
             ),
             (
                 with(Kind::Withdraw, [owner_word(&bridge), zero, zero]),
+                RuleError::ToBridge,
+            ),
+            (
+                with(Kind::Send, [Party::new(bridge, 271).to_word(), alice, zero]),
                 RuleError::ToBridge,
             ),
             (

@@ -17,11 +17,12 @@ use redb::{Database, WriteTransaction};
 
 use super::ChainId;
 use crate::SettlementError;
+use crate::abi::ISharedBridge::LaneEntry;
 use crate::abi::RollupChain;
 use crate::lanes::LaneEvent;
 use crate::sender::BlockRef;
 use crate::watch::{
-    ChainEvent, Cursor, Located, NodeSource, Sink, WatchError, WatchOptions, Watcher,
+    ChainEvent, Cursor, Located, NodeSource, Sink, SinkError, WatchError, WatchOptions, Watcher,
 };
 use carillon_protocol::{Domain, Home};
 
@@ -87,7 +88,7 @@ pub struct Executed {
     pub transaction: TxHash,
     /// The block of that transaction.
     pub block: BlockRef,
-    /// Entries of the lane from each chain that went back before it was executed.
+    /// Behind the last entry of the lane from each chain that went back before it was executed.
     pub bounced: BTreeMap<u64, u64>,
 }
 
@@ -103,7 +104,9 @@ pub struct History {
     /// Batches that are committed and not executed, from the oldest on. What an execution would say
     /// (root, messages, queue) is zero.
     pub pending: Vec<Executed>,
-    /// Entries of the lane from each chain that went back.
+    /// What each other chain sent.
+    pub arrived: BTreeMap<u64, Vec<LaneEntry>>,
+    /// Behind the last entry of the lane from each chain that went back.
     pub bounced: BTreeMap<u64, u64>,
     /// Whether the chain has ended.
     pub halted: bool,
@@ -148,10 +151,7 @@ impl History {
         let database = Database::builder()
             .create_with_backend(redb::backends::InMemoryBackend::new())
             .map_err(|error| memory(error.into()))?;
-        let contract = source.contract();
-        let bridge = source.read(contract, RollupChain::bridgeCall {}).await?;
-        let chain = source.read(contract, RollupChain::chainIdCall {}).await?;
-        let source = source.clone().with_lanes(bridge, chain);
+        let source = source.clone().reading_lanes().await?;
         let watcher = Watcher::new(source, Arc::new(database), options)?;
         let mut events = Events::default();
         let mut turns = 0;
@@ -170,6 +170,7 @@ impl History {
             executed: Vec::new(),
             open: BTreeMap::new(),
             pending: Vec::new(),
+            arrived: BTreeMap::new(),
             bounced: BTreeMap::new(),
             halted: false,
             read,
@@ -215,11 +216,19 @@ impl History {
                     committed.retain(|number, _| number <= last_kept);
                 }
                 ChainEvent::Halted { .. } => history.halted = true,
-                ChainEvent::Lane { event, .. } => {
-                    if let LaneEvent::Bounced { from, .. } = event {
-                        *history.bounced.entry(*from).or_default() += 1;
+                ChainEvent::Lane { event, .. } => match event {
+                    LaneEvent::Sent { from, entry, .. } => {
+                        history
+                            .arrived
+                            .entry(*from)
+                            .or_default()
+                            .push(entry.clone());
                     }
-                }
+                    LaneEvent::Bounced { from, index, .. } => {
+                        history.bounced.insert(*from, index + 1);
+                    }
+                    LaneEvent::Returned { .. } => {}
+                },
                 ChainEvent::Proved { .. } => {}
             }
         }
@@ -316,7 +325,7 @@ pub async fn published(
 struct Events(Vec<Located>);
 
 impl Sink for Events {
-    fn rollback(&mut self, _: &WriteTransaction, from: u64, _: &Cursor) -> Result<(), String> {
+    fn rollback(&mut self, _: &WriteTransaction, from: u64, _: &Cursor) -> Result<(), SinkError> {
         self.0.retain(|event| event.block.number < from);
         Ok(())
     }
@@ -326,7 +335,7 @@ impl Sink for Events {
         _: &WriteTransaction,
         _: BlockRef,
         events: &[Located],
-    ) -> Result<(), String> {
+    ) -> Result<(), SinkError> {
         self.0.extend_from_slice(events);
         Ok(())
     }

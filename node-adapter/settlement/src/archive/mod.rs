@@ -7,6 +7,7 @@
 //! | `history` | what L1 says of a chain's batches, from its events and calldata | network |
 //! | `check` | one batch against L1 and against the state it is replayed on | none |
 //! | `messages` | messages of executed batches, for claims | network, store |
+//! | `places` | which entry of its lane each take is | none |
 //! | `pending` | committed batches as the contract wants them back | network |
 //! | `proof_json` | state proofs as a file | none |
 //! | `resync` | [`resync`]: the state rebuilt from L1 and the archive | network, store |
@@ -22,6 +23,7 @@ mod history;
 mod messages;
 mod object;
 mod pending;
+mod places;
 mod proof_json;
 mod resync;
 mod store;
@@ -31,6 +33,7 @@ pub use history::{Executed, History, HistoryError, Published, chain_of, domain_o
 pub use messages::{MessageError, SentMessage, sent_message, sent_messages};
 pub use object::{Batch, ChainId, ObjectError, Shape};
 pub use pending::pending_batches;
+pub use places::Place;
 pub use proof_json::StateProofJson;
 pub use resync::{
     Replayed, ResyncError, ResyncOptions, ResyncReport, ResyncStep, open_archive, resync,

@@ -4,18 +4,17 @@
 //! they do. Nothing in the archive is believed. Called by `carillon-node resync`, and by a node that
 //! has lost its disk.
 
-use std::collections::BTreeMap;
-
 use blstrs::Scalar;
 
 use super::check::{CheckError, Checked, Field, check, check_ahead};
 use super::history::{History, HistoryError, chain_of, domain_of, published};
+use super::places::{Place, Places, is_of};
 use super::{Archive, ArchiveError, Batch, ChainId, Executed};
 use crate::sender::BlockRef;
 use crate::watch::{NodeSource, WatchOptions};
 use crate::{BatchBlob, SettlementError, verify_on_l1};
-use carillon_protocol::Domain;
 use carillon_protocol::ledger::{MAX_DEPTH, State};
+use carillon_protocol::{Domain, Kind, Operation};
 
 /// Settings of a resync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +146,8 @@ pub struct Replayed<'a> {
     pub executed: Option<&'a Executed>,
     /// Time of the block that committed it, in seconds; 0 if it is not executed.
     pub time: u64,
-    /// Entries of the lane from each chain that went back before it.
-    pub bounced: &'a BTreeMap<u64, u64>,
+    /// The places of its takes in their lanes, in order.
+    pub places: &'a [Place],
     /// What it does.
     pub checked: &'a Checked,
 }
@@ -208,6 +207,7 @@ struct Walk<'a, P> {
     archive: &'a Archive,
     domain: Domain,
     history: History,
+    places: Places,
     progress: P,
     state: State,
     archived: u64,
@@ -249,6 +249,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             archive,
             domain,
             history,
+            places: Places::default(),
             progress,
             state,
             archived,
@@ -274,6 +275,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 other => other?,
             };
             let (time, data) = published(self.source, executed).await?;
+            let bounced = executed.bounced.clone();
             let (queue, state) = (&self.history.queue, &mut self.state);
             let checked = check(
                 &batch,
@@ -289,7 +291,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 batch: &batch,
                 executed: Some(executed),
                 time,
-                bounced: &executed.bounced,
+                places: &self.places.of(&checked.operations, &bounced),
                 checked: &checked,
             })
             .map_err(ResyncError::Keep)?;
@@ -342,14 +344,47 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             verified.await?.map_err(refused)?;
             queue_start = checked.queue_end;
             self.report.operations += checked.operations.len() as u64;
+            let places = self.places.of(&checked.operations, &self.history.bounced);
+            self.taken(&checked.operations, &places)
+                .await
+                .map_err(refused)?;
             keep(Replayed {
                 batch: &batch,
                 executed: None,
                 time: 0,
-                bounced: &self.history.bounced,
+                places: &places,
                 checked: &checked,
             })
             .map_err(ResyncError::Keep)?;
+        }
+        Ok(())
+    }
+
+    /// Whether takes that L1 has not checked yet are of what was sent.
+    async fn taken(&self, operations: &[Operation], places: &[Place]) -> Result<(), String> {
+        let takes = operations.iter().filter(|op| op.kind == Kind::Take);
+        let mut source = None;
+        for (take, Place { from, index }) in takes.zip(places) {
+            let lane = self.history.arrived.get(from);
+            let entry = lane.and_then(|lane| lane.get(usize::try_from(*index).ok()?));
+            let Some(entry) = entry.filter(|entry| is_of(take, entry)) else {
+                return Err(format!(
+                    "a take is not entry {index} of the lane from chain {from}, which is the next one"
+                ));
+            };
+            let source = match &source {
+                Some(source) => source,
+                None => {
+                    let lanes = self.source.clone().reading_lanes().await;
+                    source.insert(lanes.map_err(|error| error.to_string())?)
+                }
+            };
+            let slot = source.token_slot(entry.token).await;
+            if slot.map_err(|error| error.to_string())? != Some(take.token) {
+                return Err(format!(
+                    "the take of entry {index} of the lane from chain {from} is in another token"
+                ));
+            }
         }
         Ok(())
     }

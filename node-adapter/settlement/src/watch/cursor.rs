@@ -9,6 +9,7 @@ use alloy::sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
 use super::ChainEvent;
+use crate::lanes::LaneEvent;
 
 /// Counters of a chain after some block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,18 +26,26 @@ pub struct Cursor {
     pub executed: u64,
     /// Whether the chain has ended.
     pub halted: bool,
+    /// Entries that went into all lanes to the chain; 0 where lanes are not read.
+    #[serde(default)]
+    pub arrived: u64,
+    /// Those of them that went back.
+    #[serde(default)]
+    pub went_back: u64,
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} committed, {} proved, {} executed, {} queued ({}){}",
+            "{} committed, {} proved, {} executed, {} queued ({}), {} arrived, {} of them went back{}",
             self.committed,
             self.proved,
             self.executed,
             self.queue_length,
             self.queue_hash,
+            self.arrived,
+            self.went_back,
             if self.halted { ", halted" } else { "" }
         )
     }
@@ -127,8 +136,12 @@ impl Cursor {
                 self.proved = self.proved.min(*last_kept);
             }
             ChainEvent::Halted { .. } => self.halted = true,
-            // Lanes have indices of their own, and L1 holds what is taken against them.
-            ChainEvent::Lane { .. } => {}
+            // Which entry of which lane it is, is for who keeps them.
+            ChainEvent::Lane { event, .. } => match event {
+                LaneEvent::Sent { .. } => self.arrived += 1,
+                LaneEvent::Bounced { .. } => self.went_back += 1,
+                LaneEvent::Returned { .. } => {}
+            },
         }
         Ok(())
     }

@@ -23,9 +23,9 @@ mod queue;
 mod source;
 mod watcher;
 
-pub use arrivals::{Arrival, Arrivals, ArrivalsError};
+pub use arrivals::{Arrival, Arrivals, ArrivalsError, Waiting};
 pub use cursor::{Cursor, CursorError, next_queue_hash};
 pub use event::{ChainEvent, Located};
 pub use queue::{Entry, Queue, QueueError};
 pub use source::{NodeSource, Source};
-pub use watcher::{Mismatch, Progress, Sink, WatchError, WatchOptions, Watcher};
+pub use watcher::{Mismatch, Progress, Sink, SinkError, WatchError, WatchOptions, Watcher};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use alloy::primitives::{B256, U256};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{ChainEvent, Cursor, Located, Sink};
+use super::{ChainEvent, Cursor, Located, Sink, SinkError};
 use crate::sender::BlockRef;
 
 /// Index -> words, 160 bytes, and the queue's hash after the entry, 32 bytes.
@@ -130,11 +130,11 @@ impl Sink for Queue {
         transaction: &WriteTransaction,
         _from: u64,
         cursor: &Cursor,
-    ) -> Result<(), String> {
-        let mut entries = transaction.open_table(ENTRIES).map_err(|e| e.to_string())?;
+    ) -> Result<(), SinkError> {
+        let mut entries = transaction.open_table(ENTRIES).map_err(SinkError::failed)?;
         entries
             .retain_in(cursor.queue_length.., |_, _| false)
-            .map_err(|e| e.to_string())
+            .map_err(SinkError::failed)
     }
 
     fn apply(
@@ -142,8 +142,8 @@ impl Sink for Queue {
         transaction: &WriteTransaction,
         _to: BlockRef,
         events: &[Located],
-    ) -> Result<(), String> {
-        let mut entries = transaction.open_table(ENTRIES).map_err(|e| e.to_string())?;
+    ) -> Result<(), SinkError> {
+        let mut entries = transaction.open_table(ENTRIES).map_err(SinkError::failed)?;
         for event in events {
             if let ChainEvent::Queued { index, words, hash } = &event.event {
                 let mut bytes: Vec<u8> = Vec::with_capacity(192);
@@ -153,7 +153,7 @@ impl Sink for Queue {
                 bytes.extend_from_slice(hash.as_slice());
                 entries
                     .insert(*index, bytes.as_slice())
-                    .map_err(|e| e.to_string())?;
+                    .map_err(SinkError::failed)?;
             }
         }
         Ok(())

@@ -114,8 +114,18 @@ impl NodeSource {
         call: C,
         block: B256,
     ) -> Result<Option<C::Return>, SettlementError> {
+        self.view_at(self.contract, call, block).await
+    }
+
+    /// [`NodeSource::view`] of another contract.
+    async fn view_at<C: SolCall>(
+        &self,
+        contract: Address,
+        call: C,
+        block: B256,
+    ) -> Result<Option<C::Return>, SettlementError> {
         let request = TransactionRequest {
-            to: Some(TxKind::Call(self.contract)),
+            to: Some(TxKind::Call(contract)),
             input: Bytes::from(call.abi_encode()).into(),
             ..Default::default()
         };
@@ -123,8 +133,8 @@ impl NodeSource {
         match self.ask("eth_call", answer).await {
             Ok(answer) => C::abi_decode_returns(&answer).map(Some).map_err(|error| {
                 SettlementError::NotOurContract {
-                    address: self.contract,
-                    request: "progress",
+                    address: contract,
+                    request: C::SIGNATURE,
                     reason: error.to_string(),
                 }
             }),
@@ -176,6 +186,7 @@ impl NodeSource {
                 block,
                 transaction: log.transaction_hash?,
                 log: log.log_index?,
+                time: log.block_timestamp,
             };
             (!log.removed).then_some(place)
         };
@@ -202,6 +213,8 @@ struct Place {
     block: BlockRef,
     transaction: B256,
     log: u64,
+    /// Of the block, if the node says it.
+    time: Option<u64>,
 }
 
 impl Place {
@@ -259,9 +272,15 @@ impl Source for NodeSource {
                 let Some(event) = LaneEvent::decode(&log).map_err(wrong)? else {
                     continue;
                 };
-                let time = match times.get(&place.block.hash) {
-                    Some(time) => *time,
-                    None => self.block_time(place.block).await?,
+                if event.to() != lanes.to || log.address != lanes.bridge {
+                    let asked = format!("a log of another chain's lane than {}", lanes.to);
+                    return Err(wrong(asked));
+                }
+                let time = match (place.time, times.get(&place.block.hash)) {
+                    (Some(time), _) => time,
+                    (None, Some(time)) => *time,
+                    // Not every node says it with the log.
+                    (None, None) => self.block_time(place.block).await?,
                 };
                 times.insert(place.block.hash, time);
                 events.push(place.of(ChainEvent::Lane { event, time }));
@@ -284,7 +303,20 @@ impl Source for NodeSource {
         ) else {
             return Ok(None);
         };
+        let lanes = match self.lanes {
+            None => None,
+            Some(Lanes { bridge, to }) => {
+                let call = SharedBridge::arrivalsCall { to };
+                let Some(arrivals) = self.view_at(bridge, call, block.hash).await? else {
+                    return Ok(None);
+                };
+                Some((arrivals.sent, arrivals.bounced))
+            }
+        };
+        let (arrived, went_back) = lanes.unwrap_or_default();
         Ok(Some(Cursor {
+            arrived,
+            went_back,
             queue_length: progress.queueLength,
             queue_hash: hash,
             committed: progress.committed,

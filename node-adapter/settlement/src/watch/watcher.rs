@@ -27,14 +27,33 @@ pub trait Sink: Send {
         transaction: &WriteTransaction,
         from: u64,
         cursor: &Cursor,
-    ) -> Result<(), String>;
+    ) -> Result<(), SinkError>;
     /// All events after the last call up to block `to`, in order.
     fn apply(
         &mut self,
         transaction: &WriteTransaction,
         to: BlockRef,
         events: &[Located],
-    ) -> Result<(), String>;
+    ) -> Result<(), SinkError>;
+}
+
+/// Why a sink does not take events.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// It could not keep them; it is tried again.
+    #[error("{0}")]
+    Failed(String),
+    /// They do not follow those before: the node left some out, now or before. Everything is read again.
+    #[error("{0}")]
+    Missed(String),
+}
+
+impl SinkError {
+    /// A failure of whatever keeps the events.
+    pub fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
 }
 
 /// Both get everything.
@@ -44,7 +63,7 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         transaction: &WriteTransaction,
         from: u64,
         cursor: &Cursor,
-    ) -> Result<(), String> {
+    ) -> Result<(), SinkError> {
         self.0.rollback(transaction, from, cursor)?;
         self.1.rollback(transaction, from, cursor)
     }
@@ -54,7 +73,7 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         transaction: &WriteTransaction,
         to: BlockRef,
         events: &[Located],
-    ) -> Result<(), String> {
+    ) -> Result<(), SinkError> {
         self.0.apply(transaction, to, events)?;
         self.1.apply(transaction, to, events)
     }
@@ -139,7 +158,7 @@ pub enum WatchError {
         /// End of the range, or the first block that was to be taken back.
         block: u64,
         /// Its reason.
-        reason: String,
+        reason: SinkError,
     },
 }
 
@@ -165,7 +184,12 @@ impl WatchError {
                 "turned",
                 "wait: the chain was reorganised while it was read",
             ),
-            Self::Events { .. } | Self::Counters(_) => (
+            Self::Events { .. }
+            | Self::Counters(_)
+            | Self::Sink {
+                reason: SinkError::Missed(_),
+                ..
+            } => (
                 "events_missing",
                 "use another Ethereum node: this one leaves events out",
             ),
@@ -301,7 +325,12 @@ impl<S: Source> Watcher<S> {
         seen: impl FnMut(u64) + Send,
     ) -> Result<Progress, WatchError> {
         let result = self.read(sink, seen).await;
-        if let Err(WatchError::Events { .. } | WatchError::Counters(_)) = &result {
+        let missed = match &result {
+            Err(WatchError::Events { .. } | WatchError::Counters(_)) => true,
+            Err(WatchError::Sink { reason, .. }) => matches!(reason, SinkError::Missed(_)),
+            _ => false,
+        };
+        if missed {
             self.roll_back(sink, None)?;
         }
         result

@@ -240,7 +240,7 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
             fee,
             nonce,
             recipient: address(&args.recipient)?,
-            chain: args.to_chain,
+            chain: args.to_chain.to_string(),
             leg: None,
             memo: args.memo,
             owner,
