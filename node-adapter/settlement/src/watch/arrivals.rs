@@ -82,8 +82,6 @@ struct Row {
     entry: LaneEntry,
     /// The lane's hash with the entry.
     hash: B256,
-    /// The batch that sent it.
-    batch: u64,
     /// Number and time of the block that executed the batch.
     block: u64,
     time: u64,
@@ -91,23 +89,16 @@ struct Row {
 
 impl Row {
     fn to_bytes(&self) -> Vec<u8> {
-        let fields = (
-            self.entry.clone(),
-            self.hash,
-            self.batch,
-            self.block,
-            self.time,
-        );
+        let fields = (self.entry.clone(), self.hash, self.block, self.time);
         fields.abi_encode()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let (entry, hash, batch, block, time) =
-            <(LaneEntry, B256, u64, u64, u64)>::abi_decode(bytes).map_err(text)?;
+        let (entry, hash, block, time) =
+            <(LaneEntry, B256, u64, u64)>::abi_decode(bytes).map_err(text)?;
         Ok(Self {
             entry,
             hash,
-            batch,
             block,
             time,
         })
@@ -226,8 +217,8 @@ impl Arrivals {
         Ok(waiting)
     }
 
-    /// What a batch needs that took the first `taken` entries of a lane: those behind them that the same
-    /// batch of the other chain sent. None if the lane is not read so far.
+    /// What a batch needs that took the first `taken` entries of a lane: those behind them that were sent in
+    /// the same block. None if the lane is not read so far.
     ///
     /// # Errors
     /// [`ArrivalsError::Storage`].
@@ -248,7 +239,8 @@ impl Arrivals {
         for item in (entries.range((from, taken)..=(from, u64::MAX))).map_err(storage)? {
             let (_, bytes) = item.map_err(storage)?;
             let row = Row::from_bytes(bytes.value()).map_err(storage)?;
-            if row.batch != last.batch {
+            // The time of a checkpoint is its block's; numbers of batches are what the other chain says.
+            if row.block != last.block {
                 break;
             }
             following.push(row.entry);
@@ -301,11 +293,7 @@ impl Sink for Arrivals {
             };
             match event {
                 LaneEvent::Sent {
-                    from,
-                    index,
-                    entry,
-                    batch,
-                    ..
+                    from, index, entry, ..
                 } => {
                     let before = match index.checked_sub(1) {
                         None => Some(Fold::default().hash),
@@ -326,7 +314,6 @@ impl Sink for Arrivals {
                     let row = Row {
                         entry: entry.clone(),
                         hash: fold.hash,
-                        batch: *batch,
                         block,
                         time: *time,
                     };
@@ -534,13 +521,21 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_ends_with_the_batch_that_sent_the_last_entry_taken() {
+    fn a_tail_ends_with_the_block_that_sent_the_last_entry_taken() {
         let arrivals = arrivals();
+        // Another chain may say the same number of a batch twice: another block has another time.
+        let again = LaneEvent::Sent {
+            from: 5,
+            to: 9,
+            index: 3,
+            entry: entry(103),
+            batch: 10,
+        };
         let events = [
             sent(1, 5, 0, 100),
             sent(1, 5, 1, 101),
             sent(1, 5, 2, 102),
-            sent(2, 5, 3, 103),
+            at(2, again),
         ];
         apply(&arrivals, &events).unwrap();
         let mut fold = Fold::default();
