@@ -225,20 +225,18 @@ impl Machine for Rollup {
     }
 
     fn fits(&self, operation: &Operation) -> bool {
-        // A batch with them costs L1 far more than others, and one that no transaction can settle would be
-        // the chain's last.
-        let crosses = |kind: Kind| kind.is_between_chains();
-        let room = || {
-            let open = self.ledger.operations().iter().chain([operation]);
-            let count =
-                |wanted: fn(Kind) -> bool| open.clone().filter(|open| wanted(open.kind)).count();
-            let (records, sends) = (count(Kind::has_record), count(|kind| kind == Kind::Send));
-            batch_fits(records, sends, count(|kind| kind == Kind::Take))
-        };
-        let open = self.ledger.operations();
-        let crossing = crosses(operation.kind) || open.iter().any(|open| crosses(open.kind));
-        let room = !(crossing && operation.kind.has_record()) || room();
-        room && self.ledger.fits(operation, &self.options.budget)
+        let fits = self.ledger.fits(operation, &self.options.budget);
+        if !fits || !operation.kind.has_record() {
+            return fits;
+        }
+        // Sends and takes cost L1 far more than other records, and a batch that no transaction can settle
+        // would be the chain's last.
+        let open = self.ledger.operations().iter().chain([operation]);
+        let count =
+            |wanted: fn(Kind) -> bool| open.clone().filter(|open| wanted(open.kind)).count();
+        let sends = count(|kind| kind == Kind::Send);
+        let takes = count(|kind| kind == Kind::Take);
+        sends + takes == 0 || batch_fits(count(Kind::has_record), sends, takes)
     }
 
     fn execute(&mut self, operation: &Operation, ticket: Option<Ticket>) -> Result<(), Refusal> {
@@ -348,4 +346,75 @@ fn refusal(error: &RuleError) -> Refusal {
         RuleError::Word { .. } | RuleError::ExitAmount { .. } | RuleError::ToBridge => "record",
     };
     Refusal::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_protocol::crypto::schnorr::SecretKey;
+    use carillon_protocol::owner_word;
+    use carillon_settlement::limits::MOST_SENDS;
+
+    use super::*;
+
+    const OWNER: [u8; 20] = [1; 20];
+
+    fn send(nonce: u64, leg: Option<u8>) -> Operation {
+        let to = Party {
+            leg,
+            ..Party::new([9; 20], 271)
+        };
+        Operation {
+            words: [to.to_word(), owner_word(&OWNER), Scalar::from(77)],
+            ..Operation::new(Kind::Send, 1, 0, 1, 0, nonce)
+        }
+    }
+
+    /// Account 1 has a key and funds; batches have room for 500 records.
+    fn funded() -> (Rollup, SecretKey) {
+        let mut rollup = Rollup::new(&RollupOptions::new(270, 0, 500, 3, 500, 12).unwrap());
+        let key = SecretKey::from_seed(&[1; 32]);
+        let point = key.public().coordinates();
+        let deposit = Record {
+            kind: Kind::Deposit,
+            account: 0,
+            token: 0,
+            amount: 1_000,
+            words: [owner_word(&OWNER), point.x, point.y],
+        };
+        let entry = QueueEntry {
+            index: 0,
+            words: deposit.to_words().map(|word| word.to_bytes_be()),
+        };
+        let deposit = rollup.from_queue(&entry).unwrap();
+        rollup.execute(&deposit, None).unwrap();
+        (rollup, key)
+    }
+
+    #[test]
+    fn a_batch_has_no_more_sends_than_a_transaction_can_settle() {
+        let (mut rollup, _) = funded();
+        let mut sends = 0;
+        while rollup.fits(&send(sends, None)) {
+            rollup.execute(&send(sends, None), None).unwrap();
+            sends += 1;
+        }
+        // The deposit's record stands beside them.
+        assert!(
+            (MOST_SENDS as u64 - 1..=MOST_SENDS as u64).contains(&sends),
+            "{sends}"
+        );
+        // What costs no record, or little, has room.
+        assert!(rollup.fits(&Operation::transfer(1, 0, 0, 1, 0, sends)));
+    }
+
+    #[test]
+    fn a_leg_of_a_flow_is_refused_and_a_plain_send_is_not() {
+        let (rollup, key) = funded();
+        let check = |leg| {
+            let domain = rollup.ledger().domain();
+            rollup.check(&send(0, leg).sign(&key, domain, &OWNER).unwrap())
+        };
+        assert!(check(None).is_ok());
+        assert_eq!(check(Some(0)).unwrap_err().code, "flow");
+    }
 }

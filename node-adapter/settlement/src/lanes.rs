@@ -6,7 +6,7 @@
 
 use alloy::primitives::{Address, B256, Log, U256, keccak256};
 use alloy::sol_types::{SolEvent, SolValue};
-use carillon_protocol::{Header, Kind};
+use carillon_protocol::Header;
 use carillon_runtime::groth16::eip2537;
 
 use super::abi::ISharedBridge::LaneEntry;
@@ -31,8 +31,8 @@ impl From<Tail> for SharedBridge::Tail {
 
 /// The words of the sends, takes and returns of a batch, in order.
 pub fn crossing_words(header: &Header) -> Vec<U256> {
-    let crosses = |kind: Kind| matches!(kind, Kind::Send | Kind::Take | Kind::Return);
-    let records = header.records.iter().filter(|record| crosses(record.kind));
+    let records = header.records.iter();
+    let records = records.filter(|record| record.kind.is_between_chains());
     records
         .flat_map(|record| record.to_words())
         .map(|word| U256::from_be_bytes(eip2537::scalar(&word)))
