@@ -40,6 +40,12 @@ sol!(
     "artifacts/bridge/SharedBridge.json"
 );
 
+sol!(
+    #[sol(all_derives)]
+    Gateway,
+    "artifacts/gateway/Gateway.json"
+);
+
 /// The contract that computes roots from state proofs. In a module of its own because its types
 /// repeat those of [`ISharedBridge`].
 pub mod state {

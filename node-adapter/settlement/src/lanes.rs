@@ -10,7 +10,7 @@ use carillon_protocol::Header;
 use carillon_runtime::groth16::eip2537;
 
 use super::abi::ISharedBridge::LaneEntry;
-use super::abi::SharedBridge;
+use super::abi::{Gateway, SharedBridge};
 
 /// The argument of `execute` for a batch, and what follows in a lane of which it does not take
 /// everything.
@@ -21,6 +21,20 @@ impl From<Tail> for SharedBridge::Tail {
     fn from(tail: Tail) -> Self {
         Self {
             from: tail.from,
+            to: tail.to,
+            count: tail.count,
+            time: tail.time,
+            laneHash: tail.laneHash,
+            entries: tail.entries,
+        }
+    }
+}
+
+impl From<Tail> for Gateway::Tail {
+    fn from(tail: Tail) -> Self {
+        Self {
+            from: tail.from,
+            to: tail.to,
             count: tail.count,
             time: tail.time,
             laneHash: tail.laneHash,
@@ -74,13 +88,14 @@ impl Fold {
         keccak256((self.hash, U256::from(self.count), U256::from(time)).abi_encode())
     }
 
-    /// The tail for who has taken this much: what follows, up to a checkpoint of the lane from `from`,
-    /// which a block of this time wrote.
-    pub fn tail(&self, from: u64, time: u64, following: &[LaneEntry]) -> Tail {
+    /// The tail for who has taken this much: what follows, up to a checkpoint of the lane between the
+    /// chains `(from, to)`, which a block of this time wrote.
+    pub fn tail(&self, (from, to): (u64, u64), time: u64, following: &[LaneEntry]) -> Tail {
         let mut end = *self;
         following.iter().for_each(|entry| end.push(entry));
         Tail {
             from,
+            to,
             count: end.count,
             time,
             laneHash: end.hash,
@@ -320,7 +335,7 @@ mod tests {
         let (mut taken, mut sent) = (Fold::default(), Fold::default());
         taken.push(&entry(1));
         (1..4).for_each(|amount| sent.push(&entry(amount)));
-        let tail = taken.tail(77, 100, &[entry(2), entry(3)]);
+        let tail = taken.tail((77, 78), 100, &[entry(2), entry(3)]);
         assert_eq!((tail.count, tail.laneHash), (3, sent.hash));
         assert_eq!(tail.entries, [entry_hash(&entry(2)), entry_hash(&entry(3))]);
         assert_ne!(sent.checkpoint(100), sent.checkpoint(101));

@@ -30,6 +30,7 @@ mod client;
 mod contracts;
 pub mod deploy;
 mod error;
+pub mod gateway;
 pub mod interop;
 mod l1;
 pub mod lanes;

@@ -21,6 +21,18 @@ pub enum Refusal {
         /// The error with its arguments.
         text: String,
     },
+    /// What a chain said to the gateway, which undid everything.
+    #[error("chain {chain} refused its step {step}: {reason}")]
+    Step {
+        /// Which of the gateway's items, from 0.
+        item: u64,
+        /// The chain.
+        chain: u64,
+        /// Which of the item's steps, from 0.
+        step: u64,
+        /// Why.
+        reason: Box<Refusal>,
+    },
     /// A contract's own words, or the fault that Solidity found: tokens written before custom errors
     /// speak so, and what a bundle calls may.
     #[error("reverted: {text}")]
@@ -42,6 +54,11 @@ pub enum Refusal {
 impl Refusal {
     /// Decodes revert data.
     pub fn decode(data: &Bytes) -> Self {
+        nested(data).unwrap_or_else(|| Self::flat(data))
+    }
+
+    /// The same without a look at what an error carries of others.
+    fn flat(data: &Bytes) -> Self {
         if data.is_empty() {
             return Refusal::Silent;
         }
@@ -54,6 +71,7 @@ impl Refusal {
     pub fn name(&self) -> &'static str {
         match self {
             Refusal::Contract { name, .. } => name,
+            Refusal::Step { .. } => "StepRefused",
             Refusal::Words { .. } => "Words",
             Refusal::Unknown { .. } => "Unknown",
             Refusal::Silent => "Silent",
@@ -62,6 +80,9 @@ impl Refusal {
 
     /// What an operator can do about it.
     pub fn advice(&self) -> &'static str {
+        if let Refusal::Step { reason, .. } = self {
+            return reason.advice();
+        }
         match self.name() {
             "NotOperator" => "run with the key of the chain's operator",
             "ChainHalted" => {
@@ -98,15 +119,13 @@ macro_rules! first_of {
 
 /// Every contract of the rollup protocol that may refuse.
 fn contract_error(data: &Bytes) -> Option<Refusal> {
-    if let Some(refusal) = nested(data) {
-        return Some(refusal);
-    }
     first_of!(
         data,
         [
             abi::RollupChain::RollupChainErrors,
             abi::SharedBridge::SharedBridgeErrors,
             abi::ChainHub::ChainHubErrors,
+            abi::Gateway::GatewayErrors,
             abi::Groth16Verifier::Groth16VerifierErrors,
             abi::ChainTimelock::ChainTimelockErrors,
             abi::UpgradeableProxy::UpgradeableProxyErrors,
@@ -130,18 +149,30 @@ fn words(data: &Bytes) -> Option<Refusal> {
     Some(Refusal::Words { text })
 }
 
-/// Errors of bundles that carry the revert data of what they called.
+/// Errors that carry the revert data of what was called.
 fn nested(data: &Bytes) -> Option<Refusal> {
     use alloy::sol_types::SolError;
+    if let Ok(error) = abi::Gateway::StepRefused::abi_decode(data) {
+        let small = |number: alloy::primitives::U256| number.saturating_to::<u64>();
+        return Some(Refusal::Step {
+            item: small(error.item),
+            chain: error.chainId,
+            step: small(error.step),
+            reason: Box::new(Refusal::flat(&error.reason)),
+        });
+    }
     if let Ok(error) = abi::interop::AliasAccount::CallFailed::abi_decode(data) {
-        let (index, target, inner) = (error.index, error.target, Refusal::decode(&error.reason));
+        let (index, target, inner) = (error.index, error.target, Refusal::flat(&error.reason));
         return Some(Refusal::Contract {
             name: "CallFailed",
             text: format!("CallFailed: call {index} to {target}: {inner}"),
         });
     }
     let error = abi::interop::InteropHandler::FailureNotFinal::abi_decode(data).ok()?;
-    let inner = Refusal::decode(&error.reason);
+    let inner = match abi::interop::AliasAccount::CallFailed::abi_decode(&error.reason) {
+        Ok(_) => nested(&error.reason).unwrap_or(Refusal::Silent),
+        Err(_) => Refusal::flat(&error.reason),
+    };
     Some(Refusal::Contract {
         name: "FailureNotFinal",
         text: format!(

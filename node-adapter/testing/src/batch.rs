@@ -87,6 +87,8 @@ pub struct Batch {
     pub blob: Blob,
     pub c_h: U256,
     pub c_b: U256,
+    /// Whether the chain has no blobs; the zero blob is what stays home.
+    pub validium: bool,
 }
 
 impl Batch {
@@ -110,6 +112,7 @@ impl Batch {
             blob: Blob::zero(),
             c_h: U256::from(number) + U256::from(1111),
             c_b: U256::from(number) + U256::from(2222),
+            validium: false,
         }
     }
 
@@ -139,7 +142,7 @@ impl Batch {
             .iter()
             .flat_map(|w| w.to_be_bytes::<32>())
             .collect();
-        let fields = (self.c_h, self.c_b, keccak256(bytes), self.blob.hash);
+        let fields = (self.c_h, self.c_b, keccak256(bytes), self.versioned_hash());
         U256::from_be_bytes(keccak256(fields.abi_encode()).0) % order()
     }
 
@@ -162,11 +165,27 @@ impl Batch {
     pub fn proof(&self, key: &Trapdoor, rng: &mut impl RngCore) -> BatchProof {
         let (y_b, kzg_proof) = self.blob.open(self.z());
         let proof = key.prove(&self.inputs().map(scalar), rng);
+        let proof = proof.to_eip2537().to_vec().into();
+        if self.validium {
+            return BatchProof {
+                yB: y_b,
+                kzgCommitment: Default::default(),
+                kzgProof: Default::default(),
+                proof,
+            };
+        }
         BatchProof {
             yB: y_b,
             kzgCommitment: self.blob.commitment.to_vec().into(),
             kzgProof: kzg_proof.to_vec().into(),
-            proof: proof.to_eip2537().to_vec().into(),
+            proof,
+        }
+    }
+
+    fn versioned_hash(&self) -> B256 {
+        match self.validium {
+            true => B256::ZERO,
+            false => self.blob.hash,
         }
     }
 
@@ -188,7 +207,7 @@ impl Batch {
             cB: self.c_b,
             z: self.z(),
             yH: self.y_h(),
-            versionedHash: self.blob.hash,
+            versionedHash: self.versioned_hash(),
             messageRoot: self.message_tree().last().map_or(B256::ZERO, |top| top[0]),
             crossings: self.crossings_hash(),
         }

@@ -16,6 +16,7 @@ sol!(HookedOwner, "artifacts/test/HookedOwner.json");
 sol!(ChainV2, "artifacts/test/ChainV2.json");
 sol!(ShareVault, "artifacts/test/ShareVault.json");
 sol!(HostileChain, "artifacts/test/HostileChain.json");
+sol!(Crosser, "artifacts/test/Crosser.json");
 sol!(Counter, "artifacts/test/Counter.json");
 sol!(
     #[sol(extra_derives(Debug))]

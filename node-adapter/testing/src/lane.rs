@@ -46,15 +46,17 @@ pub struct Mark {
 #[derive(Clone, Debug)]
 pub struct Lane {
     pub from: u64,
+    pub to: u64,
     pub entries: Vec<LaneEntry>,
     pub taken: usize,
     pub marks: Vec<Mark>,
 }
 
 impl Lane {
-    pub fn new(from: u64) -> Self {
+    pub fn new(from: u64, to: u64) -> Self {
         Self {
             from,
+            to,
             entries: Vec::new(),
             taken: 0,
             marks: Vec::new(),
@@ -91,6 +93,7 @@ impl Lane {
     pub fn tail(&self, taken: usize, mark: &Mark) -> Tail {
         Tail {
             from: self.from,
+            to: self.to,
             count: mark.count as u64,
             time: mark.time,
             laneHash: self.hash(mark.count),

@@ -4,12 +4,15 @@ pragma solidity 0.8.37;
 /// @notice Shows that what was taken of a lane is the beginning of what was sent, when more was sent: what follows, up to
 ///         one of its checkpoints.
 /// @param  from     The sending chain.
+/// @param  to       The chain that takes.
 /// @param  count    How many entries the lane had at the checkpoint.
-/// @param  time     Time of the block that wrote the checkpoint.
+/// @param  time     Time of the block that wrote the checkpoint; 0 for the block of the transaction itself, whose time
+///                  nobody knows before.
 /// @param  laneHash The hash of the lane at the checkpoint.
 /// @param  entries  The hashes of the entries that follow what is taken, up to `count`.
 struct Tail {
     uint64 from;
+    uint64 to;
     uint64 count;
     uint64 time;
     bytes32 laneHash;

@@ -221,6 +221,8 @@ interface ISharedBridge {
     /// @notice Another chain is called with a bounded amount of gas, and what is left is not enough for that: its silence
     ///         would be the caller's doing.
     error GasTooLow(uint256 left, uint256 needed);
+    /// @notice A batch moves more of a token than there can be.
+    error MoveTooLarge(uint256 amount);
 
     /// @notice Deposits `amount` of the token in `token` for `owner`; ETH (slot 0) comes with the call, and so does the
     ///         chain's `depositFee`. What is above goes back to the caller.
@@ -289,8 +291,15 @@ interface ISharedBridge {
     ///         of theirs, and only then lowers the escrow by what was sent: a batch may send on what it takes. For the chain.
     /// @param  batch   Named in events.
     /// @param  records The batch's crossings, five words each.
-    /// @param  tails   For each lane of which not all is taken, what follows.
+    /// @param  tails   For each lane of which not all is taken, what follows. Not looked at inside `crossTogether`.
     function cross(uint64 chainId, uint64 batch, uint256[] calldata records, Tail[] calldata tails) external;
+
+    /// @notice Lets batches of several chains cross at once, so that what one takes another may send, and the other way
+    ///         round. Calls `onCross` on the caller, who executes the batches; what they take is compared with what was
+    ///         sent, and escrows are moved, after all of them. All or nothing. For anyone: it gives no right but this one.
+    /// @param  data  Handed to `onCross`.
+    /// @param  tails For each lane of which not all is taken, what follows.
+    function crossTogether(bytes calldata data, Tail[] calldata tails) external;
 
     /// @notice Opens a chain towards another, or closes it: new sends need both sides. What was sent can be taken all the
     ///         same. For the chain's governor.

@@ -9,8 +9,10 @@ import {Party} from "../rollup/Party.sol";
 import {Record} from "../rollup/Record.sol";
 import {Tail} from "./Crossings.sol";
 import {Escrow} from "./Escrow.sol";
+import {ICrossing} from "./ICrossing.sol";
 import {ISharedBridge} from "./ISharedBridge.sol";
 import {LaneHash} from "./LaneHash.sol";
+import {Moves} from "./Moves.sol";
 
 /// @title  The lanes between chains
 /// @notice Part of `SharedBridge`. A send of an executed batch leaves its chain's escrow and enters the lane to another
@@ -31,7 +33,6 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
     /// @dev What must be left beside that for a chain to get it (EIP-150: 1/64 is held back), and for the call itself.
     uint256 private constant SPARE_GAS = 20_000;
     uint256 private constant WORDS = 5;
-    uint256 private constant SLOTS = 64;
 
     uint8 private constant NO_CHAIN = 1;
     uint8 private constant LANE_CLOSED = 2;
@@ -66,6 +67,9 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         uint64 bounced;
     }
 
+    /// @dev Whether several chains cross at once, and whether one of them is crossing now.
+    bool private transient _together;
+    bool private transient _crossing;
     mapping(uint64 from => mapping(uint64 to => Lane)) private _lanes;
     /// @dev One side each.
     mapping(uint64 chainId => mapping(uint64 other => bool)) private _opened;
@@ -79,20 +83,22 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
     mapping(uint64 to => Arrivals) public arrivals;
 
     /// @inheritdoc ISharedBridge
-    /// @dev What is sent may be what is taken in the same batch, so the escrow is debited last; and what is taken may be
-    ///      what the chain sends to itself, so sends enter their lanes first.
-    function cross(uint64 chainId, uint64 batch, uint256[] calldata records, Tail[] calldata tails)
-        external
-        nonReentrant
-    {
+    function cross(uint64 chainId, uint64 batch, uint256[] calldata records, Tail[] calldata tails) external {
         if (msg.sender != hub.chain(chainId)) revert NotTheChain(msg.sender, chainId);
-        uint256[SLOTS] memory spent;
-        _sendAll(chainId, batch, records, spent);
-        _advance(chainId, records);
-        _takeAll(chainId, records, tails);
-        for (uint256 slot = 0; slot < SLOTS; ++slot) {
-            if (spent[slot] != 0) _debit(chainId, slot, spent[slot]);
-        }
+        if (!_together) return _crossAlone(chainId, batch, records, tails);
+        // Under the guard of `crossTogether`. A chain that is asked for a place or brought an import has no turn.
+        if (_crossing) revert ReentrancyGuardReentrantCall();
+        _crossing = true;
+        _enter(chainId, batch, records);
+        _crossing = false;
+    }
+
+    /// @inheritdoc ISharedBridge
+    function crossTogether(bytes calldata data, Tail[] calldata tails) external nonReentrant {
+        _together = true;
+        ICrossing(msg.sender).onCross(data);
+        _together = false;
+        _settle(tails);
     }
 
     /// @inheritdoc ISharedBridge
@@ -143,8 +149,43 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         return from == to || _opened[from][to] && _opened[to][from];
     }
 
-    /// @dev Adds to `spent` what went, by slot.
-    function _sendAll(uint64 chainId, uint64 batch, uint256[] calldata records, uint256[SLOTS] memory spent) private {
+    function _crossAlone(uint64 chainId, uint64 batch, uint256[] calldata records, Tail[] calldata tails)
+        private
+        nonReentrant
+    {
+        _enter(chainId, batch, records);
+        _settle(tails);
+    }
+
+    /// @dev What a batch sends enters its lanes, and what it takes is folded onto what was taken. What is owed for that is
+    ///      kept until `_settle`, since it may be sent by a batch that has its turn later.
+    function _enter(uint64 chainId, uint64 batch, uint256[] calldata records) private {
+        _sendAll(chainId, batch, records);
+        _takeAll(chainId, records);
+    }
+
+    /// @dev Compares each lane with what was sent, and moves the amounts. What is sent may be what is taken in the same
+    ///      batch, so the escrows are debited last.
+    function _settle(Tail[] calldata tails) private {
+        uint256 count = Moves.takes();
+        uint256 last = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            (uint64 from, uint64 to, uint256 slot, uint256 amount) = Moves.takeAt(i);
+            uint256 lane_ = uint256(from) << 64 | to;
+            // No chain has the id 0.
+            if (lane_ != last) _requirePrefix(from, to, tails);
+            last = lane_;
+            _arrive(from, to, slot, amount);
+        }
+        count = Moves.debits();
+        for (uint256 i = 0; i < count; ++i) {
+            (uint64 chainId, uint256 slot, uint256 amount) = Moves.debitAt(i);
+            _debit(chainId, slot, amount);
+        }
+        Moves.clear();
+    }
+
+    function _sendAll(uint64 chainId, uint64 batch, uint256[] calldata records) private {
         Run memory run;
         for (uint256 k = 0; k < records.length; k += WORDS) {
             uint256 w0 = records[k];
@@ -153,35 +194,47 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
             uint256 slot = Record.token(w0);
             // No chain has the id 0, so the first send begins a run.
             if (to != run.to || slot != run.slot) {
-                _end(run, spent);
+                _end(run);
                 run = _begin(chainId, to, batch, slot);
             }
             _send(run, records[k + 1], records[k + 2], Party.owner(records[k + 3]), records[k + 4]);
         }
-        _end(run, spent);
+        _end(run);
     }
 
-    /// @dev Compares each lane with what was sent, and moves the amounts.
-    function _takeAll(uint64 chainId, uint256[] calldata records, Tail[] calldata tails) private {
+    /// @dev Folds the takes onto what was taken before, and notes what came by which lane and in which token.
+    function _takeAll(uint64 to, uint256[] calldata records) private {
         uint64 from = 0;
+        uint64 count = 0;
+        bytes32 hash = 0;
         uint256 slot = 0;
         uint256 total = 0;
         for (uint256 k = 0; k < records.length; k += WORDS) {
             uint256 w0 = records[k];
             if (Record.kind(w0) != Record.TAKE) continue;
-            uint64 source = Party.chain(records[k + 3]);
+            uint256 party = records[k + 3];
+            uint64 source = Party.chain(party);
             if (source != from || Record.token(w0) != slot) {
-                _arrive(from, chainId, slot, total);
+                if (from != 0) Moves.addTake(from, to, slot, total);
                 total = 0;
                 slot = Record.token(w0);
             }
             if (source != from) {
+                if (from != 0) _setTaken(from, to, count, hash);
                 from = source;
-                _requirePrefix(from, chainId, tails);
+                count = _lanes[from][to].taken;
+                hash = _lanes[from][to].takenHash;
             }
+            address recipient = Party.owner(records[k + 2]);
+            bytes32 entry =
+                LaneHash.entry(_token(to, slot), records[k + 1], Party.owner(party), recipient, records[k + 4]);
+            hash = LaneHash.next(hash, entry);
+            ++count;
             total += records[k + 1];
         }
-        _arrive(from, chainId, slot, total);
+        if (from == 0) return;
+        _setTaken(from, to, count, hash);
+        Moves.addTake(from, to, slot, total);
     }
 
     /// @dev Reads what all sends of a run need, and whether any of them can go.
@@ -239,40 +292,16 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
     }
 
     /// @dev Each run ends with a count of its own, so no checkpoint is ever written again.
-    function _end(Run memory run, uint256[SLOTS] memory spent) private {
+    function _end(Run memory run) private {
         if (run.count == run.before) return;
         (uint64 from, uint64 to) = (run.from, run.to);
-        spent[run.slot] += run.total;
+        Moves.addDebit(from, run.slot, run.total);
         transit[from][to][run.token] += run.total;
         reserved[to][run.slotThere] += run.total;
         arrivals[to].sent += run.count - run.before;
         _lanes[from][to].sent = run.count;
         _lanes[from][to].sentHash = run.hash;
         checkpoint[from][to][run.count] = LaneHash.checkpoint(run.hash, run.count, uint64(block.timestamp));
-    }
-
-    /// @dev Folds the takes onto what was taken before.
-    function _advance(uint64 to, uint256[] calldata records) private {
-        uint64 from = 0;
-        uint64 count = 0;
-        bytes32 hash = 0;
-        for (uint256 k = 0; k < records.length; k += WORDS) {
-            uint256 w0 = records[k];
-            if (Record.kind(w0) != Record.TAKE) continue;
-            uint256 party = records[k + 3];
-            if (Party.chain(party) != from) {
-                if (from != 0) _setTaken(from, to, count, hash);
-                from = Party.chain(party);
-                count = _lanes[from][to].taken;
-                hash = _lanes[from][to].takenHash;
-            }
-            address token = _token(to, Record.token(w0));
-            address recipient = Party.owner(records[k + 2]);
-            bytes32 entry = LaneHash.entry(token, records[k + 1], Party.owner(party), recipient, records[k + 4]);
-            hash = LaneHash.next(hash, entry);
-            ++count;
-        }
-        if (from != 0) _setTaken(from, to, count, hash);
     }
 
     function _setTaken(uint64 from, uint64 to, uint64 count, bytes32 hash) private {
@@ -300,7 +329,7 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
             return;
         }
         for (uint256 i = 0; i < tails.length; ++i) {
-            if (tails[i].from == from) return _requireTail(from, to, tails[i]);
+            if (tails[i].from == from && tails[i].to == to) return _requireTail(from, to, tails[i]);
         }
         revert TailMissing(from, to, taken, sent);
     }
@@ -313,8 +342,10 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         if (hash != tail.laneHash || count != tail.count) {
             revert LaneMismatch(from, to, uint64(count), hash, tail.laneHash);
         }
-        bytes32 said = LaneHash.checkpoint(tail.laneHash, tail.count, tail.time);
-        if (tail.from != from || checkpoint[from][to][tail.count] != said) {
+        // What this block wrote has a time that nobody knew before.
+        uint64 time = tail.time == 0 ? uint64(block.timestamp) : tail.time;
+        bytes32 said = LaneHash.checkpoint(tail.laneHash, tail.count, time);
+        if (tail.from != from || tail.to != to || checkpoint[from][to][tail.count] != said) {
             revert NoSuchCheckpoint(from, to, tail.count);
         }
     }

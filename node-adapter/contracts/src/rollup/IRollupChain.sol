@@ -13,7 +13,7 @@ import {IBatchVerifier5} from "../verifier/IBatchVerifier5.sol";
 interface IRollupChain {
     /// @notice What the operator publishes of a batch. The blob travels with the transaction.
     /// @param  shape     The circuit's shape number.
-    /// @param  blobIndex Which blob of the transaction is B.
+    /// @param  blobIndex Which blob of the transaction is B; 0 for a validium.
     /// @param  cH        The circuit's commitment to H.
     /// @param  cB        The circuit's commitment to B.
     /// @param  h         H: three words of header, five of each record.
@@ -27,9 +27,10 @@ interface IRollupChain {
 
     /// @notice What shows that a committed batch is right.
     /// @param  yB            The value of the blob's polynomial at the challenge z.
-    /// @param  kzgCommitment The blob's KZG commitment, 48 bytes.
-    /// @param  kzgProof      The KZG proof of yB, 48 bytes.
-    /// @param  proof         The circuit's proof in the verifier's encoding.
+    /// @param  kzgCommitment The blob's KZG commitment, 48 bytes; empty for a validium.
+    /// @param  kzgProof      The KZG proof of yB, 48 bytes; empty for a validium.
+    /// @param  proof         The circuit's proof in the verifier's encoding; empty if `proveTogether` has accepted the
+    ///                       statement in this transaction.
     struct BatchProof {
         uint256 yB;
         bytes kzgCommitment;
@@ -105,6 +106,8 @@ interface IRollupChain {
     /// @param  entryInterval   Seconds in which the operator executes one queue entry, at least, while any waits.
     /// @param  entryFee        Wei of a request for an exit; the surcharge of a long queue grows by it.
     /// @param  accounts        Leaves of the account tree.
+    /// @param  validium        Whether B stays with the operator, for good: batches have no blob, nobody can rebuild the
+    ///                         state without what the operator gives out, and an operator who withholds it blocks exits.
     struct Setup {
         uint64 chainId;
         address hub;
@@ -121,6 +124,7 @@ interface IRollupChain {
         uint64 entryInterval;
         uint96 entryFee;
         uint32 accounts;
+        bool validium;
     }
 
     /// @notice The batch's public data are fixed.
@@ -205,8 +209,12 @@ interface IRollupChain {
     error QueueOverrun(uint64 end, uint64 length);
     /// @notice The batch's deposits, imports and exits are not the next entries of the queue.
     error QueueMismatch(uint64 start, uint64 end, bytes32 found, bytes32 expected);
-    /// @notice The transaction carries no such blob.
+    /// @notice The transaction carries no such blob; or the chain is a validium, which has none, and the index is not 0.
     error NoBlob(uint256 blobIndex);
+    /// @notice The batch came without a proof, and nobody proved its statement in this transaction.
+    error ProofMissing(uint64 number);
+    /// @notice The operator's signature was good until `deadline`.
+    error SignatureExpired(uint64 deadline);
     /// @notice No verifier for batches of this shape.
     error UnknownShape(uint32 shape);
     /// @notice The batch given back is not the one that was committed.
@@ -258,6 +266,18 @@ interface IRollupChain {
     /// @notice Commits, proves and executes the next batch. For the operator, when no batch is in between.
     /// @param  tails As in `Crossings`.
     function settle(BatchData calldata batch, BatchProof calldata proof, Tail[] calldata tails) external;
+
+    /// @notice `settle` for anyone who has the operator's signature for this batch, as a gateway that settles many chains.
+    /// @param  deadline  Last second (Unix time) in which the signature counts.
+    /// @param  signature EIP-712: domain ("Carillon", "1", L1's chain id, this chain), Settle(uint64 number,uint256
+    ///                   z,uint64 deadline), z the challenge, which names all public data of the batch.
+    function settleFor(
+        BatchData calldata batch,
+        BatchProof calldata proof,
+        Tail[] calldata tails,
+        uint64 deadline,
+        bytes calldata signature
+    ) external;
 
     /// @notice Takes `first` and all later batches back. For the operator; for anyone when `first` is older than
     ///         revertDelay. Executed batches stay.
@@ -365,6 +385,9 @@ interface IRollupChain {
 
     /// @notice Whether a place in the account tree is kept for this owner.
     function ownerBooked(address owner) external view returns (bool);
+
+    /// @notice Whether B stays with the operator, and batches have no blob. Never changes.
+    function validium() external view returns (bool);
 
     /// @notice The verifier of a shape; zero if there is none.
     function verifier(uint32 shape) external view returns (IBatchVerifier5);

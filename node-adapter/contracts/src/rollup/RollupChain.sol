@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
 import {Crossings, Tail} from "../bridge/Crossings.sol";
 import {ISharedBridge} from "../bridge/ISharedBridge.sol";
@@ -21,6 +22,11 @@ import {Record} from "./Record.sol";
 /// @dev    Behind a proxy; the governor upgrades, and nobody upgrades a halted chain.
 contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     uint256 private constant R = BatchHeader.R;
+    bytes32 private constant DOMAIN_TYPE =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+    bytes32 private constant SETTLE_TYPE = keccak256("Settle(uint64 number,uint256 z,uint64 deadline)");
+    bytes32 private constant NAME = keccak256("Carillon");
+    bytes32 private constant SCHEME = keccak256("1");
 
     /// @notice Who commits batches.
     address public operator;
@@ -30,6 +36,8 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     uint64 public chainId;
     /// @notice Where message roots go.
     IChainHub public hub;
+    /// @inheritdoc IRollupChain
+    bool public validium;
     /// @dev The root after the last committed batch, while one is not executed.
     uint256 private _pendingRoot;
     /// @inheritdoc IRollupChain
@@ -56,6 +64,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         chainId = setup.chainId;
         hub = IChainHub(setup.hub);
         bridge = setup.bridge;
+        validium = setup.validium;
         stateRoot = setup.genesisRoot;
         _setUpGovernance(setup);
         _setUpQueue(setup);
@@ -103,22 +112,27 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IRollupChain
-    function settle(BatchData calldata batch, BatchProof calldata proof, Tail[] calldata tails)
-        external
-        onlyOperator
-        whenNotHalted
-        whenNotPaused
-    {
-        Counters memory counters = _counters;
-        if (counters.committed != counters.executed) revert BatchesPending(counters.committed, counters.executed);
-        (StoredBatch memory stored, uint256[] memory crossings) = _read(batch);
-        _verify(stored, proof);
-        uint48 number = uint48(stored.number);
-        uint48 queueEnd = uint48(stored.queueEnd);
-        _counters = Counters(number, number, number, queueEnd, queueEnd, false);
-        emit BatchCommitted(stored.number, keccak256(abi.encode(stored)), stored.versionedHash);
-        emit BatchProved(stored.number);
-        _execute(stored, crossings, tails);
+    function settle(BatchData calldata batch, BatchProof calldata proof, Tail[] calldata tails) external onlyOperator {
+        (StoredBatch memory stored, uint256[] memory crossings) = _readAlone(batch);
+        _settle(stored, proof, crossings, tails);
+    }
+
+    /// @inheritdoc IRollupChain
+    function settleFor(
+        BatchData calldata batch,
+        BatchProof calldata proof,
+        Tail[] calldata tails,
+        uint64 deadline,
+        bytes calldata signature
+    ) external {
+        if (block.timestamp > deadline) revert SignatureExpired(deadline);
+        (StoredBatch memory stored, uint256[] memory crossings) = _readAlone(batch);
+        bytes32 domainHash = keccak256(abi.encode(DOMAIN_TYPE, NAME, SCHEME, block.chainid, address(this)));
+        bytes32 message = keccak256(abi.encode(SETTLE_TYPE, stored.number, stored.z, deadline));
+        (address signer,,) =
+            ECDSA.tryRecover(keccak256(abi.encodePacked(hex"1901", domainHash, message)), signature);
+        if (signer != operator) revert NotOperator(signer, operator);
+        _settle(stored, proof, crossings, tails);
     }
 
     /// @inheritdoc IRollupChain
@@ -175,6 +189,19 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         return _counters.committed == _counters.executed ? stateRoot : _pendingRoot;
     }
 
+    /// @dev The next batch of a chain that has none in between.
+    function _readAlone(BatchData calldata batch)
+        private
+        view
+        whenNotHalted
+        whenNotPaused
+        returns (StoredBatch memory, uint256[] memory)
+    {
+        Counters memory counters = _counters;
+        if (counters.committed != counters.executed) revert BatchesPending(counters.committed, counters.executed);
+        return _read(batch);
+    }
+
     /// @dev The next batch, checked against the chain. Numbers are compared first: a replay is named a replay, although
     ///      its old root is stale, too.
     function _read(BatchData calldata batch)
@@ -205,8 +232,9 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         stored.newRoot = h[2];
         stored.cH = batch.cH;
         stored.cB = batch.cB;
-        stored.versionedHash = blobhash(batch.blobIndex);
-        if (stored.versionedHash == 0) revert NoBlob(batch.blobIndex);
+        bool withBlob = !validium;
+        if (withBlob) stored.versionedHash = blobhash(batch.blobIndex);
+        if (withBlob ? stored.versionedHash == 0 : batch.blobIndex != 0) revert NoBlob(batch.blobIndex);
         stored.z = BatchHeader.challenge(h, batch.cH, batch.cB, stored.versionedHash);
         stored.yH = BatchHeader.evaluate(h, stored.z);
         (stored.queueEnd, stored.messageRoot, crossings) = _readRecords(h, header.number, counters.queueCommitted);
@@ -229,10 +257,31 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     function _verify(StoredBatch memory stored, BatchProof calldata proof) private view {
-        PointEvaluation.check(stored.versionedHash, stored.z, proof.yB, proof.kzgCommitment, proof.kzgProof);
+        if (!validium) {
+            PointEvaluation.check(stored.versionedHash, stored.z, proof.yB, proof.kzgCommitment, proof.kzgProof);
+        } else if (proof.kzgCommitment.length + proof.kzgProof.length != 0) {
+            revert KzgLength(proof.kzgCommitment.length, proof.kzgProof.length);
+        }
         IBatchVerifier5 check = verifier[stored.shape];
         if (address(check) == address(0)) revert UnknownShape(stored.shape);
-        check.verifyProof(proof.proof, [stored.cH, stored.cB, stored.z, stored.yH, proof.yB]);
+        uint256[5] memory inputs = [stored.cH, stored.cB, stored.z, stored.yH, proof.yB];
+        if (proof.proof.length != 0) check.verifyProof(proof.proof, inputs);
+        else if (!check.provedNow(inputs)) revert ProofMissing(stored.number);
+    }
+
+    function _settle(
+        StoredBatch memory stored,
+        BatchProof calldata proof,
+        uint256[] memory crossings,
+        Tail[] calldata tails
+    ) private {
+        _verify(stored, proof);
+        uint48 number = uint48(stored.number);
+        uint48 queueEnd = uint48(stored.queueEnd);
+        _counters = Counters(number, number, number, queueEnd, queueEnd, false);
+        emit BatchCommitted(stored.number, keccak256(abi.encode(stored)), stored.versionedHash);
+        emit BatchProved(stored.number);
+        _execute(stored, crossings, tails);
     }
 
     function _execute(StoredBatch memory stored, uint256[] memory crossings, Tail[] calldata tails) private {

@@ -16,6 +16,7 @@ contract HostileChain {
 
     /// @dev In a slot where no chain has its storage.
     bytes32 private constant MODE_AT = keccak256("HostileChain.mode");
+    bytes32 private constant ID_AT = keccak256("HostileChain.id");
 
     /// @notice Chooses what `enqueue` does.
     function set(Mode mode) external {
@@ -28,6 +29,28 @@ contract HostileChain {
     /// @notice Calls the bridge as its batches do, with records that no `commit` has looked at.
     function cross(ISharedBridge bridge, uint64 chainId, uint64 batch, uint256[] calldata records) external {
         bridge.cross(chainId, batch, records, new Tail[](0));
+    }
+
+    /// @notice From now on `book` crosses under this id. Zero: it keeps no place; the greatest: every place.
+    function crossWhenAsked(uint64 chainId) external {
+        bytes32 slot = ID_AT;
+        assembly ("memory-safe") {
+            sstore(slot, chainId)
+        }
+    }
+
+    /// @notice Keeps a place if it could cross meanwhile.
+    function book(address) external returns (uint256 place) {
+        bytes32 slot = ID_AT;
+        uint64 chainId;
+        assembly ("memory-safe") {
+            chainId := sload(slot)
+        }
+        if (chainId == 0) return 0;
+        if (chainId == type(uint64).max) return 1;
+        bytes memory data = abi.encodeCall(ISharedBridge.cross, (chainId, 1, new uint256[](0), new Tail[](0)));
+        (bool ok,) = msg.sender.call(data);
+        return ok ? 1 : 0;
     }
 
     /// @notice Takes an import, or not.

@@ -143,6 +143,30 @@ contract Groth16Verifier is IBatchVerifier5 {
     ///      -delta) = 1, S = sum s_i; n + 3 pairs. If the first equation alone is false, so is the product; if another
     ///      one is, at most one value of its factor in 2^128 makes the product 1.
     function verifyBatch(bytes[] calldata proofs, uint256[5][] calldata inputs) external view {
+        _verifyAll(proofs, inputs);
+    }
+
+    /// @inheritdoc IBatchVerifier5
+    /// @dev In transient storage, at the statement's hash: nothing else of this contract is there.
+    function proveTogether(bytes[] calldata proofs, uint256[5][] calldata inputs) external {
+        _verifyAll(proofs, inputs);
+        for (uint256 i = 0; i < inputs.length; ++i) {
+            bytes32 statement = keccak256(abi.encode(inputs[i]));
+            assembly ("memory-safe") {
+                tstore(statement, 1)
+            }
+        }
+    }
+
+    /// @inheritdoc IBatchVerifier5
+    function provedNow(uint256[5] calldata inputs) external view returns (bool proved) {
+        bytes32 statement = keccak256(abi.encode(inputs));
+        assembly ("memory-safe") {
+            proved := tload(statement)
+        }
+    }
+
+    function _verifyAll(bytes[] calldata proofs, uint256[5][] calldata inputs) private view {
         uint256 n = proofs.length;
         if (n == 0 || n > MAX_PROOFS || n != inputs.length) revert BatchLength(n, inputs.length);
         if (n == 1) return _verifyOne(proofs[0], inputs[0]);

@@ -17,6 +17,13 @@ interface IBatchVerifier5 {
     /// @param  inputs The public inputs, `inputs[i]` of `proofs[i]`.
     function verifyBatch(bytes[] calldata proofs, uint256[5][] calldata inputs) external view;
 
+    /// @notice `verifyBatch`, and remembers the statements until the transaction ends. For whoever has several chains move
+    ///         at once: each then asks here, and trusts nobody for it.
+    function proveTogether(bytes[] calldata proofs, uint256[5][] calldata inputs) external;
+
+    /// @notice Whether `proveTogether` has accepted this statement in this transaction.
+    function provedNow(uint256[5] calldata inputs) external view returns (bool);
+
     /// @notice keccak-256 of the verifying key: which circuit and which set-up this is.
     function keyHash() external view returns (bytes32);
 }

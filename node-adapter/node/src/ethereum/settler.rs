@@ -117,7 +117,7 @@ impl EthereumSettler {
         let lanes: BTreeSet<u64> = ends.map(|party| party.chain).collect();
         let tail = |from: u64| {
             let taken = taken.get(&from).copied().unwrap_or_default();
-            let tail = self.arrivals.tail(from, taken);
+            let tail = self.arrivals.tail(from, self.chain.chain, taken);
             let tail = tail.map_err(|error| PortError::Unreachable(error.to_string()))?;
             tail.ok_or_else(|| {
                 let reason = format!("entry {taken} of the lane from chain {from} is not read yet");

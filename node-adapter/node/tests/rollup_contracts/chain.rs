@@ -584,6 +584,7 @@ async fn only_the_named_roles_change_the_chain() {
         entryInterval: 1,
         entryFee: Default::default(),
         accounts: 4,
+        validium: false,
     };
     let again = RollupChain::initializeCall { setup };
     let refused = world.send(stranger, chain, &again).await;

@@ -95,8 +95,9 @@ async fn a_settlement_costs_the_same_for_any_number_of_transfers() {
     let spread = measured[1..4].iter().map(|(_, _, gas)| *gas);
     let (least, most) = (spread.clone().min().unwrap(), spread.max().unwrap());
     assert!(most - least < 2_000, "{least} to {most}");
-    // 397,938 at most, measured, before batches could send to other chains; 398,864 since: a batch without sends pays that for it.
-    assert!(most <= 397_938 + 1_200, "{most} gas");
+    // 397,938 at most, measured, before batches could send to other chains; 398,864 since: a batch without sends pays that for it;
+    // 399,913 with the gateway's way in, and the chain compiled for fewer runs of the optimizer to have room for it.
+    assert!(most <= 397_938 + 2_300, "{most} gas");
 }
 
 /// The record that costs most: a deposit with a key, no byte of which is zero but where they must be.

@@ -9,6 +9,9 @@ mod chain;
 mod commands;
 mod encoding;
 mod gas;
+mod gateway;
+mod gateway_gas;
+mod gateway_refused;
 mod halt;
 mod invariant;
 mod lanes;
@@ -23,6 +26,7 @@ mod published;
 mod queue;
 #[path = "../common/terminal.rs"]
 mod terminal;
+mod together;
 mod tokens;
 mod twin;
 mod verifier;

@@ -26,6 +26,7 @@ pub struct Side {
     pub root: u64,
     /// Where it has the token: another slot on each chain.
     pub slot: u8,
+    pub validium: bool,
 }
 
 pub struct Network {
@@ -39,7 +40,27 @@ pub struct Network {
 impl Network {
     /// Chains with all lanes open, one token, and `funds` of it and of ETH of user 1 in each.
     pub async fn new(seed: u64, chains: usize, funds: u128) -> Self {
-        let world = World::with(seed, U256::from(10), |options| options.hand_over = false).await;
+        let net = Self::with(seed, chains, funds, |_| {}).await;
+        for from in 0..chains {
+            for to in (0..chains).filter(|to| *to != from) {
+                net.set_lane(from, to, true).await;
+            }
+        }
+        net
+    }
+
+    /// Chains with these options and all lanes closed.
+    pub async fn with(
+        seed: u64,
+        chains: usize,
+        funds: u128,
+        change: impl Fn(&mut DeployOptions),
+    ) -> Self {
+        let first = |options: &mut DeployOptions| {
+            options.hand_over = false;
+            change(options);
+        };
+        let world = World::with(seed, U256::from(10), first).await;
         let token = world.create(&PlainToken::BYTECODE).await;
         let mut network = Self {
             world,
@@ -48,16 +69,11 @@ impl Network {
             lanes: BTreeMap::new(),
         };
         for at in 0..chains {
-            network.add(|_| {}).await;
+            network.add(&change).await;
             if funds != 0 {
                 for slot in [0, network.sides[at].slot] {
                     network.deposit(at, slot, funds).await.unwrap();
                 }
-            }
-        }
-        for from in 0..chains {
-            for to in (0..chains).filter(|to| *to != from) {
-                network.set_lane(from, to, true).await;
             }
         }
         network
@@ -84,12 +100,15 @@ impl Network {
             }
         };
         let slot = 1 + at as u8;
+        let validium = RollupChain::validiumCall {};
+        let validium = self.world.view(contract, &validium).await.unwrap();
         let side = Side {
             id,
             contract,
             number: 0,
             root: 10,
             slot,
+            validium,
         };
         self.sides.push(side);
         let governor = self.world.user(0);
@@ -201,7 +220,11 @@ impl Network {
     pub fn batch(&self, at: usize, records: Vec<Record>) -> Batch {
         let side = &self.sides[at];
         let roots = [side.root, side.root + 1].map(U256::from);
-        Batch::new(self.world.l1.hub, side.id, side.number + 1, roots, records)
+        let batch = Batch::new(self.world.l1.hub, side.id, side.number + 1, roots, records);
+        Batch {
+            validium: side.validium,
+            ..batch
+        }
     }
 
     fn call(&mut self, batch: &Batch, tails: Vec<Tail>) -> RollupChain::settleCall {
@@ -244,10 +267,9 @@ impl Network {
 
     /// Notes an executed batch, and what it sent.
     pub async fn settled(&mut self, at: usize, receipt: &TransactionReceipt) -> Vec<LaneEvent> {
-        let side = &mut self.sides[at];
-        side.number += 1;
-        side.root += 1;
-        let id = side.id;
+        self.sides[at].number += 1;
+        self.sides[at].root += 1;
+        let id = self.sides[at].id;
         let events = lane_events(receipt);
         let time = self.world.time_of(receipt).await;
         let mut touched = Vec::new();
@@ -257,7 +279,9 @@ impl Network {
             } = event
             {
                 let to = (to - CHAIN_ID) as usize;
-                let lane = self.lanes.entry((at, to)).or_insert_with(|| Lane::new(id));
+                let there = self.sides[to].id;
+                let lane = self.lanes.entry((at, to));
+                let lane = lane.or_insert_with(|| Lane::new(id, there));
                 assert_eq!(*index, lane.entries.len() as u64);
                 lane.entries.push(entry.clone());
                 touched.push(to);

@@ -9,7 +9,7 @@ use super::options::{DeployOptions, PROBE};
 use crate::abi::interop::InteropHandler;
 use crate::abi::state::StateVerifier;
 use crate::abi::{
-    ChainHub, ChainTimelock, Groth16Verifier, RollupChain, SharedBridge, UpgradeableProxy,
+    ChainHub, ChainTimelock, Gateway, Groth16Verifier, RollupChain, SharedBridge, UpgradeableProxy,
 };
 use crate::{L1Client, SettlementError};
 
@@ -184,6 +184,7 @@ impl DeployOptions {
             &RollupChain::BYTECODE,
             &UpgradeableProxy::BYTECODE,
             &InteropHandler::BYTECODE,
+            &Gateway::BYTECODE,
         ];
         // A verifier is there before its key is known. Registration, handler, hand-over; a verifier
         // and a token are set with a call each.

@@ -1,6 +1,6 @@
 //! Deployment of the rollup protocol's contracts. Called by the demo, the node and the tests.
 //!
-//! One [`Deployment`] is a timelock, a hub, a bridge, an interop handler, and one chain with its verifiers. The
+//! One [`Deployment`] is a timelock, a hub, a bridge, an interop handler, a gateway, and one chain with its verifiers. The
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
@@ -16,7 +16,7 @@ use carillon_runtime::groth16::{VerifyingKey, eip2537};
 use crate::abi::interop::InteropHandler;
 use crate::abi::state::StateVerifier;
 use crate::abi::{
-    ChainHub, ChainTimelock, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
+    ChainHub, ChainTimelock, Gateway, Groth16Verifier, IRollupChain, RollupChain, SharedBridge,
     UpgradeableProxy,
 };
 use crate::{GasLimit, L1Client, SettlementError};
@@ -58,6 +58,8 @@ pub struct Deployment {
     pub handler: Address,
     /// The `AliasFactory`, created by the handler.
     pub alias_factory: Address,
+    /// The `Gateway`, which settles batches of many chains at once.
+    pub gateway: Address,
     /// The `Groth16Verifier`s by shape.
     pub verifiers: Vec<(u32, Address)>,
     /// Gas of all transactions together.
@@ -132,10 +134,11 @@ impl Deployment {
             .await?;
         let (state_verifier, bridge) = deployer.bridge(hub).await?;
         let (chain, verifiers) = deployer
-            .chain_with_verifiers(hub, bridge, guardian, &options)
+            .chain_with_verifiers(hub, bridge, guardian, &options, &[])
             .await?;
         // The bridge's governor sets the handler, so before the timelock governs.
         let handler = deployer.handler(hub, bridge, state_verifier).await?;
+        let gateway = deployer.gateway(hub, bridge).await?;
         let mut deployment = Self {
             timelock,
             hub,
@@ -144,6 +147,7 @@ impl Deployment {
             chain,
             handler,
             alias_factory: factory_address(handler),
+            gateway,
             verifiers,
             gas: 0,
             from_block: deployer.first,
@@ -157,7 +161,7 @@ impl Deployment {
 
     /// Deploys one more chain under this hub and bridge, which the client's key must still govern
     /// (`hand_over` off). The result is the same deployment with the new chain and its verifiers;
-    /// its gas is that of this chain alone.
+    /// its gas is that of this chain alone. A verifier of this deployment that has the chain's key is its own, too.
     ///
     /// # Errors
     /// `NotGovernor` after the hand-over; as [`Deployment::deploy`].
@@ -169,7 +173,7 @@ impl Deployment {
         let mut deployer = Deployer::new(client, None);
         let guardian = options.guardian.unwrap_or(client.address());
         let (chain, verifiers) = deployer
-            .chain_with_verifiers(self.hub, self.bridge, guardian, options)
+            .chain_with_verifiers(self.hub, self.bridge, guardian, options, &self.verifiers)
             .await?;
         Ok(Self {
             chain,
@@ -279,6 +283,7 @@ impl<'a> Deployer<'a> {
             entryInterval: options.entry_interval,
             entryFee: Uint::saturating_from(options.entry_fee),
             accounts: options.accounts,
+            validium: options.validium,
         };
         self.proxy(logic, RollupChain::initializeCall { setup })
             .await
@@ -310,13 +315,28 @@ impl<'a> Deployer<'a> {
         Ok(handler_)
     }
 
-    /// A chain, registered, with verifiers and tokens.
+    async fn gateway(
+        &mut self,
+        hub_: Address,
+        bridge_: Address,
+    ) -> Result<Address, SettlementError> {
+        self.create(
+            "the deployment of Gateway",
+            &Gateway::BYTECODE,
+            &Gateway::constructorCall { hub_, bridge_ },
+        )
+        .await
+    }
+
+    /// A chain, registered, with verifiers and tokens. Verifiers that are there already are taken where
+    /// they have the key: what chains share is checked together.
     async fn chain_with_verifiers(
         &mut self,
         hub: Address,
         bridge: Address,
         guardian: Address,
         options: &DeployOptions,
+        there: &[(u32, Address)],
     ) -> Result<(Address, Vec<(u32, Address)>), SettlementError> {
         let chain = self.chain(hub, bridge, guardian, options).await?;
         let register = ChainHub::registerCall {
@@ -327,7 +347,10 @@ impl<'a> Deployer<'a> {
             .await?;
         let mut verifiers = Vec::with_capacity(options.verifiers.len());
         for (shape, key) in &options.verifiers {
-            let verifier = self.verifier(key).await?;
+            let verifier = match self.verifier_of(key, there).await? {
+                Some(verifier) => verifier,
+                None => self.verifier(key).await?,
+            };
             let set = RollupChain::setVerifierCall {
                 shape: *shape,
                 verifier_: verifier,
@@ -376,6 +399,25 @@ impl<'a> Deployer<'a> {
             least,
         };
         self.call("setToken", bridge, set).await
+    }
+
+    /// The first of these verifiers that has the key.
+    async fn verifier_of(
+        &self,
+        key: &VerifyingKey,
+        there: &[(u32, Address)],
+    ) -> Result<Option<Address>, SettlementError> {
+        let wanted = key_hash(key)?;
+        for (_, verifier) in there {
+            let call = Groth16Verifier::keyHashCall {};
+            let answer = self
+                .client
+                .call("keyHash", *verifier, call.abi_encode().into());
+            if answer.await?.as_ref() == wanted.as_slice() {
+                return Ok(Some(*verifier));
+            }
+        }
+        Ok(None)
     }
 
     async fn verifier(&mut self, key: &VerifyingKey) -> Result<Address, SettlementError> {

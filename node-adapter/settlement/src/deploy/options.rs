@@ -46,6 +46,9 @@ pub struct DeployOptions {
     pub entry_fee: u128,
     /// Leaves of the account tree: the owners of deposits are one less at most.
     pub accounts: u32,
+    /// Whether the batches' data stay with the operator, for good: batches have no blob, and an operator
+    /// who gives the data to nobody blocks exits.
+    pub validium: bool,
     /// Deposits below these units of a slot's token are refused; slots that are not named have none.
     pub least_deposits: Vec<(u8, u128)>,
     /// Delay of the timelock; longer than `queue_delay + exit_window`.
@@ -74,6 +77,7 @@ impl DeployOptions {
             entry_interval: 30,
             entry_fee: 200_000 * GWEI,
             accounts: 1 << 24,
+            validium: false,
             least_deposits: vec![(0, 100_000 * GWEI)],
             governance_delay: 15 * DAY,
             hand_over: true,

@@ -217,12 +217,12 @@ impl Arrivals {
         Ok(waiting)
     }
 
-    /// What a batch needs that took the first `taken` entries of a lane: those behind them that were sent in
+    /// What a batch of chain `to`, whose arrivals these are, needs that took the first `taken` entries of a lane: those behind them that were sent in
     /// the same block. None if the lane is not read so far.
     ///
     /// # Errors
     /// [`ArrivalsError::Storage`].
-    pub fn tail(&self, from: u64, taken: u64) -> Result<Option<Tail>, ArrivalsError> {
+    pub fn tail(&self, from: u64, to: u64, taken: u64) -> Result<Option<Tail>, ArrivalsError> {
         let read = self.database.begin_read().map_err(storage)?;
         let entries = read.open_table(ENTRIES).map_err(storage)?;
         let Some(index) = taken.checked_sub(1) else {
@@ -245,7 +245,7 @@ impl Arrivals {
             }
             following.push(row.entry);
         }
-        Ok(Some(fold.tail(from, last.time, &following)))
+        Ok(Some(fold.tail((from, to), last.time, &following)))
     }
 }
 
@@ -540,14 +540,14 @@ mod tests {
         apply(&arrivals, &events).unwrap();
         let mut fold = Fold::default();
         fold.push(&entry(100));
-        let expected = fold.tail(5, 1_001, &[entry(101), entry(102)]);
-        assert_eq!(arrivals.tail(5, 1), Ok(Some(expected.clone())));
-        let whole = arrivals.tail(5, 3).unwrap().unwrap();
+        let expected = fold.tail((5, 6), 1_001, &[entry(101), entry(102)]);
+        assert_eq!(arrivals.tail(5, 6, 1), Ok(Some(expected.clone())));
+        let whole = arrivals.tail(5, 6, 3).unwrap().unwrap();
         assert!(whole.entries.is_empty());
         assert_eq!((whole.count, whole.laneHash), (3, expected.laneHash));
-        assert_eq!(arrivals.tail(5, 4).unwrap().unwrap().time, 1_002);
+        assert_eq!(arrivals.tail(5, 6, 4).unwrap().unwrap().time, 1_002);
         for unknown in [(5, 0), (5, 5), (6, 1)] {
-            assert_eq!(arrivals.tail(unknown.0, unknown.1), Ok(None));
+            assert_eq!(arrivals.tail(unknown.0, 6, unknown.1), Ok(None));
         }
     }
 
