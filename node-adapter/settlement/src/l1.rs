@@ -307,6 +307,19 @@ impl L1Client {
         Ok(self.ask("eth_getBalance", answer).await?)
     }
 
+    /// Number of the newest block.
+    pub async fn head(&self) -> Result<u64, SettlementError> {
+        let answer = self.node.provider().get_block_number();
+        Ok(self.ask("eth_blockNumber", answer).await?)
+    }
+
+    /// Time of a block, in seconds since the Unix epoch; none if the node's chain does not have it.
+    pub async fn time_of(&self, block: B256) -> Result<Option<u64>, SettlementError> {
+        let look = self.node.provider().get_block_by_hash(block).into_future();
+        let block = self.ask("eth_getBlockByHash", look).await?;
+        Ok(block.map(|block| block.header.timestamp))
+    }
+
     /// The node's EIP-155 chain id.
     pub async fn chain_id(&self) -> Result<u64, SettlementError> {
         let answer = self.node.provider().get_chain_id();

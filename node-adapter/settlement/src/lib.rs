@@ -55,5 +55,7 @@ pub use limits::MAX_TRANSACTION_GAS;
 pub use on_l1::{ChainOnL1, verify_on_l1};
 pub use refusal::Refusal;
 pub use retry::{Backoff, jittered};
-pub use settle::{Executed, progress, settle_intent, settle_with_tails, state_root};
+pub use settle::{
+    Executed, commit_id, commit_intent, progress, settle_intent, settle_with_tails, state_root,
+};
 pub use status::{L1Failure, L1Part, L1Reporter, L1Status, PartStatus, Trouble};

@@ -13,6 +13,9 @@ use super::lanes::Tail;
 use super::sender::{Intent, Outcome};
 use super::{BatchBlob, L1Client, SettlementError};
 
+/// Of an intent that only commits, in front of the number.
+const COMMITTED: u8 = 1;
+
 /// The intent that settles a batch in one transaction: commit, prove, execute. For batches that take
 /// nothing from lanes, or all that was sent; for others see [`settle_with_tails`].
 ///
@@ -55,6 +58,27 @@ pub fn settle_with_tails(
     })
 }
 
+/// The intent that commits a batch, which others prove and execute.
+pub fn commit_intent(chain: Address, batch: &PublishedBatch, blob: &BatchBlob) -> Intent {
+    let call = RollupChain::commitCall {
+        batch: batch.data(),
+    };
+    let number = batch.header.batch_number;
+    Intent {
+        id: commit_id(batch.chain_id, number),
+        to: chain,
+        value: U256::ZERO,
+        input: call.abi_encode().into(),
+        blobs: vec![blob.bytes()],
+        check: [&[COMMITTED][..], &number.to_be_bytes()].concat().into(),
+    }
+}
+
+/// What names the commitment of a batch in the sender's journal.
+pub fn commit_id(chain_id: u64, number: u64) -> String {
+    format!("commit/{chain_id}/{number}")
+}
+
 /// How far a chain is.
 ///
 /// # Errors
@@ -81,7 +105,7 @@ pub async fn state_root(client: &L1Client, chain: Address) -> Result<U256, Settl
     })
 }
 
-/// Sees that a batch took effect: the chain has executed as many.
+/// Sees that a batch took effect: the chain has executed, or committed, as many.
 #[derive(Clone, Debug)]
 pub struct Executed {
     /// Reads the chain.
@@ -91,8 +115,14 @@ pub struct Executed {
 #[async_trait]
 impl Outcome for Executed {
     async fn taken(&self, intent: &Intent) -> Result<bool, SettlementError> {
-        let number: Option<[u8; 8]> = intent.check.as_ref().try_into().ok();
-        let number = number.map_or(u64::MAX, u64::from_be_bytes);
-        Ok(progress(&self.client, intent.to).await?.executed >= number)
+        let number = |bytes: &[u8]| {
+            let bytes: Option<[u8; 8]> = bytes.try_into().ok();
+            bytes.map_or(u64::MAX, u64::from_be_bytes)
+        };
+        let chain = progress(&self.client, intent.to).await?;
+        Ok(match intent.check.split_first() {
+            Some((&COMMITTED, rest)) if rest.len() == 8 => chain.committed >= number(rest),
+            _ => chain.executed >= number(&intent.check),
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! archive.
 
 mod inbox;
+mod joining;
 mod settler;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ use carillon_settlement::watch::{
 };
 use carillon_settlement::{Deadlines, Executed, L1Client, L1Part, L1Reporter, SettlementError};
 use inbox::Inbox;
+use joining::Joining;
 use settler::{EthereumSettler, Retry};
 
 /// Files in the node's folder.
@@ -58,6 +60,8 @@ pub struct EthereumOptions {
     pub watch: WatchOptions,
     /// The sender's settings.
     pub policy: Policy,
+    /// A gateway that settles batches together with those of other chains; without one each settles alone.
+    pub gateway: Option<carillon_gateway::Client>,
 }
 
 /// Why the node's Ethereum side did not start.
@@ -179,6 +183,16 @@ impl Ethereum {
             retry: Mutex::new(Retry::new(retry)),
             checked: Mutex::new(BTreeSet::new()),
         };
+        let settler: Arc<dyn Settler> = match options.gateway {
+            None => Arc::new(settler),
+            Some(gateway) => Arc::new(Joining {
+                settler,
+                gateway,
+                confirmations: options.watch.confirmations,
+                seen: Mutex::default(),
+                brought: Mutex::default(),
+            }),
+        };
         let failed = status.clone();
         let work = async move {
             let ended = work.await;
@@ -191,7 +205,7 @@ impl Ethereum {
         };
         Ok(Self {
             inbox: Arc::new(inbox),
-            settler: Arc::new(settler),
+            settler,
             prices: NodePrices::new(&options.url, ANSWER)
                 .map(|prices| Arc::new(prices) as Arc<dyn L1Prices>),
             sender: tokio::spawn(work),

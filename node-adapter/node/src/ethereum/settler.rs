@@ -61,9 +61,28 @@ impl Retry {
     }
 }
 
+/// A proved batch as L1 gets it.
+pub(super) struct Prepared {
+    pub published: PublishedBatch,
+    pub blob: BatchBlob,
+    pub proof: Proof,
+    pub tails: Vec<Tail>,
+}
+
 impl EthereumSettler {
-    /// The batch as an intent, after it is in the archive: whoever sees it on L1 can find its data.
     async fn intent(&self, batch: &ProvedBatch) -> Result<Intent, PortError> {
+        let Prepared {
+            published,
+            blob,
+            proof,
+            tails,
+        } = self.prepare(batch).await?;
+        settle_with_tails(self.chain.contract, &published, &blob, &proof, tails)
+            .map_err(|error| PortError::contradiction(&error))
+    }
+
+    /// The batch as L1 gets it, after it is in the archive: whoever sees it on L1 can find its data.
+    pub(super) async fn prepare(&self, batch: &ProvedBatch) -> Result<Prepared, PortError> {
         let words = scalars(&batch.header)?;
         let elements = scalars(&batch.blob)?;
         let header =
@@ -105,8 +124,39 @@ impl EthereumSettler {
             Err(error) => return Err(PortError::Unreachable(error.to_string())),
         }
         let tails = self.tails(&published.header, &batch.lanes)?;
-        settle_with_tails(self.chain.contract, &published, &blob, &proof, tails)
-            .map_err(|error| PortError::contradiction(&error))
+        Ok(Prepared {
+            published,
+            blob,
+            proof,
+            tails,
+        })
+    }
+
+    /// Tries, unless it failed a moment ago; tells what failed, and when it is tried again.
+    pub(super) async fn paced(
+        &self,
+        work: impl Future<Output = Result<BatchStatus, Failed>> + Send,
+    ) -> Result<BatchStatus, PortError> {
+        let mut retry = self.retry.lock().await;
+        if retry.until.is_some_and(|until| Instant::now() < until) {
+            return Err(PortError::Later);
+        }
+        match work.await {
+            Ok(status) => {
+                if retry.until.take().is_some() {
+                    self.status.worked(L1Part::Settlement);
+                }
+                retry.backoff.reset();
+                Ok(status)
+            }
+            Err(Failed::Now(trouble, asked)) => {
+                let pause = retry.backoff.next(asked);
+                retry.until = Some(Instant::now() + pause);
+                self.status.failed(L1Part::Settlement, trouble, pause);
+                Err(PortError::Later)
+            }
+            Err(Failed::For(error)) => Err(error),
+        }
     }
 
     /// What the other chains sent behind what the batch takes. Given for every lane, whether or not it is
@@ -129,7 +179,7 @@ impl EthereumSettler {
 
     /// L1 counts the batch as executed by somebody else's transaction: it must be this one and no
     /// other. What our own transaction settled is ours.
-    async fn check(&self, batch: &ProvedBatch) -> Result<(), Failed> {
+    pub(super) async fn check(&self, batch: &ProvedBatch) -> Result<(), Failed> {
         let contract = self.chain.contract;
         let executed = progress(&self.client, contract).await?;
         let root = state_root(&self.client, contract).await?;
@@ -202,7 +252,7 @@ impl EthereumSettler {
 }
 
 /// Why a batch does not go on now.
-enum Failed {
+pub(super) enum Failed {
     /// L1 or the archive did not answer.
     Now(Trouble, Option<Duration>),
     /// For the driver.
@@ -241,7 +291,7 @@ fn lasts(reason: &Refusal) -> bool {
     !matches!(reason.name(), "ChainPaused" | "BatchesPending")
 }
 
-fn stopped(error: SenderError) -> PortError {
+pub(super) fn stopped(error: SenderError) -> PortError {
     match error {
         SenderError::Stopped => {
             PortError::Contradiction("the L1 sender stopped, see the log".into())
@@ -257,26 +307,7 @@ impl Settler for EthereumSettler {
     }
 
     async fn settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, PortError> {
-        let mut retry = self.retry.lock().await;
-        if retry.until.is_some_and(|until| Instant::now() < until) {
-            return Err(PortError::Later);
-        }
-        match self.try_settle(batch).await {
-            Ok(status) => {
-                if retry.until.take().is_some() {
-                    self.status.worked(L1Part::Settlement);
-                }
-                retry.backoff.reset();
-                Ok(status)
-            }
-            Err(Failed::Now(trouble, asked)) => {
-                let pause = retry.backoff.next(asked);
-                retry.until = Some(Instant::now() + pause);
-                self.status.failed(L1Part::Settlement, trouble, pause);
-                Err(PortError::Later)
-            }
-            Err(Failed::For(error)) => Err(error),
-        }
+        self.paced(self.try_settle(batch)).await
     }
 }
 

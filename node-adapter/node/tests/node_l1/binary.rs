@@ -92,7 +92,7 @@ pub async fn rpc(url: &str, method: &str, params: Value) -> Value {
     answer["result"].clone()
 }
 
-/// A node in a process of its own, killed when dropped.
+/// A node or a gateway in a process of its own, killed when dropped.
 pub struct Node {
     child: Child,
     rpc: String,
@@ -114,7 +114,11 @@ impl Node {
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self {
             child,
-            rpc: first["rpc"].as_str().unwrap().to_owned(),
+            rpc: first["rpc"]
+                .as_str()
+                .or(first["url"].as_str())
+                .unwrap()
+                .to_owned(),
         }
     }
 

@@ -9,6 +9,7 @@
 mod binary;
 mod deployment;
 mod disagreements;
+mod gateway;
 mod two_chains;
 
 use std::time::{Duration, Instant};

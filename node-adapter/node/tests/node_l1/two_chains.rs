@@ -16,21 +16,21 @@ use serde_json::{Value, json};
 
 use crate::binary::{Node, SHAPE, chain_key, json_of, secret_file};
 
-const IDS: [u64; 2] = [270, 271];
+pub const IDS: [u64; 2] = [270, 271];
 /// Somebody who has no account anywhere yet.
-const BOB: Address = address!("00000000000000000000000000000000000b0b01");
+pub const BOB: Address = address!("00000000000000000000000000000000000b0b01");
 
 /// Two chains of one deployment, and the folders of their nodes.
-struct Chains {
-    anvil: Anvil,
+pub struct Chains {
+    pub anvil: Anvil,
     folder: tempfile::TempDir,
-    deployment: Deployment,
+    pub deployment: Deployment,
     contracts: [Address; 2],
-    governor: L1Client,
+    pub governor: L1Client,
 }
 
 impl Chains {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let file = chain_key()["path"].as_str().unwrap();
         let key = keys::load(Path::new(file)).unwrap();
         let anvil = Anvil::start(&AnvilOptions::default()).await.unwrap();
@@ -47,7 +47,8 @@ impl Chains {
         let deployment = Deployment::deploy(&governor, options(0)).await.unwrap();
         let second = deployment.add_chain(&governor, &options(1)).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        for at in 0..2 {
+        // The third pays for a gateway.
+        for at in 0..3 {
             let key = folder.path().join(format!("operator{at}"));
             secret_file(&key, &hex::encode(signers[3 + at].to_bytes()));
         }
@@ -69,7 +70,7 @@ impl Chains {
         this
     }
 
-    async fn bridge(&self, client: &L1Client, value: U256, call: &impl SolCall) {
+    pub async fn bridge(&self, client: &L1Client, value: U256, call: &impl SolCall) {
         let (to, input) = (self.deployment.bridge, call.abi_encode().into());
         client
             .pay(
@@ -83,7 +84,7 @@ impl Chains {
             .unwrap();
     }
 
-    async fn lane(&self, from: usize, to: usize) -> [u64; 2] {
+    pub async fn lane(&self, from: usize, to: usize) -> [u64; 2] {
         let call = SharedBridge::laneCall {
             from: IDS[from],
             to: IDS[to],
@@ -95,7 +96,7 @@ impl Chains {
         [lane.sent, lane.taken]
     }
 
-    async fn escrow(&self, at: usize) -> U256 {
+    pub async fn escrow(&self, at: usize) -> U256 {
         let call = SharedBridge::escrowCall {
             chainId: IDS[at],
             token: U256::ZERO,
@@ -106,12 +107,12 @@ impl Chains {
         SharedBridge::escrowCall::abi_decode_returns(&answer.await.unwrap()).unwrap()
     }
 
-    fn path(&self, name: &str, at: usize) -> String {
+    pub fn path(&self, name: &str, at: usize) -> String {
         let path = self.folder.path().join(format!("{name}{at}"));
         path.display().to_string()
     }
 
-    fn run(&self, at: usize) -> Vec<String> {
+    pub fn run(&self, at: usize) -> Vec<String> {
         let (id, chain) = (IDS[at].to_string(), self.contracts[at].to_string());
         let [key, data, archive] = ["operator", "data", "archive"].map(|name| self.path(name, at));
         let options = [
@@ -140,7 +141,7 @@ impl Chains {
     }
 
     /// Alice's send of so much from the first chain, with the command; the answer when it is settled.
-    fn send(&self, node: &Node, to: u64, recipient: Address, amount: u64) -> Value {
+    pub fn send(&self, node: &Node, to: u64, recipient: Address, amount: u64) -> Value {
         let key = self.path("alice", 0);
         let (to, recipient, amount) = (to.to_string(), recipient.to_string(), amount.to_string());
         json_of(&[
@@ -169,7 +170,7 @@ impl Chains {
     }
 }
 
-fn has(amount: u64) -> impl Fn(&Value) -> bool {
+pub fn has(amount: u64) -> impl Fn(&Value) -> bool {
     let amount = amount.to_string();
     move |answer| answer["balances"]["0"].as_str() == Some(&amount)
 }

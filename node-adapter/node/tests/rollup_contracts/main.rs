@@ -12,6 +12,7 @@ mod gas;
 mod gateway;
 mod gateway_gas;
 mod gateway_refused;
+mod gateway_service;
 mod halt;
 mod invariant;
 mod lanes;

@@ -35,6 +35,9 @@ pub struct Config {
     /// The section of `prover`.
     #[serde(default)]
     pub prover: ProverConfig,
+    /// The section of `gateway`.
+    #[serde(default)]
+    pub gateway: GatewayConfig,
 }
 
 /// What the section `[run]` may set; the keys are those of the options of `run`.
@@ -109,6 +112,8 @@ pub struct RunConfig {
     pub from_block: Option<u64>,
     /// Milliseconds between two looks at Ethereum.
     pub l1_poll_ms: Option<u64>,
+    /// The gateway.
+    pub gateway: Option<String>,
 }
 
 /// What the section `[fees]` may set.
@@ -140,6 +145,30 @@ pub struct ProverConfig {
     pub id: Option<String>,
     /// Proofs under way at the same time.
     pub proofs_at_once: Option<usize>,
+}
+
+/// What the section `[gateway]` may set; the keys are those of the options of `gateway`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// The gateway's folder.
+    pub data_dir: Option<PathBuf>,
+    /// Where nodes are served.
+    pub listen: Option<SocketAddr>,
+    /// The Ethereum node.
+    pub l1: Option<String>,
+    /// The contract.
+    pub contract: Option<Address>,
+    /// The key that pays.
+    pub key: Option<PathBuf>,
+    /// Blocks until a transaction is forgotten.
+    pub confirmations: Option<u64>,
+    /// Milliseconds between two looks at Ethereum.
+    pub l1_poll_ms: Option<u64>,
+    /// Seconds that a batch waits for others.
+    pub linger: Option<u64>,
+    /// Batches of a transaction.
+    pub batches: Option<usize>,
 }
 
 impl Config {

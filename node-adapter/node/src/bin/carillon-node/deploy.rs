@@ -291,6 +291,7 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         "bridge": l1.bridge,
         "hub": l1.hub,
         "handler": l1.handler,
+        "gateway": l1.gateway,
         "timelock": l1.timelock,
         "operator": operator,
         "from_block": l1.from_block,
@@ -306,6 +307,7 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         row("bridge", l1.bridge),
         row("hub", l1.hub),
         row("interop handler", l1.handler),
+        row("gateway", l1.gateway),
         row("timelock", l1.timelock),
         ("from block".to_owned(), l1.from_block.to_string()),
         (

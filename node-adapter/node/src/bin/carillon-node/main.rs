@@ -12,6 +12,7 @@ mod demo;
 mod deploy;
 mod devnet;
 mod exit;
+mod gateway;
 mod keys;
 mod keys_command;
 mod node_rpc;
@@ -56,11 +57,11 @@ struct Common {
     #[command(flatten)]
     print: PrintArgs,
     /// Configuration file (TOML) of an operator; options and environment variables win over it.
-    /// Above all sections: engine, txs, batch_capacity, seed, key_dir, anvil. In [run] and [prover]:
+    /// Above all sections: engine, txs, batch_capacity, seed, key_dir, anvil. In [run], [prover] and [gateway]:
     /// what these commands' options are called, with _ for -. In [fees]: margin_percent,
     /// fill_percent, base_fee, blob_base_fee; in [fees.tokens]: units of a token that are worth a wei,
     /// by slot. It is read by run, deploy, keys, resync, backup, status, send, bundle send, deposit,
-    /// account, prover and demo [default: carillon/node.toml in the user's configuration folder, if it
+    /// account, prover, gateway and demo [default: carillon/node.toml in the user's configuration folder, if it
     /// exists]
     #[arg(long, global = true, env = "CARILLON_NODE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -97,6 +98,12 @@ enum Command {
     /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
     /// the proofs. On SIGINT and SIGTERM it gives the leases that it holds back.
     Prover(prover::ProverArgs),
+    /// Settle batches of several chains in one transaction on Ethereum
+    ///
+    /// Takes proved batches from nodes (`run --gateway`), puts those together that need each other, checks all
+    /// proofs at once, and pays for the transaction. It can delay and never forge: chains look for their operators'
+    /// word and proofs themselves. Ends cleanly on SIGINT and SIGTERM.
+    Gateway(gateway::GatewayArgs),
     /// Sign an operation and hand it to a node
     #[command(subcommand)]
     Send(send::SendCommand),
@@ -180,7 +187,9 @@ fn main() -> ExitCode {
     };
     // What serves says what happens; of other commands only what is wrong.
     let level = match cli.command {
-        Command::Run(_) | Command::Prover(_) => "warn,carillon_node=info,carillon_runtime=info",
+        Command::Run(_) | Command::Prover(_) | Command::Gateway(_) => {
+            "warn,carillon_node=info,carillon_gateway=info,carillon_runtime=info"
+        }
         _ => "warn",
     };
     let output = carillon_cli::start_with("carillon-node", cli.common.print, level);
@@ -200,7 +209,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         let serves = matches!(
             cli.command,
-            Command::Run(_) | Command::Prover(_) | Command::Devnet(_)
+            Command::Run(_) | Command::Prover(_) | Command::Gateway(_) | Command::Devnet(_)
         );
         let ended = interrupts(stop.clone(), serves);
         tokio::select! {
@@ -227,6 +236,10 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
         Command::Prover(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             prover::run(output, args.merge(config)?, stop).await
+        }
+        Command::Gateway(args) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            gateway::run(output, args, config, stop).await
         }
         Command::Send(command) => {
             let config = Config::read(cli.common.config.as_deref())?;

@@ -144,6 +144,10 @@ pub struct RunArgs {
     /// [default: 4000]
     #[arg(long, env = "CARILLON_L1_POLL_MS", value_name = "MS")]
     l1_poll_ms: Option<u64>,
+    /// Gateway that settles batches together with those of other chains: they are committed from here, the gateway
+    /// has them proved and executed [default: each settles alone]
+    #[arg(long, env = "CARILLON_GATEWAY", value_name = "URL")]
+    gateway: Option<String>,
 }
 
 /// What a node does, with every choice made.
@@ -185,6 +189,8 @@ pub struct L1Plan {
     pub from_block: u64,
     /// Between two looks.
     pub poll: Duration,
+    /// The gateway.
+    pub gateway: Option<carillon_gateway::Client>,
 }
 
 impl RunArgs {
@@ -306,6 +312,11 @@ impl RunArgs {
         let archive = data_dir.join("archive").display().to_string();
         let chain = self.chain.or(file.chain);
         let operator_key = self.operator_key.or(file.operator_key);
+        let gateway = self.gateway.or(file.gateway);
+        let gateway = gateway.map(|url| carillon_gateway::Client::new(&url));
+        let gateway = gateway
+            .transpose()
+            .map_err(|error| Failure::input(error.to_string()))?;
         let l1 = match (url, chain, operator_key) {
             (Some(url), Some(chain), Some(operator_key)) => Some(L1Plan {
                 url,
@@ -318,6 +329,7 @@ impl RunArgs {
                 poll: Duration::from_millis(
                     self.l1_poll_ms.or(file.l1_poll_ms).unwrap_or(4_000).max(50),
                 ),
+                gateway,
             }),
             (Some(_), chain, _) => {
                 let missing = match chain {

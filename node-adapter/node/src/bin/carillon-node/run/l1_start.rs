@@ -132,6 +132,7 @@ impl<'a> L1Start<'a> {
                 confirmations: self.plan.confirmations,
                 ..WatchOptions::default()
             },
+            gateway: self.plan.gateway.clone(),
             policy: Policy {
                 confirmations: self.plan.confirmations,
                 poll: self.plan.poll,
