@@ -54,6 +54,8 @@ pub struct Intended {
     pub operator: Address,
     /// The number of the batches' circuit on L1.
     pub shape: u32,
+    /// Whether a gateway proves and executes what this node commits, so that one batch may be in between.
+    pub joins: bool,
 }
 
 const REBUILD: &str = "this folder is older than the chain, or was lost: stop here and make a new one with `carillon-node resync --out FOLDER`";
@@ -92,12 +94,12 @@ pub fn settings(l1: &ChainOnL1, node: &Intended) -> Result<(), Disagreement> {
         ));
     }
     let progress = &l1.progress;
-    if progress.committed != progress.executed {
+    if progress.committed > progress.executed + u64::from(node.joins) {
         return Err(differs(
             "batches committed and not executed",
             "none".into(),
             format!("{} to {}", progress.executed + 1, progress.committed),
-            "this node settles a batch in one step, which the contract refuses meanwhile: have them proved and executed (anyone may), or take them back with `carillon-node revert`",
+            "this node settles a batch in one step, or one at a time with a gateway, which the contract refuses meanwhile: have them proved and executed (anyone may), or take them back with `carillon-node revert`",
         ));
     }
     same(

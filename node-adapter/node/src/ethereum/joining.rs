@@ -88,8 +88,15 @@ impl Joining {
                 settler.sender.enqueue(intent).await.map_err(stopped)?;
                 Ok(None)
             }
-            Some(Status::InEffect(_, block)) => Ok(Some((block, false))),
-            Some(Status::Closed(done)) => Ok(done.block.map(|block| (block, true))),
+            Some(Status::InEffect(Some(_), block)) => Ok(Some((block, false))),
+            Some(Status::Closed(done)) if done.transaction.is_some() => {
+                Ok(done.block.map(|block| (block, true)))
+            }
+            Some(Status::InEffect(None, _) | Status::Closed(_)) => {
+                Err(Failed::For(PortError::Refused(format!(
+                    "batch {number} was committed on L1 by another transaction than this node's: take it back with `carillon-node revert`, and see that no other node has the operator's key"
+                ))))
+            }
             Some(Status::Waiting | Status::Sent { .. } | Status::Refused { .. }) => Ok(None),
         }
     }

@@ -53,6 +53,7 @@ impl<'a> L1Start<'a> {
             rollup,
             operator: operator.address(),
             shape: plan.shape,
+            joins: plan.gateway.is_some(),
         };
         agreement::settings(&found, &node).map_err(differs)?;
         // A folder that is new stays so until all of this agrees.
