@@ -24,3 +24,8 @@ sol!(
     "artifacts/test/BundleAttacker.json"
 );
 sol!(Ledger, "artifacts/test/Ledger.json");
+sol!(
+    #[sol(extra_derives(Debug))]
+    TipTaker,
+    "artifacts/test/TipTaker.json"
+);

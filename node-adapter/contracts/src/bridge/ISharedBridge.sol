@@ -70,7 +70,8 @@ interface ISharedBridge {
     event Claimed(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address to, uint256 amount);
     /// @notice A bundle's amount went to the alias account.
     event BundleClaimed(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address to, uint256 amount);
-    /// @notice A bundle's amount goes back to its owner: as an import into the chain, or, if that is halted, on L1.
+    /// @notice A bundle's amount without its tip goes back to its owner: as an import into the chain, or, if that is
+    ///         halted, on L1.
     event BundleReturned(
         uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address owner, uint256 amount
     );
@@ -241,9 +242,10 @@ interface ISharedBridge {
     ///         the handler, which checks `to` and the bundle.
     function claimBundle(Message calldata message, address to) external;
 
-    /// @notice Uses a bundle message and gives its amount back to its owner (w3): as an import into the chain, or, if
-    ///         the chain is halted, on L1. For the handler.
-    function returnBundle(Message calldata message) external;
+    /// @notice Uses a bundle message and gives its amount but the tip back to its owner (w3): as an import into the
+    ///         chain, or, if the chain is halted, on L1. The tip is paid to `to`, who ran the bundle. For the handler,
+    ///         which knows the tip that the owner signed; a tip above the amount reverts.
+    function returnBundle(Message calldata message, uint256 tip, address to) external;
 
     /// @notice Keeps the last executed state root of a chain, so that no later batch voids the proofs for `reclaim` that
     ///         are made against it. For anyone; who makes such a proof pays, and not each batch.

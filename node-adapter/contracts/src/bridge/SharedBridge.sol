@@ -87,21 +87,24 @@ contract SharedBridge is LaneBook, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc ISharedBridge
-    /// @dev Back into the chain the escrow does not move: the amount is a claim before and a queue entry after.
-    function returnBundle(Message calldata message) external nonReentrant {
+    /// @dev Back into the chain the escrow does not move: the amount is a claim before and a queue entry after. The tip
+    ///      leaves it, last of all.
+    function returnBundle(Message calldata message, uint256 tip, address to) external nonReentrant {
         _requireBundleFromHandler(message);
         _use(message);
-        uint256 amount = message.words[1];
+        uint256 amount = message.words[1] - tip;
         uint256 slot = _slotOfMessage(message);
         address owner = _address(message.words[3]);
         emit BundleReturned(message.chainId, message.batch, message.k, owner, amount);
-        if (amount == 0) return;
-        IRollupChain chain = _chain(message.chainId);
-        if (chain.halted()) {
-            _pay(message.chainId, slot, amount, owner, owner);
-        } else {
-            chain.enqueue([Record.make(Record.IMPORT, 0, slot), amount, uint256(uint160(owner)), 0, 0]);
+        if (amount != 0) {
+            IRollupChain chain = _chain(message.chainId);
+            if (chain.halted()) {
+                _pay(message.chainId, slot, amount, owner, owner);
+            } else {
+                chain.enqueue([Record.make(Record.IMPORT, 0, slot), amount, uint256(uint160(owner)), 0, 0]);
+            }
         }
+        if (tip != 0) _pay(message.chainId, slot, tip, to, owner);
     }
 
     /// @inheritdoc ISharedBridge

@@ -14,7 +14,8 @@ struct Call {
     bytes data;
 }
 
-/// @notice What goes back to the owner on the rollup after the calls: the alias account's whole balance of a token.
+/// @notice What goes back to the owner on the rollup after the calls: the alias account's whole balance of a token, but
+///         the tip.
 struct Return {
     /// Token slot of the rollup; 0 is ETH.
     uint8 token;
@@ -40,4 +41,7 @@ struct Bundle {
     bool hasReturn;
     /// All zeros if `hasReturn` is false.
     Return ret;
+    /// For whoever runs it, out of the withdrawn amount and in its token; also if the run fails for good. At most the
+    /// amount: the bundle could never run otherwise.
+    uint96 tip;
 }

@@ -40,6 +40,10 @@ interface IInteropHandler {
     event BundleCancelled(
         uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, uint256 owner, uint256 bundleHash
     );
+    /// @notice Who ran a bundle was paid, in the token of its message; also if the run failed.
+    event TipPaid(
+        uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address to, address token, uint256 amount
+    );
     /// @notice The amount of a failed or cancelled bundle went to the alias account, because the chain is halted and
     ///         takes nothing back.
     event PaidToAlias(uint64 indexed chainId, uint64 indexed batch, uint256 indexed k, address account);
@@ -93,16 +97,23 @@ interface IInteropHandler {
     error StateProofInvalid(uint256 root, uint256 expected);
     /// @notice The account that the proof shows belongs to another owner.
     error NotOwner(address caller, uint256 owner);
+    /// @notice The tip is more than the message withdraws: the bundle can never run, and `cancel` works at once.
+    error TipAboveAmount(uint256 tip, uint256 amount);
+    /// @notice After the calls, the alias account holds less than the tip.
+    error TipSpent(uint256 balance, uint256 tip);
+    /// @notice The token moved another amount than the tip to whoever ran the bundle. Nothing has happened.
+    error TipNotPaid(address token, uint256 tip);
     /// @notice The chain has no token in this slot.
     error UnknownReturnToken(uint64 chainId, uint8 token);
 
     /// @notice Runs a bundle. Anyone may call; the transaction needs 64/63 of the bundle's gas limit and
     ///         `GAS_AFTER_RUN` behind the checks. If the run fails for the bundle's own reasons, it is undone and the
-    ///         amount goes back to the owner on L2.
+    ///         amount goes back to the owner on L2. The caller gets the bundle's tip in both cases.
     function execute(ISharedBridge.Message calldata message, Bundle calldata bundle) external;
 
     /// @notice Returns the amount of a bundle to its owner on L2: after the deadline, or at any time if the bundle
-    ///         can never run (other chain, other L1 chain, other owner, a handler that is not accepted). Anyone may call.
+    ///         can never run (other chain, other L1 chain, other owner, a handler that is not accepted, a tip above the
+    ///         amount). Anyone may call; nobody gets a tip.
     function cancel(ISharedBridge.Message calldata message, Bundle calldata bundle) external;
 
     /// @notice Begins to take back the amount of a bundle that nobody can show: what was signed is lost, or its hash is

@@ -62,6 +62,7 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         if (bundle.handler != address(this)) revert WrongHandler(bundle.handler, address(this));
         if (_word(bundle.owner) != message.words[3]) revert WrongOwner(bundle.owner, message.words[3]);
         if (block.timestamp > bundle.deadline) revert DeadlinePassed(bundle.deadline, block.timestamp);
+        if (bundle.tip > message.words[1]) revert TipAboveAmount(bundle.tip, message.words[1]);
 
         _setOutcome(message, Outcome.Executed);
         address account = factory.ensure(message.chainId, bundle.owner);
@@ -72,13 +73,14 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         if (ok) {
             uint256 sentBack = abi.decode(answer, (uint256));
             emit BundleExecuted(message.chainId, message.batch, message.k, bundle.owner, account, hash, sentBack);
+            _payTip(message, bundle.tip, account);
             return;
         }
         // A plain account has no code, also none by EIP-7702.
         if (msg.sender != tx.origin || msg.sender.code.length != 0) revert FailureNotFinal(answer);
         _setOutcome(message, Outcome.Failed);
         emit BundleFailed(message.chainId, message.batch, message.k, bundle.owner, hash, answer);
-        _giveBack(message);
+        _giveBack(message, bundle.tip);
     }
 
     /// @inheritdoc IInteropHandler
@@ -86,7 +88,8 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
     function cancel(ISharedBridge.Message calldata message, Bundle calldata bundle) external nonReentrant {
         uint256 hash = _checkBundle(message, bundle);
         bool canRun = bundle.chainId == message.chainId && bundle.l1ChainId == block.chainid
-            && bridge.isHandler(bundle.handler) && _word(bundle.owner) == message.words[3];
+            && bridge.isHandler(bundle.handler) && _word(bundle.owner) == message.words[3]
+            && bundle.tip <= message.words[1];
         if (canRun && block.timestamp <= bundle.deadline) revert DeadlineNotPassed(bundle.deadline, block.timestamp);
         _cancel(message, hash);
     }
@@ -141,7 +144,8 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
     }
 
     /// @notice The run of a bundle: withdrawal, calls, return. Called by `execute` alone.
-    /// @dev    A call of its own, so that a failure undoes all of it and nothing else.
+    /// @dev    A call of its own, so that a failure undoes all of it and nothing else. The tip is left in the alias
+    ///         account and paid after the run: who is paid could make the payment fail, and must not make the run fail by it.
     /// @return sentBack What went back to L2.
     function run(ISharedBridge.Message calldata message, Bundle calldata bundle, address account)
         external
@@ -150,7 +154,14 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         if (msg.sender != address(this)) revert NotSelf(msg.sender);
         bridge.claimBundle(message, account);
         AliasAccount(payable(account)).run(bundle.calls);
-        if (bundle.hasReturn) sentBack = _sendBack(message.chainId, bundle.owner, account, bundle.ret);
+        if (bundle.hasReturn) {
+            uint256 kept = bundle.ret.token == Record.token(message.words[0]) ? bundle.tip : 0;
+            sentBack = _sendBack(message.chainId, bundle.owner, account, bundle.ret, kept);
+        }
+        if (bundle.tip != 0) {
+            uint256 held = _balance(_tokenOf(message), account);
+            if (held < bundle.tip) revert TipSpent(held, bundle.tip);
+        }
     }
 
     /// @dev Whether the message is a bundle's, was sent, is unused, and belongs to this bundle.
@@ -186,18 +197,44 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
     function _cancel(ISharedBridge.Message calldata message, uint256 hash) private {
         _setOutcome(message, Outcome.Cancelled);
         emit BundleCancelled(message.chainId, message.batch, message.k, message.words[3], hash);
-        _giveBack(message);
+        _giveBack(message, 0);
     }
 
-    /// @dev The alias account deposits its whole balance of a token for its owner. While the chain's queue is long it pays
+    /// @dev The alias account pays the tip to the caller of `execute`. After the run, with nothing caught: a tip that
+    ///      cannot be paid undoes the transaction, so that nobody can use his own payment to bring about a failure.
+    function _payTip(ISharedBridge.Message calldata message, uint256 tip, address account) private {
+        if (tip == 0) return;
+        address token = _tokenOf(message);
+        uint256 before = _balance(token, account);
+        Call[] memory calls = new Call[](1);
+        calls[0] = token == address(0)
+            ? Call(msg.sender, tip, "")
+            : Call(token, 0, abi.encodeCall(IERC20.transfer, (msg.sender, tip)));
+        emit TipPaid(message.chainId, message.batch, message.k, msg.sender, token, tip);
+        AliasAccount(payable(account)).run(calls);
+        if (before != _balance(token, account) + tip) revert TipNotPaid(token, tip);
+    }
+
+    /// @dev The token that a message withdraws; zero is ETH.
+    function _tokenOf(ISharedBridge.Message calldata message) private view returns (address) {
+        return bridge.tokenAt(message.chainId, Record.token(message.words[0]));
+    }
+
+    function _balance(address token, address account) private view returns (uint256) {
+        return token == address(0) ? account.balance : IERC20(token).balanceOf(account);
+    }
+
+    /// @dev The alias account deposits its whole balance of a token, but `kept`, for its owner. While the chain's queue is long it pays
     ///      the deposit's fee from its ETH.
-    function _sendBack(uint64 chainId, address owner, address account, Return calldata ret)
+    function _sendBack(uint64 chainId, address owner, address account, Return calldata ret, uint256 kept)
         private
         returns (uint256 balance)
     {
         address token = bridge.tokenAt(chainId, ret.token);
         if (token == address(0) && ret.token != 0) revert UnknownReturnToken(chainId, ret.token);
-        balance = ret.token == 0 ? account.balance : IERC20(token).balanceOf(account);
+        balance = _balance(token, account);
+        if (balance < kept) revert TipSpent(balance, kept);
+        balance -= kept;
         uint256 fee = 0;
         if (balance != 0) fee = IRollupChain(hub.chain(chainId)).depositFee();
         uint256 value = fee;
@@ -218,17 +255,23 @@ contract InteropHandler is IInteropHandler, ReentrancyGuard {
         AliasAccount(payable(account)).run(calls);
     }
 
-    /// @dev The amount of a message that did not run: back to the owner on L2. A halted chain takes nothing back, so
-    ///      the amount goes to the alias account, which the owner controls from then on (`runAsOwner`).
-    function _giveBack(ISharedBridge.Message calldata message) private {
+    /// @dev The amount of a message that did not run: the tip to the caller, the rest back to the owner on L2. A halted
+    ///      chain takes nothing back, so the amount goes to the alias account, which the owner controls from then on
+    ///      (`runAsOwner`), and the tip is paid from there: the work was the same, and who may do it must not be worse
+    ///      off because the chain ended in between.
+    function _giveBack(ISharedBridge.Message calldata message, uint256 tip) private {
         if (!IRollupChain(hub.chain(message.chainId)).halted()) {
-            bridge.returnBundle(message);
+            if (tip != 0) {
+                emit TipPaid(message.chainId, message.batch, message.k, msg.sender, _tokenOf(message), tip);
+            }
+            bridge.returnBundle(message, tip, msg.sender);
             return;
         }
         // The circuit puts an address into word 3: the owner of the L2 account.
         address account = factory.ensure(message.chainId, address(uint160(message.words[3])));
         emit PaidToAlias(message.chainId, message.batch, message.k, account);
         bridge.claimBundle(message, account);
+        _payTip(message, tip, account);
     }
 
     function _setOutcome(ISharedBridge.Message calldata message, Outcome what) private {

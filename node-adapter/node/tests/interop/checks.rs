@@ -193,6 +193,8 @@ async fn nobody_but_the_handler_moves_an_alias_account_or_a_bundle_s_amount() {
     let refused = reason(world.send(world.l1.bridge, &claim).await);
     assert!(refused.contains("NotHandler {"), "{refused}");
     let back = SharedBridge::returnBundleCall {
+        tip: U256::ZERO,
+        to: Address::ZERO,
         message: open.clone(),
     };
     let refused = reason(world.send(world.l1.bridge, &back).await);

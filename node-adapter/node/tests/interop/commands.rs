@@ -4,6 +4,7 @@
 use alloy::primitives::{Address, U256};
 use carillon_settlement::archive::StateProofJson;
 use carillon_settlement::interop::{Bundle, Call, Outcome};
+use serde_json::json;
 
 use super::common::state::{Account, State};
 use super::terminal::Terminal;
@@ -13,7 +14,8 @@ use super::world::{ETH, World};
 fn bundle_of(world: &World, encoded: &serde_json::Value, calls: Vec<Call>) -> Bundle {
     let deadline = encoded["deadline"].as_u64().unwrap();
     let gas = encoded["bundle"]["gas_limit"].as_u64().unwrap();
-    let bundle = Bundle::new(world.place(), world.owner(), deadline, gas, calls);
+    let tip = encoded["bundle"]["tip"].as_str().unwrap().parse().unwrap();
+    let bundle = Bundle::new(world.place(), world.owner(), deadline, gas, calls).tipping(tip);
     assert_eq!(encoded["hash"], format!("{:#066x}", bundle.hash()));
     bundle
 }
@@ -25,7 +27,8 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     let user = Terminal::new(&world.anvil, world.l1.chain);
     let friend = Address::repeat_byte(0x61);
     let encode = |file: &str, gas: u64| {
-        let args = format!("bundle encode --owner {owner} --call {friend},60 --gas-limit {gas}");
+        let args =
+            format!("bundle encode --owner {owner} --call {friend},60 --gas-limit {gas} --tip 5");
         user.succeeds(3, &format!("{args} --out {file}"))
     };
     let encoded = encode("good.json", 500_000);
@@ -45,16 +48,18 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     let good = bundle_of(&world, &encoded, pay(60));
     let early = user.refused(2, 4, "bundle execute --bundle good.json");
     assert!(early.contains("until its batch is settled"), "{early}");
-    let message = world.message(&good, ETH, 60).await;
+    let message = world.message(&good, ETH, 65).await;
     // Anyone runs it, once.
     let tried = user.succeeds(2, "bundle execute --bundle good.json --dry-run");
     assert_eq!(tried["transaction"]["sent"], false);
+    assert_eq!(tried["tip"], json!({ "token": 0, "amount": "5" }));
     assert!(
         user.refused(2, 4, "bundle cancel --bundle good.json")
             .contains("can still run")
     );
     let ran = user.succeeds(2, "bundle execute --bundle good.json");
     assert_eq!(ran["outcome"], "executed");
+    assert_eq!(ran["earned"], "5");
     assert_eq!(world.outcome(&message).await, Outcome::Executed);
     assert_eq!(world.balance(Address::ZERO, friend).await, U256::from(60));
     let again = user.refused(2, 4, "bundle execute --bundle good.json");
@@ -76,6 +81,20 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     assert_eq!(user.succeeds(3, &take_back)["step"], "taken back");
     assert_eq!(world.queue(0).await[queued], world.import(ETH, 33));
 
+    // A tip that the amount cannot pay: told before any gas is spent, and cancelled at once.
+    let args = format!("bundle encode --owner {owner} --tip 9 --out generous.json");
+    let generous = bundle_of(&world, &user.succeeds(3, &args), vec![]);
+    let mut record = generous.record(9, ETH, 9).unwrap();
+    record[1] = U256::from(8);
+    let message = world.message_of(record).await;
+    let never = user.refused(2, 4, "bundle execute --bundle generous.json");
+    assert!(
+        never.contains("a tip of 9 cannot be paid out of 8"),
+        "{never}"
+    );
+    user.succeeds(2, "bundle cancel --bundle generous.json");
+    assert_eq!(world.outcome(&message).await, Outcome::Cancelled);
+
     // The same calls signed again, and too late.
     let late = bundle_of(&world, &late, pay(60));
     let state = {
@@ -89,7 +108,7 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
     };
     let failing = bundle_of(&world, &failing, pay(1));
     let records = [
-        late.record(9, ETH, 60).unwrap(),
+        late.record(9, ETH, 65).unwrap(),
         failing.record(9, ETH, 0).unwrap(),
     ];
     let messages = world.settle_to(&records, state.root()).await;
@@ -103,7 +122,7 @@ async fn bundles_are_run_or_cancelled_and_a_dead_chain_s_alias_obeys_its_owner()
         &format!("bundle cancel --bundle late.json --batch {batch}"),
     );
     assert_eq!(world.outcome(&messages[&0]).await, Outcome::Cancelled);
-    assert_eq!(world.queue(0).await[queued], world.import(ETH, 60));
+    assert_eq!(world.queue(0).await[queued], world.import(ETH, 65));
     // A run that fails is told, with the code of a wrong result.
     let (code, failed) = user.run(2, "bundle execute --bundle failing.json");
     assert_eq!(code, 5, "{failed}");

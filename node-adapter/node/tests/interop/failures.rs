@@ -22,7 +22,7 @@ alloy::sol! {
 }
 
 /// The reason of a run that failed.
-async fn failure(world: &World, message: &Message, bundle: &Bundle) -> String {
+pub async fn failure(world: &World, message: &Message, bundle: &Bundle) -> String {
     match world.handler.execute(message, bundle).await.unwrap() {
         Ran::Failed { reason } => error_of(&reason),
         executed @ Ran::Executed { .. } => panic!("{executed:?}"),
@@ -309,7 +309,7 @@ async fn nothing_is_reentered() {
 }
 
 /// A token in a slot, of which the chain holds 1,000.
-async fn with_token(world: &mut World, slot: u8, token: Address) {
+pub async fn with_token(world: &mut World, slot: u8, token: Address) {
     world.list(slot.into(), token).await.unwrap();
     let me = world.user(0);
     let amount = U256::from(1_000);

@@ -12,6 +12,7 @@ mod halted;
 mod signed;
 #[path = "../common/terminal.rs"]
 mod terminal;
+mod tips;
 mod world;
 
 use carillon_testing as common;

@@ -302,9 +302,13 @@ async fn bundles_are_for_the_handler_alone() {
         message: batch.message(k),
         to,
     };
-    let give_back = |k: usize| SharedBridge::returnBundleCall {
+    let runner = Address::repeat_byte(0xb2);
+    let with_tip = |k: usize, tip: u64| SharedBridge::returnBundleCall {
         message: batch.message(k),
+        tip: U256::from(tip),
+        to: runner,
     };
+    let give_back = |k: usize| with_tip(k, 0);
     for who in [alice, world.user(0), handler] {
         assert_eq!(
             name(world.send(who, bridge, &take(1, who)).await),
@@ -334,15 +338,18 @@ async fn bundles_are_for_the_handler_alone() {
         "WrongMessageKind"
     );
 
-    // Given back: the next entry of the queue, and the escrow stays.
-    world.send(handler, bridge, &give_back(2)).await.unwrap();
+    // Given back: the next entry of the queue, and the escrow stays but for the tip, which is part of it.
+    let above = world.send(handler, bridge, &with_tip(2, 201)).await;
+    assert_eq!(name(above), "Words");
+    world.send(handler, bridge, &with_tip(2, 60)).await.unwrap();
+    assert_eq!(world.balance(runner).await, U256::from(60));
     assert_eq!(
         name(world.send(handler, bridge, &take(2, alias)).await),
         "MessageUsed"
     );
     world.send(handler, bridge, &take(3, alias)).await.unwrap();
-    assert_eq!(world.escrow(0).await, U256::from(900));
-    let import = record(5, 4, 0, 200, address_word(alice));
+    assert_eq!(world.escrow(0).await, U256::from(840));
+    let import = record(5, 4, 0, 140, address_word(alice));
     let next = world.batch(2, [2, 3], vec![import]);
     world.settle(&next).await.unwrap();
 }

@@ -47,6 +47,16 @@ pub enum BundleError {
     /// Amounts are below 2^96.
     #[error("{0} is no amount; amounts are below 2^96")]
     Amount(u128),
+    /// The tip comes out of the withdrawn amount.
+    #[error(
+        "a tip of {tip} cannot be paid out of {amount}: the bundle could never run; withdraw more or give less"
+    )]
+    Tip {
+        /// The tip.
+        tip: u128,
+        /// The withdrawn amount.
+        amount: u128,
+    },
 }
 
 impl Bundle {
@@ -71,6 +81,17 @@ impl Bundle {
                 token: 0,
                 minAmount: alloy::primitives::Uint::ZERO,
             },
+            tip: alloy::primitives::Uint::ZERO,
+        }
+    }
+
+    /// The same bundle with a tip for whoever runs it, in the token that it withdraws. `tip` is cut
+    /// to 96 bits by the type of the contract's field.
+    #[must_use]
+    pub fn tipping(self, tip: u128) -> Self {
+        Self {
+            tip: alloy::primitives::Uint::saturating_from(tip),
+            ..self
         }
     }
 
@@ -111,6 +132,18 @@ impl Bundle {
         Ok(())
     }
 
+    /// Refuses a tip that is more than the withdrawn amount.
+    ///
+    /// # Errors
+    /// [`BundleError::Tip`].
+    pub fn check_tip(&self, amount: u128) -> Result<(), BundleError> {
+        let tip = self.tip.saturating_to();
+        match tip > amount {
+            true => Err(BundleError::Tip { tip, amount }),
+            false => Ok(()),
+        }
+    }
+
     /// `keccak256(abi.encode(bundle)) >> 8`: 248 bits, a field element.
     pub fn hash(&self) -> U256 {
         U256::from_be_bytes(keccak256(self.abi_encode()).0) >> 8
@@ -118,6 +151,9 @@ impl Bundle {
 
     /// The record of an L2 operation that withdraws `amount` of `token` from `account` for this
     /// bundle. Its words 1 to 3 are what the owner signs.
+    ///
+    /// # Errors
+    /// [`BundleError`] for what could not be signed, or would be refused on L1.
     pub fn record(&self, account: u32, token: u8, amount: u128) -> Result<[U256; 5], BundleError> {
         self.check()?;
         if account >= ACCOUNTS {
@@ -129,6 +165,7 @@ impl Bundle {
         if amount >> 96 != 0 {
             return Err(BundleError::Amount(amount));
         }
+        self.check_tip(amount)?;
         let w0 = layout::record::word0(Kind::Bundle as u8, account, token);
         let owner = U256::from_be_slice(self.owner.as_slice());
         Ok([
@@ -204,7 +241,9 @@ mod tests {
             value: U256::from(5),
             data: vec![1, 2, 3, 4].into(),
         };
-        Bundle::new(place(), owner(), 1_900_000_000, 500_000, vec![call]).returning(3, 10)
+        Bundle::new(place(), owner(), 1_900_000_000, 500_000, vec![call])
+            .returning(3, 10)
+            .tipping(6)
     }
 
     #[test]
@@ -218,12 +257,13 @@ mod tests {
         assert_eq!(word(6), U256::from(500_000));
         assert_eq!(word(8), U256::from(1));
         assert_eq!((word(9), word(10)), (U256::from(3), U256::from(10)));
+        assert_eq!(word(11), U256::from(6));
     }
 
     #[test]
     fn every_field_is_in_the_hash() {
         let base = bundle();
-        let mut others = vec![base.clone(); 12];
+        let mut others = vec![base.clone(); 13];
         others[0].chainId += 1;
         others[1].l1ChainId += U256::from(1);
         others[2].handler = owner();
@@ -236,11 +276,12 @@ mod tests {
         others[9].calls.clear();
         others[10].ret.token += 1;
         others[11] = others[11].clone().returning(3, 11);
+        others[12] = others[12].clone().tipping(7);
         let mut hashes: Vec<U256> = others.iter().map(Bundle::hash).collect();
         hashes.push(base.hash());
         hashes.sort_unstable();
         hashes.dedup();
-        assert_eq!(hashes.len(), 13);
+        assert_eq!(hashes.len(), 14);
     }
 
     #[test]
@@ -268,6 +309,9 @@ mod tests {
         assert_eq!(record, BundleError::Token(64));
         let record = bundle().record(1, 1, 1 << 96).unwrap_err();
         assert_eq!(record, BundleError::Amount(1 << 96));
+        bundle().record(1, 1, 6).unwrap();
+        let record = bundle().record(1, 1, 5).unwrap_err();
+        assert_eq!(record, BundleError::Tip { tip: 6, amount: 5 });
     }
 
     proptest! {
@@ -276,7 +320,7 @@ mod tests {
         fn records_are_words_of_the_field(
             account in 0u32..1 << 24,
             token in 0u8..64,
-            amount in 0u128..1 << 96,
+            amount in 6u128..1 << 96,
             data in vec(any::<u8>(), 4..80),
         ) {
             let mut bundle = bundle();

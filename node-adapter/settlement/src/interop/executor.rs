@@ -34,7 +34,7 @@ pub enum Ran {
         /// What went back to L2, in the token's smallest unit.
         sent_back: U256,
     },
-    /// The run was undone and the amount returned.
+    /// The run was undone and the amount, without the tip, returned.
     Failed {
         /// Start of the revert data; empty most often means that the bundle's own gas limit was
         /// too small.
@@ -235,6 +235,15 @@ impl InteropContract {
             Err(error) => Err(wrong(error.to_string())),
         }
     }
+}
+
+/// The tip that a mined transaction of [`InteropContract::execute_with`] paid, and to whom; `None`
+/// without one.
+pub fn tip_paid(handler: Address, mined: &Mined) -> Option<(Address, U256)> {
+    let logs = mined.receipt.inner.logs().iter();
+    logs.filter(|log| log.address() == handler)
+        .find_map(|log| InteropHandler::TipPaid::decode_log(&log.inner).ok())
+        .map(|event| (event.to, event.amount))
 }
 
 /// How the run in a mined transaction of [`InteropContract::execute_with`] ended, from its events.

@@ -16,4 +16,4 @@ pub use crate::abi::interop as contracts;
 pub use crate::deploy::factory_address;
 pub use alias::{alias_address, alias_salt};
 pub use bundle::{Bundle, BundleError, Call, MAX_BUNDLE_GAS, Place, Return};
-pub use executor::{InteropContract, Outcome, Ran, ran};
+pub use executor::{InteropContract, Outcome, Ran, ran, tip_paid};

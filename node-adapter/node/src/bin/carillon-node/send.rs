@@ -9,6 +9,7 @@ use carillon_node::{AccountJson, OperationJson, Receipt, Refusal};
 use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::RuleError;
 use carillon_protocol::{Domain, Home, Operation};
+use carillon_settlement::interop::BundleError;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -255,6 +256,8 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
                     bundle.chainId, bundle.owner
                 )));
             }
+            let error = |error: BundleError| Failure::input(error.to_string());
+            bundle.check_tip(args.amount).map_err(error)?;
             OperationJson::Bundle {
                 from,
                 token,

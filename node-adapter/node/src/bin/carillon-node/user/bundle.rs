@@ -9,7 +9,7 @@ use carillon_protocol::Kind;
 use carillon_settlement::abi::SharedBridge;
 use carillon_settlement::archive::SentMessage;
 use carillon_settlement::interop::contracts::InteropHandler;
-use carillon_settlement::interop::{Bundle, Ran, alias_address, ran};
+use carillon_settlement::interop::{Bundle, Ran, alias_address, ran, tip_paid};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -55,6 +55,10 @@ pub struct EncodeArgs {
     /// bundle fails if it is less than LEAST
     #[arg(long = "return", value_name = "SLOT[,LEAST]", value_parser = back)]
     back: Option<ReturnFile>,
+    /// For whoever runs it, out of what it withdraws and in that token's smallest unit (or like 0.5eth);
+    /// also if the run fails for good
+    #[arg(long, value_name = "AMOUNT", default_value = "0", value_parser = super::units::amount)]
+    tip: u128,
     /// Seconds from now in which it may run
     #[arg(long, value_name = "S", default_value_t = 24 * 3600)]
     valid: u64,
@@ -127,6 +131,7 @@ async fn encode(output: &Output, args: EncodeArgs) -> Result<(), Failure> {
         gas_limit: args.gas_limit,
         calls: args.calls,
         back: args.back,
+        tip: args.tip.to_string(),
     };
     let bundle = file.bundle()?;
     if args.out.exists() {
@@ -151,6 +156,7 @@ async fn encode(output: &Output, args: EncodeArgs) -> Result<(), Failure> {
         ("hash", hash),
         ("acts as", alias.to_string()),
         ("may run until (Unix time)", file.deadline.to_string()),
+        ("tip for who runs it", file.tip.clone()),
     ];
     output.result("carillon.bundle/1", fields, &rows);
     output.closing("next: `carillon-node bundle send` signs it on the rollup; keep the file");
@@ -222,8 +228,15 @@ async fn execute(output: &Output, args: RunArgs) -> Result<(), Failure> {
             bundle.deadline
         )));
     }
+    if let Err(error) = bundle.check_tip(sent.amount) {
+        return Err(Failure::input(format!(
+            "{error}: `bundle cancel` returns its amount at once"
+        )));
+    }
     let handler = bundle.handler;
     let owner = bundle.owner;
+    let tip = bundle.tip.to_string();
+    let slot = sent.token;
     let call = InteropHandler::executeCall {
         message: sent.message.clone().into(),
         bundle,
@@ -233,9 +246,19 @@ async fn execute(output: &Output, args: RunArgs) -> Result<(), Failure> {
         .await?;
     let mut fields = fields(&sent);
     fields["transaction"] = done.json();
+    fields["tip"] = json!({ "token": slot, "amount": tip });
     let alias = alias_address(handler, chain.contracts.chain_id, owner);
-    let mut rows = vec![done.row(), ("acted as", alias.to_string())];
+    let mut rows = vec![
+        done.row(),
+        ("acted as", alias.to_string()),
+        (
+            "tip for who runs it",
+            format!("{tip} units of the token in slot {slot}"),
+        ),
+    ];
     if let Some(mined) = done.mined() {
+        let earned = tip_paid(handler, mined).map_or(U256::ZERO, |(_, amount)| amount);
+        fields["earned"] = json!(earned.to_string());
         match ran(handler, mined).map_err(failure)? {
             Ran::Executed { sent_back, .. } => {
                 fields["outcome"] = json!("executed");
@@ -276,7 +299,8 @@ async fn cancel(output: &Output, args: RunArgs) -> Result<(), Failure> {
     let can_run = bundle.chainId == contracts.chain_id
         && bundle.l1ChainId == U256::from(contracts.l1_chain)
         && accepted
-        && sent.owner() == Some(bundle.owner);
+        && sent.owner() == Some(bundle.owner)
+        && bundle.check_tip(sent.amount).is_ok();
     let now = chain.source.time().await.map_err(failure)?;
     if can_run && now <= bundle.deadline {
         return Err(Failure::input(format!(

@@ -29,6 +29,14 @@ pub struct BundleFile {
     /// What goes back to the rollup after the calls.
     #[serde(rename = "return")]
     pub back: Option<ReturnFile>,
+    /// For whoever runs it, in the token that it withdraws.
+    #[serde(default = "no_tip")]
+    pub tip: String,
+}
+
+/// The tip of a bundle that has none.
+pub fn no_tip() -> String {
+    "0".into()
 }
 
 /// A call.
@@ -93,24 +101,21 @@ impl BundleFile {
             .collect::<Result<_, _>>()?;
         let mut bundle = Bundle::new(place, self.owner, self.deadline, self.gas_limit, calls);
         if let Some(back) = &self.back {
-            let least = back
-                .min_amount
-                .parse::<u128>()
-                .ok()
-                .filter(|least| *least < 1 << 96);
-            let least = least.ok_or_else(|| {
-                Failure::input(format!(
-                    "`{}` is no amount of a bundle's return",
-                    back.min_amount
-                ))
-            })?;
+            let least = units("return", &back.min_amount)?;
             bundle = bundle.returning(back.token, least);
         }
+        bundle = bundle.tipping(units("tip", &self.tip)?);
         bundle
             .check()
             .map_err(|error| Failure::input(error.to_string()))?;
         Ok(bundle)
     }
+}
+
+/// An amount below 2^96 of a bundle's part.
+fn units(part: &str, text: &str) -> Result<u128, Failure> {
+    let amount = text.parse::<u128>().ok().filter(|amount| *amount < 1 << 96);
+    amount.ok_or_else(|| Failure::input(format!("`{text}` is no amount of a bundle's {part}")))
 }
 
 /// A call on the command line: `TARGET`, `TARGET,VALUE` or `TARGET,VALUE,DATA`.
@@ -150,6 +155,22 @@ pub fn back(text: &str) -> Result<ReturnFile, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_a_tip_has_none_and_a_tip_is_an_amount() {
+        let text = r#"{ "chain_id": 1, "l1_chain_id": 2, "handler": "0x1111111111111111111111111111111111111111",
+            "owner": "0x2222222222222222222222222222222222222222", "deadline": 3, "gas_limit": 4, "calls": [],
+            "return": null }"#;
+        let mut file: BundleFile = serde_json::from_str(text).unwrap();
+        assert!(file.bundle().unwrap().tip.is_zero());
+        file.tip = "7".into();
+        assert_eq!(file.bundle().unwrap().tip.to::<u128>(), 7);
+        for tip in ["", "-1", "1.5", &(1u128 << 96).to_string()] {
+            file.tip = tip.into();
+            let error = file.bundle().unwrap_err().to_string();
+            assert!(error.contains("tip"), "{error}");
+        }
+    }
 
     #[test]
     fn calls_and_returns_are_read() {
