@@ -88,11 +88,12 @@ if ! fresh "$tools/py/.stamp" "$py_want"; then
   printf '%s' "$py_want" >"$tools/py/.stamp"
 fi
 
-# ---- Node tools: anvil, solc, OpenZeppelin contracts ----
+# ---- Node tools: anvil, solc, contracts of OpenZeppelin and Aave ----
+# Aave's are under BUSL-1.1: for the tests and the demo, which deploy them on a development chain; nothing of them is copied.
 node_want=$(sha256sum <"$root/scripts/tools/package-lock.json")
 if ! fresh "$tools/node/.stamp" "$node_want"; then
-  $check && fail "anvil, solc and OpenZeppelin are missing or stale in $tools/node; run make setup"
-  say "installing anvil, solc and OpenZeppelin into $tools/node"
+  $check && fail "anvil, solc, or the contracts of OpenZeppelin and Aave are missing or stale in $tools/node; run make setup"
+  say "installing anvil, solc, and the contracts of OpenZeppelin and Aave into $tools/node"
   mkdir -p "$tools/node"
   cp "$root/scripts/tools/package.json" "$root/scripts/tools/package-lock.json" "$tools/node/"
   (cd "$tools/node" && npm install --loglevel=error --no-audit --no-fund --ignore-scripts)

@@ -56,4 +56,5 @@ pub mod state {
     );
 }
 
+pub mod demo;
 pub mod interop;

@@ -352,7 +352,7 @@ fn find(named: Option<&Path>) -> Result<PathBuf, AnvilError> {
 }
 
 /// `CARILLON_TOOLS`, or every `.tools` above the current folder and above this program.
-fn tools_folders() -> Vec<PathBuf> {
+pub(crate) fn tools_folders() -> Vec<PathBuf> {
     if let Some(tools) = env::var_os(TOOLS_VARIABLE) {
         return vec![tools.into()];
     }

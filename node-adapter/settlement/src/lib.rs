@@ -15,11 +15,12 @@
 //! contracts up; [`Anvil`] is the Ethereum node of the demo and the tests.
 //!
 //! [`archive`] keeps batches as objects and rebuilds the state from them and L1; [`interop`] has
-//! bundles and alias accounts.
+//! bundles and alias accounts. [`aave`] puts a lending market up for the demo and the tests.
 //!
 //! May use `carillon-protocol`, `carillon-redact` and `carillon-runtime` (proofs and keys). Called by
 //! `carillon-node` and the tests. The Solidity sources and their compiled artifacts are in `node-adapter/contracts`.
 
+pub mod aave;
 pub mod abi;
 pub mod answer;
 mod anvil;

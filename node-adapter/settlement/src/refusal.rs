@@ -131,6 +131,10 @@ fn contract_error(data: &Bytes) -> Option<Refusal> {
             abi::UpgradeableProxy::UpgradeableProxyErrors,
             abi::interop::InteropHandler::InteropHandlerErrors,
             abi::interop::AliasAccount::AliasAccountErrors,
+            abi::interop::Checks::ChecksErrors,
+            abi::demo::GhoLikeToken::GhoLikeTokenErrors,
+            abi::demo::DirectMinter::DirectMinterErrors,
+            abi::demo::PriceSource::PriceSourceErrors,
         ]
     )
 }

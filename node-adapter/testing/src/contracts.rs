@@ -29,3 +29,8 @@ sol!(
     TipTaker,
     "artifacts/test/TipTaker.json"
 );
+sol!(
+    #[sol(extra_derives(Debug))]
+    FlashBorrower,
+    "artifacts/test/FlashBorrower.json"
+);

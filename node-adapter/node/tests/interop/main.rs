@@ -4,6 +4,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod aave;
+mod aave_attacks;
+mod aave_model;
+mod attacks;
 mod checks;
 mod commands;
 mod drill;

@@ -17,7 +17,7 @@ use super::world::{CHAIN, PLAIN, SHARE, World};
 use carillon_testing::contracts::{Counter, PlainToken, ShareVault};
 
 /// P, 2P, 4P and 8P, which is the key: what a deposit with a key shows.
-fn key_proof(key: &SecretKey) -> Vec<U256> {
+pub fn key_proof(key: &SecretKey) -> Vec<U256> {
     let public = AffinePoint::from_bytes(key.public().to_bytes()).unwrap();
     let mut point = ExtendedPoint::from(public) * Fr::from(8).invert().unwrap();
     let mut words = Vec::new();
@@ -30,15 +30,15 @@ fn key_proof(key: &SecretKey) -> Vec<U256> {
 }
 
 /// The chain and the node's view of it.
-struct Chain {
-    world: World,
-    ledger: Ledger,
-    taken: u64,
+pub struct Chain {
+    pub world: World,
+    pub ledger: Ledger,
+    pub taken: u64,
 }
 
 impl Chain {
     /// Executes what waits in the queue on L1.
-    async fn take_queue(&mut self) {
+    pub async fn take_queue(&mut self) {
         for words in self.world.queue(self.taken).await {
             let entry = Record::from_words(&words.map(scalar), 0).unwrap();
             let operation = self.ledger.from_queue(self.taken, &entry).unwrap();
@@ -48,7 +48,7 @@ impl Chain {
     }
 
     /// Closes the batch and settles it, with its real blob.
-    async fn settle(&mut self) -> Batch {
+    pub async fn settle(&mut self) -> Batch {
         let Opened { header, blob, .. } = self.ledger.close();
         let records = header
             .records

@@ -1,4 +1,5 @@
-//! The interop contracts: alias accounts, their factory, and the handler of bundles. In a module of
+//! The interop contracts: alias accounts, their factory, the handler of bundles, the checks that bundles
+//! call. In a module of
 //! its own because the types of the handler's messages repeat those of the bridge.
 #![allow(missing_docs)]
 
@@ -18,4 +19,9 @@ sol!(
     #[sol(all_derives)]
     InteropHandler,
     "artifacts/interop/InteropHandler.json"
+);
+sol!(
+    #[sol(all_derives)]
+    Checks,
+    "artifacts/interop/Checks.json"
 );
