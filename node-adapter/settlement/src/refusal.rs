@@ -132,6 +132,7 @@ fn contract_error(data: &Bytes) -> Option<Refusal> {
             abi::interop::InteropHandler::InteropHandlerErrors,
             abi::interop::AliasAccount::AliasAccountErrors,
             abi::interop::Checks::ChecksErrors,
+            abi::interop::Forwarder7786::Forwarder7786Errors,
             abi::demo::GhoLikeToken::GhoLikeTokenErrors,
             abi::demo::DirectMinter::DirectMinterErrors,
             abi::demo::PriceSource::PriceSourceErrors,

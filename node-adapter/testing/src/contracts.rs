@@ -34,3 +34,18 @@ sol!(
     FlashBorrower,
     "artifacts/test/FlashBorrower.json"
 );
+sol!(
+    #[sol(extra_derives(Debug))]
+    RemoteExecutor,
+    "artifacts/test/RemoteExecutor.json"
+);
+sol!(
+    #[sol(extra_derives(Debug))]
+    MessageBook,
+    "artifacts/test/MessageBook.json"
+);
+sol!(
+    #[sol(extra_derives(Debug))]
+    Impostor7786,
+    "artifacts/test/Impostor7786.json"
+);

@@ -12,6 +12,7 @@ mod checks;
 mod commands;
 mod drill;
 mod failures;
+mod forwarder;
 mod halted;
 mod signed;
 #[path = "../common/terminal.rs"]

@@ -1,5 +1,5 @@
 //! The interop contracts: alias accounts, their factory, the handler of bundles, the checks that bundles
-//! call. In a module of
+//! call, and the forwarder of ERC-7786 messages. In a module of
 //! its own because the types of the handler's messages repeat those of the bridge.
 #![allow(missing_docs)]
 
@@ -24,4 +24,9 @@ sol!(
     #[sol(all_derives)]
     Checks,
     "artifacts/interop/Checks.json"
+);
+sol!(
+    #[sol(all_derives)]
+    Forwarder7786,
+    "artifacts/interop/Forwarder7786.json"
 );
