@@ -19,6 +19,7 @@
 //! | `message_proof` | proofs of withdrawals, exits and bundles, for Ethereum | none |
 //! | `fees` | the least fee by kind and token, following Ethereum's | none |
 //! | `prices` | Ethereum's fees, asked of a node | network |
+//! | `bundle_policy` | what bundles may do, looked at on admission | none |
 //! | `event` | what happens in a node, step by step | none |
 //! | `local_prover` | the prover in the node's process | – |
 //! | `in_flight` | what is being proved now | none |
@@ -39,6 +40,7 @@ mod accounts;
 pub mod agreement;
 mod backup;
 mod batch_circuit;
+mod bundle_policy;
 mod dev_queue;
 mod driver;
 mod ethereum;
@@ -73,6 +75,7 @@ pub use account_forms::AccountJson;
 pub use accounts::Accounts;
 pub use backup::{BackupError, Saved, backup};
 pub use batch_circuit::{CircuitsError, ProverCircuit, circuit, circuits, prepare, shape_of};
+pub use bundle_policy::{BundlePolicy, PolicyError};
 pub use dev_queue::{DevQueue, DevQueueError};
 pub use driver::{Driver, DriverError};
 pub use ethereum::{Ethereum, EthereumError, EthereumOptions};

@@ -2,7 +2,7 @@
 //!
 //! | method | parameters | result |
 //! |---|---|---|
-//! | `carillon_sendOperation` | operation | receipt: a soft confirmation |
+//! | `carillon_sendOperation` | operation, and of a bundle its encoding | receipt: a soft confirmation |
 //! | `carillon_getAccount` | index | key, owner, nonce, balances |
 //! | `carillon_findAccount` | owner or key, index to begin at | accounts |
 //! | `carillon_getOperation` | id | what it does, sequence number and status |
@@ -18,6 +18,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::server::RpcModule;
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use super::account_forms::{AccountJson, key_name, owner_name};
+use super::bundle_policy::{self, BundlePolicy};
 use super::fees::FeeBook;
 use super::machine::SubmitError;
 use super::message_proof::message_proof;
@@ -91,6 +93,8 @@ pub(super) struct Context {
     pub status: Arc<NodeStatus>,
     /// Least fees.
     pub fees: Arc<FeeBook>,
+    /// What bundles may do.
+    pub bundles: Option<BundlePolicy>,
     /// Turns of those who ask the database.
     pub questions: Arc<Semaphore>,
 }
@@ -244,10 +248,34 @@ fn detail(refusal: &ErrorObjectOwned) -> String {
 }
 
 async fn send_operation(context: &Context, params: &Params<'_>) -> Answer {
-    let json: OperationJson = one(params, "operation")?;
+    let expected = |refusal: ErrorObjectOwned| {
+        let reason = detail(&refusal);
+        wrong_parameters(format!(
+            "expected [operation], or of a bundle [operation, encoded bundle]: {reason}"
+        ))
+    };
+    let mut values = params.sequence();
+    let json: OperationJson = values.next().map_err(expected)?;
+    let bundle: Option<String> = values.optional_next().map_err(expected)?;
+    if let Ok(Some(_)) = values.optional_next::<Value>() {
+        return Err(wrong_parameters("an operation has two parameters at most"));
+    }
+    let bundle = bundle.map(|text| {
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        hex::decode(digits).map_err(|_| wrong_parameters("an encoded bundle is 0x and hex digits"))
+    });
+    let bundle = bundle.transpose()?;
     let operation = json
         .into_operation()
         .map_err(|refusal| wrong_parameters(refusal.to_string()))?;
+    bundle_policy::check(
+        context.bundles.as_ref(),
+        context.facts.chain_id,
+        &operation,
+        bundle.as_deref(),
+        now(),
+    )
+    .map_err(|refusal| refused(SubmitError::Refused(refusal)))?;
     context
         .fees
         .check(&operation)
@@ -258,6 +286,12 @@ async fn send_operation(context: &Context, params: &Params<'_>) -> Answer {
         })?;
     let receipt = context.writer.submit(operation).await.map_err(refused)?;
     Ok(json!(receipt))
+}
+
+/// Unix time in seconds.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 async fn get_account(context: Arc<Context>, params: &Params<'_>) -> Answer {

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::backup::serve_backups;
+use super::bundle_policy::BundlePolicy;
 use super::driver::{Driver, DriverError, Observe};
 use super::fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices};
 use super::local_prover::LocalProver;
@@ -68,6 +69,8 @@ pub struct NodeOptions {
     pub fees: FeeOptions,
     /// Ethereum's fees, which those follow.
     pub prices: Option<Arc<dyn L1Prices>>,
+    /// What bundles may do; everything without one.
+    pub bundles: Option<BundlePolicy>,
     /// How these stand with Ethereum.
     pub l1: Option<L1Reporter>,
     /// Told what happens.
@@ -222,6 +225,7 @@ impl Node {
             facts,
             status: Arc::clone(&status),
             fees: Arc::clone(&fees),
+            bundles: options.bundles,
             questions: rpc::Context::questions(),
         });
         let methods = methods.map_err(|_| NodeError::Ended("JSON-RPC"))?;

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bundles;
 mod hostile;
 mod in_flight;
 mod watching;
@@ -70,6 +71,7 @@ fn binary() -> Command {
         "CARILLON_L1",
         "CARILLON_CHAIN",
         "CARILLON_RPC",
+        "CARILLON_BUNDLE_POLICY",
         "CARILLON_PROOFS_AT_ONCE",
     ] {
         command.env_remove(variable);

@@ -90,6 +90,8 @@ pub struct RunConfig {
     /// Origins whose pages may ask.
     #[serde(default)]
     pub origin: Vec<String>,
+    /// What bundles may do.
+    pub bundle_policy: Option<PathBuf>,
     /// Queue entries for development.
     pub dev_queue: Option<PathBuf>,
     /// Engine that proves in the process.

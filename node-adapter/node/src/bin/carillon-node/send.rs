@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy::primitives::Address;
+use alloy::sol_types::SolValue;
 use carillon_cli::Output;
 use carillon_node::{AccountJson, OperationJson, Receipt, Refusal};
 use carillon_protocol::crypto::schnorr::PublicKey;
@@ -205,6 +206,8 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
     let unsigned = [0; 64];
     let refused = |refusal: Refusal| Failure::input(refusal.to_string());
     let owner = account.owner_bytes().map_err(refused)?;
+    // Of a bundle: what was signed by its hash.
+    let mut shown = None;
     let json = match &command {
         SendCommand::Transfer { to, amount, .. } => OperationJson::Transfer {
             from,
@@ -258,6 +261,8 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
             }
             let error = |error: BundleError| Failure::input(error.to_string());
             bundle.check_tip(args.amount).map_err(error)?;
+            // A chain with a policy looks at it; others see that it is the one that was signed.
+            shown = Some(hex(&bundle.abi_encode()));
             OperationJson::Bundle {
                 from,
                 token,
@@ -282,7 +287,9 @@ pub async fn run(output: &Output, command: SendCommand, config: &Config) -> Resu
         .map_err(|error| Failure::input(error.to_string()))?;
     let json = json.signed(operation.signature);
 
-    let receipt: Receipt = rpc.ask("carillon_sendOperation", json!([json])).await?;
+    let mut parameters = vec![json!(json)];
+    parameters.extend(shown.map(|bundle| json!(bundle)));
+    let receipt: Receipt = rpc.ask("carillon_sendOperation", json!(parameters)).await?;
     confirmed(&chain, &receipt, &operation, domain)?;
     let mut fields = json!({ "receipt": receipt, "fee": paid });
     let mut rows = vec![

@@ -106,6 +106,10 @@ pub struct RunArgs {
     /// Price of gas that least fees are computed from, 0 for none [default: Ethereum's with --l1, else 0]
     #[arg(long, value_name = "WEI")]
     base_fee: Option<u128>,
+    /// What bundles may do on Ethereum, a TOML file; each bundle must then be shown to the node, and what
+    /// the file does not name is refused [default: everything is allowed]
+    #[arg(long, env = "CARILLON_BUNDLE_POLICY", value_name = "FILE")]
+    bundle_policy: Option<PathBuf>,
     /// INSECURE, for development: entries of this file are executed as if the L1 queue held them
     #[arg(long, value_name = "FILE")]
     dev_queue: Option<PathBuf>,
@@ -165,6 +169,7 @@ pub struct Plan {
     pub board: BoardOptions,
     pub rpc_options: RpcOptions,
     pub fees: FeeOptions,
+    pub bundle_policy: Option<PathBuf>,
     pub api_options: ApiOptions,
     pub dev_queue: Option<PathBuf>,
     pub l1: Option<L1Plan>,
@@ -366,6 +371,7 @@ impl RunArgs {
             board,
             rpc_options,
             fees,
+            bundle_policy: self.bundle_policy.or(file.bundle_policy),
             api_options,
             dev_queue,
             l1,

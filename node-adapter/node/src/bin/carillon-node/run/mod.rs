@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use carillon_cli::Output;
 use carillon_node::{
-    DevQueue, DriverError, L1Inbox, LocalProver, Node, NodeError, NodeOptions, ProvingOptions,
-    WriterError, prepare, shape_of,
+    BundlePolicy, DevQueue, DriverError, L1Inbox, LocalProver, Node, NodeError, NodeOptions,
+    ProvingOptions, WriterError, prepare, shape_of,
 };
 use carillon_protocol::crypto::schnorr::SecretKey;
 use carillon_protocol::ledger::Budget;
@@ -60,6 +60,10 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
     if let Some(l1) = &l1 {
         plan.rollup.home = l1.home();
     }
+    let bundles = plan.bundle_policy.as_deref().map(BundlePolicy::read);
+    let bundles = bundles
+        .transpose()
+        .map_err(|error| Failure::input(error.to_string()))?;
     let key = proving_key(output, &plan).await?;
     if let (Some(l1), Some(key)) = (&l1, &key) {
         l1.agree_on_key(&key.key.vk)?;
@@ -101,6 +105,7 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
         inbox,
         settler,
         fees: plan.fees,
+        bundles,
         prices,
         l1,
         observe: Arc::new(move |event| {
