@@ -9,7 +9,7 @@ use carillon_settlement::abi::demo::PriceSource;
 use carillon_settlement::interop::contracts::{AliasAccount, InteropHandler};
 use carillon_settlement::interop::{Call, Outcome, Ran};
 
-use super::aave::{Actions, GHO, UNIT, WETH, deposit, market};
+use super::aave_world::{Actions, GHO, UNIT, WETH, deposit, market};
 use super::failures::failure;
 use super::world::{ETH, World, error_of, reason};
 use carillon_testing::contracts::FlashBorrower;

@@ -7,6 +7,7 @@
 mod aave;
 mod aave_attacks;
 mod aave_model;
+mod aave_world;
 mod attacks;
 mod checks;
 mod commands;

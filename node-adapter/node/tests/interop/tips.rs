@@ -264,6 +264,40 @@ async fn who_cannot_be_paid_cannot_make_a_bundle_fail() {
 }
 
 #[tokio::test]
+async fn no_amount_of_gas_makes_a_tip_without_an_end() {
+    let mut world = World::new().await;
+    let runner = world.user(6);
+    for (bundle, end) in [
+        (world.bundle(vec![]).await.tipping(30), Outcome::Executed),
+        (
+            world.bundle(vec![]).await.returning(SHARE, 1).tipping(30),
+            Outcome::Failed,
+        ),
+    ] {
+        let message = world.message(&bundle, PLAIN, 100).await;
+        let before = world.balance(world.token, runner).await;
+        let mut refused = 0;
+        for gas in (300_000..1_500_000).step_by(25_000) {
+            let handler = world.handler_as(6);
+            let run = handler
+                .execute_with(&message, &bundle, GasLimit::Fixed(gas))
+                .await;
+            let earned = world.balance(world.token, runner).await - before;
+            if run.is_ok() {
+                assert_eq!(world.outcome(&message).await, end);
+                assert_eq!(earned, U256::from(30));
+                break;
+            }
+            refused += 1;
+            assert_eq!(world.outcome(&message).await, Outcome::None);
+            assert_eq!(earned, U256::ZERO);
+        }
+        assert_eq!(world.outcome(&message).await, end);
+        assert!(refused > 5, "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn on_a_halted_chain_the_tip_comes_out_of_what_the_alias_account_gets() {
     let mut world = World::new().await;
     let mut good = world.bundle(vec![]).await.tipping(30);

@@ -118,12 +118,19 @@ async fn a_bundle_is_shown_to_a_node_with_a_policy_and_judged_as_a_whole() {
     let config = config.display().to_string();
     let node = funded(folder.path(), &["--config", &config]).await;
     let key = secret_file(&folder.path().join("key"), &hex::encode([1u8; 32]));
-    for (bundle, works) in [(&bad, false), (&good, true)] {
+    // A tip that nothing can pay is refused by the command itself.
+    let generous = good.clone().tipping(101);
+    for (bundle, reason) in [
+        (&generous, "a tip of 101 cannot be paid out of 100"),
+        (&bad, "recipients of the chain's policy"),
+        (&good, ""),
+    ] {
         let file = folder.path().join("bundle.json");
         let calls = json!([{ "target": bundle.calls[0].target, "value": "5", "data": "0x" }]);
         let json = json!({
             "chain_id": CHAIN, "l1_chain_id": 1, "handler": bundle.handler, "owner": bundle.owner,
             "deadline": bundle.deadline, "gas_limit": 500_000, "calls": calls, "return": null,
+            "tip": bundle.tip.to_string(),
         });
         std::fs::write(&file, json.to_string()).unwrap();
         let mut command = binary();
@@ -137,12 +144,10 @@ async fn a_bundle_is_shown_to_a_node_with_a_policy_and_judged_as_a_whole() {
             .arg(&file);
         let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.success(), works, "{told}");
-        assert_eq!(
-            told.contains("recipients of the chain's policy"),
-            !works,
-            "{told}"
-        );
+        assert_eq!(output.status.success(), reason.is_empty(), "{told}");
+        assert!(told.contains(reason), "{told}");
+        let by_node = told.contains("the node refused");
+        assert_eq!(by_node, bundle == &bad, "{told}");
     }
     assert_eq!(node.terminate(), Some(0));
 

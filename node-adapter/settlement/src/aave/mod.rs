@@ -8,6 +8,7 @@
 //! Called by the demo and the tests. For development and non-production use alone.
 
 mod abi;
+mod builder;
 mod market;
 mod package;
 

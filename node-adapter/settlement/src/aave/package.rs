@@ -104,8 +104,10 @@ impl Package {
             reason: reason.into(),
         };
         let code = raw.bytecode.strip_prefix("0x");
-        let code = code.filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| fault("it has no bytecode"))?.to_owned();
+        let code = code.filter(|code| !code.is_empty() && code.is_ascii());
+        let code = code
+            .ok_or_else(|| fault("it has no bytecode in hex digits"))?
+            .to_owned();
         let mut links = Vec::new();
         for (file, libraries) in raw.link_references {
             let source = file.strip_prefix("contracts/");
@@ -115,8 +117,8 @@ impl Package {
                 let places = serde_json::from_value::<Vec<Span>>(places)
                     .map_err(|error| fault(&error.to_string()))?;
                 let inside = |span: &Span| {
-                    span.length * 2 == ADDRESS_DIGITS
-                        && span.start.saturating_mul(2) + ADDRESS_DIGITS <= code.len()
+                    span.length == ADDRESS_DIGITS / 2
+                        && span.start.saturating_add(span.length) <= code.len() / 2
                 };
                 if !places.iter().all(inside) {
                     return Err(fault("a library's place is outside of the bytecode"));
@@ -243,9 +245,11 @@ mod tests {
             let wrong = package(folder.path(), AAVE_VERSION, &text(start)).unwrap();
             assert!(wrong.artifact("a/Thing").is_err(), "{start}");
         }
-        let empty = r#"{ "bytecode": "0x" }"#;
-        let empty = package(folder.path(), AAVE_VERSION, empty).unwrap();
-        assert!(empty.artifact("a/Thing").is_err());
-        assert!(empty.artifact("a/Other").is_err());
+        for code in ["0x", "6001", "0x60\u{e9}"] {
+            let text = format!(r#"{{ "bytecode": "{code}" }}"#);
+            let wrong = package(folder.path(), AAVE_VERSION, &text).unwrap();
+            assert!(wrong.artifact("a/Thing").is_err(), "{code}");
+            assert!(wrong.artifact("a/Other").is_err());
+        }
     }
 }
