@@ -4,6 +4,7 @@
 //! | module | idea |
 //! |---|---|
 //! | (root) | operations, records, vectors: what is signed and what is public |
+//! | [`json`] | bytes and numbers in JSON |
 //! | [`layout`] | where the fields of slots and records are |
 //! | [`crypto`] | Poseidon, Jubjub, Schnorr |
 //! | [`ledger`] | the state and its rules; the native checker of a batch |
@@ -14,10 +15,12 @@ mod blob;
 pub mod crypto;
 mod decimal;
 mod domain;
+pub mod json;
 pub mod layout;
 pub mod ledger;
 mod operation;
 mod party;
+mod statement;
 mod vectors;
 
 pub use blob::{BLOB_POINTS, evaluate_blob};
@@ -25,6 +28,7 @@ pub use decimal::{Decimal, pack_amount, pack_fee};
 pub use domain::{Domain, DomainError, Home};
 pub use operation::{Kind, Operation, OperationError, owner_word, scalar};
 pub use party::{MOST_LEGS, Party};
+pub use statement::statement;
 pub use vectors::{
     BLOB_ELEMENTS, HEADER_WORDS, Header, RECORD_WORDS, Record, VectorError, blob_bytes,
     blob_elements, challenge, slots_of,

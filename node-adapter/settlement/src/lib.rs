@@ -53,7 +53,7 @@ pub use contracts::Contracts;
 pub use error::SettlementError;
 pub use l1::{Deadlines, GasLimit, L1Client, Mined};
 pub use limits::MAX_TRANSACTION_GAS;
-pub use on_l1::{ChainOnL1, verify_on_l1};
+pub use on_l1::{ChainOnL1, SentLanes, receipt_key, verify_on_l1};
 pub use refusal::Refusal;
 pub use retry::{Backoff, jittered};
 pub use settle::{

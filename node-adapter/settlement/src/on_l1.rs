@@ -2,6 +2,8 @@
 //! far it is. Called at the node's start, to compare it with what the node has, and by
 //! `resync`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use alloy::eips::BlockId;
 use alloy::network::Ethereum;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
@@ -11,9 +13,12 @@ use alloy::sol_types::SolCall;
 use blstrs::Scalar;
 
 use super::SettlementError;
-use super::abi::{ChainHub, Groth16Verifier, IRollupChain::Progress, RollupChain};
+use super::abi::{ChainHub, Groth16Verifier, IRollupChain::Progress, RollupChain, SharedBridge};
+use super::lanes::Fold;
 use super::watch::{NodeSource, Source};
 use carillon_protocol::Home;
+use carillon_protocol::crypto::jubjub::Point;
+use carillon_protocol::crypto::schnorr::PublicKey;
 
 /// A chain as its contracts describe it, all as of one block.
 #[derive(Clone, Debug)]
@@ -95,6 +100,80 @@ impl ChainOnL1 {
             key_hash,
         })
     }
+}
+
+/// What L1 has of a chain's lanes to others, as of one block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SentLanes {
+    /// Batches that the chain has executed by then.
+    pub executed: u64,
+    /// The lane to each chain that was asked about.
+    pub lanes: BTreeMap<u64, Fold>,
+    /// The token in each slot that was asked about, where there is one.
+    pub tokens: BTreeMap<u8, Address>,
+}
+
+impl SentLanes {
+    /// Reads the lanes from the chain behind `source`, at the bridge, `depth` blocks below the newest one.
+    ///
+    /// # Errors
+    /// Errors of the node.
+    pub async fn read(
+        source: &NodeSource,
+        (bridge, chain): (Address, u64),
+        depth: u64,
+        to: &BTreeSet<u64>,
+        slots: &BTreeSet<u8>,
+    ) -> Result<Self, SettlementError> {
+        let block = source.head().await?.saturating_sub(depth);
+        let at = View { source, block };
+        let progress = at.ask(source.contract(), RollupChain::progressCall {});
+        let mut sent = Self {
+            executed: progress.await?.executed,
+            ..Self::default()
+        };
+        for to in to {
+            let call = SharedBridge::laneCall {
+                from: chain,
+                to: *to,
+            };
+            let lane = at.ask(bridge, call).await?;
+            let fold = Fold {
+                count: lane.sent,
+                hash: lane.sentHash,
+            };
+            sent.lanes.insert(*to, fold);
+        }
+        for slot in slots {
+            let call = SharedBridge::tokenAtCall {
+                chainId: chain,
+                slot: U256::from(*slot),
+            };
+            let token = at.ask(bridge, call).await?;
+            if *slot == 0 || !token.is_zero() {
+                sent.tokens.insert(*slot, token);
+            }
+        }
+        Ok(sent)
+    }
+}
+
+/// The key by which a chain signs its receipts, as the hub has it now; none without one, or if what is
+/// there is no key.
+///
+/// # Errors
+/// Errors of the node.
+pub async fn receipt_key(
+    source: &NodeSource,
+    hub: Address,
+    chain: u64,
+) -> Result<Option<PublicKey>, SettlementError> {
+    let found = source.read(hub, ChainHub::receiptKeyCall { chainId: chain });
+    let found = found.await?;
+    let scalar = |word: U256| Option::<Scalar>::from(Scalar::from_bytes_be(&word.to_be_bytes()));
+    let point = scalar(found.x).zip(scalar(found.y));
+    let key = point.map(|(x, y)| PublicKey::from_coordinates(&Point { x, y }));
+    Ok(key.and_then(Result::ok))
 }
 
 /// Asks a chain's verifier on Ethereum whether it accepts a proof, in EIP-2537 encoding, for these

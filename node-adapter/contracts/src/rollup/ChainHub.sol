@@ -4,6 +4,12 @@ pragma solidity 0.8.37;
 import {IChainHub} from "./IChainHub.sol";
 import {IRollupChain} from "./IRollupChain.sol";
 
+/// @notice What the hub asks of a chain beside its id.
+interface IOperated {
+    /// @notice Who commits batches.
+    function operator() external view returns (address);
+}
+
 /// @title  The register of rollup chains and of their batches' message roots
 /// @notice Not upgradeable and small: the bridge trusts what stands here. An id belongs to one contract for good, and a
 ///         message root is written once.
@@ -14,6 +20,9 @@ contract ChainHub is IChainHub {
     mapping(uint64 chainId => address) public chain;
     /// @inheritdoc IChainHub
     mapping(uint64 chainId => mapping(uint64 batch => bytes32)) public messageRoot;
+
+    /// @dev The coordinates of each chain's key; zeros for none.
+    mapping(uint64 chainId => uint256[2]) private _receiptKey;
 
     modifier onlyGovernor() {
         if (msg.sender != governor) revert NotGovernor(msg.sender, governor);
@@ -38,6 +47,21 @@ contract ChainHub is IChainHub {
     function setGovernor(address governor_) external onlyGovernor {
         emit GovernorChanged(governor, governor_);
         governor = governor_;
+    }
+
+    /// @inheritdoc IChainHub
+    function setReceiptKey(uint64 chainId, uint256 x, uint256 y) external {
+        address chain_ = chain[chainId];
+        if (chain_ == address(0)) revert UnknownChain(chainId);
+        address operator = IOperated(chain_).operator();
+        if (msg.sender != operator) revert NotTheOperator(msg.sender, operator);
+        _receiptKey[chainId] = [x, y];
+        emit ReceiptKeySet(chainId, x, y);
+    }
+
+    /// @inheritdoc IChainHub
+    function receiptKey(uint64 chainId) external view returns (uint256 x, uint256 y) {
+        (x, y) = (_receiptKey[chainId][0], _receiptKey[chainId][1]);
     }
 
     /// @inheritdoc IChainHub

@@ -12,6 +12,9 @@ interface IChainHub {
     /// @notice The governor changed.
     event GovernorChanged(address indexed from, address indexed to);
 
+    /// @notice The key by which a chain signs its receipts and what it says of its lanes. Zeros: it has none.
+    event ReceiptKeySet(uint64 indexed chainId, uint256 x, uint256 y);
+
     /// @notice Only the governor registers chains.
     error NotGovernor(address caller, address governor);
     /// @notice The id already belongs to a chain.
@@ -20,6 +23,8 @@ interface IChainHub {
     error UnknownChain(uint64 chainId);
     /// @notice The contract does not say that it is this chain.
     error NotThatChain(address chain, uint64 chainId);
+    /// @notice Only the chain's operator says which key signs its receipts.
+    error NotTheOperator(address caller, address operator);
     /// @notice Only the chain itself records its message roots.
     error NotTheChain(address caller, uint64 chainId);
     /// @notice The batch already has a message root.
@@ -36,6 +41,13 @@ interface IChainHub {
 
     /// @notice The message root of an executed batch; zero if it is not executed or sent no messages.
     function messageRoot(uint64 chainId, uint64 batch) external view returns (bytes32);
+
+    /// @notice Says by which key the chain signs its receipts: a point of Jubjub, which whoever checks a signature
+    ///         checks, too. Zeros take the key back. Called by the chain's operator.
+    function setReceiptKey(uint64 chainId, uint256 x, uint256 y) external;
+
+    /// @notice That key; zeros if there is none.
+    function receiptKey(uint64 chainId) external view returns (uint256 x, uint256 y);
 
     /// @notice Records the message root of an executed batch. Called by the chain.
     function recordMessageRoot(uint64 chainId, uint64 batch, bytes32 root) external;

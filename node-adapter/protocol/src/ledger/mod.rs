@@ -22,5 +22,5 @@ mod state;
 pub use account::{Account, TOKEN_LEVELS};
 pub use open::{Budget, Ledger, Opened};
 pub use replay::{ReplayError, replay};
-pub use rules::RuleError;
+pub use rules::{RuleError, exit_amount};
 pub use state::{MAX_DEPTH, State, StateProof};

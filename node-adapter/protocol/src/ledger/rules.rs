@@ -256,7 +256,7 @@ fn check_words(operation: &Operation) -> Result<(), RuleError> {
 }
 
 /// What an exit pays: all of the balance to the owner, nothing to anyone else.
-pub(super) fn exit_amount(account: &Account, token: u8, owner: &Scalar) -> u128 {
+pub fn exit_amount(account: &Account, token: u8, owner: &Scalar) -> u128 {
     if owner_word(&account.owner) == *owner {
         account.balance(token)
     } else {

@@ -186,10 +186,10 @@ impl DeployOptions {
             &InteropHandler::BYTECODE,
             &Gateway::BYTECODE,
         ];
-        // A verifier is there before its key is known. Registration, handler, hand-over; a verifier
+        // A verifier is there before its key is known. Registrations, handler, hand-over; a verifier
         // and a token are set with a call each.
         let verifiers = self.verifiers.len().max(1);
-        let calls = 6 + verifiers + 2 * self.tokens.len();
+        let calls = 7 + verifiers + 2 * self.tokens.len();
         let bytes: usize = fixed.iter().map(|code| code.len()).sum();
         let bytes = bytes + verifiers * Groth16Verifier::BYTECODE.len();
         bytes as u64 * GAS_PER_BYTE + (fixed.len() + verifiers + calls) as u64 * GAS_PER_STEP

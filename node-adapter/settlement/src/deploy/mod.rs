@@ -345,6 +345,16 @@ impl<'a> Deployer<'a> {
         };
         self.call("the registration of the chain", hub, register)
             .await?;
+        let operates = (options.operator).is_none_or(|operator| operator == self.client.address());
+        if let Some(key) = options.receipt_key.filter(|_| operates) {
+            let point = key.coordinates();
+            let set = ChainHub::setReceiptKeyCall {
+                chainId: options.chain_id,
+                x: U256::from_be_bytes(eip2537::scalar(&point.x)),
+                y: U256::from_be_bytes(eip2537::scalar(&point.y)),
+            };
+            self.call("setReceiptKey", hub, set).await?;
+        }
         let mut verifiers = Vec::with_capacity(options.verifiers.len());
         for (shape, key) in &options.verifiers {
             let verifier = match self.verifier_of(key, there).await? {

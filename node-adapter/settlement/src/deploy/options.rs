@@ -3,6 +3,7 @@
 
 use alloy::primitives::Address;
 use blstrs::Scalar;
+use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_runtime::groth16::VerifyingKey;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -53,6 +54,8 @@ pub struct DeployOptions {
     pub least_deposits: Vec<(u8, u128)>,
     /// Delay of the timelock; longer than `queue_delay + exit_window`.
     pub governance_delay: u64,
+    /// The key by which the chain signs its receipts, registered if the deploying key is the operator's.
+    pub receipt_key: Option<PublicKey>,
     /// Whether the timelock governs at the end. Off only for tests that change the set-up.
     pub hand_over: bool,
 }
@@ -80,6 +83,7 @@ impl DeployOptions {
             validium: false,
             least_deposits: vec![(0, 100_000 * GWEI)],
             governance_delay: 15 * DAY,
+            receipt_key: None,
             hand_over: true,
         }
     }

@@ -217,6 +217,31 @@ impl Arrivals {
         Ok(waiting)
     }
 
+    /// Entries of the lane from a chain, as far as it was read.
+    ///
+    /// # Errors
+    /// [`ArrivalsError::Storage`].
+    pub fn count(&self, from: u64) -> Result<u64, ArrivalsError> {
+        let read = self.database.begin_read().map_err(storage)?;
+        let entries = read.open_table(ENTRIES).map_err(storage)?;
+        let last = last_of(&entries, from).map_err(storage)?;
+        Ok(last.map_or(0, |(index, _)| index + 1))
+    }
+
+    /// The hash of a lane with so many entries; none if it was not read so far.
+    ///
+    /// # Errors
+    /// [`ArrivalsError::Storage`].
+    pub fn hash(&self, from: u64, count: u64) -> Result<Option<B256>, ArrivalsError> {
+        let Some(index) = count.checked_sub(1) else {
+            return Ok(Some(Fold::default().hash));
+        };
+        let read = self.database.begin_read().map_err(storage)?;
+        let entries = read.open_table(ENTRIES).map_err(storage)?;
+        let found = row(&entries, from, index).map_err(storage)?;
+        Ok(found.map(|row| row.hash))
+    }
+
     /// What a batch of chain `to`, whose arrivals these are, needs that took the first `taken` entries of a lane: those behind them that were sent in
     /// the same block. None if the lane is not read so far.
     ///
