@@ -79,8 +79,9 @@ suites: setup
 cocotb: setup ## the whole card against cocotbext-axi: random jobs, pauses, resets in mid-transfer (a sample; `make soak` runs 204 jobs)
 	@scripts/parts run cocotb $${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..2
 
-soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; ten thousand random MSMs; large transforms; 204 jobs on the card; proofs that must fail; the proof of the demo's batch on every engine
+soak: setup ## 2,000 hostile connections of every kind for a minute against a node with 1,024 descriptors; 1,000 messages a second between two nodes for a minute; ten thousand random MSMs; large transforms; 204 jobs on the card; proofs that must fail; the proof of the demo's batch on every engine
 	cargo test --release -p carillon-node --test node_service -- --ignored --nocapture soak_
+	cargo test --release -p carillon-node --test node_l1 -- --ignored --nocapture soak_
 	cargo test -p carillon-hdl-tests --features rtl --test msm_random -- --ignored soak_
 	cargo test -p carillon-hdl-tests --features rtl --test ntt_engine -- --ignored --nocapture soak_large
 	$${CARILLON_TOOLS:-.tools}/py/bin/python hdl/cocotb/run.py --seeds 1..17

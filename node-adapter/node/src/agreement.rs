@@ -8,6 +8,7 @@ use alloy::primitives::{Address, B256};
 
 use super::rollup_options::RollupOptions;
 use super::store::{L1Mark, Store, StoreError};
+use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::State;
 use carillon_settlement::ChainOnL1;
 
@@ -143,6 +144,20 @@ pub fn key(l1: &ChainOnL1, hash: B256) -> Result<(), Disagreement> {
         hash,
         l1.key_hash.unwrap_or_default(),
         "proofs of this key are refused there: give the --slots, --cells and --records of `deploy`, and put the chain's own key into the key folder, from a backup if it was lost",
+    )
+}
+
+/// Compares the key that signs receipts with the one that the hub has for the chain.
+///
+/// # Errors
+/// [`Disagreement`].
+pub fn receipts(own: &PublicKey, found: &PublicKey) -> Result<(), Disagreement> {
+    let hex = |key: &PublicKey| format!("0x{}", hex::encode(key.to_bytes()));
+    same(
+        "the key that signs receipts",
+        hex(own),
+        hex(found),
+        "other chains refuse what this key signs: give that key's file as --sequencer-key, or register this one with `carillon-node keys register`",
     )
 }
 

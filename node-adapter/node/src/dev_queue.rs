@@ -29,7 +29,7 @@ enum Line {
     Deposit {
         token: u8,
         amount: String,
-        #[serde(with = "super::receipt::hex_array")]
+        #[serde(with = "carillon_protocol::json::hex_array")]
         owner: [u8; 20],
         #[serde(default)]
         key: Option<String>,
@@ -37,7 +37,7 @@ enum Line {
     Exit {
         account: u32,
         token: u8,
-        #[serde(with = "super::receipt::hex_array")]
+        #[serde(with = "carillon_protocol::json::hex_array")]
         owner: [u8; 20],
     },
 }

@@ -5,6 +5,7 @@
 //! before the board forgets it, and the settler must not settle twice. So it needs no memory of its
 //! own; after a restart it looks at each batch that is not final and goes on. Called by `service`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,14 @@ use blstrs::Scalar;
 use tokio_util::sync::CancellationToken;
 
 use super::event::NodeEvent;
+use super::feed::Feeds;
 use super::machine::{Machine, SubmitError};
-use super::ports::{L1Inbox, LaneEntries, Line, PortError, ProvedBatch, QueueEntry, Settler};
+use super::ports::{
+    L1Inbox, LaneAuthority, LaneEntries, Line, PortError, ProvedBatch, QueueEntry, Settler,
+};
 use super::status::Reached;
 use super::store::{BatchRow, BatchStatus, Part, Store, StoreError};
-use super::writer::Writer;
+use super::writer::{Unsettled, Writer};
 use carillon_protocol::Kind;
 use carillon_prover_api::{BoardError, Job, JobBoard, KeyHash};
 
@@ -60,6 +64,10 @@ pub struct Driver<M: Machine> {
     pub inbox: Option<Arc<dyn L1Inbox>>,
     /// What settles.
     pub settler: Option<Arc<dyn Settler>>,
+    /// What Ethereum says of lanes, and what feeds have revoked.
+    pub lanes: Option<(Arc<dyn LaneAuthority>, Arc<Feeds>)>,
+    /// How long what was taken of a chain may be unsettled.
+    pub promise_age: Duration,
     /// Between two looks when nothing happens.
     pub poll: Duration,
     /// Told what happens.
@@ -88,7 +96,11 @@ impl<M: Machine> Driver<M> {
                 return Err(SubmitError::Stopped(reason.to_owned()).into());
             }
             self.queue().await?;
+            self.promises().await?;
             self.arrivals().await?;
+            if let Some(first) = self.offered_before().await? {
+                (from, told) = (first.min(from), told.min(first - 1));
+            }
             from = self.batches(from, &mut told).await?;
             let proof = async {
                 match &mut proved {
@@ -172,6 +184,107 @@ impl<M: Machine> Driver<M> {
             },
             Err(error) => later(error, "what other chains sent"),
         }
+    }
+
+    /// Compares what this chain and others have promised with Ethereum: what is settled there, what is
+    /// another there, what has waited for too long, what was revoked.
+    async fn promises(&self) -> Result<(), DriverError> {
+        let Some((authority, feeds)) = &self.lanes else {
+            return Ok(());
+        };
+        let progress = self.writer.progress().borrow().clone();
+        if !progress.wanted.lanes.is_empty() {
+            match authority.sent(&progress.wanted).await {
+                Ok(on_l1) => self.writer.lanes_out(on_l1).await.or_else(busy)?,
+                Err(error) => later(error, "what Ethereum has of the lanes to other chains")?,
+            }
+        }
+        let mut revoked = feeds.revoked();
+        let (mut covered, now) = (BTreeMap::new(), super::writer::now());
+        for (chain, unsettled) in &progress.unsettled {
+            match self.covered(&**authority, *chain, unsettled).await {
+                Ok((end, differs)) => {
+                    if end > unsettled.first {
+                        covered.insert(*chain, end);
+                    }
+                    if let Some(from) = differs {
+                        tracing::warn!(
+                            chain,
+                            entry = from,
+                            "Ethereum has another entry than was promised"
+                        );
+                        revoked
+                            .entry(*chain)
+                            .and_modify(|at| *at = from.min(*at))
+                            .or_insert(from);
+                    }
+                    let age = u128::from(now.saturating_sub(unsettled.since));
+                    if end <= unsettled.first && age >= self.promise_age.as_millis() {
+                        tracing::warn!(chain, "a chain does not settle what it has promised");
+                        revoked.insert(*chain, unsettled.first);
+                    }
+                }
+                Err(error) => later(error, "what other chains have settled")?,
+            }
+        }
+        if !covered.is_empty() {
+            self.writer.settled(covered).await.or_else(busy)?;
+        }
+        for (chain, from) in revoked {
+            match self.writer.revoke(chain, from).await {
+                Ok(()) => {
+                    feeds.taken_back(chain);
+                    (self.observe)(NodeEvent::Revoked { chain, from });
+                }
+                Err(error) => busy(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Up to where Ethereum has what was promised of a lane, and the first entry that is another there.
+    async fn covered(
+        &self,
+        authority: &dyn LaneAuthority,
+        chain: u64,
+        unsettled: &Unsettled,
+    ) -> Result<(u64, Option<u64>), PortError> {
+        let end = authority.count(chain)?.min(unsettled.next);
+        if end <= unsettled.first {
+            return Ok((unsettled.first, None));
+        }
+        let rows = self.on_store(move |store| store.soft_of(chain)).await;
+        let rows = rows.map_err(|error| PortError::Unreachable(error.to_string()))?;
+        let same = |index: u64| -> Result<bool, PortError> {
+            let promised = rows.get(&index).map(|row| row.hash);
+            Ok(promised.is_none() || promised == authority.hash(chain, index + 1)?)
+        };
+        // The hash of the last one covers all before it.
+        if same(end - 1)? {
+            return Ok((end, None));
+        }
+        for index in unsettled.first..end {
+            if !same(index)? {
+                return Ok((index, Some(index)));
+            }
+        }
+        Ok((end, None))
+    }
+
+    /// The first batch that was offered to provers and has another content now: its job is forgotten.
+    async fn offered_before(&self) -> Result<Option<u64>, DriverError> {
+        let Some(first) = self.on_store(|store| store.offered(false)).await? else {
+            return Ok(None);
+        };
+        if let Some((board, _)) = self.board.clone() {
+            let forgotten = tokio::task::spawn_blocking(move || {
+                let jobs = board.status().into_iter().map(|job| job.job);
+                let jobs: Vec<u64> = jobs.filter(|job| *job >= first).collect();
+                board.forget(&jobs).map_err(BoardError::from)
+            });
+            forgotten.await??;
+        }
+        self.on_store(|store| store.offered(true)).await
     }
 
     /// Moves each batch from `from` on as far as it goes; returns the first one that is not done.
@@ -299,9 +412,20 @@ impl<M: Machine> Driver<M> {
         if matches!(row.status, BatchStatus::Final { .. }) {
             return Ok(row);
         }
-        let number = row.number;
+        let (number, end) = (row.number, row.end);
+        let conditions = self
+            .on_store(move |store| store.unsettled_below(end))
+            .await?;
         let answer = match settler.known(number).await {
             Ok(Some(status)) => Ok(status),
+            // Ethereum would refuse it: `TakeWithoutSend`.
+            Ok(None) if !conditions.is_empty() => {
+                match settler.settle_together(number, &conditions).await {
+                    Ok(Some(status)) => Ok(status),
+                    Ok(None) => return Ok(row),
+                    Err(error) => Err(error),
+                }
+            }
             Ok(None) => {
                 let batch = self.proved(&row).await?;
                 settler.settle(&batch).await
@@ -350,6 +474,14 @@ impl<M: Machine> Driver<M> {
     ) -> Result<T, DriverError> {
         let store = Arc::clone(&self.store);
         Ok(tokio::task::spawn_blocking(move || question(&store)).await??)
+    }
+}
+
+/// A writer that has too much to do is asked again with the next look.
+fn busy(error: SubmitError) -> Result<(), SubmitError> {
+    match error {
+        SubmitError::Busy => Ok(()),
+        other => Err(other),
     }
 }
 

@@ -26,6 +26,13 @@ pub enum NodeEvent {
         /// The entry behind the last one.
         next: u64,
     },
+    /// What was taken of another chain's lane, and is not settled there, was taken back.
+    Revoked {
+        /// The chain that sent it.
+        chain: u64,
+        /// The first entry.
+        from: u64,
+    },
     /// A batch was sealed.
     Sealed {
         /// Its number.
@@ -86,6 +93,10 @@ impl std::fmt::Display for NodeEvent {
                     "lane from chain {chain}: entries {first} to {last} taken"
                 )
             }
+            Self::Revoked { chain, from } => write!(
+                f,
+                "lane from chain {chain}: entries from {from} on were taken and are not settled; they are taken back"
+            ),
             Self::Sealed {
                 batch,
                 operations,

@@ -87,6 +87,18 @@ impl Default for FeeOptions {
     }
 }
 
+impl FeeOptions {
+    /// What units of the token in a slot are worth, in wei, rounded up; none for one without a price.
+    pub fn wei(&self, slot: u8, units: u128) -> Option<u128> {
+        if slot == 0 {
+            return Some(units);
+        }
+        let price = self.tokens.get(&slot)?;
+        // Beyond what is exact it saturates: more than any limit.
+        Some((units as f64 / price).ceil() as u128)
+    }
+}
+
 /// Numbers that make no fees.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fees: {0}")]

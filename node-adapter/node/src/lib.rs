@@ -8,6 +8,8 @@
 //! | `accounts` | accounts as of the last group commit, for readers | disk |
 //! | `receipt` | soft confirmations: one signature a group, a path for each operation | none |
 //! | `ports` | what the node asks of Ethereum, as traits | – |
+//! | `feed` | follows what other chains promise, and has it taken | network |
+//! | `outbox` | lanes to other chains as L1 will have them, signed, and served | none |
 //! | `driver` | offers sealed batches to provers, keeps proofs, settles, reads the L1 queue | network |
 //! | `operation` | operations as users send them and as the log keeps them | none |
 //! | `account_forms` | accounts as users read them and as the store keeps them | none |
@@ -45,6 +47,7 @@ mod dev_queue;
 mod driver;
 mod ethereum;
 mod event;
+mod feed;
 mod fees;
 mod in_flight;
 mod local_prover;
@@ -52,6 +55,7 @@ mod machine;
 mod message_proof;
 mod metrics;
 mod operation;
+mod outbox;
 mod ports;
 mod prices;
 mod probe;
@@ -80,26 +84,32 @@ pub use dev_queue::{DevQueue, DevQueueError};
 pub use driver::{Driver, DriverError};
 pub use ethereum::{Ethereum, EthereumError, EthereumOptions};
 pub use event::NodeEvent;
+pub use feed::Feeds;
 pub use fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices, Prices};
 pub use in_flight::{InFlight, Prover, Proving};
 pub use local_prover::LocalProver;
 pub use machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
 pub use message_proof::{MessageProofJson, message_proof};
 pub use operation::{OPERATION_BYTES, OperationJson};
-pub use ports::{L1Inbox, LaneEntries, Line, PortError, ProvedBatch, QueueEntry, Settler};
+pub use outbox::{LaneMark, LanesOut, Outbox, Outgoing, Wanted};
+pub use ports::{
+    L1Inbox, LaneAuthority, LaneEntries, Line, PortError, Promised, PromisedEntry, ProvedBatch,
+    QueueEntry, Settler,
+};
 pub use prices::NodePrices;
 pub use proving::{BatchInput, StatePart};
 pub use publish::public_inputs;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
-pub use receipt::{Finality, Receipt, ReceiptError};
+pub use receipt::{Condition, Finality, Receipt, ReceiptError, is_taken_back};
 pub use rollup::{ChainFacts, Rollup, Ticket};
 pub use rollup_options::{OptionsError, RollupOptions};
 pub use rpc::{OperationStatus, code};
 pub use rpc_server::{OriginError, RpcOptions};
-pub use service::{Node, NodeError, NodeOptions, ProvingOptions};
+pub use service::{LaneOptions, Node, NodeError, NodeOptions, ProvingOptions};
 pub use status::{NodeStatus, Reached, Wait};
 pub use store::FILE as STORE_FILE;
 pub use store::{
-    BatchRow, BatchStatus, ChainMark, L1Mark, LogLine, Names, Part, SealedPoint, Store, StoreError,
+    Apart, BatchRow, BatchStatus, ChainMark, Fallen, Group, L1Mark, LogLine, Names, Part,
+    SealedPoint, SoftRow, Store, StoreError,
 };
-pub use writer::{Progress, Writer, WriterOptions};
+pub use writer::{Progress, PromisePolicy, Unsettled, Writer, WriterOptions};

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use super::outbox::Outgoing;
 use super::ports::{Line, QueueEntry};
-use super::store::{Part, StoreError};
+use super::store::{Part, Store, StoreError};
+use carillon_protocol::Domain;
 
 /// Why an operation was refused. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +108,32 @@ pub trait Machine: Send + Sync + 'static {
     /// [`Refusal`] for an entry that no state can take.
     #[allow(clippy::wrong_self_convention)] // From an entry, on the present state.
     fn from_queue(&self, entry: &QueueEntry) -> Result<Self::Operation, Refusal>;
+
+    /// What an executed operation sends to another chain.
+    fn outgoing(&self, _operation: &Self::Operation) -> Option<Outgoing> {
+        None
+    }
+
+    /// What the chain's statements are signed for.
+    fn domain(&self) -> Domain;
+
+    /// The line that an operation stands in, and its place there, if it comes from one.
+    fn place(&self, operation: &Self::Operation) -> Option<(Line, u64)>;
+
+    /// The machine as of the store's sealed point, after that was moved back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn rewound(&self, store: &Store) -> Result<Self, StoreError>
+    where
+        Self: Sized;
+
+    /// An operation of the log as it is executed on another state than before: an exit takes what is
+    /// there.
+    #[must_use]
+    fn again(&self, operation: Self::Operation) -> Self::Operation {
+        operation
+    }
 
     /// Entries of the L1 queue executed so far.
     fn queue(&self) -> u64;

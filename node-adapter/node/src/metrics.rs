@@ -116,6 +116,34 @@ fn gather(registry: &Registry, status: &NodeStatus) -> prometheus::Result<()> {
             .filter(|line| **line != Line::Queue)
             .count() as u64,
     )?;
+    let unsettled = progress.unsettled.values();
+    gauge(
+        registry,
+        "carillon_lane_entries_unsettled",
+        "Entries of lanes that are taken on the word of chains that have not settled them.",
+        unsettled.map(|of| of.next - of.first).sum(),
+    )?;
+    let oldest = progress.unsettled.values().map(|of| of.since).min();
+    gauge(
+        registry,
+        "carillon_lane_unsettled_since_seconds",
+        "When the oldest of them was taken, in seconds since the Unix epoch; 0 without any.",
+        oldest.unwrap_or_default() / 1000,
+    )?;
+    let feeds = status.feeds();
+    let waiting = feeds.values().filter(|state| state.is_some()).count() as u64;
+    gauges(
+        registry,
+        (
+            "carillon_lane_feeds",
+            "Feeds of other chains, by whether they go on.",
+            "state",
+        ),
+        &[
+            ("followed", feeds.len() as u64 - waiting),
+            ("waiting", waiting),
+        ],
+    )?;
     let jobs = status.jobs();
     let count = |state: &str| jobs.iter().filter(|job| job.state == state).count() as u64;
     gauges(

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::machine::Refusal;
-use super::receipt::hex_array;
 use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::schnorr::PublicKey;
+use carillon_protocol::json::hex_array;
 use carillon_protocol::{Kind, Operation, Party, owner_word};
 
 /// Bytes of an operation in the log.

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use super::outbox::{LanesOut, Wanted};
+use super::receipt::Condition;
 use super::store::BatchStatus;
+use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::{Kind, layout};
 
 /// What nobody signs on this chain: an entry of its L1 queue (a deposit, an import or an exit request),
@@ -120,6 +123,28 @@ pub struct LaneEntries {
     pub held: BTreeMap<u64, String>,
 }
 
+/// An entry of another chain's lane that is not settled there, by that chain's signed word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromisedEntry {
+    /// The take, as L1 will have it.
+    pub entry: QueueEntry,
+    /// The lane's hash with it.
+    pub hash: [u8; 32],
+    /// What it is worth, in wei.
+    pub wei: u128,
+}
+
+/// What a chain has promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promised {
+    /// The chain that sends.
+    pub chain: u64,
+    /// The epoch of its lane.
+    pub epoch: u64,
+    /// Entries in the lane's order.
+    pub entries: Vec<PromisedEntry>,
+}
+
 /// A batch as the settler gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvedBatch {
@@ -133,6 +158,40 @@ pub struct ProvedBatch {
     pub blob: Vec<[u8; 32]>,
     /// The proof.
     pub proof: Vec<u8>,
+}
+
+/// What Ethereum says of lanes, for whoever believes chains that have not settled.
+#[async_trait]
+pub trait LaneAuthority: Send + Sync + 'static {
+    /// What it has of this chain's lanes to others, deep enough.
+    ///
+    /// # Errors
+    /// [`PortError`]; [`PortError::Later`] if it was asked a moment ago.
+    async fn sent(&self, wanted: &Wanted) -> Result<LanesOut, PortError>;
+
+    /// Entries of the lane from a chain, as far as they are deep enough.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    fn count(&self, chain: u64) -> Result<u64, PortError>;
+
+    /// The hash of the lane from a chain with so many of them; none if there are fewer.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    fn hash(&self, chain: u64, count: u64) -> Result<Option<[u8; 32]>, PortError>;
+
+    /// The key of a chain's statements now; none if it has none.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn key(&self, chain: u64) -> Result<Option<PublicKey>, PortError>;
+
+    /// The slot of a token on this chain; none if it has none.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn slot(&self, token: [u8; 20]) -> Result<Option<u8>, PortError>;
 }
 
 /// Brings proved batches to Ethereum.
@@ -152,4 +211,18 @@ pub trait Settler: Send + Sync + 'static {
     /// # Errors
     /// [`PortError`].
     async fn settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, PortError>;
+
+    /// Settles a batch that took what other chains have not settled, together with them, or says how far
+    /// it is; none if that cannot be done here: then it waits until they have settled. The place for a
+    /// gateway.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn settle_together(
+        &self,
+        _number: u64,
+        _conditions: &[Condition],
+    ) -> Result<Option<BatchStatus>, PortError> {
+        Ok(None)
+    }
 }

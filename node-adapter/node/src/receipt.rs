@@ -13,17 +13,32 @@
 //! signed = SHA-256("carillon/soft-confirmation/1", chain id, first sequence, count, time, root)
 //! ```
 //!
+//! What was accepted behind money that another chain has sent and not settled is conditional: the
+//! receipt says on what, and so does what is signed:
+//!
+//! ```text
+//! signed = SHA-256("carillon/soft-confirmation/2", the same, number of conditions, chain, count, ...)
+//! ```
+//!
+//! If a condition fails, the receipt is taken back with a signed notice ([`take_back`]).
+//!
 //! Integers are 8 bytes, big-endian; an odd node moves up unchanged. Called by `writer`; clients
 //! call [`Receipt::verify`].
 
-use blstrs::Scalar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use carillon_protocol::crypto::schnorr::{Message, PublicKey, SecretKey, Signature};
+use carillon_protocol::json::{decimal, hex_array};
+use carillon_protocol::statement;
 
 /// Separates these signatures from all others, also from those of operations.
 const TAG: &[u8] = b"carillon/soft-confirmation/1";
+
+/// The same for those of conditional operations.
+const CONDITIONAL: &[u8] = b"carillon/soft-confirmation/2";
+/// And for notices that a receipt is void.
+const VOID: &[u8] = b"carillon/receipt-revoked/1";
 
 /// A soft confirmation. 64-bit numbers are decimal strings in JSON, bytes are `0x` and hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +71,20 @@ pub struct Receipt {
     /// Its signature, R then s.
     #[serde(with = "hex_array")]
     pub signature: [u8; 64],
+    /// What other chains must settle; if one does not, the receipt is taken back. None for most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditional: Vec<Condition>,
+}
+
+/// What stands behind something until another chain settles: so many entries of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The chain that sent them.
+    #[serde(with = "decimal")]
+    pub chain: u64,
+    /// Entries of its lane that must be executed on L1.
+    #[serde(with = "decimal")]
+    pub count: u64,
 }
 
 /// What a confirmation is worth.
@@ -113,7 +142,8 @@ impl Receipt {
         if path.next().is_some() {
             return Err(ReceiptError::Place);
         }
-        let message = statement(self.chain_id, self.first, self.count, self.time, &node);
+        let numbers = [self.chain_id, self.first, self.count, self.time];
+        let message = message(numbers, &node, &self.conditional);
         let signature =
             Signature::from_bytes(&self.signature).map_err(|_| ReceiptError::Signature)?;
         if sequencer.verify(&message, &signature) {
@@ -131,6 +161,7 @@ pub fn confirm(
     first: u64,
     time: u64,
     ids: &[[u8; 32]],
+    conditions: &[Condition],
 ) -> Vec<Receipt> {
     let numbered = (first..).zip(ids);
     let mut rows = vec![
@@ -149,7 +180,7 @@ pub fn confirm(
     let count = ids.len() as u64;
     let root = rows.last().and_then(|row| row.first().copied());
     let root = root.unwrap_or_default();
-    let signature = key.sign(&statement(chain_id, first, count, time, &root));
+    let signature = key.sign(&message([chain_id, first, count, time], &root, conditions));
     let path = |at: usize| {
         let levels = rows.iter().enumerate();
         levels
@@ -170,6 +201,7 @@ pub fn confirm(
             path: path(at),
             sequencer,
             signature,
+            conditional: conditions.to_vec(),
         })
         .collect()
 }
@@ -184,59 +216,51 @@ fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     hash.chain_update(right).finalize().into()
 }
 
-/// What is signed: the digest as two field elements, and a third that no operation's message has.
-fn statement(chain_id: u64, first: u64, count: u64, time: u64, root: &[u8; 32]) -> Message {
-    let mut hash = Sha256::new().chain_update(TAG);
-    for number in [chain_id, first, count, time] {
+/// What is signed.
+fn message(numbers: [u64; 4], root: &[u8; 32], conditions: &[Condition]) -> Message {
+    let tag = if conditions.is_empty() {
+        TAG
+    } else {
+        CONDITIONAL
+    };
+    let mut hash = Sha256::new().chain_update(tag);
+    for number in numbers {
         hash.update(number.to_be_bytes());
     }
-    let digest: [u8; 32] = hash.chain_update(root).finalize().into();
-    let half = |bytes: &[u8]| {
-        bytes.iter().fold(Scalar::from(0), |sum, byte| {
-            sum * Scalar::from(256) + Scalar::from(u64::from(*byte))
-        })
-    };
-    let tag = u64::from_be_bytes(*b"softconf");
-    // The first element of an operation's message is below 2^241; this one never is.
-    let zero = Scalar::from(0);
-    let (low, high) = (half(&digest[..16]), half(&digest[16..]));
-    [-Scalar::from(tag), low, high, zero, zero, zero, zero]
+    hash.update(root);
+    if !conditions.is_empty() {
+        hash.update((conditions.len() as u64).to_be_bytes());
+    }
+    for Condition { chain, count } in conditions {
+        hash.update(chain.to_be_bytes());
+        hash.update(count.to_be_bytes());
+    }
+    statement(b"softconf", &hash.finalize().into())
 }
 
-/// Arrays of bytes as `0x` and hex digits.
-pub(super) mod hex_array {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer, const N: usize>(
-        bytes: &[u8; N],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format!("0x{}", hex::encode(bytes)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
-        from: D,
-    ) -> Result<[u8; N], D::Error> {
-        let text = String::deserialize(from)?;
-        let mut bytes = [0; N];
-        hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(&text), &mut bytes)
-            .map_err(|error| serde::de::Error::custom(format!("{N} bytes in hex: {error}")))?;
-        Ok(bytes)
-    }
+/// Signs the notice that the receipt of an operation at a place is void: a condition has failed.
+pub fn take_back(key: &SecretKey, chain_id: u64, id: &[u8; 32], sequence: u64) -> [u8; 64] {
+    key.sign(&void(chain_id, id, sequence)).to_bytes()
 }
 
-/// 64-bit numbers as decimal strings: JSON's own numbers lose digits in many clients.
-pub(super) mod decimal {
-    use serde::{Deserialize, Deserializer, Serializer};
+/// Whether a sequencer has taken a receipt back.
+pub fn is_taken_back(
+    sequencer: &PublicKey,
+    chain_id: u64,
+    id: &[u8; 32],
+    sequence: u64,
+    signature: &[u8; 64],
+) -> bool {
+    Signature::from_bytes(signature)
+        .is_ok_and(|signature| sequencer.verify(&void(chain_id, id, sequence), &signature))
+}
 
-    pub fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(value)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
+fn void(chain_id: u64, id: &[u8; 32], sequence: u64) -> Message {
+    let mut hash = Sha256::new().chain_update(VOID);
+    hash.update(chain_id.to_be_bytes());
+    hash.update(id);
+    hash.update(sequence.to_be_bytes());
+    statement(b"rcptvoid", &hash.finalize().into())
 }
 
 #[cfg(test)]
@@ -248,7 +272,7 @@ mod tests {
         let key = SecretKey::from_seed(&[1; 32]);
         for count in [1usize, 2, 3, 5, 8, 13] {
             let ids: Vec<[u8; 32]> = (0..count).map(|i| [i as u8; 32]).collect();
-            let receipts = confirm(&key, 270, 40, 1_700, &ids);
+            let receipts = confirm(&key, 270, 40, 1_700, &ids, &[]);
             for (at, receipt) in receipts.iter().enumerate() {
                 assert_eq!(receipt.sequence, 40 + at as u64);
                 assert_eq!(receipt.verify(key.public()), Ok(()), "{count} {at}");
@@ -258,7 +282,7 @@ mod tests {
             }
         }
         let ids = [[1; 32], [2; 32], [3; 32]];
-        let good = confirm(&key, 270, 40, 1_700, &ids).remove(1);
+        let good = confirm(&key, 270, 40, 1_700, &ids, &[]).remove(1);
         type Change = fn(&mut Receipt);
         let changes: [(Change, ReceiptError); 8] = [
             (|r| r.id[0] ^= 1, ReceiptError::Signature),
@@ -274,6 +298,31 @@ mod tests {
             let mut receipt = good.clone();
             change(&mut receipt);
             assert_eq!(receipt.verify(key.public()), Err(error), "change {at}");
+        }
+        // A condition is signed: it cannot be left out, added or changed.
+        let condition = |count| Condition { chain: 271, count };
+        let conditional = confirm(&key, 270, 40, 1_700, &ids, &[condition(3)]).remove(1);
+        assert_eq!(conditional.verify(key.public()), Ok(()));
+        for (receipt, conditions) in [
+            (&conditional, vec![]),
+            (&conditional, vec![condition(4)]),
+            (&conditional, vec![condition(3), condition(3)]),
+            (&good, vec![condition(3)]),
+        ] {
+            let mut changed = receipt.clone();
+            changed.conditional = conditions;
+            assert_eq!(changed.verify(key.public()), Err(ReceiptError::Signature));
+        }
+        let notice = take_back(&key, 270, &good.id, 41);
+        assert!(is_taken_back(key.public(), 270, &good.id, 41, &notice));
+        for (chain, sequence) in [(271, 41), (270, 42)] {
+            assert!(!is_taken_back(
+                key.public(),
+                chain,
+                &good.id,
+                sequence,
+                &notice
+            ));
         }
         let other = SecretKey::from_seed(&[2; 32]);
         assert_eq!(

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use super::account_forms::{account_from_bytes, account_to_bytes, key_name, owner_name};
 use super::machine::{Machine, Refusal, Sealed};
 use super::operation;
-use super::ports::QueueEntry;
+use super::outbox::Outgoing;
+use super::ports::{Line, QueueEntry};
 use super::proving;
 use super::publish;
 use super::rollup_options::RollupOptions;
 use super::store::{Part, Store, StoreError};
 use carillon_protocol::crypto::schnorr::PublicKey;
-use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State};
+use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State, exit_amount};
 use carillon_protocol::{Domain, Home, Kind, Operation, Party, Record, blob_bytes};
 use carillon_settlement::limits::batch_fits;
 
@@ -274,6 +275,48 @@ impl Machine for Rollup {
         self.ledger
             .from_queue(entry.index, &record)
             .map_err(|error| refusal(&error))
+    }
+
+    fn outgoing(&self, operation: &Operation) -> Option<Outgoing> {
+        let to = operation.other_end().ok()?;
+        if operation.kind != Kind::Send || to.leg.is_some() {
+            return None;
+        }
+        let [_, owner, memo] = &operation.words;
+        Some(Outgoing {
+            to: to.chain,
+            token: operation.token,
+            amount: operation.amount,
+            sender: *owner.to_bytes_be().last_chunk()?,
+            recipient: to.owner,
+            memo: memo.to_bytes_be(),
+        })
+    }
+
+    fn domain(&self) -> Domain {
+        self.ledger.domain()
+    }
+
+    fn place(&self, operation: &Operation) -> Option<(Line, u64)> {
+        let line = match operation.kind {
+            Kind::Take => Line::Lane(operation.other_end().ok()?.chain),
+            kind if kind.is_queued() => Line::Queue,
+            _ => return None,
+        };
+        Some((line, operation.nonce))
+    }
+
+    fn rewound(&self, store: &Store) -> Result<Self, StoreError> {
+        Self::restore(&self.options, store)
+    }
+
+    fn again(&self, mut operation: Operation) -> Operation {
+        if operation.kind == Kind::Exit {
+            let account = self.ledger.account(operation.from);
+            let [owner, ..] = operation.words;
+            operation.amount = exit_amount(&account, operation.token, &owner);
+        }
+        operation
     }
 
     fn queue(&self) -> u64 {

@@ -35,10 +35,11 @@ use super::machine::SubmitError;
 use super::message_proof::message_proof;
 use super::operation::{self, OperationJson};
 use super::ports::Line;
+use super::receipt::Condition;
 use super::rollup::{ChainFacts, Rollup};
 use super::status::NodeStatus;
-use super::store::{BatchRow, Store, StoreError};
-use super::writer::{Progress, Writer};
+use super::store::{BatchRow, Fallen, Store, StoreError};
+use super::writer::{Progress, Unsettled, Writer};
 
 /// Codes of errors, in the range that JSON-RPC leaves to servers.
 pub mod code {
@@ -71,14 +72,33 @@ pub struct OperationStatus {
     pub id: String,
     /// Its place in the log.
     pub sequence: String,
-    /// `accepted`, `sealed`, `proved`, `settled` or `final`.
+    /// `accepted`, `sealed`, `proved`, `settled` or `final`; `conditional` instead of the first three while
+    /// another chain has not settled what stands behind it, `revoked` if one did not.
     pub status: String,
+    /// What other chains must settle first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditional: Vec<Condition>,
+    /// Why the operation was not accepted again after its receipt was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The receipt that was taken back last, and the signature on the notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<TakenBack>,
     /// The batch that holds it, once it is sealed.
     pub batch: Option<u64>,
     /// The transaction on Ethereum that executed the batch, as far as known.
     pub transaction: Option<String>,
     /// What it does: as it was sent, or as the L1 queue had it.
     pub operation: Value,
+}
+
+/// A receipt that is void.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenBack {
+    /// The place that it was for.
+    pub sequence: String,
+    /// The sequencer's signature on the notice.
+    pub signature: String,
 }
 
 /// What the methods ask.
@@ -164,15 +184,33 @@ pub(super) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMe
         }))
     })?;
     register(&mut module, "carillon_lanes", |_, context| async move {
-        let Progress { lanes, stuck, .. } = context.writer.progress().borrow().clone();
-        let chains = lanes.keys().copied();
+        let Progress {
+            lanes,
+            stuck,
+            unsettled,
+            ..
+        } = context.writer.progress().borrow().clone();
+        let feeds = context.status.feeds();
+        let chains = lanes.keys().chain(feeds.keys()).copied();
         let chains = chains.chain(stuck.keys().filter_map(|line| line.chain()));
         let lane = |chain: u64| {
-            json!({
+            let mut lane = json!({
                 "chain": chain.to_string(),
                 "taken": lanes.get(&chain).copied().unwrap_or_default().to_string(),
                 "stuck": stuck.get(&Line::Lane(chain)),
-            })
+            });
+            if let Some(of) = unsettled.get(&chain) {
+                lane["unsettled"] = json!({
+                    "first": of.first.to_string(),
+                    "count": (of.next - of.first).to_string(),
+                    "wei": of.wei.to_string(),
+                    "since": of.since.to_string(),
+                });
+            }
+            if let Some(waits) = feeds.get(&chain) {
+                lane["feed"] = json!({ "waits_for": waits });
+            }
+            lane
         };
         let chains: BTreeSet<u64> = chains.collect();
         Answer::Ok(chains.into_iter().map(lane).collect::<Value>())
@@ -378,9 +416,11 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
     let mut id = [0; 32];
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(&text), &mut id)
         .map_err(|_| wrong_parameters("an operation's id is 0x and 64 hex digits"))?;
+    let unsettled = context.writer.progress().borrow().unsettled.clone();
     let found = ask(context, move |store| {
+        let fallen = store.fallen(&id)?;
         let Some(sequence) = store.sequence(&id)? else {
-            return Ok(None);
+            return Ok(fallen.map(Err));
         };
         let damaged = || StoreError::Damaged {
             what: format!("operation {sequence} of the log"),
@@ -388,17 +428,56 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
         let (_, bytes) = store.log(sequence..=sequence)?.pop().ok_or_else(damaged)?;
         let operation = operation::decode(&bytes).map_err(|_| damaged())?;
         let batch = store.batch_of(sequence)?;
-        Ok(Some((sequence, batch, operation::shown(&operation))))
+        Ok(Some(Ok((
+            sequence,
+            batch,
+            operation::shown(&operation),
+            fallen,
+        ))))
     });
     let missing = || not_found("no operation with this id was accepted here");
-    let (sequence, batch, operation) = found.await?.ok_or_else(missing)?;
+    let taken_back = |fallen: &Fallen| TakenBack {
+        sequence: fallen.sequence.to_string(),
+        signature: fallen.signature.clone(),
+    };
+    let id = format!("0x{}", hex::encode(id));
+    let (sequence, batch, operation, fallen) = match found.await?.ok_or_else(missing)? {
+        Ok(known) => known,
+        Err(fallen) => {
+            return Ok(json!(OperationStatus {
+                id,
+                sequence: fallen.sequence.to_string(),
+                status: "revoked".to_owned(),
+                conditional: Vec::new(),
+                taken_back: Some(taken_back(&fallen)),
+                reason: fallen.reason,
+                batch: None,
+                transaction: None,
+                operation: Value::Null,
+            }));
+        }
+    };
+    let on = |(chain, of): (u64, Unsettled)| {
+        let count = of.next;
+        (of.sequence <= sequence).then_some(Condition { chain, count })
+    };
+    let status = batch.as_ref().map_or("accepted", BatchRow::status_name);
+    // What Ethereum has executed is on no condition any more.
+    let executed = matches!(status, "settled" | "final");
+    let conditional: Vec<Condition> = match executed {
+        true => Vec::new(),
+        false => unsettled.into_iter().filter_map(on).collect(),
+    };
     Ok(json!(OperationStatus {
-        id: format!("0x{}", hex::encode(id)),
+        id,
         sequence: sequence.to_string(),
-        status: batch
-            .as_ref()
-            .map_or("accepted", BatchRow::status_name)
-            .to_owned(),
+        status: match conditional.is_empty() {
+            true => status.to_owned(),
+            false => "conditional".to_owned(),
+        },
+        conditional,
+        reason: None,
+        taken_back: fallen.as_ref().map(taken_back),
         transaction: batch.as_ref().and_then(|row| row.transaction().cloned()),
         batch: batch.map(|row| row.number),
         operation,

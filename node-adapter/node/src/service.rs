@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::backup::serve_backups;
 use super::bundle_policy::BundlePolicy;
 use super::driver::{Driver, DriverError, Observe};
+use super::feed::{Feeds, Follower};
 use super::fees::{FeeBook, FeeOptions, FeeOptionsError, L1Prices};
 use super::local_prover::LocalProver;
 use super::machine::WriterError;
-use super::ports::{L1Inbox, Settler};
+use super::ports::{L1Inbox, LaneAuthority, Settler};
 use super::publish;
 use super::rollup::{ChainFacts, Rollup};
 use super::rollup_options::RollupOptions;
@@ -73,8 +74,20 @@ pub struct NodeOptions {
     pub bundles: Option<BundlePolicy>,
     /// How these stand with Ethereum.
     pub l1: Option<L1Reporter>,
+    /// What is said to other chains, and believed of them; needs Ethereum.
+    pub lanes: Option<LaneOptions>,
     /// Told what happens.
     pub observe: Observe,
+}
+
+/// Lanes before they are settled.
+pub struct LaneOptions {
+    /// What Ethereum says of them.
+    pub authority: Arc<dyn LaneAuthority>,
+    /// Where what this chain sends is told.
+    pub serve: Option<SocketAddr>,
+    /// Where what other chains send is read, by their ids.
+    pub feeds: Vec<(u64, String)>,
 }
 
 /// How batches are proved.
@@ -120,6 +133,9 @@ pub enum NodeError {
     /// Pages of no origin.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// A feed's URL.
+    #[error(transparent)]
+    Feed(#[from] carillon_lane_feed::ClientError),
     /// Fees.
     #[error(transparent)]
     Fees(#[from] FeeOptionsError),
@@ -135,6 +151,7 @@ pub struct Node {
     status: Arc<NodeStatus>,
     rpc_address: SocketAddr,
     api_address: Option<SocketAddr>,
+    lanes_address: Option<SocketAddr>,
     board: Option<Arc<JobBoard>>,
     tasks: tokio::task::JoinSet<Result<(), NodeError>>,
     begin: CancellationToken,
@@ -151,6 +168,7 @@ impl Node {
         share_descriptors(&mut options)?;
         let cors = options.rpc_options.cors()?;
         let (budget, follows) = (options.rollup.budget, options.prices.is_some());
+        let prices = options.fees.clone();
         let fees = Arc::new(FeeBook::new(options.fees, budget, follows)?);
         // Nobody waits for it: whoever needs it first does, or finds it done.
         drop(tokio::task::spawn_blocking(publish::warm_up));
@@ -163,6 +181,9 @@ impl Node {
         };
         // Before anything is replayed: an address that is taken is found out at once.
         let (rpc_listener, rpc_address) = bind("JSON-RPC", options.rpc)?;
+        let serve = options.lanes.as_ref().and_then(|lanes| lanes.serve);
+        let lane_listener = serve.map(|address| bind("lanes", address)).transpose()?;
+        let promise_age = options.writer.promises.age;
         let store = Arc::new(Store::open(&options.data_dir, &options.rollup.mark())?);
         let pruned = store.prune()?;
         if pruned > 0 {
@@ -176,6 +197,40 @@ impl Node {
             options.writer,
         )?;
         let mut tasks = tokio::task::JoinSet::new();
+        let lanes_address = lane_listener.as_ref().map(|(_, address)| *address);
+        if let Some((listener, _)) = lane_listener {
+            let feed = carillon_lane_feed::Feed::new(
+                Arc::clone(writer.outbox()) as Arc<dyn carillon_lane_feed::Source>,
+                stop.child_token(),
+            );
+            let connections = carillon_serving::Connections::new(carillon_lane_feed::limits());
+            tasks.spawn(ends(carillon_lane_feed::serve(listener, connections, feed)));
+        }
+        let feeds = Arc::new(Feeds::default());
+        let mut authority = None;
+        if let Some(lanes) = options.lanes {
+            for (chain, url) in lanes.feeds {
+                let to = options.rollup.chain_id;
+                let follower = Follower {
+                    chain,
+                    to,
+                    home: options.rollup.home,
+                    client: carillon_lane_feed::Client::new(&url, chain, to)?,
+                    writer: writer.clone(),
+                    authority: Arc::clone(&lanes.authority),
+                    feeds: Arc::clone(&feeds),
+                    prices: prices.clone(),
+                };
+                let (begun, stop) = (begin.clone(), stop.clone());
+                tasks.spawn(async move {
+                    begun.cancelled().await;
+                    follower.run(stop.clone()).await;
+                    stop.cancelled().await;
+                    Ok(())
+                });
+            }
+            authority = Some(lanes.authority);
+        }
         let (mut board, mut api, mut places) = (None, None, None);
         if let Some(proving) = options.proving {
             let jobs = JobBoard::open(&options.data_dir.join(JOBS), proving.board)?;
@@ -208,6 +263,7 @@ impl Node {
             places,
             l1: options.l1,
             settles: options.settler.is_some(),
+            feeds: Arc::clone(&feeds),
             rpc: Arc::clone(&connections),
             api: api
                 .as_ref()
@@ -256,6 +312,8 @@ impl Node {
             board: board.clone(),
             inbox: options.inbox,
             settler: options.settler,
+            lanes: authority.map(|authority| (authority, feeds)),
+            promise_age,
             poll: Duration::from_millis(500),
             observe: options.observe,
             reach: Arc::new(move |reached| reach.reach(reached)),
@@ -275,6 +333,7 @@ impl Node {
             status,
             rpc_address,
             api_address,
+            lanes_address,
             board: jobs,
             tasks,
             begin,
@@ -290,6 +349,11 @@ impl Node {
     /// Where provers are served.
     pub fn api_address(&self) -> Option<SocketAddr> {
         self.api_address
+    }
+
+    /// Where other chains are told what this one sends.
+    pub fn lanes_address(&self) -> Option<SocketAddr> {
+        self.lanes_address
     }
 
     /// The writer.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::feed::Feeds;
 use super::in_flight::Proving;
 use super::local_prover::HOLDER;
 use super::ports::Line;
@@ -54,6 +55,7 @@ pub struct NodeStatus {
     places: Option<usize>,
     l1: Option<L1Reporter>,
     settles: bool,
+    feeds: Arc<Feeds>,
     rpc: Arc<Connections>,
     api: Option<Arc<Connections>>,
     seen: Mutex<Seen>,
@@ -62,7 +64,7 @@ pub struct NodeStatus {
 /// Something that the node waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
-    /// `seal`, `proof`, `settlement`, `queue` or `lane`.
+    /// `seal`, `proof`, `settlement`, `queue`, `lane` or `feed`.
     pub part: &'static str,
     /// In words.
     pub reason: String,
@@ -80,6 +82,8 @@ pub struct Parts {
     pub l1: Option<L1Reporter>,
     /// Whether batches are settled.
     pub settles: bool,
+    /// The feeds of other chains.
+    pub feeds: Arc<Feeds>,
     /// The users' connections.
     pub rpc: Arc<Connections>,
     /// The provers' connections.
@@ -95,6 +99,7 @@ impl NodeStatus {
             places: parts.places,
             l1: parts.l1,
             settles: parts.settles,
+            feeds: parts.feeds,
             rpc: parts.rpc,
             api: parts.api,
             seen: Mutex::new(Seen {
@@ -191,6 +196,11 @@ impl NodeStatus {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
+    /// The feeds of other chains, and what each waits for.
+    pub fn feeds(&self) -> std::collections::BTreeMap<u64, Option<String>> {
+        self.feeds.states()
+    }
+
     /// All that the node waits for, in the order of a batch's way.
     pub fn waits(&self) -> Vec<Wait> {
         let (progress, reached) = (self.progress(), self.reached());
@@ -203,6 +213,23 @@ impl NodeStatus {
             if *line != Line::Queue {
                 wait("lane", reason.clone());
             }
+        }
+        for (chain, reason) in self.feeds.states() {
+            if let Some(reason) = reason {
+                wait(
+                    "feed",
+                    format!("chain {chain} is not believed now: {reason}"),
+                );
+            }
+        }
+        for (chain, unsettled) in &progress.unsettled {
+            let (first, last) = (unsettled.first, unsettled.next - 1);
+            wait(
+                "lane",
+                format!(
+                    "chain {chain} has not settled entries {first} to {last} of its lane, which were taken on its word: what stands behind them is conditional, and no batch with them is settled before chain {chain} has; if it does not, they are taken back"
+                ),
+            );
         }
         if progress.open > 0 {
             let (open, next) = (progress.open, progress.batch + 1);
@@ -393,6 +420,7 @@ mod tests {
             places: None,
             l1: Some(l1.clone()),
             settles: true,
+            feeds: Arc::default(),
             rpc: Connections::new(Limits::default()),
             api: None,
         });

@@ -10,12 +10,20 @@
 //! | `names` | a name | indices of the accounts that bear it |
 //! | `batches` | number | [`BatchRow`], JSON |
 //! | `parts` | number and part | public data and prover input, bytes; see [`Part`] |
+//! | `undo` | batch and account | the account before the batch, bytes, none if it was not used |
+//! | `lanes_out` | chain | what was signed last of the lane to it, JSON |
+//! | `soft` | chain and index | an entry that was taken before its send was settled, JSON |
+//! | `fallen` | operation's id | the notice for its receipt, which was taken back, JSON |
+//! | `again` | sequence number | an operation that is to be executed again, bytes |
 //!
 //! Two transactions matter. [`Store::append`] makes a group of operations durable before any of them
 //! is acknowledged. [`Store::seal`] moves the point that a restart begins from: batch, changed
 //! accounts and position in the log change together or not at all. The state of the node is always
 //! the accounts plus the log behind that position. Knows nothing of what the bytes mean. redb locks
+//! [`Store::take_apart`] is the way back, for batches that took what another chain did not settle. redb locks
 //! its file, so that two nodes on one folder are impossible. Called by `writer` and `service`.
+
+mod apart;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +34,10 @@ use redb::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::outbox::LaneMark;
+
+pub use apart::{Apart, Fallen, SoftRow};
 
 /// The file in the node's folder.
 pub const FILE: &str = "node.redb";
@@ -39,6 +51,11 @@ const ACCOUNTS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("accounts
 const NAMES: MultimapTableDefinition<'_, &[u8], u32> = MultimapTableDefinition::new("names");
 const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
 const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("parts");
+const UNDO: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("undo");
+const LANES_OUT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("lanes_out");
+const SOFT: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("soft");
+const FALLEN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("fallen");
+const AGAIN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("again");
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -312,6 +329,19 @@ pub struct LogLine<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A group of operations for [`Store::append_group`], and what changes with them.
+#[derive(Clone, Debug, Default)]
+pub struct Group<'a> {
+    /// The operations.
+    pub lines: &'a [LogLine<'a>],
+    /// What will be signed of lanes to other chains.
+    pub marks: BTreeMap<u64, LaneMark>,
+    /// Entries of other chains' lanes that were taken before they are settled, by chain and index.
+    pub soft: Vec<((u64, u64), SoftRow)>,
+    /// Operations that were to be executed again, and were, or cannot be: up to this one.
+    pub again: Option<u64>,
+}
+
 /// The names that an account can be found by, from its bytes.
 pub type Names = fn(&[u8]) -> Vec<Vec<u8>>;
 
@@ -394,6 +424,11 @@ impl Store {
             write.open_multimap_table(NAMES).map_err(access)?;
             write.open_table(BATCHES).map_err(access)?;
             write.open_table(PARTS).map_err(access)?;
+            write.open_table(UNDO).map_err(access)?;
+            write.open_table(LANES_OUT).map_err(access)?;
+            write.open_table(SOFT).map_err(access)?;
+            write.open_table(FALLEN).map_err(access)?;
+            write.open_table(AGAIN).map_err(access)?;
         }
         write.commit().map_err(access)?;
         Ok(Self {
@@ -454,6 +489,7 @@ impl Store {
             copy_table(&batches, &mut write.open_table(BATCHES).map_err(access)?)?;
             let parts = read.open_table(PARTS).map_err(access)?;
             copy_table(&parts, &mut write.open_table(PARTS).map_err(access)?)?;
+            apart::copy(&read, &write)?;
         }
         write.commit().map_err(access)?;
         Ok((operations, point.unwrap_or_default()))
@@ -469,8 +505,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::Access`]; then none of them is kept.
     pub fn append(&self, lines: &[LogLine<'_>]) -> Result<(), StoreError> {
+        self.append_group(&Group {
+            lines,
+            ..Group::default()
+        })
+    }
+
+    /// [`Store::append`] with what changes with the operations.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; then nothing of it is kept.
+    pub fn append_group(&self, group: &Group<'_>) -> Result<(), StoreError> {
+        let lines = group.lines;
         let write = self.db.begin_write().map_err(access)?;
         {
+            group.write(&write)?;
             let mut log = write.open_table(LOG).map_err(access)?;
             let mut ids = write.open_table(IDS).map_err(access)?;
             for line in lines {
@@ -501,9 +550,15 @@ impl Store {
             }
             let mut accounts = write.open_table(ACCOUNTS).map_err(access)?;
             let mut names = write.open_multimap_table(NAMES).map_err(access)?;
+            let mut undo = write.open_table(UNDO).map_err(access)?;
             for (index, bytes) in line.accounts {
                 let new = (line.names)(bytes);
                 let before = accounts.insert(*index, bytes.as_slice()).map_err(access)?;
+                let known = before
+                    .as_ref()
+                    .map(|bytes| bytes.value())
+                    .unwrap_or_default();
+                (undo.insert((line.row.number, *index), known)).map_err(access)?;
                 let before = before.map(|bytes| (line.names)(bytes.value()));
                 for name in before.iter().flatten().filter(|name| !new.contains(name)) {
                     names.remove(name.as_slice(), *index).map_err(access)?;
@@ -550,6 +605,9 @@ impl Store {
             }
             if matches!(status, BatchStatus::Final { .. }) {
                 parts.remove((number, Part::Input as u8)).map_err(access)?;
+                let mut undo = write.open_table(UNDO).map_err(access)?;
+                undo.retain_in((number, 0)..=(number, u32::MAX), |_, _| false)
+                    .map_err(access)?;
             }
         }
         write.commit().map_err(access)

@@ -21,6 +21,7 @@ use super::ports::{Line, QueueEntry};
 use super::receipt::Receipt;
 use super::store::{ChainMark, Part, Store, StoreError};
 use super::writer::{Writer, WriterOptions};
+use carillon_protocol::Domain;
 use carillon_protocol::crypto::schnorr::SecretKey;
 use carillon_prover_api::{PluginError, Prepare};
 
@@ -228,6 +229,22 @@ impl Machine for TestMachine {
             return Ok((LANES + chain as u32, entry.index, 0));
         }
         Ok((FROM_L1, entry.index, u64::from(entry.words[1][31])))
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::local(270)
+    }
+
+    fn place(&self, (account, nonce, _): &Op) -> Option<(Line, u64)> {
+        match account.checked_sub(LANES) {
+            _ if *account == FROM_L1 => Some((Line::Queue, *nonce)),
+            Some(chain) => Some((Line::Lane(chain.into()), *nonce)),
+            None => None,
+        }
+    }
+
+    fn rewound(&self, store: &Store) -> Result<Self, StoreError> {
+        Ok(Self::restore(store, self.capacity))
     }
 
     fn queue(&self) -> u64 {

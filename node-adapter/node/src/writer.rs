@@ -12,6 +12,9 @@
 //! memory is ahead of it: the writer answers everybody with the reason and takes nothing more; a
 //! restart begins from what is durable. Called by `service`.
 
+mod apart;
+mod promised;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -23,10 +26,13 @@ use tokio::sync::{oneshot, watch};
 
 use super::accounts::Accounts;
 use super::machine::{Machine, Refusal, Sealed, SubmitError, WriterError};
-use super::ports::{LaneEntries, Line, QueueEntry};
+use super::outbox::{LanesOut, Outbox, Outgoing, Wanted};
+use super::ports::{LaneEntries, Line, Promised, QueueEntry};
 use super::receipt::{self, Receipt};
-use super::store::{BatchRow, BatchStatus, LogLine, SealLine, SealedPoint, Store};
+use super::store::{BatchRow, BatchStatus, Group, LogLine, SealLine, SealedPoint, SoftRow, Store};
+
 use carillon_protocol::crypto::schnorr::SecretKey;
+pub use promised::{PromisePolicy, Unsettled};
 
 /// How the writer works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +47,8 @@ pub struct WriterOptions {
     pub seal_count: u64,
     /// Seal when the oldest operation of the open batch has waited so long.
     pub seal_after: Duration,
+    /// How much may be taken that is not settled.
+    pub promises: PromisePolicy,
 }
 
 impl WriterOptions {
@@ -52,6 +60,7 @@ impl WriterOptions {
             waiting: 1 << 15,
             seal_count: u64::MAX,
             seal_after: Duration::from_secs(10),
+            promises: PromisePolicy::default(),
         }
     }
 }
@@ -67,6 +76,10 @@ enum Command<M: Machine> {
     Submit(M::Operation, Answer<Result<Receipt, SubmitError>>),
     Queue(Vec<QueueEntry>, Answer<Result<u64, SubmitError>>),
     Lanes(LaneEntries, Answer<Result<(), SubmitError>>),
+    Promised(Promised, Answer<Result<Option<String>, SubmitError>>),
+    Settled(BTreeMap<u64, u64>, Answer<Result<(), SubmitError>>),
+    Revoke(u64, u64, Answer<Result<(), SubmitError>>),
+    LanesOut(LanesOut, Answer<Result<(), SubmitError>>),
     Seal(Answer<Result<Option<u64>, SubmitError>>),
     Ask(Box<dyn FnOnce(&M) + Send>),
 }
@@ -86,6 +99,12 @@ pub struct Progress {
     pub sealed_queue: u64,
     /// Entries taken of the lane from each chain, the open batch's included.
     pub lanes: BTreeMap<u64, u64>,
+    /// What was taken of lanes and is not settled, by the chain that sent it.
+    pub unsettled: BTreeMap<u64, Unsettled>,
+    /// Chains from which entries below an index are taken from L1 alone: they were revoked before.
+    pub barred: BTreeMap<u64, u64>,
+    /// What must be asked of L1 for the lanes to other chains.
+    pub wanted: Wanted,
     /// Operations in the open batch.
     pub open: u64,
     /// Why the next entry of a line is not executed, if it cannot be. Nothing behind it in its line is
@@ -98,6 +117,7 @@ pub struct Writer<M: Machine> {
     commands: SyncSender<Command<M>>,
     progress: watch::Receiver<Progress>,
     accounts: Arc<Accounts>,
+    outbox: Arc<Outbox>,
     failed: Arc<OnceLock<String>>,
 }
 
@@ -107,6 +127,7 @@ impl<M: Machine> Clone for Writer<M> {
             commands: self.commands.clone(),
             progress: self.progress.clone(),
             accounts: Arc::clone(&self.accounts),
+            outbox: Arc::clone(&self.outbox),
             failed: Arc::clone(&self.failed),
         }
     }
@@ -136,6 +157,14 @@ impl<M: Machine> Writer<M> {
         let point = store.sealed()?.unwrap_or_default();
         store.index(M::names)?;
         let accounts = Arc::new(Accounts::new(Arc::clone(&store), M::names));
+        let sends = promised::sends(&machine, &store)?;
+        let outbox = Outbox::new(
+            options.chain_id,
+            machine.domain(),
+            store.lane_marks()?,
+            sends,
+        );
+        let outbox = Arc::new(outbox);
         let mut core = Core {
             next: point.next,
             first: point.next,
@@ -155,9 +184,17 @@ impl<M: Machine> Writer<M> {
             fresh: BTreeSet::new(),
             accounts: Arc::clone(&accounts),
             stuck: BTreeMap::new(),
+            soft: BTreeMap::new(),
+            held: BTreeMap::new(),
+            barred: BTreeMap::new(),
+            again: None,
+            outbox: Arc::clone(&outbox),
             progress: watch::Sender::new(Progress::default()),
         };
+        core.load_promised()?;
         core.replay()?;
+        core.next = core.next.max(core.store.floor()?);
+        core.execute_again()?;
         core.publish();
         core.tell();
         let (commands, inbox) = sync_channel(options.waiting);
@@ -166,6 +203,7 @@ impl<M: Machine> Writer<M> {
             commands,
             progress: core.progress.subscribe(),
             accounts,
+            outbox,
             failed: Arc::clone(&failed),
         };
         let thread = std::thread::Builder::new()
@@ -215,6 +253,48 @@ impl<M: Machine> Writer<M> {
         self.ask_for(|answer| Command::Lanes(waiting, answer)).await
     }
 
+    /// Hands in what another chain has promised; says what the rest waits for, if not all was taken.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn promised(&self, promised: Promised) -> Result<Option<String>, SubmitError> {
+        self.ask_for(|answer| Command::Promised(promised, answer))
+            .await
+    }
+
+    /// Tells that entries of lanes below an index, by the chain that sent them, are settled.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn settled(&self, covered: BTreeMap<u64, u64>) -> Result<(), SubmitError> {
+        self.ask_for(|answer| Command::Settled(covered, answer))
+            .await
+    }
+
+    /// Takes back what was taken of a lane from an index on and is not settled: the batches with it are
+    /// taken apart, and their other operations executed again.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn revoke(&self, chain: u64, from: u64) -> Result<(), SubmitError> {
+        self.ask_for(|answer| Command::Revoke(chain, from, answer))
+            .await
+    }
+
+    /// Tells what L1 has of the lanes to other chains.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn lanes_out(&self, on_l1: LanesOut) -> Result<(), SubmitError> {
+        self.ask_for(|answer| Command::LanesOut(on_l1, answer))
+            .await
+    }
+
+    /// The lanes to other chains, as they are signed.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
     /// Seals the open batch now; returns its number, or nothing if it was empty.
     ///
     /// # Errors
@@ -262,6 +342,10 @@ struct Accepted {
     id: [u8; 32],
     bytes: Vec<u8>,
     answer: Option<Answer<Result<Receipt, SubmitError>>>,
+    /// What it sends to another chain.
+    sent: Option<Outgoing>,
+    /// The unsettled entry that it takes; its number is known when it is committed.
+    soft: Option<((u64, u64), SoftRow)>,
 }
 
 struct Core<M: Machine> {
@@ -284,6 +368,14 @@ struct Core<M: Machine> {
     accounts: Arc<Accounts>,
     /// Why the next entry of a line is not executed.
     stuck: BTreeMap<Line, String>,
+    /// Entries that were taken and are not settled, by chain and index.
+    soft: BTreeMap<(u64, u64), SoftRow>,
+    /// What those are worth, by chain.
+    held: BTreeMap<u64, u128>,
+    barred: BTreeMap<u64, u64>,
+    /// The last operation to be executed again that was, or cannot be.
+    again: Option<u64>,
+    outbox: Arc<Outbox>,
     progress: watch::Sender<Progress>,
 }
 
@@ -322,6 +414,10 @@ impl<M: Machine> Core<M> {
                     Command::Submit(_, answer) => drop(answer.send(Err(stopped))),
                     Command::Queue(_, answer) => drop(answer.send(Err(stopped))),
                     Command::Lanes(_, answer) => drop(answer.send(Err(stopped))),
+                    Command::Promised(_, answer) => drop(answer.send(Err(stopped))),
+                    Command::Settled(_, answer) => drop(answer.send(Err(stopped))),
+                    Command::Revoke(_, _, answer) => drop(answer.send(Err(stopped))),
+                    Command::LanesOut(_, answer) => drop(answer.send(Err(stopped))),
                     Command::Seal(answer) => drop(answer.send(Err(stopped))),
                     // Dropping the question tells who asked.
                     Command::Ask(_) => {}
@@ -389,6 +485,26 @@ impl<M: Machine> Core<M> {
                     self.tell();
                     let _ = answer.send(Ok(()));
                 }
+                Some(Command::Promised(promised, answer)) => {
+                    let waits = self.take_promised(promised)?;
+                    self.tell();
+                    let _ = answer.send(Ok(waits));
+                }
+                Some(Command::Settled(covered, answer)) => {
+                    self.settle_promised(&covered)?;
+                    self.tell();
+                    let _ = answer.send(Ok(()));
+                }
+                Some(Command::Revoke(chain, from, answer)) => {
+                    self.take_apart(chain, from)?;
+                    self.tell();
+                    let _ = answer.send(Ok(()));
+                }
+                Some(Command::LanesOut(on_l1, answer)) => {
+                    self.compare_lanes(&on_l1)?;
+                    self.tell();
+                    let _ = answer.send(Ok(()));
+                }
                 Some(Command::Seal(answer)) => {
                     let sealed = self.seal()?;
                     self.tell();
@@ -432,6 +548,8 @@ impl<M: Machine> Core<M> {
                         id,
                         bytes: self.machine.encode(&operation),
                         answer: Some(answer),
+                        sent: self.machine.outgoing(&operation),
+                        soft: None,
                     });
                 }
                 Err(refusal) => {
@@ -553,6 +671,8 @@ impl<M: Machine> Core<M> {
                     id: self.machine.id(&operation),
                     bytes: self.machine.encode(&operation),
                     answer: None,
+                    sent: None,
+                    soft: None,
                 });
                 Ok(())
             }
@@ -573,7 +693,28 @@ impl<M: Machine> Core<M> {
                 bytes: &operation.bytes,
             })
             .collect();
-        if let Err(error) = self.store.append(&lines) {
+        let numbered = (self.next..).zip(accepted.iter());
+        let sends = numbered.filter_map(|(sequence, of)| Some((sequence, of.sent.clone()?)));
+        let sends: Vec<(u64, Outgoing)> = sends.collect();
+        let sent = !sends.is_empty();
+        let numbered = (self.next..).zip(accepted.iter());
+        let soft = numbered.filter_map(|(sequence, of)| {
+            let (place, row) = of.soft?;
+            Some((place, SoftRow { sequence, ..row }))
+        });
+        let soft: Vec<_> = soft.collect();
+        let group = Group {
+            lines: &lines,
+            // What will be signed is on disk before it is.
+            marks: if sent {
+                self.outbox.admit(sends)
+            } else {
+                BTreeMap::new()
+            },
+            soft: soft.clone(),
+            again: self.again.take(),
+        };
+        if let Err(error) = self.store.append_group(&group) {
             let reason = error.to_string();
             for operation in accepted.drain(..) {
                 if let Some(answer) = operation.answer {
@@ -582,10 +723,15 @@ impl<M: Machine> Core<M> {
             }
             return Err(error.into());
         }
+        self.soft.extend(soft);
+        if sent {
+            self.outbox.sign(&self.key);
+        }
         self.publish();
         let ids: Vec<[u8; 32]> = accepted.iter().map(|operation| operation.id).collect();
         let chain = self.options.chain_id;
-        let receipts = receipt::confirm(&self.key, chain, self.next, now(), &ids);
+        let conditions = self.conditions();
+        let receipts = receipt::confirm(&self.key, chain, self.next, now(), &ids, &conditions);
         self.next += ids.len() as u64;
         self.oldest.get_or_insert_with(Instant::now);
         for (operation, receipt) in accepted.drain(..).zip(receipts) {
@@ -669,6 +815,9 @@ impl<M: Machine> Core<M> {
             queue: self.machine.queue(),
             sealed_queue: self.sealed_queue,
             lanes: self.machine.lanes().clone(),
+            unsettled: self.unsettled(),
+            barred: self.barred.clone(),
+            wanted: self.outbox.wanted(),
             open: self.machine.open(),
             stuck: self.stuck.clone(),
         });

@@ -92,6 +92,8 @@ async fn a_batch_that_l1_refuses_for_good_ends_the_driver_with_its_reason() {
         board: None,
         inbox: None,
         settler: Some(Arc::new(Refusing)),
+        lanes: None,
+        promise_age: Duration::from_secs(600),
         poll: Duration::from_millis(5),
         observe: Arc::new(|_| {}),
         reach: Arc::new(|_| {}),
@@ -162,6 +164,8 @@ impl Chain {
             board: Some((Arc::clone(&self.board), self.key_hash)),
             inbox: Some(Arc::clone(&self.ethereum) as Arc<dyn L1Inbox>),
             settler: Some(Arc::clone(&self.ethereum) as Arc<dyn Settler>),
+            lanes: None,
+            promise_age: Duration::from_secs(600),
             poll: Duration::from_millis(10),
             observe: Arc::new(move |event| events.lock().unwrap().push(event)),
             reach: Arc::new(move |now| *reached.lock().unwrap() = now),
@@ -216,7 +220,7 @@ impl Chain {
     fn told_of(&self, number: u64) -> Vec<String> {
         let events = self.events.lock().unwrap();
         let of_batch = events.iter().filter(|event| match event {
-            NodeEvent::Queue { .. } | NodeEvent::Taken { .. } => false,
+            NodeEvent::Queue { .. } | NodeEvent::Taken { .. } | NodeEvent::Revoked { .. } => false,
             NodeEvent::Sealed { batch, .. }
             | NodeEvent::BatchProved { batch }
             | NodeEvent::Settled { batch, .. }

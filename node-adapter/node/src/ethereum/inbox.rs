@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::Address;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::super::feed::take;
 use super::super::ports::{L1Inbox, LaneEntries, PortError, QueueEntry};
 use super::super::status::blocks;
-use carillon_protocol::{Kind, Party, layout};
-use carillon_settlement::abi::ISharedBridge::LaneEntry;
 use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{
     Arrival, Arrivals, ArrivalsError, NodeSource, Queue, QueueError, Watcher,
@@ -135,13 +134,7 @@ impl Reader {
                 TAKEN_WITHIN / DAY
             ));
         }
-        let LaneEntry {
-            token,
-            amount,
-            sender,
-            recipient,
-            memo,
-        } = arrival.entry;
+        let token = arrival.entry.token;
         let slot = match self.slots.get(&token) {
             Some(slot) => *slot,
             None => {
@@ -153,19 +146,7 @@ impl Reader {
                 *self.slots.entry(token).or_insert(found)
             }
         };
-        let word0 = layout::record::word0(Kind::Take as u8, 0, slot);
-        let from = Party::new(sender.into(), arrival.from).to_word();
-        let words = [
-            U256::from(word0),
-            amount,
-            U256::from_be_bytes(recipient.into_word().0),
-            U256::from_be_bytes(from.to_bytes_be()),
-            memo,
-        ];
-        Ok(QueueEntry {
-            index,
-            words: words.map(|word| word.to_be_bytes()),
-        })
+        Ok(take(arrival.from, index, &arrival.entry, slot))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod inbox;
 mod joining;
+mod lanes;
 mod settler;
 
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::fees::L1Prices;
-use super::ports::{L1Inbox, Settler};
+use super::ports::{L1Inbox, LaneAuthority, Settler};
 use super::prices::NodePrices;
 use carillon_protocol::ledger::Budget;
 use carillon_settlement::archive::{Archive, ArchiveError, chain_of};
@@ -31,6 +32,7 @@ use carillon_settlement::watch::{
 use carillon_settlement::{Deadlines, Executed, L1Client, L1Part, L1Reporter, SettlementError};
 use inbox::Inbox;
 use joining::Joining;
+use lanes::EthereumLanes;
 use settler::{EthereumSettler, Retry};
 
 /// Files in the node's folder.
@@ -46,6 +48,8 @@ pub struct EthereumOptions {
     pub url: String,
     /// The `RollupChain`.
     pub chain: Address,
+    /// The `ChainHub`, which has the keys of chains' statements.
+    pub hub: Address,
     /// The `SharedBridge`, which keeps the lanes between chains.
     pub bridge: Address,
     /// The operator's key.
@@ -114,6 +118,8 @@ pub struct Ethereum {
     pub inbox: Arc<dyn L1Inbox>,
     /// Settlement.
     pub settler: Arc<dyn Settler>,
+    /// What it says of lanes.
+    pub lanes: Arc<dyn LaneAuthority>,
     /// Ethereum's fees.
     pub prices: Option<Arc<dyn L1Prices>>,
     /// The L1 sender at work; it ends with an error only if waiting cannot help.
@@ -150,6 +156,14 @@ impl Ethereum {
         let database = Arc::new(database);
         let status = L1Reporter::default();
         let arrivals = Arrivals::new(Arc::clone(&database))?;
+        let lanes = EthereumLanes::new(
+            source.clone(),
+            (options.hub, options.bridge),
+            chain_id,
+            options.watch.confirmations,
+            arrivals.clone(),
+            options.policy.poll,
+        );
         let inbox = Inbox::new(
             Watcher::new(source, Arc::clone(&database), options.watch)?,
             (Queue::new(Arc::clone(&database))?, arrivals.clone()),
@@ -206,6 +220,7 @@ impl Ethereum {
         Ok(Self {
             inbox: Arc::new(inbox),
             settler,
+            lanes: Arc::new(lanes),
             prices: NodePrices::new(&options.url, ANSWER)
                 .map(|prices| Arc::new(prices) as Arc<dyn L1Prices>),
             sender: tokio::spawn(work),

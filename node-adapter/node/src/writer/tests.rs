@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod apart;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

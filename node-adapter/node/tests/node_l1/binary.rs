@@ -96,6 +96,7 @@ pub async fn rpc(url: &str, method: &str, params: Value) -> Value {
 pub struct Node {
     child: Child,
     rpc: String,
+    lanes: Option<String>,
 }
 
 impl Node {
@@ -119,6 +120,7 @@ impl Node {
                 .or(first["url"].as_str())
                 .unwrap()
                 .to_owned(),
+            lanes: first["lane_api"].as_str().map(str::to_owned),
         }
     }
 
@@ -132,6 +134,11 @@ impl Node {
             assert!(started.elapsed() < PATIENCE, "the node goes on");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Where it tells what it sends.
+    pub fn lanes(&self) -> &str {
+        self.lanes.as_ref().unwrap()
     }
 
     /// Where it answers.

@@ -10,6 +10,8 @@ mod binary;
 mod deployment;
 mod disagreements;
 mod gateway;
+mod soft;
+mod soft_load;
 mod two_chains;
 
 use std::time::{Duration, Instant};

@@ -25,7 +25,7 @@ pub struct Chains {
     pub anvil: Anvil,
     folder: tempfile::TempDir,
     pub deployment: Deployment,
-    contracts: [Address; 2],
+    pub contracts: [Address; 2],
     pub governor: L1Client,
 }
 

@@ -14,6 +14,7 @@ mod gateway_gas;
 mod gateway_refused;
 mod gateway_service;
 mod halt;
+mod hub;
 mod invariant;
 mod lanes;
 mod lanes_bounce;

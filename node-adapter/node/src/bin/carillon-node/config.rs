@@ -112,6 +112,17 @@ pub struct RunConfig {
     pub confirmations: Option<u64>,
     /// The block of the contract's creation.
     pub from_block: Option<u64>,
+    /// Where other chains are told what this one sends.
+    pub lane_api: Option<SocketAddr>,
+    /// Feeds of other chains, `CHAIN=URL`.
+    #[serde(default)]
+    pub lane_feed: Vec<String>,
+    /// Units of account that may be unsettled.
+    pub lane_feed_most: Option<u64>,
+    /// Wei of a unit of account.
+    pub lane_feed_unit: Option<u64>,
+    /// Seconds in which a chain must have settled.
+    pub lane_feed_age: Option<u64>,
     /// Milliseconds between two looks at Ethereum.
     pub l1_poll_ms: Option<u64>,
     /// The gateway.

@@ -20,10 +20,10 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::{keys, secret};
+use crate::{keys, receipt_key, secret};
 
 /// How long Ethereum may take: blocks every twelve seconds, some of them full.
-const DEADLINES: Deadlines = Deadlines {
+pub const DEADLINES: Deadlines = Deadlines {
     answer: Duration::from_secs(15),
     receipt: Duration::from_secs(600),
     poll: Duration::from_millis(500),
@@ -169,6 +169,8 @@ struct Plan {
     operator_key: PathBuf,
     key_dir: PathBuf,
     journal: PathBuf,
+    /// Signs receipts, where the node's folder is known.
+    sequencer_key: Option<PathBuf>,
     shape: Shape,
     shape_number: u32,
     options: DeployOptions,
@@ -205,6 +207,9 @@ impl DeployArgs {
             operator_key: operator_key.ok_or_else(|| needed("--operator-key"))?,
             key_dir,
             journal,
+            sequencer_key: file
+                .sequencer_key
+                .or(data_dir.map(|folder| folder.join("sequencer.key"))),
             shape,
             shape_number: self.shape_number.or(file.shape_number).unwrap_or(1),
             options,
@@ -219,9 +224,10 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         operator_key: operator,
         key_dir,
         journal,
+        sequencer_key,
         shape,
         shape_number,
-        options,
+        mut options,
     } = args.merge(config)?;
     options.check().map_err(failure)?;
     let operator = operator_key(&operator)?;
@@ -259,9 +265,21 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         .await
         .map_err(|error| Failure::unexpected(format!("a worker thread stopped: {error}")))??;
     step.done(&format!("{} {}", key.key.origin, key.path.display()));
-    let options = options.verifier(shape_number, key.key.vk.clone());
+    options = options.verifier(shape_number, key.key.vk.clone());
     options.try_verifiers(&client).await.map_err(failure)?;
 
+    // Only the operator registers the key of receipts.
+    let registers = options
+        .operator
+        .is_none_or(|operator| operator == client.address());
+    if let Some(path) = sequencer_key.filter(|_| registers) {
+        let key = receipt_key::read_or_make(&path)?;
+        options.receipt_key = Some(*key.public());
+    } else {
+        output.note(
+            "the key of the chain's receipts is not registered: its operator does that with `carillon-node keys register`",
+        );
+    }
     let step = output.step("contracts");
     if journal.is_begun() {
         output.note(&format!(

@@ -1,4 +1,5 @@
-//! `carillon-node keys`: makes, checks and shows the proving keys of chains.
+//! `carillon-node keys`: makes, checks and shows the proving keys of chains; `receipt_key` registers that of
+//! receipts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::keys;
+use crate::receipt_key::{self, RegisterArgs};
 use crate::user::ethereum_failure;
 
 /// Commands about proving keys.
@@ -28,6 +30,11 @@ pub enum KeysCommand {
     Verify(VerifyArgs),
     /// Say what a key is
     Show(ShowArgs),
+    /// For the operator: tell Ethereum by which key the chain signs its receipts
+    ///
+    /// Other chains take what this one sends before it is settled only by that key's word. The same command
+    /// changes it: what the old key has signed is refused from then on.
+    Register(RegisterArgs),
 }
 
 /// Where keys are.
@@ -100,6 +107,7 @@ pub struct ShowArgs {
 pub async fn run(output: &Output, command: KeysCommand, config: Config) -> Result<(), Failure> {
     match command {
         KeysCommand::Make(args) => make(output, args, config).await,
+        KeysCommand::Register(args) => receipt_key::register(output, args, config).await,
         KeysCommand::Verify(args) => verify(output, args, config).await,
         KeysCommand::Show(args) => {
             let facts = Facts::read(args.file).await?;

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod deploy;
 mod devnet;
+mod evidence;
 mod exit;
 mod gateway;
 mod keys;
@@ -18,6 +19,7 @@ mod keys_command;
 mod node_rpc;
 mod node_url;
 mod prover;
+mod receipt_key;
 mod resync;
 mod run;
 mod secret;
@@ -107,9 +109,12 @@ enum Command {
     /// Sign an operation and hand it to a node
     #[command(subcommand)]
     Send(send::SendCommand),
-    /// Make, check and show the proving keys of chains
+    /// Make, check and show the proving keys of chains; register the key of a chain's receipts
     #[command(subcommand)]
     Keys(keys_command::KeysCommand),
+    /// Check whether a sequencer has contradicted itself
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Say how a node is, what it waits for, and whether it can make progress
     Status(status::StatusArgs),
     /// Facts about the batch circuit
@@ -257,6 +262,7 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
             let config = Config::read(cli.common.config.as_deref())?;
             keys_command::run(output, command, config).await
         }
+        Command::Evidence(command) => evidence::run(output, &command),
         Command::Circuit(command) => circuit::run(output, &command),
         Command::Resync(args) => {
             let config = Config::read(cli.common.config.as_deref())?;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use carillon_node::{FeeBook, FeeOptions, Prices, RollupOptions, RpcOptions, WriterOptions};
+use carillon_node::{
+    FeeBook, FeeOptions, Prices, PromisePolicy, RollupOptions, RpcOptions, WriterOptions,
+};
 use carillon_prover_api::{ApiOptions, BoardOptions};
 use carillon_runtime::EngineKind;
 use carillon_runtime::engine::ENGINES;
@@ -144,6 +146,30 @@ pub struct RunArgs {
     /// The block that created the contract, or one before it: events are read from there [default: 0]
     #[arg(long, value_name = "BLOCK")]
     from_block: Option<u64>,
+    /// Where other chains are told what this one sends, before it is settled (HTTP and WebSocket); needs
+    /// --l1 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    lane_api: Option<SocketAddr>,
+    /// Take what another chain sends before it is settled, as the feed there tells it: a chain's id and the
+    /// URL of its node's --lane-api, or of a relay; repeatable; needs --l1 [default: none]
+    #[arg(
+        long,
+        env = "CARILLON_LANE_FEED",
+        value_delimiter = ',',
+        value_name = "CHAIN=URL"
+    )]
+    lane_feed: Vec<String>,
+    /// What may be taken of each chain that it has not settled, in units of account; more waits for
+    /// Ethereum [default: 100000]
+    #[arg(long, value_name = "UNITS")]
+    lane_feed_most: Option<u64>,
+    /// Wei that a unit of account is worth [default: 400000000000000, 2,500 units an ether]
+    #[arg(long, value_name = "WEI")]
+    lane_feed_unit: Option<u64>,
+    /// Seconds in which a chain must have settled what was taken; what it has not is taken back
+    /// [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    lane_feed_age: Option<u64>,
     /// Milliseconds between two looks at Ethereum; after an error at least three times as long
     /// [default: 4000]
     #[arg(long, env = "CARILLON_L1_POLL_MS", value_name = "MS")]
@@ -172,6 +198,8 @@ pub struct Plan {
     pub bundle_policy: Option<PathBuf>,
     pub api_options: ApiOptions,
     pub dev_queue: Option<PathBuf>,
+    pub lane_api: Option<SocketAddr>,
+    pub lane_feeds: Vec<(u64, String)>,
     pub l1: Option<L1Plan>,
 }
 
@@ -249,13 +277,31 @@ impl RunArgs {
                 .unwrap_or(defaults.seal_count)
                 .max(1),
             seal_after: seal_after.map_or(defaults.seal_after, Duration::from_millis),
+            promises: promises(
+                self.lane_feed_most.or(file.lane_feed_most),
+                self.lane_feed_unit.or(file.lane_feed_unit),
+                self.lane_feed_age.or(file.lane_feed_age),
+            ),
             ..defaults
         };
+        let lane_api = self.lane_api.or(file.lane_api);
+        let feeds = if self.lane_feed.is_empty() {
+            file.lane_feed
+        } else {
+            self.lane_feed
+        };
+        let lane_feeds = feeds.iter().map(|text| lane_feed(text, rollup.chain_id));
+        let lane_feeds = lane_feeds.collect::<Result<Vec<_>, Failure>>()?;
         let dev_queue = self.dev_queue.or(file.dev_queue);
         let url = self.l1.or(file.l1);
         if url.is_some() && dev_queue.is_some() {
             return Err(Failure::input(
                 "--l1 and --dev-queue exclude each other: a chain has one queue".into(),
+            ));
+        }
+        if url.is_none() && (lane_api.is_some() || !lane_feeds.is_empty()) {
+            return Err(Failure::input(
+                "--lane-api and --lane-feed need --l1: Ethereum has the lanes, and the keys of those who speak for them".into(),
             ));
         }
         let board = board_options(
@@ -374,10 +420,41 @@ impl RunArgs {
             bundle_policy: self.bundle_policy.or(file.bundle_policy),
             api_options,
             dev_queue,
+            lane_api,
+            lane_feeds,
             l1,
             data_dir,
         })
     }
+}
+
+/// How much is taken before it is settled.
+fn promises(most: Option<u64>, unit: Option<u64>, age: Option<u64>) -> PromisePolicy {
+    let defaults = PromisePolicy::default();
+    let most = u128::from(most.unwrap_or(100_000));
+    PromisePolicy {
+        most_wei: most.saturating_mul(unit.unwrap_or(400_000_000_000_000).into()),
+        age: age.map_or(defaults.age, Duration::from_secs),
+    }
+}
+
+/// A chain and its feed.
+fn lane_feed(text: &str, own: u64) -> Result<(u64, String), Failure> {
+    let wrong = |reason: &str| {
+        let text = carillon_redact::text(text);
+        Failure::input(format!(
+            "--lane-feed `{text}`: {reason}; write CHAIN=URL, as in 271=http://127.0.0.1:3062"
+        ))
+    };
+    let (chain, url) = text.split_once('=').ok_or_else(|| wrong("there is no ="))?;
+    let chain = chain
+        .parse()
+        .map_err(|_| wrong("a chain's id is a number"))?;
+    if chain == own || chain == 0 {
+        return Err(wrong("it names another chain than this one"));
+    }
+    carillon_lane_feed::Client::new(url, chain, own).map_err(|error| wrong(&error.to_string()))?;
+    Ok((chain, url.to_owned()))
 }
 
 /// Fees by the section [fees], with another price of gas if one is given.

@@ -8,12 +8,13 @@ use carillon_cli::Output;
 use carillon_node::agreement::{self, AgreementError, Disagreement, Intended};
 use carillon_node::{Ethereum, EthereumOptions, RollupOptions, STORE_FILE, Store, StoreError};
 use carillon_protocol::Home;
+use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_runtime::groth16::VerifyingKey;
-use carillon_settlement::ChainOnL1;
 use carillon_settlement::archive::{Archive, ArchiveError, ChainId};
 use carillon_settlement::deploy::key_hash;
 use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{NodeSource, WatchOptions};
+use carillon_settlement::{ChainOnL1, receipt_key};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{L1Plan, Plan};
@@ -112,6 +113,28 @@ impl<'a> L1Start<'a> {
         agreement::key(&self.found, hash).map_err(differs)
     }
 
+    /// Compares the key that signs receipts with the one that other chains find on Ethereum. Without one there
+    /// nobody believes this chain before it settles, which is said.
+    pub async fn agree_on_receipts(
+        &self,
+        output: &Output,
+        own: &PublicKey,
+        speaks: bool,
+    ) -> Result<(), Failure> {
+        let source = NodeSource::new(&self.plan.url, self.plan.chain, ANSWER)
+            .map_err(|error| Failure::input(error.to_string()))?;
+        let found = receipt_key(&source, self.found.hub, self.found.chain).await;
+        let found = found.map_err(|error| Failure::Settlement(error.to_string()))?;
+        match found {
+            None if speaks => output.note(
+                "no key of receipts is registered on Ethereum: no other chain takes what this one sends before it is settled; register it with `carillon-node keys register`",
+            ),
+            None => {}
+            Some(found) => agreement::receipts(own, &found).map_err(differs)?,
+        }
+        Ok(())
+    }
+
     /// Connects, and goes on where the folder's files end.
     pub async fn start(
         self,
@@ -123,6 +146,7 @@ impl<'a> L1Start<'a> {
         let options = EthereumOptions {
             url: self.plan.url.clone(),
             chain: self.plan.chain,
+            hub: self.found.hub,
             bridge: self.found.bridge,
             operator: self.operator,
             shape: self.plan.shape,

@@ -6,23 +6,18 @@
 mod args;
 mod l1_start;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use carillon_cli::Output;
 use carillon_node::{
-    BundlePolicy, DevQueue, DriverError, L1Inbox, LocalProver, Node, NodeError, NodeOptions,
+    BundlePolicy, DevQueue, DriverError, L1Inbox, LaneOptions, LocalProver, Node, NodeError, NodeOptions,
     ProvingOptions, WriterError, prepare, shape_of,
 };
-use carillon_protocol::crypto::schnorr::SecretKey;
 use carillon_protocol::ledger::Budget;
 use carillon_prover_api::{EnginePlugin, Tokens};
 use carillon_runtime::engine;
-use rand::RngCore;
-use rand::rngs::OsRng;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 pub use self::args::{Plan, RunArgs};
 
@@ -30,7 +25,7 @@ use self::l1_start::L1Start;
 use crate::exit::Failure;
 use crate::keys::{self, ChainKey};
 use crate::prover::describe;
-use crate::secret;
+use crate::receipt_key;
 
 /// Schema of the lines that `run` prints.
 const EVENT: &str = "carillon.run.event/1";
@@ -78,9 +73,14 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
     if plan.at_once.is_some() && plan.engine.is_none() {
         output.note("--proofs-at-once is for a prover in this process, and without --engine there is none; others have the option of their own");
     }
-    let sequencer_key = sequencer_key(&plan.sequencer_key)?;
-    let (inbox, settler, l1, prices) = match l1 {
-        None => (inbox, None, None, None),
+    let sequencer_key = receipt_key::read_or_make(&plan.sequencer_key)?;
+    if let Some(l1) = &l1 {
+        let speaks = plan.lane_api.is_some();
+        l1.agree_on_receipts(output, sequencer_key.public(), speaks)
+            .await?;
+    }
+    let (inbox, settler, l1, prices, lanes) = match l1 {
+        None => (inbox, None, None, None, None),
         Some(l1) => {
             let ethereum = l1.start(output, &plan, stop).await?;
             (
@@ -88,6 +88,11 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
                 Some(ethereum.settler),
                 Some(ethereum.status),
                 ethereum.prices,
+                Some(LaneOptions {
+                    authority: ethereum.lanes,
+                    serve: plan.lane_api,
+                    feeds: std::mem::take(&mut plan.lane_feeds),
+                }),
             )
         }
     };
@@ -108,6 +113,7 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
         bundles,
         prices,
         l1,
+        lanes,
         observe: Arc::new(move |event| {
             let line = event.to_string();
             told.event(EVENT, json!(event), &line);
@@ -124,14 +130,21 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
     let api = node
         .api_address()
         .map(|address| format!("http://{address}"));
-    let line = match &api {
+    let lanes = node
+        .lanes_address()
+        .map(|address| format!("http://{address}"));
+    let mut line = match &api {
         Some(api) => format!("serving users on {rpc}, provers on {api}"),
         None => format!("serving users on {rpc}"),
     };
+    if let Some(lanes) = &lanes {
+        line += &format!(", other chains on {lanes}");
+    }
     let fields = json!({
         "event": "serving",
         "rpc": rpc,
         "prover_api": api,
+        "lane_api": lanes,
         "accepted": progress.accepted,
         "batch": progress.batch,
         "root": progress.root,
@@ -215,23 +228,6 @@ async fn proving_options(
         api,
         prover,
     })
-}
-
-/// Reads the sequencer's key, or makes one that nobody else can read.
-fn sequencer_key(path: &Path) -> Result<SecretKey, Failure> {
-    const WHAT: &str = "the sequencer's key";
-    let mut seed = Zeroizing::new([0; 32]);
-    OsRng.fill_bytes(&mut *seed);
-    let text = Zeroizing::new(hex::encode(*seed));
-    match secret::create(path, &text) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
-            let path = path.display();
-            return Err(Failure::input(format!("{WHAT} {path}: {error}")));
-        }
-    }
-    secret::read_key(path, WHAT)
 }
 
 /// A node's end as an exit code.

@@ -56,6 +56,12 @@ pub async fn operation(
     loop {
         let found: Value = rpc.ask("carillon_getOperation", json!([id])).await?;
         let at = found["status"].as_str().unwrap_or_default();
+        if at == "revoked" {
+            let reason = found["reason"].as_str().unwrap_or("it is executed again");
+            return Err(Failure::wrong_result(format!(
+                "the operation {id} was accepted on money that another chain did not settle, and taken back: {reason}; send it again"
+            )));
+        }
         if rank(at) >= wanted {
             let batch = &found["batch"];
             step.done(&format!("{at}, in batch {batch}"));
