@@ -6,6 +6,7 @@
 //! | `carillon_getAccount` | index | key, owner, nonce, balances |
 //! | `carillon_findAccount` | owner or key, index to begin at | accounts |
 //! | `carillon_getOperation` | id | what it does, sequence number and status |
+//! | `carillon_awaitOperation` | id, seconds | the same, once it is final or revoked, or the time is over |
 //! | `carillon_getBatch` | number, or none for the newest | batch, its operations' ids, status and transaction |
 //! | `carillon_getMessageProof` | batch, record | words, path and position of a message |
 //! | `carillon_chain` | | ids, contracts, domain, shape, roots, the sequencer's key |
@@ -18,7 +19,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::server::RpcModule;
@@ -62,6 +63,10 @@ pub mod code {
 /// Questions to the database at the same time, each with a thread: many fewer threads than the
 /// runtime has for all that blocks.
 const QUESTIONS: usize = 32;
+/// The longest that an operation is waited for, in seconds: shorter than an answer may take.
+const LONGEST_WAIT: u64 = 20;
+/// Between two looks at one that is waited for.
+const LOOK: Duration = Duration::from_millis(250);
 /// Most accounts of one answer to `carillon_findAccount`.
 const FOUND: usize = 64;
 
@@ -153,6 +158,11 @@ pub(super) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMe
         &mut module,
         "carillon_getOperation",
         |params, context| async move { get_operation(context, &params).await },
+    )?;
+    register(
+        &mut module,
+        "carillon_awaitOperation",
+        |params, context| async move { await_operation(context, &params).await },
     )?;
     register(
         &mut module,
@@ -413,9 +423,44 @@ async fn in_turn<T: Send + 'static>(
 
 async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
     let text: String = one(params, "operation id")?;
+    Ok(json!(
+        operation_status(context, operation_id(&text)?).await?
+    ))
+}
+
+/// Tells how an operation ends, to who would ask again and again: over HTTP, as a waiting call has one of a
+/// WebSocket's turns.
+async fn await_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
+    let expected = |refusal: ErrorObjectOwned| {
+        let reason = detail(&refusal);
+        wrong_parameters(format!("expected [operation id, seconds]: {reason}"))
+    };
+    let mut values = params.sequence();
+    let text: String = values.next().map_err(expected)?;
+    let seconds: Option<u64> = values.optional_next().map_err(expected)?;
+    let (id, seconds) = (operation_id(&text)?, seconds.unwrap_or(LONGEST_WAIT));
+    let until = tokio::time::Instant::now() + Duration::from_secs(seconds.min(LONGEST_WAIT));
+    loop {
+        let status = operation_status(Arc::clone(&context), id).await?;
+        let ended = matches!(status.status.as_str(), "final" | "revoked");
+        if ended || tokio::time::Instant::now() >= until {
+            return Ok(json!(status));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn operation_id(text: &str) -> Result<[u8; 32], ErrorObjectOwned> {
     let mut id = [0; 32];
-    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(&text), &mut id)
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut id)
         .map_err(|_| wrong_parameters("an operation's id is 0x and 64 hex digits"))?;
+    Ok(id)
+}
+
+async fn operation_status(
+    context: Arc<Context>,
+    id: [u8; 32],
+) -> Result<OperationStatus, ErrorObjectOwned> {
     let unsettled = context.writer.progress().borrow().unsettled.clone();
     let found = ask(context, move |store| {
         let fallen = store.fallen(&id)?;
@@ -444,7 +489,7 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
     let (sequence, batch, operation, fallen) = match found.await?.ok_or_else(missing)? {
         Ok(known) => known,
         Err(fallen) => {
-            return Ok(json!(OperationStatus {
+            return Ok(OperationStatus {
                 id,
                 sequence: fallen.sequence.to_string(),
                 status: "revoked".to_owned(),
@@ -454,7 +499,7 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
                 batch: None,
                 transaction: None,
                 operation: Value::Null,
-            }));
+            });
         }
     };
     let on = |(chain, of): (u64, Unsettled)| {
@@ -468,7 +513,7 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
         true => Vec::new(),
         false => unsettled.into_iter().filter_map(on).collect(),
     };
-    Ok(json!(OperationStatus {
+    Ok(OperationStatus {
         id,
         sequence: sequence.to_string(),
         status: match conditional.is_empty() {
@@ -481,7 +526,7 @@ async fn get_operation(context: Arc<Context>, params: &Params<'_>) -> Answer {
         transaction: batch.as_ref().and_then(|row| row.transaction().cloned()),
         batch: batch.map(|row| row.number),
         operation,
-    }))
+    })
 }
 
 async fn get_batch(context: Arc<Context>, params: &Params<'_>) -> Answer {

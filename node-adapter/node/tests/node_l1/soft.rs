@@ -160,7 +160,10 @@ async fn what_is_sent_is_taken_at_once_and_settles_in_order() {
         json!([{ "chain": "270", "count": "1" }])
     );
     // It is not settled before the first chain, however often the node looks.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let take = second
+        .result("carillon_awaitOperation", json!([id, 3]))
+        .await;
+    assert_eq!(take["status"], "conditional", "{take}");
     let chain = second.result("carillon_chain", json!([])).await;
     assert_eq!(chain["reached"]["settled"], 0, "{chain}");
 
@@ -176,7 +179,9 @@ async fn what_is_sent_is_taken_at_once_and_settles_in_order() {
     first.wait("carillon_chain", json!([]), all_final).await;
     second.wait("carillon_chain", json!([]), all_final).await;
     assert_eq!(soft.chains.lane(0, 1).await, [2, 2]);
-    let take = second.result("carillon_getOperation", json!([id])).await;
+    let take = second
+        .result("carillon_awaitOperation", json!([id, 1]))
+        .await;
     assert_eq!(
         (&take["status"], &take["conditional"]),
         (&json!("final"), &Value::Null)
@@ -290,7 +295,7 @@ async fn limits_hold_for_a_chain_whoever_sends_and_a_replaced_key_says_nothing()
     let old = soft.chains.path("old", 0);
     let run = [
         &soft.chains.run(0)[..],
-        &["--sequencer-key".to_owned(), old],
+        &["--sequencer-key", &old, "--lane-api", "127.0.0.1:0"].map(str::to_owned),
     ]
     .concat();
     let (code, said) = ended(&run);
@@ -359,4 +364,55 @@ async fn two_heads_of_one_place_are_evidence() {
         verify(&one, &soft.chains.path("nothing", 0), &key).0,
         Some(4)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_comes_back_on_ethereum_is_taken_back_by_who_took_it() {
+    let soft = Soft::new().await;
+    let [first, second] = soft.pair([false, true], &[]);
+    first
+        .wait("carillon_getAccount", json!([1]), has(ALL))
+        .await;
+    soft.send(&first, 1_000);
+    second
+        .wait("carillon_getAccount", json!([1]), has(1_000))
+        .await;
+    let batch = second
+        .wait("carillon_getBatch", json!([1]), |batch| {
+            batch["number"] == 1
+        })
+        .await;
+    let id = batch["operation_ids"][0].clone();
+    // The lane is closed before the first chain settles: what was promised cannot go.
+    let lane = |open| SharedBridge::setLaneCall {
+        chainId: IDS[1],
+        other: IDS[0],
+        open,
+    };
+    let governor = &soft.chains.governor;
+    soft.chains.bridge(governor, U256::ZERO, &lane(false)).await;
+    drop((first, second));
+    let [first, second] = soft.pair([true, true], &[]);
+    let revoked = |operation: &Value| operation["status"] == "revoked";
+    second
+        .wait("carillon_getOperation", json!([id]), revoked)
+        .await;
+    first
+        .wait("carillon_getAccount", json!([1]), has(ALL))
+        .await;
+    assert_eq!(soft.chains.lane(0, 1).await, [0, 0]);
+    // In the next epoch the place belongs to another send, which is taken once, from Ethereum.
+    soft.chains.bridge(governor, U256::ZERO, &lane(true)).await;
+    soft.send(&first, 2_000);
+    second
+        .wait("carillon_getAccount", json!([1]), has(2_000))
+        .await;
+    first.wait("carillon_chain", json!([]), all_final).await;
+    second.wait("carillon_chain", json!([]), all_final).await;
+    assert_eq!(soft.chains.lane(0, 1).await, [1, 1]);
+    let account = second.result("carillon_getAccount", json!([1])).await;
+    assert!(has(2_000)(&account), "{account}");
+    let url = format!("{}/gateway/v1/lanes/{}/{}", first.lanes(), IDS[0], IDS[1]);
+    let page: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+    assert_eq!(page["revocations"][0]["from"], "0", "{page}");
 }

@@ -114,7 +114,7 @@ impl<'a> L1Start<'a> {
     }
 
     /// Compares the key that signs receipts with the one that other chains find on Ethereum. Without one there
-    /// nobody believes this chain before it settles, which is said.
+    /// nobody believes this chain before it settles; that, and another key there, is said, and with --lane-api another key ends the start.
     pub async fn agree_on_receipts(
         &self,
         output: &Output,
@@ -125,12 +125,15 @@ impl<'a> L1Start<'a> {
             .map_err(|error| Failure::input(error.to_string()))?;
         let found = receipt_key(&source, self.found.hub, self.found.chain).await;
         let found = found.map_err(|error| Failure::Settlement(error.to_string()))?;
-        match found {
+        match found.map(|found| agreement::receipts(own, &found)) {
+            Some(Ok(())) => {}
+            // Other chains would refuse each of its statements, and the old key may be at work elsewhere.
+            Some(Err(error)) if speaks => return Err(differs(error)),
+            Some(Err(error)) => output.note(&error.to_string()),
             None if speaks => output.note(
                 "no key of receipts is registered on Ethereum: no other chain takes what this one sends before it is settled; register it with `carillon-node keys register`",
             ),
             None => {}
-            Some(found) => agreement::receipts(own, &found).map_err(differs)?,
         }
         Ok(())
     }
