@@ -215,8 +215,9 @@ async fn what_is_not_settled_in_time_is_taken_back_and_comes_from_ethereum_later
         .wait("carillon_getOperation", json!([id]), revoked)
         .await;
     assert!(gone["taken_back"]["signature"].is_string(), "{gone}");
-    let chain = second.result("carillon_chain", json!([])).await;
-    assert_eq!(chain["batch"], 0, "{chain}");
+    second
+        .wait("carillon_chain", json!([]), |chain| chain["batch"] == 0)
+        .await;
     let account = second.ask("carillon_getAccount", json!([1])).await;
     assert_eq!(account["error"]["code"], -32005, "{account}");
     // It is not taken again on the same word.
