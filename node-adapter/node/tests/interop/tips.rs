@@ -10,7 +10,7 @@ use carillon_settlement::interop::{Bundle, BundleError, Call, Outcome, Ran, ran,
 
 use super::failures::{failure, with_token};
 use super::world::{ETH, PLAIN, SHARE, World, error_of, reason};
-use carillon_testing::contracts::{BundleAttacker, SwitchedToken, TipTaker};
+use carillon_testing::contracts::{BundleAttacker, RebasingToken, SwitchedToken, TipTaker};
 
 /// Runs a bundle as another account; what it ended with, and what the account earned by it.
 async fn earned(
@@ -261,6 +261,44 @@ async fn who_cannot_be_paid_cannot_make_a_bundle_fail() {
     assert!(matches!(end, Ran::Failed { .. }), "{end:?}");
     assert_eq!(tip, U256::from(30));
     assert_eq!(world.balance(token, blocked).await, U256::ZERO);
+}
+
+#[tokio::test]
+async fn a_token_whose_balances_move_pays_a_tip_exactly_or_nothing_happens() {
+    let mut world = World::new().await;
+    let token = world.create(&RebasingToken::BYTECODE).await;
+    let discreet = RebasingToken::setDiscreetCall { discreet_: true };
+    world.send(token, &discreet).await.unwrap();
+    with_token(&mut world, 6, token).await;
+    let rebase = |factor_: u128| RebasingToken::rebaseCall {
+        factor_: U256::from(factor_),
+    };
+    const ONE: u128 = 10u128.pow(18);
+    // Each share is worth three from the bundle's own call on: ten units cannot be moved, but twelve can.
+    let calls = vec![Call::of(token, &rebase(3 * ONE))];
+    let odd = world.bundle(calls).await.tipping(10);
+    let message = world.message(&odd, 6, 100).await;
+    let refused = reason(world.handler_as(5).execute(&message, &odd).await);
+    assert!(refused.contains("TipNotPaid {"), "{refused}");
+    assert!(refused.contains("tip: 10 }"), "{refused}");
+    assert_eq!(world.outcome(&message).await, Outcome::None);
+    // What can be moved exactly is paid.
+    let calls = vec![Call::of(token, &rebase(2 * ONE))];
+    let even = world.bundle(calls).await.tipping(10);
+    let even_message = world.message(&even, 6, 100).await;
+    let (end, tip) = earned(&world, 5, token, &even_message, &even).await;
+    assert!(matches!(end, Ran::Executed { .. }), "{end:?}");
+    assert_eq!(tip, U256::from(10));
+
+    // A loss: a failure with a tip waits for its deadline, and then everything is back on L2.
+    world.send(token, &rebase(ONE / 2)).await.unwrap();
+    let refused = reason(world.handler_as(5).execute(&message, &odd).await);
+    assert!(refused.contains("TokenShort {"), "{refused}");
+    assert_eq!(world.outcome(&message).await, Outcome::None);
+    world.warp(2 * 3_600).await;
+    let queued = world.queue(0).await.len() as u64;
+    world.handler_as(5).cancel(&message, &odd).await.unwrap();
+    assert_eq!(world.queue(queued).await, [world.import(6, 100)]);
 }
 
 #[tokio::test]
