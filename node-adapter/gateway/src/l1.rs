@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy::sol_types::{SolCall, SolValue};
 use carillon_settlement::abi::IRollupChain::StoredBatch;
 use carillon_settlement::abi::{ChainHub, Gateway, Groth16Verifier, RollupChain, SharedBridge};
-use carillon_settlement::{L1Client, SettlementError, progress};
+use carillon_settlement::{L1Client, Meaning, SettlementError, progress};
+
+/// The precompile of EIP-4844.
+const POINT_EVALUATION: Address = address!("000000000000000000000000000000000000000a");
 
 /// What L1 says of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +142,31 @@ impl Chains {
             .client
             .call("verifyProof", verifier, call.abi_encode().into());
         answer.await.map(drop)
+    }
+
+    /// Whether the blob with this hash is y at z, by the precompile of EIP-4844.
+    ///
+    /// # Errors
+    /// Errors of the node.
+    pub async fn opens(
+        &self,
+        hash: B256,
+        [z, y]: [U256; 2],
+        commitment: &[u8],
+        proof: &[u8],
+    ) -> Result<bool, SettlementError> {
+        let words = [hash.0, z.to_be_bytes(), y.to_be_bytes()].concat();
+        let input = [&words[..], commitment, proof].concat();
+        let answer = self
+            .client
+            .call("point evaluation", POINT_EVALUATION, input.into());
+        match answer.await {
+            Ok(answer) => Ok(answer.len() == 64),
+            Err(SettlementError::Refused { .. }) => Ok(false),
+            // A precompile that fails takes all gas and says nothing; what it means differs between clients.
+            Err(error) if error.meaning() == Some(Meaning::Down) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Whether a chain holds exactly this batch as committed.

@@ -107,7 +107,8 @@ pub fn plan(
             }
         };
         let (gas, batches) = size(waiting, &alone);
-        if gas > room.gas || batches > room.batches {
+        // By itself a batch is tried whatever it is counted with: the simulation knows better.
+        if batches > 1 && (gas > room.gas || batches > room.batches) {
             let blocked = Blocked::TooMuch { gas, batches };
             plan.blocked.insert((chain, at), blocked);
             continue;
@@ -119,7 +120,7 @@ pub fn plan(
             *place = count.max(*place);
         }
         let (gas, batches) = size(waiting, &both);
-        match gas <= room.gas && batches <= room.batches {
+        match batches == 1 || gas <= room.gas && batches <= room.batches {
             true => plan.take = both,
             false => {
                 plan.blocked.insert((chain, at), Blocked::Full);

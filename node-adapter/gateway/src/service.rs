@@ -14,19 +14,28 @@ use async_trait::async_trait;
 use carillon_protocol::Party;
 use carillon_settlement::gateway::{settle_digest, settle_many};
 use carillon_settlement::lanes::Fold;
-use carillon_settlement::sender::{Handle, Intent, Outcome, SenderError, Status};
-use carillon_settlement::{L1Client, MAX_TRANSACTION_GAS, Refusal, SettlementError, progress};
+use carillon_settlement::sender::{
+    Event, Freed, Handle, Intent, News, Outcome, SenderError, Status,
+};
+use carillon_settlement::{
+    L1Client, L1Part, L1Reporter, MAX_TRANSACTION_GAS, Meaning, Refusal, SettlementError, progress,
+};
 use serde::Serialize;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::l1::{ChainFacts, Chains, LaneFacts};
 use super::plan::{Lane, Pending, Room, alone, plan};
-use super::store::{Row, Store, StoreError};
+use super::store::{Call, Row, Store, StoreError};
 use super::submission::{Batch, Submission, SubmissionError, Way, word};
 use super::tails::{Entry, Taken, tails};
 
 /// Batches of a chain that may wait at the same time.
 const MOST_WAITING: u64 = 64;
+/// Batches that are checked at the same time.
+const PLACES: usize = 4;
+/// Entries of all tails of a batch.
+const MOST_TAIL: usize = 4_096;
 /// A signature that counts for less than this is not worth a transaction.
 const LEAST_TIME: u64 = 60;
 /// Gas that a batch is counted with while sets are put together; the simulation has the last word.
@@ -140,21 +149,18 @@ struct Held {
     refusals: u32,
 }
 
-#[derive(Clone, Debug)]
-struct Call {
-    id: String,
-    members: Vec<(u64, u64)>,
-}
-
 #[derive(Debug, Default)]
 struct Board {
     chains: BTreeMap<u64, BTreeMap<u64, Held>>,
     facts: BTreeMap<u64, ChainFacts>,
-    call: Option<Call>,
+    /// Handed to the sender and not closed there; the last may be on its way, the others have had their effect.
+    calls: Vec<Call>,
     /// Were in a call that was refused for no single chain: tried a smallest set at a time.
     suspects: BTreeSet<(u64, u64)>,
+    /// The one of them whose set was tried last.
+    trying: Option<(u64, u64)>,
     trouble: Option<String>,
-    pub(crate) counts: Counts,
+    counts: Counts,
 }
 
 /// What has happened since the start.
@@ -183,7 +189,13 @@ struct Inner {
     client: L1Client,
     store: Store,
     sender: Handle,
+    /// What stands between the sender and Ethereum.
+    reporter: L1Reporter,
     options: Options,
+    /// Calls of ours whose transaction was mined and reverted.
+    reverted: Mutex<broadcast::Receiver<Event>>,
+    /// Batches that are checked at the same time: each asks Ethereum a few times.
+    places: Semaphore,
     board: Mutex<Board>,
 }
 
@@ -222,21 +234,32 @@ impl Service {
         chains: Chains,
         client: L1Client,
         store: Store,
-        sender: Handle,
+        (sender, reporter): (Handle, L1Reporter),
         options: Options,
     ) -> Result<Self, ServiceError> {
-        let mut board = Board::default();
+        let mut board = Board {
+            calls: store.calls()?,
+            ..Board::default()
+        };
         for row in store.rows()? {
-            let batch = row.submission.batch()?;
-            board.hold(batch, row.since);
+            match row.submission.batch() {
+                Ok(batch) => board.hold(batch, row.since),
+                Err(error) => {
+                    tracing::warn!(%error, "a batch on disk is none; its node brings it again")
+                }
+            }
         }
+        let reverted = Mutex::new(sender.events());
         Ok(Self {
             inner: Arc::new(Inner {
                 chains,
                 client,
                 store,
                 sender,
+                reporter,
                 options,
+                reverted,
+                places: Semaphore::new(PLACES),
                 board: Mutex::new(board),
             }),
         })
@@ -264,9 +287,10 @@ impl Service {
         taken
     }
 
-    async fn take(&self, submission: Submission) -> Result<BatchView, ServiceError> {
+    async fn take(&self, mut submission: Submission) -> Result<BatchView, ServiceError> {
         let inner = &self.inner;
         let batch = submission.clone().batch()?;
+        let _place = inner.places.acquire().await;
         let (chain, number) = (batch.published.chain_id, batch.number());
         let refused = |reason: String| ServiceError::Refused {
             chain,
@@ -290,7 +314,7 @@ impl Service {
                 "the chain is halted for good; nothing of it is settled any more".into(),
             ));
         }
-        if number > facts.executed + MOST_WAITING {
+        if number > facts.executed.saturating_add(MOST_WAITING) {
             return Err(refused(format!(
                 "chain {chain} has executed {}, and at most {MOST_WAITING} batches wait here; come back later",
                 facts.executed
@@ -311,7 +335,8 @@ impl Service {
                 }
                 let z = word(&batch.published.challenge());
                 let l1 = inner.chains.l1_chain_id;
-                let digest = settle_digest(l1, facts.contract, number, z, *deadline);
+                let digest =
+                    settle_digest(l1, facts.contract, number, submission.shape, z, *deadline);
                 let signer = Signature::try_from(signature.as_ref())
                     .ok()
                     .and_then(|signature| signature.recover_address_from_prehash(&digest).ok());
@@ -358,22 +383,29 @@ impl Service {
                 submission.shape
             )));
         }
-        let known = self.board().digest(chain, number);
-        if known != Some(batch.digest()) {
-            let checked = inner
-                .chains
-                .verify(verifier, submission.proof.clone(), batch.inputs)
-                .await;
-            match checked {
-                Err(SettlementError::Refused { reason, .. }) => {
-                    return Err(refused(format!("the verifier refuses the proof: {reason}")));
+        // Of a batch that is here nothing is replaced that anybody could have made: its proof was checked, its
+        // tails may be bad ones that somebody else sent before its node did.
+        let held = self.board().known(&batch);
+        let (batch, since) = match held {
+            Some(held) => {
+                let mut kept = held.batch.submission.clone();
+                kept.way = submission.way;
+                if held.refusals > 0 {
+                    kept.tails = submission.tails;
                 }
-                other => other?,
+                submission = kept;
+                (submission.clone().batch()?, held.since)
             }
-        }
-        let since = match known == Some(batch.digest()) {
-            true => self.board().since(chain, number).unwrap_or_else(now),
-            false => now(),
+            None => {
+                let entries = submission.tails.iter().map(|tail| tail.entries.len());
+                if entries.sum::<usize>() > MOST_TAIL {
+                    return Err(refused(format!(
+                        "its tails have more than {MOST_TAIL} entries; give the nearest checkpoints"
+                    )));
+                }
+                self.check(&batch, verifier, &refused).await?;
+                (batch, now())
+            }
         };
         inner.store.put(number, &Row { since, submission })?;
         let mut board = self.board();
@@ -382,6 +414,40 @@ impl Service {
         board
             .view(chain, number)
             .ok_or_else(|| refused("it went meanwhile".into()))
+    }
+
+    /// What a chain would look at: the proof, and where there is a blob, that it is y_B at the challenge.
+    async fn check(
+        &self,
+        batch: &Batch,
+        verifier: Address,
+        refused: &(dyn Fn(String) -> ServiceError + Sync),
+    ) -> Result<(), ServiceError> {
+        let chains = &self.inner.chains;
+        let proof = batch.submission.proof.clone();
+        match chains.verify(verifier, proof, batch.inputs).await {
+            Err(SettlementError::Refused { reason, .. }) => {
+                return Err(refused(format!("the verifier refuses the proof: {reason}")));
+            }
+            other => other?,
+        }
+        if let Way::Committed {
+            versioned_hash,
+            kzg_commitment,
+            kzg_proof,
+            ..
+        } = &batch.submission.way
+        {
+            let [_, _, z, _, y] = batch.inputs;
+            let opened = chains.opens(*versioned_hash, [z, y], kzg_commitment, kzg_proof);
+            if !opened.await? {
+                return Err(refused(
+                    "the blob is not y_B at the challenge, or the commitment is another blob's"
+                        .into(),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A batch; none if it is not here and not executed.
@@ -412,10 +478,19 @@ impl Service {
             .iter()
             .flat_map(|(chain, held)| held.keys().filter_map(|number| board.view(*chain, *number)));
         SetView {
-            call: board.call.as_ref().map(|call| call.id.clone()),
+            call: board.calls.last().map(|call| call.id.clone()),
             batches: views.collect(),
-            trouble: board.trouble.clone(),
+            trouble: board.trouble.clone().or_else(|| self.sending()),
         }
+    }
+
+    /// What keeps the sender from its work: an empty account, fees above the cap, a node that does not answer.
+    fn sending(&self) -> Option<String> {
+        let status = self.inner.reporter.status();
+        let part = status.part(L1Part::Settlement);
+        part.failing_since?;
+        let failure = part.last_failure.as_ref()?;
+        Some(format!("{}; {}", failure.reason, failure.next_step))
     }
 
     /// What has happened since the start.
@@ -457,8 +532,12 @@ impl Service {
     pub async fn tick(&self) -> Result<(), ServiceError> {
         let chains: Vec<u64> = self.board().chains.keys().copied().collect();
         for chain in chains {
-            if let Some(facts) = self.inner.chains.chain(chain).await? {
-                self.drop_executed(chain, facts)?;
+            match self.inner.chains.chain(chain).await {
+                Ok(Some(facts)) => self.drop_executed(chain, facts)?,
+                Ok(None) => {}
+                // A chain is its governor's, who may make of it what does not answer. The others go on.
+                Err(error) if of_chain(&error) => self.board().lose(chain, &error.to_string()),
+                Err(error) => return Err(error.into()),
             }
         }
         if self.is_under_way().await? {
@@ -496,22 +575,67 @@ impl Service {
         Ok(())
     }
 
-    /// Whether a call is on its way; one that the contract has come to refuse is withdrawn.
+    /// Whether a call is on its way. Each is watched until the sender has closed it: one that the contract has
+    /// come to refuse, that reverted, or that no transaction can hold is withdrawn, or nothing after it would
+    /// ever go.
     async fn is_under_way(&self) -> Result<bool, ServiceError> {
-        let Some(call) = self.board().call.clone() else {
-            return Ok(false);
-        };
-        match self.inner.sender.status(&call.id)? {
-            Some(Status::Waiting | Status::Sent { .. }) => return Ok(true),
-            Some(Status::Refused { reason, .. }) => {
-                self.inner.sender.withdraw(&call.id).await?;
-                self.put_aside(&reason, &call.members);
+        let reverted = self.reverted();
+        let calls = self.board().calls.clone();
+        let mut under_way = false;
+        for call in calls {
+            let status = self.inner.sender.status(&call.id)?;
+            let given_up = match &status {
+                None | Some(Status::Closed(_)) => {
+                    self.inner.store.forget(&call.id)?;
+                    self.board().calls.retain(|other| other.id != call.id);
+                    continue;
+                }
+                Some(Status::InEffect(..)) => continue,
+                Some(Status::Refused { reason, .. }) => Some(reason.clone()),
+                Some(Status::Waiting | Status::Sent { .. }) if reverted.contains(&call.id) => None,
+                Some(Status::Waiting) if self.is_too_large() => None,
+                Some(Status::Waiting | Status::Sent { .. }) => {
+                    under_way |= !call.withdrawn;
+                    continue;
+                }
+            };
+            if call.withdrawn {
+                continue;
             }
-            // In effect: what was executed is gone from the board already.
-            None | Some(Status::InEffect(..) | Status::Closed(_)) => {}
+            self.inner.sender.withdraw(&call.id).await?;
+            self.board().withdrawn(&call.id);
+            match given_up {
+                Some(reason) => self.put_aside(&reason, &call.members),
+                None => self.suspect(
+                    &call.members,
+                    "its transaction reverted, or needs more gas than there may be, after its simulation went well",
+                ),
+            }
         }
-        self.board().call = None;
-        Ok(false)
+        Ok(under_way)
+    }
+
+    /// The calls whose transaction was mined and reverted since the last look.
+    fn reverted(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let events = self.inner.reverted.lock();
+        let mut events = events.unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match events.try_recv() {
+                Ok(event) if matches!(event.news, News::Freed(Freed::Reverted(_))) => {
+                    found.insert(event.id);
+                }
+                Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return found,
+            }
+        }
+    }
+
+    fn is_too_large(&self) -> bool {
+        let status = self.inner.reporter.status();
+        let part = status.part(L1Part::Settlement);
+        let kind = part.last_failure.as_ref().map(|failure| failure.kind);
+        part.failing_since.is_some() && matches!(kind, Some("too_much_gas" | "gas_allowance"))
     }
 
     async fn lanes(
@@ -550,12 +674,16 @@ impl Service {
         };
         let mut planned = plan(&pending, &short, room);
         let mut board = self.board();
-        let suspect = waiting.iter().find_map(|(chain, list)| {
-            let at = list
-                .iter()
-                .position(|held| board.suspects.contains(&(*chain, held.batch.number())))?;
-            alone(&pending, &short, (*chain, at)).ok()
+        // The smallest set first: the one that is refused was then tried with nothing but what it needs.
+        let suspects = waiting.iter().flat_map(|(chain, list)| {
+            let name = |(at, held): (usize, &Held)| ((*chain, at), (*chain, held.batch.number()));
+            list.iter().enumerate().map(name).collect::<Vec<_>>()
         });
+        let suspect = suspects
+            .filter(|(_, name)| board.suspects.contains(name))
+            .filter_map(|(place, name)| Some((alone(&pending, &short, place).ok()?, name)))
+            .min_by_key(|(set, _)| set.values().sum::<usize>());
+        board.trying = suspect.as_ref().map(|(_, name)| *name);
         let lingered = suspect.is_some() || {
             let chosen = planned.take.iter();
             let chosen = chosen
@@ -564,7 +692,7 @@ impl Service {
             oldest.saturating_add(self.inner.options.linger.as_secs()) <= now()
                 || planned.take.values().sum::<usize>() >= room.batches
         };
-        if let Some(set) = suspect {
+        if let Some((set, _)) = suspect {
             planned.take = set;
         }
         for ((chain, at), blocked) in &planned.blocked {
@@ -616,7 +744,15 @@ impl Service {
             let verifier = inner
                 .chains
                 .verifier(contract, batch.submission.shape)
-                .await?;
+                .await;
+            let verifier = match verifier {
+                Ok(verifier) => verifier,
+                Err(error) if of_chain(&error) => {
+                    self.board().lose(chain, &error.to_string());
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
             parts.push(batch.member(verifier));
             check.push((contract, batch.number()));
         }
@@ -639,9 +775,13 @@ impl Service {
                 self.put_aside(&reason, &members);
                 return Ok(());
             }
+            Err(error) if error.meaning() == Some(Meaning::GasAllowance) => {
+                self.suspect(&members, "its simulation takes all the gas there is");
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
-        let id = format!("gateway/{}", inner.store.next_call()?);
+        let id = format!("gateway/{}/{}", now(), inner.store.next_call()?);
         let check = serde_json::to_vec(&check).unwrap_or_default();
         let intent = Intent {
             id: id.clone(),
@@ -651,6 +791,14 @@ impl Service {
             blobs: Vec::new(),
             check: check.into(),
         };
+        // Kept before it is handed on: what is not known can never be withdrawn.
+        let call = Call {
+            id: id.clone(),
+            members: members.clone(),
+            withdrawn: false,
+        };
+        inner.store.remember(&call)?;
+        self.board().calls.push(call);
         inner.sender.enqueue(intent).await?;
         tracing::info!(call = id, batches = members.len(), "handed to the sender");
         let mut board = self.board();
@@ -660,7 +808,7 @@ impl Service {
                 held.reason = None;
             }
         }
-        board.call = Some(Call { id, members });
+
         Ok(())
     }
 
@@ -711,53 +859,50 @@ impl Service {
         Ok(moved)
     }
 
-    /// A refusal names a chain, and the first of its batches in the set waits; or it names none, and the members are
-    /// tried a smallest set at a time, until one that is refused is such a set itself.
+    /// A refusal names a chain and a step, and the batch of that step waits; or it names none, and the members are
+    /// tried a smallest set at a time.
     fn put_aside(&self, reason: &Refusal, members: &[(u64, u64)]) {
         let told = format!("the simulation was refused: {reason}; {}", reason.advice());
-        let mut board = self.board();
-        board.counts.refused += 1;
         let base = self.inner.options.retry.as_secs().max(1);
-        if let Refusal::Step { chain, .. } = reason
-            && let Some((chain, number)) = members.iter().find(|(of, _)| of == chain)
-        {
-            tracing::warn!(chain, batch = number, reason = told, "put aside");
-            board.refuse(*chain, *number, &told, base);
-            return;
-        }
-        let small = board
-            .suspects
-            .iter()
-            .any(|suspect| members.contains(suspect))
-            || members.len() == 1;
-        for (chain, number) in members {
-            match small {
-                true => board.refuse(*chain, *number, &told, base),
-                false => {
-                    board.suspects.insert((*chain, *number));
-                }
+        if let Refusal::Step { chain, step, .. } = reason {
+            let mut board = self.board();
+            if let Some(number) = board.of_step(members, *chain, *step) {
+                tracing::warn!(chain, batch = number, reason = told, "put aside");
+                board.counts.refused += 1;
+                board.refuse(*chain, number, &told, base);
+                return;
             }
         }
-        tracing::warn!(batches = members.len(), reason = told, "a set was refused");
+        self.suspect(members, &told);
     }
 
+    /// None of the members is named: of a smallest set the one that it was made for waits, otherwise all are tried
+    /// by themselves.
     fn suspect(&self, members: &[(u64, u64)], why: &str) {
-        let mut board = self.board();
+        tracing::warn!(batches = members.len(), reason = why, "a set does not go");
         let base = self.inner.options.retry.as_secs().max(1);
-        let small = board
-            .suspects
-            .iter()
-            .any(|suspect| members.contains(suspect))
-            || members.len() == 1;
-        for (chain, number) in members {
-            match small {
-                true => board.refuse(*chain, *number, why, base),
-                false => {
-                    board.suspects.insert((*chain, *number));
-                }
-            }
+        let mut board = self.board();
+        board.counts.refused += 1;
+        let tried = board.trying.take().filter(|tried| members.contains(tried));
+        let tried = tried.or(match members {
+            [one] => Some(*one),
+            _ => None,
+        });
+        match tried {
+            Some((chain, number)) => board.refuse(chain, number, why, base),
+            None => board.suspects.extend(members),
         }
     }
+}
+
+/// Whether an error is one chain's own: its contract refuses a question, or answers something else.
+fn of_chain(error: &SettlementError) -> bool {
+    matches!(
+        error,
+        SettlementError::Refused { .. }
+            | SettlementError::NotOurContract { .. }
+            | SettlementError::Rpc { .. }
+    )
 }
 
 type Waiting = BTreeMap<u64, Vec<Held>>;
@@ -777,29 +922,69 @@ impl Held {
 }
 
 impl Board {
+    /// Another batch of its number is gone with what was said of it; of the same one that stays.
     fn hold(&mut self, batch: Batch, since: u64) {
         let (chain, number) = (batch.published.chain_id, batch.number());
-        self.suspects.remove(&(chain, number));
-        let held = Held {
-            batch: Arc::new(batch),
-            since,
-            reason: None,
-            not_before: 0,
-            refusals: 0,
+        let known = self.known(&batch);
+        if known.is_none() {
+            self.suspects.remove(&(chain, number));
+        }
+        let batch = Arc::new(batch);
+        let held = match known {
+            Some(known) => Held { batch, ..known },
+            None => Held {
+                batch,
+                since,
+                reason: None,
+                not_before: 0,
+                refusals: 0,
+            },
         };
         self.chains.entry(chain).or_default().insert(number, held);
     }
 
+    /// The same batch, if it is here.
+    fn known(&self, batch: &Batch) -> Option<Held> {
+        let held = self.chains.get(&batch.published.chain_id)?;
+        let held = held.get(&batch.number())?;
+        (held.batch.digest() == batch.digest()).then(|| held.clone())
+    }
+
+    /// Nothing is known of a chain now: its batches wait.
+    fn lose(&mut self, chain: u64, reason: &str) {
+        self.facts.remove(&chain);
+        let held = self.chains.get_mut(&chain).into_iter();
+        for held in held.flat_map(BTreeMap::values_mut) {
+            held.reason = Some(format!(
+                "the chain's contract does not answer as it should: {reason}"
+            ));
+        }
+    }
+
+    fn withdrawn(&mut self, id: &str) {
+        for call in self.calls.iter_mut().filter(|call| call.id == id) {
+            call.withdrawn = true;
+        }
+    }
+
+    /// The batch that a step of a chain belongs to.
+    fn of_step(&self, members: &[(u64, u64)], chain: u64, step: u64) -> Option<u64> {
+        let mut next = 0;
+        for (_, number) in members.iter().filter(|(of, _)| *of == chain) {
+            let held = self.chains.get(&chain)?.get(number)?;
+            next += match held.batch.submission.way {
+                Way::Signed { .. } => 1,
+                Way::Committed { .. } => 2,
+            };
+            if step < next {
+                return Some(*number);
+            }
+        }
+        None
+    }
+
     fn held(&mut self, chain: u64, number: u64) -> Option<&mut Held> {
         self.chains.get_mut(&chain)?.get_mut(&number)
-    }
-
-    fn digest(&self, chain: u64, number: u64) -> Option<B256> {
-        Some(self.chains.get(&chain)?.get(&number)?.batch.digest())
-    }
-
-    fn since(&self, chain: u64, number: u64) -> Option<u64> {
-        Some(self.chains.get(&chain)?.get(&number)?.since)
     }
 
     fn remove(&mut self, chain: u64, number: u64) {
@@ -838,7 +1023,7 @@ impl Board {
             let Some(facts) = facts.get(chain) else {
                 continue;
             };
-            let mut next = facts.executed + 1;
+            let mut next = facts.executed.saturating_add(1);
             let mut stopped = facts
                 .halted
                 .then(|| "the chain is halted for good".to_owned());
@@ -867,7 +1052,7 @@ impl Board {
                     continue;
                 }
                 waiting.entry(*chain).or_default().push(held.clone());
-                next += 1;
+                next = next.saturating_add(1);
             }
         }
         waiting
@@ -875,8 +1060,8 @@ impl Board {
 
     fn view(&self, chain: u64, number: u64) -> Option<BatchView> {
         let held = self.chains.get(&chain)?.get(&number)?;
-        let sent = self.call.as_ref();
-        let sent = sent.is_some_and(|call| call.members.contains(&(chain, number)));
+        let mut sent = self.calls.iter().filter(|call| !call.withdrawn);
+        let sent = sent.any(|call| call.members.contains(&(chain, number)));
         Some(BatchView {
             chain,
             number,

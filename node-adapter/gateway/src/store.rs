@@ -9,6 +9,8 @@ use super::Submission;
 
 /// By chain and number of the batch.
 const WAITING: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("waiting");
+/// Calls that the sender has not closed, by their names.
+const OPEN: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("open");
 /// How many calls were made: each has a name of its own.
 const CALLS: TableDefinition<'_, (), u64> = TableDefinition::new("calls");
 
@@ -33,6 +35,18 @@ pub struct Row {
     pub submission: Submission,
 }
 
+/// A call that was handed to the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its name there.
+    pub id: String,
+    /// Chain and number of each batch.
+    pub members: Vec<(u64, u64)>,
+    /// Whether it was given up. Not kept: it is found again.
+    #[serde(skip)]
+    pub withdrawn: bool,
+}
+
 /// The file.
 #[derive(Debug)]
 pub struct Store {
@@ -49,6 +63,7 @@ impl Store {
         let write = database.begin_write().map_err(failed)?;
         write.open_table(WAITING).map_err(failed)?;
         write.open_table(CALLS).map_err(failed)?;
+        write.open_table(OPEN).map_err(failed)?;
         write.commit().map_err(failed)?;
         Ok(Self { database })
     }
@@ -97,6 +112,54 @@ impl Store {
         {
             let mut table = write.open_table(WAITING).map_err(failed)?;
             table.remove((chain, number)).map_err(failed)?;
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// The calls that are open.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn calls(&self) -> Result<Vec<Call>, StoreError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let table = read.open_table(OPEN).map_err(failed)?;
+        let mut calls = Vec::new();
+        for item in table.iter().map_err(failed)? {
+            let (_, bytes) = item.map_err(failed)?;
+            let call = serde_json::from_slice(bytes.value()).map_err(|error| StoreError {
+                reason: format!("holds a call that cannot be read: {error}"),
+            })?;
+            calls.push(call);
+        }
+        Ok(calls)
+    }
+
+    /// Keeps a call.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn remember(&self, call: &Call) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(call).map_err(|error| StoreError {
+            reason: format!("cannot hold the call: {error}"),
+        })?;
+        let write = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(OPEN).map_err(failed)?;
+            let (id, bytes) = (call.id.as_str(), bytes.as_slice());
+            table.insert(id, bytes).map_err(failed)?;
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// Drops a call that is closed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget(&self, id: &str) -> Result<(), StoreError> {
+        let write = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(OPEN).map_err(failed)?;
+            table.remove(id).map_err(failed)?;
         }
         write.commit().map_err(failed)
     }

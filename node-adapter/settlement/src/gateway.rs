@@ -23,18 +23,20 @@ mod typed {
         /// What an operator signs: that this batch may be settled by whoever has the signature.
         struct Settle {
             uint64 number;
+            uint32 shape;
             uint256 z;
             uint64 deadline;
         }
     }
 }
 
-/// What the operator of a chain signs (EIP-712), so that others may settle a batch: its number, its challenge,
+/// What the operator of a chain signs (EIP-712), so that others may settle a batch: its number, its shape, its challenge,
 /// which names all its public data, and the last second in which the signature counts (Unix time).
 pub fn settle_digest(
     l1_chain_id: u64,
     chain: Address,
     number: u64,
+    shape: u32,
     z: U256,
     deadline: u64,
 ) -> B256 {
@@ -46,6 +48,7 @@ pub fn settle_digest(
     };
     typed::Settle {
         number,
+        shape,
         z,
         deadline,
     }

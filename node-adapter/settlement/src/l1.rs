@@ -17,6 +17,7 @@ use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::transports::{RpcError, TransportErrorKind};
 
+use super::sender::BlockRef;
 use super::{EthNode, MAX_TRANSACTION_GAS, Refusal, SettlementError};
 
 /// How long to wait for the node.
@@ -307,10 +308,22 @@ impl L1Client {
         Ok(self.ask("eth_getBalance", answer).await?)
     }
 
-    /// Number of the newest block.
-    pub async fn head(&self) -> Result<u64, SettlementError> {
-        let answer = self.node.provider().get_block_number();
-        Ok(self.ask("eth_blockNumber", answer).await?)
+    /// The newest block.
+    pub async fn head(&self) -> Result<Option<BlockRef>, SettlementError> {
+        self.block(BlockNumberOrTag::Latest).await
+    }
+
+    /// The block of the node's chain with a number, or a name; none if there is none.
+    pub async fn block(
+        &self,
+        which: BlockNumberOrTag,
+    ) -> Result<Option<BlockRef>, SettlementError> {
+        let look = self.node.provider().get_block_by_number(which);
+        let block = self.ask("eth_getBlockByNumber", look.into_future()).await?;
+        Ok(block.map(|block| BlockRef {
+            number: block.header.number,
+            hash: block.header.hash,
+        }))
     }
 
     /// Time of a block, in seconds since the Unix epoch; none if the node's chain does not have it.

@@ -59,13 +59,18 @@ pub fn settle_with_tails(
 }
 
 /// The intent that commits a batch, which others prove and execute.
-pub fn commit_intent(chain: Address, batch: &PublishedBatch, blob: &BatchBlob) -> Intent {
+pub fn commit_intent(
+    chain: Address,
+    batch: &PublishedBatch,
+    blob: &BatchBlob,
+    attempt: u32,
+) -> Intent {
     let call = RollupChain::commitCall {
         batch: batch.data(),
     };
     let number = batch.header.batch_number;
     Intent {
-        id: commit_id(batch.chain_id, number),
+        id: commit_id(batch.chain_id, number, attempt),
         to: chain,
         value: U256::ZERO,
         input: call.abi_encode().into(),
@@ -74,9 +79,10 @@ pub fn commit_intent(chain: Address, batch: &PublishedBatch, blob: &BatchBlob) -
     }
 }
 
-/// What names the commitment of a batch in the sender's journal.
-pub fn commit_id(chain_id: u64, number: u64) -> String {
-    format!("commit/{chain_id}/{number}")
+/// What names the commitment of a batch in the sender's journal. One that was taken back on L1 is attempted anew
+/// under another name.
+pub fn commit_id(chain_id: u64, number: u64, attempt: u32) -> String {
+    format!("commit/{chain_id}/{number}/{attempt}")
 }
 
 /// How far a chain is.

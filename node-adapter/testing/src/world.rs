@@ -187,9 +187,24 @@ impl World {
         call: &C,
         blob: &Blob,
     ) -> Result<TransactionReceipt, Refusal> {
+        let address = self.user(from);
+        self.try_blob(address, to, call, blob).await?;
+        let hash = self.start_blob(from, to, call, blob).await;
+        Ok(self.receipt(hash).await)
+    }
+
+    /// Hands a blob transaction to the node, which takes it.
+    pub async fn start_blob<C: SolCall>(
+        &self,
+        from: usize,
+        to: Address,
+        call: &C,
+        blob: &Blob,
+    ) -> B256 {
         let signer = &self.anvil.signers()[from];
         let input = Bytes::from(call.abi_encode());
-        let gas_limit = self.try_blob(signer.address(), to, call, blob).await?;
+        let gas_limit = self.try_blob(signer.address(), to, call, blob).await;
+        let gas_limit = gas_limit.unwrap();
         let nonce = self
             .provider
             .get_transaction_count(signer.address())
@@ -217,8 +232,7 @@ impl World {
             .send_raw_transaction(&envelope.encoded_2718())
             .await
             .unwrap();
-        let hash = *pending.tx_hash();
-        Ok(self.receipt(hash).await)
+        *pending.tx_hash()
     }
 
     /// Estimates the gas of a call in a transaction that carries the blob.

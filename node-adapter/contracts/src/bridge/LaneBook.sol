@@ -122,8 +122,7 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
         lane_.taken = index + uint64(entries.length);
         lane_.takenHash = hash;
         arrivals[to].bounced += uint64(entries.length);
-        _requireTail(from, to, tail);
-        uint64 openFrom = tail.time + BOUNCE_AFTER;
+        uint64 openFrom = _requireTail(from, to, tail) + BOUNCE_AFTER;
         if (block.timestamp < openFrom && !_chain(to).halted()) revert BounceTooEarly(from, to, openFrom);
         address source = hub.chain(from);
         for (uint256 i = 0; i < entries.length; ++i) _giveBack(from, to, index + uint64(i), entries[i], source);
@@ -329,13 +328,16 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
             return;
         }
         for (uint256 i = 0; i < tails.length; ++i) {
-            if (tails[i].from == from && tails[i].to == to) return _requireTail(from, to, tails[i]);
+            if (tails[i].from == from && tails[i].to == to) {
+                _requireTail(from, to, tails[i]);
+                return;
+            }
         }
         revert TailMissing(from, to, taken, sent);
     }
 
-    /// @dev What is taken and what is said to follow make the lane as it was at a checkpoint.
-    function _requireTail(uint64 from, uint64 to, Tail calldata tail) private view {
+    /// @dev What is taken and what is said to follow make the lane as it was at a checkpoint, which is of `time`.
+    function _requireTail(uint64 from, uint64 to, Tail calldata tail) private view returns (uint64 time) {
         bytes32 hash = _lanes[from][to].takenHash;
         uint256 count = _lanes[from][to].taken + tail.entries.length;
         for (uint256 i = 0; i < tail.entries.length; ++i) hash = LaneHash.next(hash, tail.entries[i]);
@@ -343,7 +345,7 @@ abstract contract LaneBook is Escrow, ReentrancyGuardTransient {
             revert LaneMismatch(from, to, uint64(count), hash, tail.laneHash);
         }
         // What this block wrote has a time that nobody knew before.
-        uint64 time = tail.time == 0 ? uint64(block.timestamp) : tail.time;
+        time = tail.time == 0 ? uint64(block.timestamp) : tail.time;
         bytes32 said = LaneHash.checkpoint(tail.laneHash, tail.count, time);
         if (tail.from != from || tail.to != to || checkpoint[from][to][tail.count] != said) {
             revert NoSuchCheckpoint(from, to, tail.count);

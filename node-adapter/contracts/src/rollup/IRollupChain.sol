@@ -257,7 +257,7 @@ interface IRollupChain {
     /// @notice Fixes the public data of the next batch. For the operator.
     function commit(BatchData calldata batch) external;
 
-    /// @notice Proves the next committed batch. For anyone: a proof is a proof.
+    /// @notice Proves the next committed batch; one that is proved stays so. For anyone: a proof is a proof.
     function prove(StoredBatch calldata stored, BatchProof calldata proof) external;
 
     /// @notice Executes the next proved batch. For anyone.
@@ -269,8 +269,8 @@ interface IRollupChain {
 
     /// @notice `settle` for anyone who has the operator's signature for this batch, as a gateway that settles many chains.
     /// @param  deadline  Last second (Unix time) in which the signature counts.
-    /// @param  signature EIP-712: domain ("Carillon", "1", L1's chain id, this chain), Settle(uint64 number,uint256
-    ///                   z,uint64 deadline), z the challenge, which names all public data of the batch.
+    /// @param  signature EIP-712: domain ("Carillon", "1", L1's chain id, this chain), Settle(uint64 number,uint32
+    ///                   shape,uint256 z,uint64 deadline), z the challenge, which names all public data of the batch.
     function settleFor(
         BatchData calldata batch,
         BatchProof calldata proof,

@@ -24,7 +24,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     uint256 private constant R = BatchHeader.R;
     bytes32 private constant DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-    bytes32 private constant SETTLE_TYPE = keccak256("Settle(uint64 number,uint256 z,uint64 deadline)");
+    bytes32 private constant SETTLE_TYPE = keccak256("Settle(uint64 number,uint32 shape,uint256 z,uint64 deadline)");
     bytes32 private constant NAME = keccak256("Carillon");
     bytes32 private constant SCHEME = keccak256("1");
 
@@ -83,7 +83,9 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IRollupChain
+    /// @dev Anyone may prove a batch before a transaction that proves and executes it: that must not stop it.
     function prove(StoredBatch calldata stored, BatchProof calldata proof) external whenNotHalted whenNotPaused {
+        if (stored.number <= _counters.proved) return _requireStored(stored);
         if (stored.number != _counters.proved + 1) revert NotNext(stored.number, _counters.proved + 1);
         _requireStored(stored);
         _verify(stored, proof);
@@ -128,7 +130,7 @@ contract RollupChain is PriorityQueue, Initializable, UUPSUpgradeable {
         if (block.timestamp > deadline) revert SignatureExpired(deadline);
         (StoredBatch memory stored, uint256[] memory crossings) = _readAlone(batch);
         bytes32 domainHash = keccak256(abi.encode(DOMAIN_TYPE, NAME, SCHEME, block.chainid, address(this)));
-        bytes32 message = keccak256(abi.encode(SETTLE_TYPE, stored.number, stored.z, deadline));
+        bytes32 message = keccak256(abi.encode(SETTLE_TYPE, stored.number, stored.shape, stored.z, deadline));
         (address signer,,) =
             ECDSA.tryRecover(keccak256(abi.encodePacked(hex"1901", domainHash, message)), signature);
         if (signer != operator) revert NotOperator(signer, operator);

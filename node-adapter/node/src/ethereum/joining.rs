@@ -1,7 +1,8 @@
 //! Settlement through a gateway, together with other chains: the archive first, then the commitment with the blob, then
 //! the batch goes to the gateway, and L1 says when it is executed.
 //!
-//! A batch whose takes are sent by a batch that is not executed yet can go no other way. Uses `carillon-gateway`.
+//! What a batch takes is executed on L1 before it is committed: a commitment stands in the way of whoever has to take
+//! back what another chain did not keep. Uses `carillon-gateway`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,20 +17,33 @@ use tokio::sync::Mutex;
 
 use super::super::ports::{PortError, ProvedBatch, Settler};
 use super::super::store::BatchStatus;
-use super::settler::{EthereumSettler, Failed, Prepared, stopped};
+use super::settler::{EthereumSettler, Failed, Prepared, REFUSALS, lasts, stopped};
 
 /// A batch that the gateway has is brought again after this time, in case it has lost it.
 const AGAIN: Duration = Duration::from_secs(30);
+
+/// Commitments of a batch that may be taken back on L1.
+const ATTEMPTS: u32 = 16;
 
 /// Settles through a gateway.
 pub(super) struct Joining {
     pub settler: EthereumSettler,
     pub gateway: Client,
     pub confirmations: u64,
-    /// The block at which a batch was first seen as executed.
-    pub seen: Mutex<BTreeMap<u64, u64>>,
+    /// The newest block when a batch was first seen as executed.
+    pub seen: Mutex<BTreeMap<u64, BlockRef>>,
     /// The batch that the gateway has, and since when.
     pub brought: Mutex<Option<(u64, Instant)>>,
+}
+
+/// How far the commitment of a batch is.
+enum Commitment {
+    /// To be made, for the time that is given.
+    Due(u32),
+    /// On its way.
+    UnderWay,
+    /// In this block.
+    In(BlockRef),
 }
 
 impl Joining {
@@ -39,67 +53,92 @@ impl Joining {
         let chain = progress(&settler.client, settler.chain.contract).await?;
         if chain.executed >= number {
             settler.check(batch).await?;
-            let head = settler.client.head().await?;
-            let mut seen = self.seen.lock().await;
-            let since = *seen.entry(number).or_insert(head);
-            // What is final is not asked for again.
-            if head < since + self.confirmations {
-                return Ok(BatchStatus::Settled { transaction: None });
-            }
-            seen.remove(&number);
-            return Ok(BatchStatus::Final { transaction: None });
+            return self.depth(number).await;
         }
         self.seen.lock().await.remove(&number);
         let brought = *self.brought.lock().await;
         if brought.is_some_and(|(of, since)| of == number && since.elapsed() < AGAIN) {
             return Ok(BatchStatus::Proved);
         }
+        let block = match self.commitment(number, chain.committed)? {
+            Commitment::UnderWay => return Ok(BatchStatus::Proved),
+            Commitment::Due(attempt) => {
+                // A node that settled alone before may have a settlement on its way.
+                settler.give_up(&settler.id(number)).await?;
+                let ready = settler.prepare(batch).await?;
+                let contract = settler.chain.contract;
+                let intent = commit_intent(contract, &ready.published, &ready.blob, attempt);
+                settler.sender.enqueue(intent).await.map_err(stopped)?;
+                return Ok(BatchStatus::Proved);
+            }
+            Commitment::In(block) => block,
+        };
+        let Some(committed_at) = settler.client.time_of(block.hash).await? else {
+            return Ok(BatchStatus::Proved);
+        };
         let prepared = settler.prepare(batch).await?;
-        let Some((block, closed)) = self.committed(&prepared).await? else {
-            return Ok(BatchStatus::Proved);
-        };
-        if chain.committed < number && closed {
-            return Err(Failed::For(PortError::Refused(format!(
-                "the commitment of batch {number} was taken back on L1 after it was final; restart without --gateway, so that the batch settles alone"
-            ))));
-        }
-        if chain.committed < number {
-            return Ok(BatchStatus::Proved);
-        }
-        let time = settler.client.time_of(block.hash).await?;
-        let Some(committed_at) = time else {
-            return Ok(BatchStatus::Proved);
-        };
         let submission = submission(&prepared, chain.queueExecuted, committed_at)?;
         self.gateway.submit(&submission).await.map_err(failed)?;
         *self.brought.lock().await = Some((number, Instant::now()));
         Ok(BatchStatus::Proved)
     }
 
-    /// The block that has the commitment, once there is one, and whether that is final.
-    async fn committed(&self, prepared: &Prepared) -> Result<Option<(BlockRef, bool)>, Failed> {
-        let settler = &self.settler;
-        let (chain, number) = (settler.chain.chain, prepared.published.header.batch_number);
-        let status = settler.sender.status(&commit_id(chain, number));
-        match status.map_err(stopped)? {
-            None => {
-                let intent =
-                    commit_intent(settler.chain.contract, &prepared.published, &prepared.blob);
-                settler.sender.enqueue(intent).await.map_err(stopped)?;
-                Ok(None)
-            }
-            Some(Status::InEffect(Some(_), block)) => Ok(Some((block, false))),
-            Some(Status::Closed(done)) if done.transaction.is_some() => {
-                Ok(done.block.map(|block| (block, true)))
-            }
-            Some(Status::InEffect(None, _) | Status::Closed(_)) => {
-                Err(Failed::For(PortError::Refused(format!(
-                    "batch {number} was committed on L1 by another transaction than this node's: take it back with `carillon-node revert`, and see that no other node has the operator's key"
-                ))))
-            }
-            Some(Status::Waiting | Status::Sent { .. } | Status::Refused { .. }) => Ok(None),
+    /// How final an executed batch is: as deep as the block that was the newest when it was first seen, if that is still of
+    /// the chain. What is final is not asked for again.
+    async fn depth(&self, number: u64) -> Result<BatchStatus, Failed> {
+        let client = &self.settler.client;
+        let settled = Ok(BatchStatus::Settled { transaction: None });
+        let Some(head) = client.head().await? else {
+            return settled;
+        };
+        let mut seen = self.seen.lock().await;
+        let since = *seen.entry(number).or_insert(head);
+        if head.number < since.number.saturating_add(self.confirmations) {
+            return settled;
         }
+        if client.block(since.number.into()).await? != Some(since) {
+            seen.insert(number, head);
+            return settled;
+        }
+        seen.remove(&number);
+        Ok(BatchStatus::Final { transaction: None })
     }
+
+    fn commitment(&self, number: u64, committed: u64) -> Result<Commitment, Failed> {
+        let settler = &self.settler;
+        for attempt in 0..ATTEMPTS {
+            let id = commit_id(settler.chain.chain, number, attempt);
+            return Ok(match settler.sender.status(&id).map_err(stopped)? {
+                None => Commitment::Due(attempt),
+                Some(Status::Closed(done)) => match (done.transaction, done.block) {
+                    (Some(_), Some(block)) if committed >= number => Commitment::In(block),
+                    // Taken back on L1, or withdrawn.
+                    (Some(_), _) | (None, None) => continue,
+                    (None, Some(_)) => return Err(foreign(number)),
+                },
+                Some(Status::InEffect(Some(_), block)) => Commitment::In(block),
+                Some(Status::InEffect(None, _)) => return Err(foreign(number)),
+                Some(Status::Refused { reason, times }) if times >= REFUSALS && lasts(&reason) => {
+                    return Err(Failed::For(PortError::Refused(format!(
+                        "{reason} ({times} times in a row); {}",
+                        reason.advice()
+                    ))));
+                }
+                Some(Status::Waiting | Status::Sent { .. } | Status::Refused { .. }) => {
+                    Commitment::UnderWay
+                }
+            });
+        }
+        Err(Failed::For(PortError::Refused(format!(
+            "batch {number} was committed {ATTEMPTS} times and taken back as often; who calls `revertBatches`?"
+        ))))
+    }
+}
+
+fn foreign(number: u64) -> Failed {
+    Failed::For(PortError::Refused(format!(
+        "batch {number} was committed on L1 by another transaction than this node's: take it back with `carillon-node revert`, and see that no other node has the operator's key"
+    )))
 }
 
 fn submission(

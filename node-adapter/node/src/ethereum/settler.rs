@@ -21,13 +21,13 @@ use carillon_settlement::lanes::Tail;
 use carillon_settlement::sender::{Handle, Intent, SenderError, Status};
 use carillon_settlement::watch::Arrivals;
 use carillon_settlement::{
-    Backoff, BatchBlob, L1Client, L1Part, L1Reporter, Refusal, SettlementError, Trouble, progress,
-    settle_with_tails, state_root,
+    Backoff, BatchBlob, L1Client, L1Part, L1Reporter, Refusal, SettlementError, Trouble, commit_id,
+    progress, settle_with_tails, state_root,
 };
 
 /// Simulations in a row, ever farther apart, that the contract may refuse before the node ends: three
 /// minutes with the default settings.
-const REFUSALS: u32 = 5;
+pub(super) const REFUSALS: u32 = 5;
 
 /// Archives a batch, then settles it through the sender.
 pub(super) struct EthereumSettler {
@@ -194,8 +194,19 @@ impl EthereumSettler {
         Ok(())
     }
 
-    fn id(&self, number: u64) -> String {
+    pub(super) fn id(&self, number: u64) -> String {
         format!("settle/{}/{number}", self.chain.chain)
+    }
+
+    /// Gives up what the sender has not brought to effect, if it has it.
+    pub(super) async fn give_up(&self, id: &str) -> Result<(), PortError> {
+        let status = self.sender.status(id).map_err(stopped)?;
+        match status {
+            Some(Status::Waiting | Status::Sent { .. } | Status::Refused { .. }) => {
+                self.sender.withdraw(id).await.map_err(stopped)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn stand(&self, number: u64) -> Result<Option<Status>, PortError> {
@@ -236,6 +247,9 @@ impl EthereumSettler {
     async fn try_settle(&self, batch: &ProvedBatch) -> Result<BatchStatus, Failed> {
         match self.stand(batch.number)? {
             None => {
+                // A node that joined a gateway before may have a commitment on its way.
+                let commit = commit_id(self.chain.chain, batch.number, 0);
+                self.give_up(&commit).await?;
                 let intent = self.intent(batch).await?;
                 self.sender.enqueue(intent).await.map_err(stopped)?;
                 Ok(BatchStatus::Proved)
@@ -287,7 +301,7 @@ impl From<PortError> for Failed {
 
 /// Whether waiting cannot help. What is not known counts as lasting: it ends the node with its reason,
 /// instead of being tried for ever.
-fn lasts(reason: &Refusal) -> bool {
+pub(super) fn lasts(reason: &Refusal) -> bool {
     !matches!(reason.name(), "ChainPaused" | "BatchesPending")
 }
 

@@ -397,6 +397,14 @@ async fn three_steps_lead_where_one_does_and_can_be_taken_back() {
     }
     assert_eq!(name(world.prove(&two, &stored_one).await), "ProofInvalid");
     world.prove(&one, &stored_one).await.unwrap();
+    // Once more does no harm: anyone may come before a transaction that proves and executes.
+    world.prove(&one, &stored_one).await.unwrap();
+    let mut forged = stored_one.clone();
+    forged.newRoot += U256::ONE;
+    assert_eq!(
+        name(world.prove(&one, &forged).await),
+        "StoredBatchMismatch"
+    );
     world.execute(&stored_one).await.unwrap();
     assert_eq!(world.root().await, U256::from(11));
     assert_eq!(name(world.execute(&stored_one).await), "NotNext");

@@ -115,6 +115,16 @@ async fn a_chain_with_blobs_commits_first_and_joins_with_what_it_committed() {
     // By themselves they are proved, and neither can be executed.
     let alone = net.settle_many(&members[..1], vec![]).await.unwrap_err();
     assert_eq!(alone.name(), "TakeWithoutSend");
+    // Somebody proves one of them before; that stops nothing.
+    let carillon_settlement::gateway::Way::Committed { stored, .. } = &members[0].way else {
+        panic!("committed");
+    };
+    let prove = RollupChain::proveCall {
+        stored: (**stored).clone(),
+        proof: members[0].proof.clone(),
+    };
+    let (stranger, chain) = (net.world.user(7), net.sides[A].contract);
+    net.world.send(stranger, chain, &prove).await.unwrap();
     net.settle_many(&members, vec![]).await.unwrap();
     assert_eq!(net.escrow(A, net.sides[A].slot).await, 980);
     assert_eq!(net.escrow(B, net.sides[B].slot).await, 1_020);
@@ -186,15 +196,15 @@ fn proofs_are_folded_by_their_verifier_as_far_as_a_check_goes() {
 fn what_the_operator_signs_is_eip_712() {
     use alloy::primitives::{Address, keccak256};
     let chain = Address::repeat_byte(7);
-    let (number, z, deadline) = (5u64, U256::from(6), 8u64);
+    let (number, shape, z, deadline) = (5u64, 3u32, U256::from(6), 8u64);
     let domain = eip712_domain! {
         name: "Carillon", version: "1", chain_id: 31337, verifying_contract: chain,
     };
-    let kind = keccak256("Settle(uint64 number,uint256 z,uint64 deadline)");
-    let inner = keccak256((kind, number, z, deadline).abi_encode());
+    let kind = keccak256("Settle(uint64 number,uint32 shape,uint256 z,uint64 deadline)");
+    let inner = keccak256((kind, number, shape, z, deadline).abi_encode());
     let whole = [&[0x19, 0x01][..], &domain.separator()[..], &inner[..]].concat();
     assert_eq!(
-        settle_digest(31337, chain, number, z, deadline),
+        settle_digest(31337, chain, number, shape, z, deadline),
         keccak256(whole)
     );
 }

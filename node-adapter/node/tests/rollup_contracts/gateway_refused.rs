@@ -117,6 +117,8 @@ async fn only_the_operator_s_own_signature_settles_only_its_batch_and_in_time() 
     other_batch.new_root = U256::from(12);
     let mut other_number = batch.clone();
     other_number.number = 2;
+    let mut other_shape = batch.clone();
+    other_shape.shape = 2;
     let cases = [
         ("by another", net.sign(A, &batch, 1, LATE), LATE),
         ("for another chain", net.sign(B, &batch, 0, LATE), LATE),
@@ -128,6 +130,11 @@ async fn only_the_operator_s_own_signature_settles_only_its_batch_and_in_time() 
         (
             "for another number",
             net.sign(A, &other_number, 0, LATE),
+            LATE,
+        ),
+        (
+            "for another shape",
+            net.sign(A, &other_shape, 0, LATE),
             LATE,
         ),
         (

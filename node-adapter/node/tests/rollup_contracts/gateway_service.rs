@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use alloy::primitives::{Bytes, U256};
+use alloy::providers::Provider;
 use carillon_gateway::{
     AllExecuted, BatchView, Chains, Options, Place, Service, ServiceError, Store, Submission, Way,
 };
+use carillon_settlement::L1Reporter;
 use carillon_settlement::abi::RollupChain;
 use carillon_settlement::sender::{Journal, NodePort, Policy, Sender};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +55,8 @@ impl Running {
             .await
             .unwrap();
         let stop = CancellationToken::new();
-        let (handle, sending) = sender.start(stop.clone());
+        let reporter = L1Reporter::default();
+        let (handle, sending) = sender.reporting(reporter.clone()).start(stop.clone());
         let store = Store::open(&folder.join("gateway.redb")).unwrap();
         let options = Options {
             poll,
@@ -61,7 +64,7 @@ impl Running {
             retry: Duration::from_secs(1),
             ..Options::default()
         };
-        let service = Service::open(chains, client, store, handle, options).unwrap();
+        let service = Service::open(chains, client, store, (handle, reporter), options).unwrap();
         let works = service.clone();
         let token = stop.clone();
         let work = vec![
@@ -318,5 +321,106 @@ async fn one_that_is_refused_waits_alone_and_the_others_go() {
     let unpause = RollupChain::unpauseCall {};
     net.world.send(guardian, chain, &unpause).await.unwrap();
     running.executed(ids[B], 1).await;
+    running.stop().await;
+}
+
+/// What anybody can send again in another form changes nothing.
+#[tokio::test]
+async fn a_batch_that_is_here_is_not_replaced_by_a_worse_form_of_it() {
+    let mut net = validiums(344, 2).await;
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(&net, folder.path()).await;
+    let ids: Vec<u64> = net.sides.iter().map(|side| side.id).collect();
+    let entry = net.entry(true, 5, 1);
+    let records = vec![net.takes(A, B, &entry)];
+    let good = next(&mut net, B, records);
+    running.service.submit(good.clone()).await.unwrap();
+    for _ in 0..3 {
+        let mut garbage = good.clone();
+        garbage.proof = vec![7; 512].into();
+        running.service.submit(garbage).await.unwrap();
+    }
+    let records = vec![net.sends(A, B, &entry)];
+    let first = next(&mut net, A, records);
+    running.service.submit(first).await.unwrap();
+    running.executed(ids[B], 1).await;
+    assert_eq!(running.service.counts().refused, 0);
+    running.stop().await;
+}
+
+/// A batch that takes what was not sent so is refused; the batch that it takes from is not to blame.
+#[tokio::test]
+async fn who_is_taken_from_goes_whoever_takes_wrongly() {
+    let mut net = validiums(345, 2).await;
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(&net, folder.path()).await;
+    let ids: Vec<u64> = net.sides.iter().map(|side| side.id).collect();
+    let (sent, other) = (net.entry(true, 5, 1), net.entry(true, 6, 1));
+    // The one that takes has the lower id, and was here first.
+    let records = vec![net.takes(B, A, &other)];
+    let wrong = next(&mut net, A, records);
+    let records = vec![net.sends(B, A, &sent)];
+    let right = next(&mut net, B, records);
+    running.service.submit(wrong.clone()).await.unwrap();
+    running.service.submit(right).await.unwrap();
+    running.executed(ids[B], 1).await;
+    let view = running.until(ids[A], 1, |view| view.reason.is_some()).await;
+    // Brought again and again it stays put aside.
+    let before = running.service.counts().refused;
+    for _ in 0..5 {
+        running.service.submit(wrong.clone()).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(running.service.counts().refused <= before + 2, "{view:?}");
+    running.stop().await;
+}
+
+/// Killed with a call on its way that comes to nothing: the next one goes.
+#[tokio::test]
+async fn a_call_that_nobody_remembers_would_stop_all_others() {
+    let mut net = validiums(346, 2).await;
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(&net, folder.path()).await;
+    let ids: Vec<u64> = net.sides.iter().map(|side| side.id).collect();
+    let set = |net: &Network, on: bool| {
+        let provider = net.world.provider.clone();
+        async move {
+            let done = provider.raw_request::<_, serde_json::Value>("evm_setAutomine".into(), [on]);
+            done.await.unwrap();
+        }
+    };
+    set(&net, false).await;
+    let batch = net.batch(A, vec![]);
+    let one = submission(&mut net, A, &batch, LATE);
+    running.service.submit(one).await.unwrap();
+    running
+        .until(ids[A], 1, |view| view.place == Place::Sent)
+        .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    running.stop().await;
+    // Its operator settles alone, before the transaction of the gateway, which reverts.
+    let call = net.world.settle_call(&batch);
+    let request = alloy::rpc::types::TransactionRequest {
+        from: Some(net.world.user(0)),
+        to: Some(net.sides[A].contract.into()),
+        gas: Some(2_000_000),
+        max_fee_per_gas: Some(200_000_000_000),
+        max_priority_fee_per_gas: Some(100_000_000_000),
+        input: Bytes::from(alloy::sol_types::SolCall::abi_encode(&call)).into(),
+        ..Default::default()
+    };
+    let provider = &net.world.provider;
+    let _ = provider.send_transaction(request).await.unwrap();
+    let _: serde_json::Value = provider.raw_request("evm_mine".into(), ()).await.unwrap();
+    set(&net, true).await;
+    net.sides[A].number += 1;
+    net.sides[A].root += 1;
+    assert_eq!(net.executed(A).await.0, 1);
+
+    let running = Running::start(&net, folder.path()).await;
+    let two = next(&mut net, A, vec![]);
+    running.service.submit(two).await.unwrap();
+    running.executed(ids[A], 2).await;
+    assert_eq!(running.service.sets().trouble, None);
     running.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What nobody takes goes back to its senders: when, in what order, once, and where to.
 
 use alloy::primitives::{Address, B256, U256};
+use alloy::providers::Provider;
 use carillon_settlement::abi::SharedBridge;
 use carillon_settlement::lanes::{LaneEvent, Tail};
 
@@ -268,4 +269,55 @@ async fn a_home_without_room_or_answer_blocks_no_bounce() {
         [LaneEvent::Bounced { home: false, .. }]
     ));
     assert_eq!(net.bounced(net.world.user(1), net.token).await, 30);
+}
+
+/// A tail may leave out the time of a checkpoint that its own block writes; that is no old one.
+#[tokio::test]
+async fn a_checkpoint_of_this_very_block_is_too_young_to_bounce() {
+    let mut net = Network::new(225, 2, 1_000).await;
+    let one = net.entry(true, 10, 1);
+    let batch = net.batch(A, vec![net.sends(A, B, &one)]);
+    let mut lane = super::common::lane::Lane::new(net.sides[A].id, net.sides[B].id);
+    lane.entries.push(one.clone());
+    lane.mark(0);
+    let call = net.world.settle_call(&batch);
+    // Both in one block.
+    let automine = |on: bool| serde_json::json!([on]);
+    let provider = net.world.provider.clone();
+    let set = |on| {
+        let done =
+            provider.raw_request::<_, serde_json::Value>("evm_setAutomine".into(), automine(on));
+        async move { drop(done.await.unwrap()) }
+    };
+    let contract = net.sides[A].contract;
+    let bounce = carillon_settlement::abi::SharedBridge::bounceCall {
+        from: net.sides[A].id,
+        to: net.sides[B].id,
+        entries: vec![one],
+        tail: lane.tail_from(1).into(),
+    };
+    let stranger = net.world.user(6);
+    let request = alloy::rpc::types::TransactionRequest {
+        from: Some(stranger),
+        to: Some(net.world.l1.bridge.into()),
+        gas: Some(1_000_000),
+        input: alloy::primitives::Bytes::from(alloy::sol_types::SolCall::abi_encode(&bounce))
+            .into(),
+        ..Default::default()
+    };
+    set(false).await;
+    let settled = net.world.start_blob(0, contract, &call, &batch.blob).await;
+    let bounced = provider.send_transaction(request).await.unwrap();
+    let bounced = *bounced.tx_hash();
+    let _: serde_json::Value = provider.raw_request("evm_mine".into(), ()).await.unwrap();
+    set(true).await;
+    let settled = net.world.receipt(settled).await;
+    let bounced = provider
+        .get_transaction_receipt(bounced)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(settled.block_number, bounced.block_number);
+    assert!(settled.transaction_index < bounced.transaction_index);
+    assert!(!bounced.status(), "what was sent a moment ago bounced");
 }

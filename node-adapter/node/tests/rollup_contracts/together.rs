@@ -19,7 +19,7 @@ impl Network {
     /// The operator's signature for a batch, until `deadline`; by another account of anvil if `by` is not 0.
     pub fn sign(&self, at: usize, batch: &Batch, by: usize, deadline: u64) -> Bytes {
         let chain = self.sides[at].contract;
-        let digest = settle_digest(31337, chain, batch.number, batch.z(), deadline);
+        let digest = settle_digest(31337, chain, batch.number, batch.shape, batch.z(), deadline);
         let signer = &self.world.anvil.signers()[by];
         let signature = signer.sign_hash_sync(&digest).unwrap();
         signature.as_bytes().to_vec().into()

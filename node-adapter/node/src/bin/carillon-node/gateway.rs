@@ -24,6 +24,8 @@ const EVENT: &str = "carillon.gateway.event/1";
 const ANSWER: Duration = Duration::from_secs(15);
 /// Bytes of a batch as JSON: 4,096 records are 1.4 MB.
 const BODY: usize = 4 << 20;
+/// Connections, each of which may hold as much.
+const CONNECTIONS: usize = 64;
 
 /// Arguments of `gateway`. Those without a value come from the section [gateway] of the configuration file or the
 /// defaults.
@@ -160,8 +162,9 @@ pub async fn run(
     };
     let sender = Sender::open(port, outcome, key, journal, plan.policy).await;
     let sender = sender.map_err(|error| settlement(&error))?;
-    let (handle, sending) = sender.reporting(L1Reporter::default()).start(stop.clone());
-    let service = Service::open(chains, client, store, handle, plan.options);
+    let reporter = L1Reporter::default();
+    let (handle, sending) = sender.reporting(reporter.clone()).start(stop.clone());
+    let service = Service::open(chains, client, store, (handle, reporter), plan.options);
     let service = service.map_err(|error| Failure::unavailable(error.to_string()))?;
 
     let bound = |error: std::io::Error| {
@@ -171,6 +174,7 @@ pub async fn run(
     let address = listener.local_addr().map_err(bound)?;
     let limits = Limits {
         body_bytes: BODY,
+        connections: CONNECTIONS,
         ..Limits::default()
     };
     let routes = router(service.clone(), limits);

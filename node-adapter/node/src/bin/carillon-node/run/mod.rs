@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use carillon_cli::Output;
 use carillon_node::{
-    BundlePolicy, DevQueue, DriverError, L1Inbox, LaneOptions, LocalProver, Node, NodeError, NodeOptions,
-    ProvingOptions, WriterError, prepare, shape_of,
+    BundlePolicy, DevQueue, DriverError, L1Inbox, LaneOptions, LocalProver, Node, NodeError,
+    NodeOptions, ProvingOptions, WriterError, prepare, shape_of,
 };
 use carillon_protocol::ledger::Budget;
 use carillon_prover_api::{EnginePlugin, Tokens};
