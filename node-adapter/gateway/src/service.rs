@@ -4,7 +4,7 @@
 //! what is refused is found, put aside for a while and named, and the others go without it. Called by `http` and by
 //! `carillon-node`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -645,8 +645,8 @@ impl Service {
         let mut lanes = BTreeMap::new();
         for (to, list) in waiting {
             for from in list.iter().flat_map(|held| held.batch.takes().into_keys()) {
-                if !lanes.contains_key(&(from, *to)) {
-                    lanes.insert((from, *to), self.inner.chains.lane(from, *to).await?);
+                if let btree_map::Entry::Vacant(place) = lanes.entry((from, *to)) {
+                    place.insert(self.inner.chains.lane(from, *to).await?);
                 }
             }
         }
@@ -658,7 +658,7 @@ impl Service {
         &self,
         waiting: &Waiting,
         lanes: &BTreeMap<(u64, u64), LaneFacts>,
-    ) -> Option<(Vec<Arc<Batch>>, Vec<(u64, u64)>)> {
+    ) -> Option<Chosen> {
         let pending: BTreeMap<u64, Vec<Pending>> = waiting
             .iter()
             .map(|(chain, list)| (*chain, list.iter().map(Held::pending).collect()))
@@ -906,6 +906,8 @@ fn of_chain(error: &SettlementError) -> bool {
 }
 
 type Waiting = BTreeMap<u64, Vec<Held>>;
+/// The batches of the next call, and the chain and number of each.
+type Chosen = (Vec<Arc<Batch>>, Vec<(u64, u64)>);
 
 impl Held {
     fn pending(&self) -> Pending {
