@@ -6,6 +6,7 @@
 //! fee    = (share + base fee * 11,460 for a record, 37,020 for a send) * (1 + margin) * units of the token a wei
 //! ```
 //!
+//! without the blob on a validium, whose settlement takes less than the gas that is counted here, and
 //! rounded up to what a slot can carry (11 bits and a power of ten). An operation with a record uses up
 //! one of the batch's records, which are fewer than its slots, so it pays for a larger share. A fee
 //! that was published within the last two minutes is taken, so that nobody is refused for a price that
@@ -23,6 +24,7 @@ use super::machine::Refusal;
 use super::ports::PortError;
 use carillon_protocol::ledger::Budget;
 use carillon_protocol::{BALANCE_LIMIT, Kind, Operation, TOKENS};
+use carillon_settlement::DataMode;
 use carillon_settlement::limits::MOST_SENDS;
 
 /// Gas of a settlement without records: commit, prove, execute (`rollup_contracts::gas`).
@@ -112,6 +114,8 @@ pub struct FeeBook {
     prices: Mutex<VecDeque<(Instant, Prices)>>,
     /// Whether a least fee is asked for at all.
     asks: bool,
+    /// Blob gas of a batch.
+    blob_gas: u128,
 }
 
 impl FeeBook {
@@ -148,7 +152,18 @@ impl FeeBook {
             options,
             budget,
             prices: Mutex::new(fixed.into_iter().collect()),
+            blob_gas: BLOB_GAS,
         })
+    }
+
+    /// The same for a chain whose batches have their data there: without blobs nothing is asked for them.
+    #[must_use]
+    pub fn with_mode(mut self, mode: DataMode) -> Self {
+        self.blob_gas = match mode {
+            DataMode::Rollup => BLOB_GAS,
+            DataMode::Validium => 0,
+        };
+        self
     }
 
     /// Whether prices of Ethereum are wanted.
@@ -189,7 +204,7 @@ impl FeeBook {
         };
         let sharing = (capacity as u128).saturating_mul(fill).div_ceil(100).max(1);
         let gas = |price: u128, gas: u128| price.saturating_mul(gas);
-        let batch = gas(prices.base, BATCH_GAS).saturating_add(gas(prices.blob, BLOB_GAS));
+        let batch = gas(prices.base, BATCH_GAS).saturating_add(gas(prices.blob, self.blob_gas));
         let record = match kind {
             Kind::Send => gas(prices.base, SEND_GAS),
             _ if kind.has_record() => gas(prices.base, RECORD_GAS),
@@ -272,7 +287,7 @@ impl FeeBook {
                 "batch_gas": BATCH_GAS.to_string(),
                 "record_gas": RECORD_GAS.to_string(),
                 "send_gas": SEND_GAS.to_string(),
-                "blob_gas": BLOB_GAS.to_string(),
+                "blob_gas": self.blob_gas.to_string(),
                 "slots": self.budget.slots,
                 "records": self.budget.records,
                 "fill_percent": self.options.fill_percent,
@@ -337,6 +352,15 @@ mod tests {
         assert_eq!(published["tokens"]["3"]["transfer"], in_token.to_string());
         for fee in [transfer, withdraw, in_token] {
             assert!(pack_fee(fee).is_some(), "{fee}");
+        }
+        // Without blobs the blob's price counts for nothing.
+        let home = book(FeeOptions::default()).with_mode(DataMode::Validium);
+        for blob in [1, 500 * GWEI] {
+            home.set(Prices { base: GWEI, blob });
+            let published = home.published();
+            assert_eq!(published["formula"]["blob_gas"], "0");
+            let gas = round_up((GWEI * BATCH_GAS).div_ceil(16) * 125 / 100);
+            assert_eq!(published["tokens"]["0"]["transfer"], gas.to_string());
         }
         fees.check(&operation(Kind::Transfer, 0, transfer)).unwrap();
         let (refusal, needed) = fees

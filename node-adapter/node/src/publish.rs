@@ -10,10 +10,10 @@ use ff::Field;
 use super::machine::Refusal;
 use carillon_protocol::crypto::poseidon::commit;
 use carillon_protocol::{BLOB_ELEMENTS, HEADER_WORDS, RECORD_WORDS, challenge, evaluate_blob};
-use carillon_settlement::BatchBlob;
+use carillon_settlement::DataMode;
 
 /// C_H, C_B, z, y_H, y_B for the words of H (without padding) and the elements of B, in a circuit
-/// with so many slots and records.
+/// with so many slots and records. On a validium z names no blob.
 ///
 /// # Errors
 /// [`Refusal`] if the data do not fit, or the KZG library fails.
@@ -22,6 +22,7 @@ pub fn public_inputs(
     blob: &[Scalar],
     slots: usize,
     records: usize,
+    mode: DataMode,
 ) -> Result<[Scalar; 5], Refusal> {
     let (words, elements) = (HEADER_WORDS + RECORD_WORDS * records, slots.div_ceil(2));
     if header.len() > words || blob.len() > elements || elements > BLOB_ELEMENTS {
@@ -34,8 +35,9 @@ pub fn public_inputs(
     };
     let header_commitment = commit(&padded(header, words));
     let blob_commitment = commit(&padded(blob, elements));
-    let committed = BatchBlob::new(blob).map_err(|error| Refusal::new("kzg", error.to_string()))?;
-    let hash = committed.versioned_hash();
+    let hash = mode
+        .versioned_hash(blob)
+        .map_err(|error| Refusal::new("kzg", error.to_string()))?;
     let z = challenge(&header_commitment, &blob_commitment, header, &hash.0);
     let horner = |sum: Scalar, word: &Scalar| sum * z + word;
     let header_value = header.iter().rev().fold(Scalar::ZERO, horner);
@@ -57,6 +59,7 @@ pub fn warm_up() {
 mod tests {
     use super::*;
     use carillon_protocol::BLOB_POINTS;
+    use carillon_settlement::BatchBlob;
 
     #[test]
     fn the_blobs_value_is_the_one_that_the_kzg_library_proves() {

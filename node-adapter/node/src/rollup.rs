@@ -18,6 +18,7 @@ use super::store::{Part, Store, StoreError};
 use carillon_protocol::crypto::schnorr::PublicKey;
 use carillon_protocol::ledger::{Account, Budget, Ledger, RuleError, State, exit_amount};
 use carillon_protocol::{Domain, Home, Kind, Operation, Party, Record, blob_bytes};
+use carillon_settlement::DataMode;
 use carillon_settlement::limits::batch_fits;
 
 /// What `carillon_chain` says of a node, beside its progress.
@@ -29,6 +30,8 @@ pub struct ChainFacts {
     pub home: Home,
     /// What its operations are signed for.
     pub domain: Domain,
+    /// Where its batches' data are.
+    pub mode: DataMode,
     /// Slots, cells, records and depth in one word.
     pub shape: String,
     /// Operations of a batch.
@@ -53,6 +56,7 @@ impl ChainFacts {
             chain_id: options.chain_id,
             home: options.home,
             domain: options.domain(),
+            mode: options.mode,
             shape: format!("n{slots}-a{cells}-d{records}-h{}", options.depth),
             slots,
             operator: options.operator,
@@ -344,7 +348,8 @@ impl Machine for Rollup {
         let number = self.ledger.batch_number();
         let closed = self.ledger.close();
         let words = closed.header.to_words();
-        let inputs = publish::public_inputs(&words, &closed.blob, slots, records)?;
+        let inputs =
+            publish::public_inputs(&words, &closed.blob, slots, records, self.options.mode)?;
         let input = proving::BatchInput {
             domain: self.ledger.domain(),
             number,

@@ -4,6 +4,7 @@
 use super::store::ChainMark;
 use carillon_protocol::ledger::{Budget, MAX_DEPTH};
 use carillon_protocol::{ACCOUNT_BITS, BLOB_ELEMENTS, Domain, Home, TOKENS};
+use carillon_settlement::DataMode;
 
 /// Numbers that no node has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,8 @@ pub struct RollupOptions {
     pub budget: Budget,
     /// Levels of the account tree.
     pub depth: usize,
+    /// Where the batches' data are; the contract says it.
+    pub mode: DataMode,
 }
 
 impl RollupOptions {
@@ -85,6 +88,7 @@ impl RollupOptions {
                 records,
             },
             depth,
+            mode: DataMode::default(),
         })
     }
 

@@ -9,7 +9,7 @@
 //! | `carillon_awaitOperation` | id, seconds | the same, once it is final or revoked, or the time is over |
 //! | `carillon_getBatch` | number, or none for the newest | batch, its operations' ids, status and transaction |
 //! | `carillon_getMessageProof` | batch, record | words, path and position of a message |
-//! | `carillon_chain` | | ids, contracts, domain, shape, roots, the sequencer's key |
+//! | `carillon_chain` | | ids, contracts, domain, data mode, shape, roots, the sequencer's key |
 //! | `carillon_fees` | | least fees by token and kind |
 //! | `carillon_queue` | | entries of the L1 queue executed |
 //! | `carillon_lanes` | | entries taken of the lane from each other chain |
@@ -589,6 +589,7 @@ fn chain(context: &Context) -> Value {
         "l1_chain_id": context.facts.home.l1_chain_id.to_string(),
         "hub": format!("0x{}", hex::encode(context.facts.home.hub)),
         "bridge": format!("0x{}", hex::encode(context.facts.home.bridge)),
+        "data_mode": context.facts.mode.to_string(),
         "shape": context.facts.shape,
         "slots": context.facts.slots,
         "operator": context.facts.operator,

@@ -169,7 +169,8 @@ impl Node {
         let cors = options.rpc_options.cors()?;
         let (budget, follows) = (options.rollup.budget, options.prices.is_some());
         let prices = options.fees.clone();
-        let fees = Arc::new(FeeBook::new(options.fees, budget, follows)?);
+        let fees = FeeBook::new(options.fees, budget, follows)?;
+        let fees = Arc::new(fees.with_mode(options.rollup.mode));
         // Nobody waits for it: whoever needs it first does, or finds it done.
         drop(tokio::task::spawn_blocking(publish::warm_up));
         let mut facts = ChainFacts::new(&options.rollup, options.sequencer_key.public());

@@ -30,7 +30,7 @@ pub struct PublishedBatch {
     pub header_commitment: Scalar,
     /// C_B.
     pub blob_commitment: Scalar,
-    /// The blob's versioned hash.
+    /// The blob's versioned hash; zero for a batch of a validium.
     pub versioned_hash: B256,
 }
 
@@ -109,6 +109,16 @@ pub fn batch_proof(
         yB: word(blob_value),
         kzgCommitment: Bytes::copy_from_slice(kzg_commitment),
         kzgProof: Bytes::copy_from_slice(kzg_proof),
+        proof: Bytes::copy_from_slice(&proof.to_eip2537()),
+    }
+}
+
+/// The same for a batch of a validium, which has no blob.
+pub fn proof_without_blob(blob_value: &Scalar, proof: &Proof) -> BatchProof {
+    BatchProof {
+        yB: word(blob_value),
+        kzgCommitment: Bytes::new(),
+        kzgProof: Bytes::new(),
         proof: Bytes::copy_from_slice(&proof.to_eip2537()),
     }
 }

@@ -29,6 +29,7 @@ mod blob;
 pub mod calls;
 mod client;
 mod contracts;
+mod data_mode;
 pub mod deploy;
 mod error;
 pub mod gateway;
@@ -50,6 +51,7 @@ pub use anvil::{Anvil, AnvilError, AnvilOptions};
 pub use blob::BatchBlob;
 pub use client::EthNode;
 pub use contracts::Contracts;
+pub use data_mode::DataMode;
 pub use error::SettlementError;
 pub use l1::{Deadlines, GasLimit, L1Client, Mined};
 pub use limits::MAX_TRANSACTION_GAS;
@@ -57,6 +59,7 @@ pub use on_l1::{ChainOnL1, SentLanes, receipt_key, verify_on_l1};
 pub use refusal::Refusal;
 pub use retry::{Backoff, jittered};
 pub use settle::{
-    Executed, commit_id, commit_intent, progress, settle_intent, settle_with_tails, state_root,
+    Executed, commit_id, commit_intent, progress, settle_intent, settle_with_tails,
+    settle_without_blob, state_root,
 };
 pub use status::{L1Failure, L1Part, L1Reporter, L1Status, PartStatus, Trouble};

@@ -12,10 +12,10 @@ use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolCall;
 use blstrs::Scalar;
 
-use super::SettlementError;
 use super::abi::{ChainHub, Groth16Verifier, IRollupChain::Progress, RollupChain, SharedBridge};
 use super::lanes::Fold;
 use super::watch::{NodeSource, Source};
+use super::{DataMode, SettlementError};
 use carillon_protocol::Home;
 use carillon_protocol::crypto::jubjub::Point;
 use carillon_protocol::crypto::schnorr::PublicKey;
@@ -35,6 +35,8 @@ pub struct ChainOnL1 {
     pub operator: Address,
     /// The operator's account on the chain.
     pub operator_account: u32,
+    /// Where the batches' data are.
+    pub mode: DataMode,
     /// The `ChainHub`.
     pub hub: Address,
     /// The `SharedBridge`.
@@ -91,6 +93,7 @@ impl ChainOnL1 {
             operator_account: at
                 .ask(contract, RollupChain::operatorAccountCall {})
                 .await?,
+            mode: DataMode::of(at.ask(contract, RollupChain::validiumCall {}).await?),
             hub,
             bridge,
             registered: at.ask(hub, ChainHub::chainCall { chainId: chain }).await?,

@@ -5,10 +5,12 @@
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolCall;
 use async_trait::async_trait;
+use blstrs::Scalar;
 use carillon_runtime::groth16::Proof;
 
-use super::abi::{IRollupChain::Progress, RollupChain};
-use super::calls::{PublishedBatch, batch_proof};
+use super::abi::IRollupChain::{BatchProof, Progress};
+use super::abi::RollupChain;
+use super::calls::{PublishedBatch, batch_proof, proof_without_blob};
 use super::lanes::Tail;
 use super::sender::{Intent, Outcome};
 use super::{BatchBlob, L1Client, SettlementError};
@@ -42,20 +44,44 @@ pub fn settle_with_tails(
     tails: Vec<Tail>,
 ) -> Result<Intent, SettlementError> {
     let (value, opening) = blob.open(&batch.challenge())?;
+    let proof = batch_proof(&value, blob.commitment(), &opening, proof);
+    Ok(intent(chain, batch, proof, tails, vec![blob.bytes()]))
+}
+
+/// [`settle_with_tails`] on a validium: no blob goes with it. `value` is y_B, B as a polynomial at the
+/// challenge.
+pub fn settle_without_blob(
+    chain: Address,
+    batch: &PublishedBatch,
+    value: &Scalar,
+    proof: &Proof,
+    tails: Vec<Tail>,
+) -> Intent {
+    let proof = proof_without_blob(value, proof);
+    intent(chain, batch, proof, tails, Vec::new())
+}
+
+fn intent(
+    chain: Address,
+    batch: &PublishedBatch,
+    proof: BatchProof,
+    tails: Vec<Tail>,
+    blobs: Vec<Bytes>,
+) -> Intent {
     let call = RollupChain::settleCall {
         batch: batch.data(),
-        proof: batch_proof(&value, blob.commitment(), &opening, proof),
+        proof,
         tails,
     };
     let number = batch.header.batch_number;
-    Ok(Intent {
+    Intent {
         id: format!("settle/{}/{number}", batch.chain_id),
         to: chain,
         value: U256::ZERO,
         input: call.abi_encode().into(),
-        blobs: vec![blob.bytes()],
+        blobs,
         check: Bytes::copy_from_slice(&number.to_be_bytes()),
-    })
+    }
 }
 
 /// The intent that commits a batch, which others prove and execute.

@@ -1,18 +1,21 @@
-//! Settlement through a gateway, together with other chains: the archive first, then the commitment with the blob, then
-//! the batch goes to the gateway, and L1 says when it is executed.
+//! Settlement through a gateway, together with other chains: the archive first, then the commitment with the blob, or of a
+//! validium the operator's signature, then the batch goes to the gateway, and L1 says when it is executed.
 //!
 //! What a batch takes is executed on L1 before it is committed: a commitment stands in the way of whoever has to take
 //! back what another chain did not keep. Uses `carillon-gateway`.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy::primitives::{Bytes, U256};
+use alloy::signers::SignerSync;
+use alloy::signers::local::PrivateKeySigner;
 use async_trait::async_trait;
 use carillon_gateway::{Client, ClientError, KnownTail, Submission, Way};
 use carillon_runtime::groth16::eip2537;
+use carillon_settlement::gateway::settle_digest;
 use carillon_settlement::sender::{BlockRef, Status};
-use carillon_settlement::{Trouble, commit_id, commit_intent, progress};
+use carillon_settlement::{DataMode, Trouble, commit_id, commit_intent, progress};
 use tokio::sync::Mutex;
 
 use super::super::ports::{PortError, ProvedBatch, Settler};
@@ -22,6 +25,8 @@ use super::settler::{EthereumSettler, Failed, Prepared, REFUSALS, lasts, stopped
 /// A batch that the gateway has is brought again after this time, in case it has lost it.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Seconds in which an operator's word counts.
+const SIGNED_FOR: u64 = 3_600;
 /// Commitments of a batch that may be taken back on L1.
 const ATTEMPTS: u32 = 16;
 
@@ -29,6 +34,8 @@ const ATTEMPTS: u32 = 16;
 pub(super) struct Joining {
     pub settler: EthereumSettler,
     pub gateway: Client,
+    /// Signs the batches of a validium.
+    pub operator: PrivateKeySigner,
     pub confirmations: u64,
     /// The newest block when a batch was first seen as executed.
     pub seen: Mutex<BTreeMap<u64, BlockRef>>,
@@ -60,27 +67,78 @@ impl Joining {
         if brought.is_some_and(|(of, since)| of == number && since.elapsed() < AGAIN) {
             return Ok(BatchStatus::Proved);
         }
-        let block = match self.commitment(number, chain.committed)? {
-            Commitment::UnderWay => return Ok(BatchStatus::Proved),
-            Commitment::Due(attempt) => {
-                // A node that settled alone before may have a settlement on its way.
+        let submission = match settler.mode {
+            DataMode::Validium => {
                 settler.give_up(&settler.id(number)).await?;
-                let ready = settler.prepare(batch).await?;
-                let contract = settler.chain.contract;
-                let intent = commit_intent(contract, &ready.published, &ready.blob, attempt);
-                settler.sender.enqueue(intent).await.map_err(stopped)?;
-                return Ok(BatchStatus::Proved);
+                let prepared = settler.prepare(batch).await?;
+                let way = self.signed(&prepared)?;
+                submission(&prepared, way)
             }
-            Commitment::In(block) => block,
+            DataMode::Rollup => {
+                let block = match self.commitment(number, chain.committed)? {
+                    Commitment::UnderWay => return Ok(BatchStatus::Proved),
+                    Commitment::Due(attempt) => {
+                        self.commit(batch, attempt).await?;
+                        return Ok(BatchStatus::Proved);
+                    }
+                    Commitment::In(block) => block,
+                };
+                let Some(committed_at) = settler.client.time_of(block.hash).await? else {
+                    return Ok(BatchStatus::Proved);
+                };
+                let prepared = settler.prepare(batch).await?;
+                let Some(blob) = &prepared.blob else {
+                    return Ok(BatchStatus::Proved);
+                };
+                let opened = blob.open(&prepared.published.challenge());
+                let (_, opening) = opened.map_err(|error| PortError::contradiction(&error))?;
+                let way = Way::Committed {
+                    versioned_hash: prepared.published.versioned_hash,
+                    queue_start: chain.queueExecuted,
+                    committed_at,
+                    kzg_commitment: Bytes::copy_from_slice(blob.commitment()),
+                    kzg_proof: Bytes::copy_from_slice(&opening),
+                };
+                submission(&prepared, way)
+            }
         };
-        let Some(committed_at) = settler.client.time_of(block.hash).await? else {
-            return Ok(BatchStatus::Proved);
-        };
-        let prepared = settler.prepare(batch).await?;
-        let submission = submission(&prepared, chain.queueExecuted, committed_at)?;
         self.gateway.submit(&submission).await.map_err(failed)?;
         *self.brought.lock().await = Some((number, Instant::now()));
         Ok(BatchStatus::Proved)
+    }
+
+    async fn commit(&self, batch: &ProvedBatch, attempt: u32) -> Result<(), Failed> {
+        let settler = &self.settler;
+        // A node that settled alone before may have a settlement on its way.
+        settler.give_up(&settler.id(batch.number)).await?;
+        let ready = settler.prepare(batch).await?;
+        let contract = settler.chain.contract;
+        if let Some(blob) = &ready.blob {
+            let intent = commit_intent(contract, &ready.published, blob, attempt);
+            settler.sender.enqueue(intent).await.map_err(stopped)?;
+        }
+        Ok(())
+    }
+
+    /// The operator's word that others may settle the batch, for an hour. It is given anew each time that the batch is brought.
+    fn signed(&self, prepared: &Prepared) -> Result<Way, Failed> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let deadline = now.unwrap_or_default().as_secs() + SIGNED_FOR;
+        let batch = &prepared.published;
+        let digest = settle_digest(
+            self.settler.chain.l1,
+            self.settler.chain.contract,
+            batch.header.batch_number,
+            batch.shape,
+            U256::from_be_bytes(eip2537::scalar(&batch.challenge())),
+            deadline,
+        );
+        let signature = self.operator.sign_hash_sync(&digest);
+        let signature = signature.map_err(|error| PortError::contradiction(&error))?;
+        Ok(Way::Signed {
+            deadline,
+            signature: signature.as_bytes().to_vec().into(),
+        })
     }
 
     /// How final an executed batch is: as deep as the block that was the newest when it was first seen, if that is still of
@@ -141,44 +199,26 @@ fn foreign(number: u64) -> Failed {
     )))
 }
 
-fn submission(
-    prepared: &Prepared,
-    queue_start: u64,
-    committed_at: u64,
-) -> Result<Submission, Failed> {
-    let Prepared {
-        published,
-        blob,
-        proof,
-        tails,
-    } = prepared;
-    let opened = blob.open(&published.challenge());
-    let (value, opening) = opened.map_err(|error| PortError::contradiction(&error))?;
-    let data = published.data();
-    let tails = tails.iter().map(|tail| KnownTail {
+fn submission(prepared: &Prepared, way: Way) -> Submission {
+    let data = prepared.published.data();
+    let tails = prepared.tails.iter().map(|tail| KnownTail {
         from: tail.from,
         count: tail.count,
         time: tail.time,
         lane_hash: tail.laneHash,
         entries: tail.entries.clone(),
     });
-    Ok(Submission {
-        chain_id: published.chain_id,
-        shape: published.shape,
+    Submission {
+        chain_id: prepared.published.chain_id,
+        shape: prepared.published.shape,
         h: data.h,
         c_h: data.cH,
         c_b: data.cB,
-        y_b: U256::from_be_bytes(eip2537::scalar(&value)),
-        proof: Bytes::copy_from_slice(&proof.to_eip2537()),
+        y_b: U256::from_be_bytes(eip2537::scalar(&prepared.blob_value)),
+        proof: Bytes::copy_from_slice(&prepared.proof.to_eip2537()),
         tails: tails.collect(),
-        way: Way::Committed {
-            versioned_hash: published.versioned_hash,
-            queue_start,
-            committed_at,
-            kzg_commitment: Bytes::copy_from_slice(blob.commitment()),
-            kzg_proof: Bytes::copy_from_slice(&opening),
-        },
-    })
+        way,
+    }
 }
 
 fn failed(error: ClientError) -> Failed {

@@ -29,7 +29,9 @@ use carillon_settlement::sender::{Journal, JournalError, NodePort, Policy, Sende
 use carillon_settlement::watch::{
     Arrivals, ArrivalsError, NodeSource, Queue, QueueError, WatchError, WatchOptions, Watcher,
 };
-use carillon_settlement::{Deadlines, Executed, L1Client, L1Part, L1Reporter, SettlementError};
+use carillon_settlement::{
+    DataMode, Deadlines, Executed, L1Client, L1Part, L1Reporter, SettlementError,
+};
 use inbox::Inbox;
 use joining::Joining;
 use lanes::EthereumLanes;
@@ -58,6 +60,8 @@ pub struct EthereumOptions {
     pub shape: u32,
     /// Its capacity.
     pub budget: Budget,
+    /// Where the batches' data are.
+    pub mode: DataMode,
     /// URL or folder of the archive.
     pub archive: String,
     /// The watcher's settings.
@@ -176,6 +180,7 @@ impl Ethereum {
             answer: ANSWER,
             ..Deadlines::default()
         };
+        let operator = options.operator.clone();
         let client = L1Client::new(&options.url, options.operator.clone(), deadlines)?;
         let journal = Journal::open(&folder.join(JOURNAL))?;
         let port = NodePort::new(&options.url, ANSWER)?;
@@ -190,6 +195,7 @@ impl Ethereum {
             chain,
             shape: options.shape,
             budget: options.budget,
+            mode: options.mode,
             archive: Archive::create(&options.archive, chain).await?,
             sender: handle,
             arrivals,
@@ -202,6 +208,7 @@ impl Ethereum {
             Some(gateway) => Arc::new(Joining {
                 settler,
                 gateway,
+                operator,
                 confirmations: options.watch.confirmations,
                 seen: Mutex::default(),
                 brought: Mutex::default(),

@@ -21,8 +21,8 @@ use carillon_settlement::lanes::Tail;
 use carillon_settlement::sender::{Handle, Intent, SenderError, Status};
 use carillon_settlement::watch::Arrivals;
 use carillon_settlement::{
-    Backoff, BatchBlob, L1Client, L1Part, L1Reporter, Refusal, SettlementError, Trouble, commit_id,
-    progress, settle_with_tails, state_root,
+    Backoff, BatchBlob, DataMode, L1Client, L1Part, L1Reporter, Refusal, SettlementError, Trouble,
+    commit_id, progress, settle_with_tails, settle_without_blob, state_root,
 };
 
 /// Simulations in a row, ever farther apart, that the contract may refuse before the node ends: three
@@ -35,6 +35,7 @@ pub(super) struct EthereumSettler {
     pub chain: ChainId,
     pub shape: u32,
     pub budget: Budget,
+    pub mode: DataMode,
     pub archive: Archive,
     pub sender: Handle,
     /// What other chains sent, as far as it was read.
@@ -64,7 +65,10 @@ impl Retry {
 /// A proved batch as L1 gets it.
 pub(super) struct Prepared {
     pub published: PublishedBatch,
-    pub blob: BatchBlob,
+    /// None of a validium.
+    pub blob: Option<BatchBlob>,
+    /// B at the challenge.
+    pub blob_value: Scalar,
     pub proof: Proof,
     pub tails: Vec<Tail>,
 }
@@ -74,10 +78,16 @@ impl EthereumSettler {
         let Prepared {
             published,
             blob,
+            blob_value,
             proof,
             tails,
         } = self.prepare(batch).await?;
-        settle_with_tails(self.chain.contract, &published, &blob, &proof, tails)
+        let contract = self.chain.contract;
+        let Some(blob) = blob else {
+            let intent = settle_without_blob(contract, &published, &blob_value, &proof, tails);
+            return Ok(intent);
+        };
+        settle_with_tails(contract, &published, &blob, &proof, tails)
             .map_err(|error| PortError::contradiction(&error))
     }
 
@@ -88,19 +98,25 @@ impl EthereumSettler {
         let header =
             Header::from_words(&words).map_err(|error| PortError::contradiction(&error))?;
         let Budget { slots, records, .. } = self.budget;
-        let [header_commitment, blob_commitment, ..] =
-            public_inputs(&words, &elements, slots, records)
+        let [header_commitment, blob_commitment, .., blob_value] =
+            public_inputs(&words, &elements, slots, records, self.mode)
                 .map_err(|error| PortError::contradiction(&error))?;
         let proof =
             Proof::from_bytes(&batch.proof).map_err(|error| PortError::contradiction(&error))?;
-        let blob = BatchBlob::new(&elements).map_err(|error| PortError::contradiction(&error))?;
+        let blob = match self.mode {
+            DataMode::Validium => None,
+            DataMode::Rollup => Some(BatchBlob::new(&elements)),
+        };
+        let blob = blob
+            .transpose()
+            .map_err(|error| PortError::contradiction(&error))?;
         let published = PublishedBatch {
             chain_id: self.chain.chain,
             shape: self.shape,
             header,
             header_commitment,
             blob_commitment,
-            versioned_hash: blob.versioned_hash(),
+            versioned_hash: blob.as_ref().map_or(B256::ZERO, BatchBlob::versioned_hash),
         };
         let archived = archive::Batch {
             chain: self.chain,
@@ -127,6 +143,7 @@ impl EthereumSettler {
         Ok(Prepared {
             published,
             blob,
+            blob_value,
             proof,
             tails,
         })

@@ -1,7 +1,7 @@
 //! The node on Ethereum, end to end and with nothing simulated: contracts deployed by the command, a
 //! deposit on L1, a transfer over JSON-RPC, proofs on the CPU, settlement with blobs through the L1
 //! sender, a node killed and started again, the state rebuilt from L1 and the archive, and a node that
-//! lost its folder. Then everything in which node and Ethereum can disagree at the start, and a
+//! lost its folder. `validium` is the same without blobs, up to a claim. Then everything in which node and Ethereum can disagree at the start, and a
 //! deployment that is cut off.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -13,6 +13,7 @@ mod gateway;
 mod soft;
 mod soft_load;
 mod two_chains;
+mod validium;
 
 use std::time::{Duration, Instant};
 

@@ -29,6 +29,7 @@ const SHAPE: Shape = Shape {
 pub struct Chain {
     pub world: World,
     pub ledger: Ledger,
+    validium: bool,
     /// Account of each user.
     accounts: HashMap<usize, u32>,
 }
@@ -36,11 +37,22 @@ pub struct Chain {
 impl Chain {
     pub async fn new(seed: u64) -> Self {
         let genesis = word(&State::genesis(MAX_DEPTH).root());
-        let world = World::new(seed, genesis).await;
+        Self::of(World::new(seed, genesis).await, false)
+    }
+
+    /// A chain whose batches have no blob.
+    pub async fn validium(seed: u64) -> Self {
+        let genesis = word(&State::genesis(MAX_DEPTH).root());
+        let world = World::with(seed, genesis, |options| options.validium = true).await;
+        Self::of(world, true)
+    }
+
+    fn of(world: World, validium: bool) -> Self {
         let operator = world.user(0).into_array();
         Self {
             ledger: Ledger::new(world.domain(), MAX_DEPTH, 0, operator),
             world,
+            validium,
             accounts: HashMap::new(),
         }
     }
@@ -155,7 +167,7 @@ impl Chain {
     }
 
     /// The batch as the contract's calls take it, and as the archive keeps it.
-    fn batch(&self, opened: &Opened) -> (Batch, Archived) {
+    pub fn batch(&self, opened: &Opened) -> (Batch, Archived) {
         let header = &opened.header;
         let pad = |words: &[Scalar], length: usize| {
             let mut words = words.to_vec();
@@ -176,6 +188,7 @@ impl Chain {
         );
         let elements: Vec<U256> = opened.blob.iter().map(word).collect();
         batch.blob = Blob::new(&elements);
+        batch.validium = self.validium;
         let words = header.to_words();
         batch.c_h = pad(&words, 3 + 5 * SHAPE.records as usize);
         batch.c_b = pad(&opened.blob, SHAPE.slots as usize / 2);

@@ -267,6 +267,61 @@ async fn the_state_is_rebuilt_and_every_fault_is_named() {
     }
 }
 
+/// Without blobs C_B alone binds the data: in the calldata, and in the hash that the contract keeps.
+#[tokio::test]
+async fn a_validium_is_rebuilt_and_other_data_are_found() {
+    let mut chain = Chain::validium(7).await;
+    let batches = chain.story().await;
+    let (_, archive) = archive_of(&chain, &batches).await;
+    let (state, report) = run(&chain, &archive).await.unwrap();
+    assert_eq!(state.root(), chain.ledger.state().root());
+    assert_eq!(report.batches, 3);
+    let change = |change: &dyn Fn(&mut Batch)| {
+        let mut forged = batches.clone();
+        change(&mut forged[1]);
+        forged
+    };
+    for forged in [
+        change(&|batch| batch.blob[0] += Scalar::ONE),
+        change(&|batch| batch.blob[1] = Scalar::ZERO),
+        change(&|batch| batch.blob.swap(0, 1)),
+    ] {
+        let (_, archive) = archive_of(&chain, &forged).await;
+        let found = field(run(&chain, &archive).await);
+        assert_eq!(found, (2, Field::BlobCommitment));
+    }
+
+    // Two batches with the same effect, whose transfers are in another order: Ethereum has the one as
+    // committed, the archive the other.
+    chain.transfer(1, 2, 100);
+    let before = chain.ledger.clone();
+    chain.transfer(1, 2, 9);
+    chain.transfer(2, 1, 4);
+    let (committed, honest) = chain.batch(&chain.ledger.clone().close());
+    chain.ledger = before;
+    chain.transfer(2, 1, 4);
+    chain.transfer(1, 2, 9);
+    let other = chain.seal();
+    assert_eq!(honest.header, other.header);
+    assert_ne!(honest.blob, other.blob);
+    chain.world.commit(&committed).await.unwrap();
+    let mut good = honest.clone();
+    good.proof = chain.world.settle_call(&committed).proof.proof.to_vec();
+    let ahead = async |batch: &Batch| {
+        archive.replace(batch).await.unwrap();
+        resync_ahead(&source(&chain), &archive, options(), |_| {}, |_| Ok(())).await
+    };
+    match ahead(&other).await {
+        Err(ResyncError::Ahead { number: 4, reason }) => {
+            assert!(reason.contains("with the hash"), "{reason}");
+        }
+        found => panic!("{found:?}"),
+    }
+    let (state, report) = ahead(&good).await.unwrap();
+    assert_eq!(state.root(), chain.ledger.state().root());
+    assert_eq!(report.pending, 1);
+}
+
 /// With a known trapdoor anything can be proved: resync does not rely on the proof.
 #[tokio::test]
 async fn a_batch_that_the_circuit_would_never_prove_is_found_by_replay() {

@@ -9,7 +9,7 @@ use blstrs::Scalar;
 use ff::Field as _;
 
 use super::{Batch, Executed, Published};
-use crate::BatchBlob;
+use crate::DataMode;
 use crate::calls::{PublishedBatch, message_root};
 use carillon_protocol::crypto::poseidon::commit;
 use carillon_protocol::ledger::{State, replay};
@@ -88,6 +88,15 @@ pub struct CheckError {
     pub expected: String,
 }
 
+/// What is fixed for every batch of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What its operations are signed for.
+    pub domain: Domain,
+    /// Where its batches' data are.
+    pub mode: DataMode,
+}
+
 /// What a batch that was checked is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
@@ -100,21 +109,25 @@ pub struct Checked {
 }
 
 /// Checks a batch that L1 executed and applies it to the state before it. `time` is that of the
-/// committing block, `domain` that of the chain on L1, `queue` the chain's whole queue. The state is
+/// committing block, `terms` those of the chain on L1, `queue` the chain's whole queue. The state is
 /// unchanged after an error.
 pub fn check(
     batch: &Batch,
     executed: &Executed,
-    domain: Domain,
+    terms: Terms,
     time: u64,
     published: Option<&Published>,
     queue: &[[U256; 5]],
     state: &mut State,
 ) -> Result<Checked, CheckError> {
     let number = executed.number;
-    let check = Check { batch, number };
+    let check = Check {
+        batch,
+        number,
+        mode: terms.mode,
+    };
     check.published(published)?;
-    let header = check.header(domain)?;
+    let header = check.header(terms.domain)?;
     check.same(Field::OldRoot, header.old_root, state.root())?;
     check.same(Field::NewRoot, word(&header.new_root), executed.new_root)?;
     let end = check.queue(&header, executed.queue_start, queue)?;
@@ -148,13 +161,17 @@ pub fn check(
 pub fn check_ahead(
     batch: &Batch,
     number: u64,
-    domain: Domain,
+    terms: Terms,
     queue_start: u64,
     queue: &[[U256; 5]],
     state: &mut State,
 ) -> Result<Checked, CheckError> {
-    let check = Check { batch, number };
-    let header = check.header(domain)?;
+    let check = Check {
+        batch,
+        number,
+        mode: terms.mode,
+    };
+    let header = check.header(terms.domain)?;
     check.same(Field::OldRoot, header.old_root, state.root())?;
     let end = check.queue(&header, queue_start, queue)?;
     let versioned_hash = check.versioned_hash(B256::ZERO)?;
@@ -173,6 +190,7 @@ pub fn check_ahead(
 struct Check<'a> {
     batch: &'a Batch,
     number: u64,
+    mode: DataMode,
 }
 
 impl Check<'_> {
@@ -263,12 +281,13 @@ impl Check<'_> {
         })
     }
 
+    /// Zero where batches have no blob: then C_B alone binds B, in the batch hash.
     fn versioned_hash(&self, expected: B256) -> Result<B256, CheckError> {
-        let blob = BatchBlob::new(&self.batch.blob).map_err(|error| {
+        let hash = self.mode.versioned_hash(&self.batch.blob);
+        hash.map_err(|error| {
             let expected = expected.to_string();
             self.wrong(Field::VersionedHash, error.to_string(), expected)
-        })?;
-        Ok(blob.versioned_hash())
+        })
     }
 
     /// C_H and C_B over the circuit's whole capacity, zeros behind the data.

@@ -16,7 +16,6 @@ use alloy::sol_types::SolCall;
 use redb::{Database, WriteTransaction};
 
 use super::ChainId;
-use crate::SettlementError;
 use crate::abi::ISharedBridge::LaneEntry;
 use crate::abi::RollupChain;
 use crate::lanes::LaneEvent;
@@ -24,6 +23,7 @@ use crate::sender::BlockRef;
 use crate::watch::{
     ChainEvent, Cursor, Located, NodeSource, Sink, SinkError, WatchError, WatchOptions, Watcher,
 };
+use crate::{DataMode, SettlementError};
 use carillon_protocol::{Domain, Home};
 
 /// How often a chain that turns while it is read is read again, and one of which the node does not tell all events yet.
@@ -74,7 +74,7 @@ pub struct Executed {
     pub number: u64,
     /// keccak of what the contract stored.
     pub hash: B256,
-    /// Of the blob that holds B.
+    /// Of the blob that holds B; zero for a validium.
     pub versioned_hash: B256,
     /// The state root after it.
     pub new_root: U256,
@@ -277,6 +277,12 @@ pub async fn domain_of(source: &NodeSource, chain: &ChainId) -> Result<Domain, S
         ..Home::default()
     };
     Ok(Domain::new(&home, chain.chain))
+}
+
+/// Where the chain's batches have their data.
+pub async fn mode_of(source: &NodeSource) -> Result<DataMode, SettlementError> {
+    let validium = source.read(source.contract(), RollupChain::validiumCall {});
+    Ok(DataMode::of(validium.await?))
 }
 
 /// Time of the block that committed a batch, and what its transaction published. A batch that came

@@ -13,7 +13,8 @@
 //! | `resync` | [`resync`]: the state rebuilt from L1 and the archive | network, store |
 //!
 //! Ethereum forgets blobs after weeks. The archive keeps B, and L1 keeps the versioned hash that B
-//! must have: an archive cannot lie, only be incomplete.
+//! must have: an archive cannot lie, only be incomplete. Batches of a validium have no blob: there the
+//! archive is the only place of B, and the commitment C_B, in the hash that the contract keeps, binds it.
 //!
 //! Called by the node (put) and by `carillon-node resync`. May use `carillon-protocol` and the
 //! rest of the crate.
@@ -28,8 +29,10 @@ mod proof_json;
 mod resync;
 mod store;
 
-pub use check::{CheckError, Checked, Field, check, check_ahead};
-pub use history::{Executed, History, HistoryError, Published, chain_of, domain_of, published};
+pub use check::{CheckError, Checked, Field, Terms, check, check_ahead};
+pub use history::{
+    Executed, History, HistoryError, Published, chain_of, domain_of, mode_of, published,
+};
 pub use messages::{MessageError, SentMessage, sent_message, sent_messages};
 pub use object::{Batch, ChainId, ObjectError, Shape};
 pub use pending::pending_batches;

@@ -4,17 +4,20 @@
 //! they do. Nothing in the archive is believed. Called by `carillon-node resync`, and by a node that
 //! has lost its disk.
 
+use alloy::primitives::keccak256;
+use alloy::sol_types::SolValue;
 use blstrs::Scalar;
 
-use super::check::{CheckError, Checked, Field, check, check_ahead};
-use super::history::{History, HistoryError, chain_of, domain_of, published};
+use super::check::{CheckError, Checked, Field, Terms, check, check_ahead};
+use super::history::{History, HistoryError, chain_of, domain_of, mode_of, published};
 use super::places::{Place, Places, is_of};
 use super::{Archive, ArchiveError, Batch, ChainId, Executed};
+use crate::calls::PublishedBatch;
 use crate::sender::BlockRef;
 use crate::watch::{NodeSource, WatchOptions};
-use crate::{BatchBlob, SettlementError, verify_on_l1};
+use crate::{SettlementError, verify_on_l1};
 use carillon_protocol::ledger::{MAX_DEPTH, State};
-use carillon_protocol::{Domain, Kind, Operation};
+use carillon_protocol::{Header, Kind, Operation};
 
 /// Settings of a resync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +208,7 @@ pub async fn resync_ahead(
 struct Walk<'a, P> {
     source: &'a NodeSource,
     archive: &'a Archive,
-    domain: Domain,
+    terms: Terms,
     history: History,
     places: Places,
     progress: P,
@@ -231,7 +234,10 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             progress(ResyncStep::Read(block));
         })
         .await?;
-        let domain = domain_of(source, &chain).await?;
+        let terms = Terms {
+            domain: domain_of(source, &chain).await?,
+            mode: mode_of(source).await?,
+        };
         let state = State::genesis(options.depth);
         let archived = archive.list().await?.last().copied().unwrap_or(0);
         let total = history.executed.len() as u64;
@@ -247,7 +253,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
         Ok(Self {
             source,
             archive,
-            domain,
+            terms,
             history,
             places: Places::default(),
             progress,
@@ -280,7 +286,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             let checked = check(
                 &batch,
                 executed,
-                self.domain,
+                self.terms,
                 time,
                 data.as_ref(),
                 queue,
@@ -320,7 +326,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
             let checked = check_ahead(
                 &batch,
                 number,
-                self.domain,
+                self.terms,
                 queue_start,
                 queue,
                 &mut self.state,
@@ -331,14 +337,7 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 }
                 _ => refused(error.to_string()),
             })?;
-            if let Some(committed) = self.history.open.get(&number) {
-                let blob = BatchBlob::new(&batch.blob)?.versioned_hash();
-                if blob != *committed {
-                    return Err(refused(format!(
-                        "another batch with that number is committed there, with the blob {committed}"
-                    )));
-                }
-            }
+            self.committed(&batch, &checked, queue_start).await?;
             let shape = batch.shape.number;
             let verified = verify_on_l1(self.source, shape, &batch.proof, &checked.inputs);
             verified.await?.map_err(refused)?;
@@ -356,6 +355,47 @@ impl<'a, P: FnMut(ResyncStep) + Send> Walk<'a, P> {
                 checked: &checked,
             })
             .map_err(ResyncError::Keep)?;
+        }
+        Ok(())
+    }
+
+    /// What L1 has as committed must be this batch: its blob, and where there is none, all that the
+    /// contract stored of it.
+    async fn committed(
+        &self,
+        batch: &Batch,
+        checked: &Checked,
+        queue_start: u64,
+    ) -> Result<(), ResyncError> {
+        let open = self.history.pending.iter();
+        let Some(open) = { open }.find(|open| open.number == batch.number) else {
+            return Ok(());
+        };
+        let refused = |what: String| ResyncError::Ahead {
+            number: batch.number,
+            reason: format!("another batch with that number is committed there, with {what}"),
+        };
+        let versioned_hash = self.terms.mode.versioned_hash(&batch.blob)?;
+        if versioned_hash != open.versioned_hash {
+            return Err(refused(format!("the blob {}", open.versioned_hash)));
+        }
+        if !self.terms.mode.is_validium() {
+            return Ok(());
+        }
+        let (time, _) = published(self.source, open).await?;
+        let [header_commitment, blob_commitment, ..] = checked.inputs;
+        let header = Header::from_words(&batch.header);
+        let public = PublishedBatch {
+            chain_id: batch.chain.chain,
+            shape: batch.shape.number,
+            header: header.map_err(|error| refused(error.to_string()))?,
+            header_commitment,
+            blob_commitment,
+            versioned_hash,
+        };
+        let stored = public.stored(queue_start, time);
+        if keccak256(stored.abi_encode()) != open.hash {
+            return Err(refused(format!("the hash {}", open.hash)));
         }
         Ok(())
     }

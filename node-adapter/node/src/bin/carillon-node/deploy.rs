@@ -14,7 +14,7 @@ use carillon_cli::{Output, grouped};
 use carillon_protocol::ledger::State;
 use carillon_settlement::deploy::{DeployJournal, DeployOptions, Deployment, key_hash};
 use carillon_settlement::limits::check_records;
-use carillon_settlement::{Deadlines, L1Client, SettlementError};
+use carillon_settlement::{DataMode, Deadlines, L1Client, SettlementError};
 use clap::Args;
 use serde_json::json;
 
@@ -70,6 +70,10 @@ pub struct DeployArgs {
     /// Number of the batches' circuit on Ethereum [default: 1]
     #[arg(long, value_name = "N")]
     shape_number: Option<u32>,
+    /// Where the batches' data are, for good: `rollup` puts them into a blob of each batch, `validium`
+    /// leaves them with the operator, who blocks exits by giving them to nobody
+    #[arg(long, value_name = "MODE", default_value_t = DataMode::Rollup)]
+    data_mode: DataMode,
     /// Tokens of the chain, as SLOT=ADDRESS; slot 0 is ETH
     #[arg(long = "token", value_name = "SLOT=ADDRESS", value_parser = token)]
     tokens: Vec<(u8, Address)>,
@@ -194,6 +198,7 @@ impl DeployArgs {
         let mut options = self.powers.apply(DeployOptions::new(chain_id, &genesis));
         options.operator_account = self.operator.or(file.operator).unwrap_or(0);
         options.tokens = self.tokens;
+        options.validium = self.data_mode.is_validium();
         let data_dir = self.data_dir.or(file.data_dir);
         let key_dir = self.key_dir.or(file.key_dir).or(config.key_dir);
         let key_dir = keys::home(key_dir, data_dir.as_deref())?;
@@ -288,6 +293,7 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         ));
     }
     let (chain_id, operator) = (options.chain_id, options.operator);
+    let mode = DataMode::of(options.validium);
     let operator = operator.unwrap_or(client.address());
     let l1 = Deployment::resume(&client, options, &mut journal)
         .await
@@ -305,6 +311,7 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
         "chain_id": chain_id,
         "shape": shape.id(),
         "shape_number": shape_number,
+        "data_mode": mode.to_string(),
         "chain": l1.chain,
         "bridge": l1.bridge,
         "hub": l1.hub,
@@ -322,6 +329,7 @@ pub async fn run(output: &Output, args: DeployArgs, config: Config) -> Result<()
     let row = |name: &str, address: Address| (name.to_owned(), address.to_string());
     let rows = [
         row("chain", l1.chain),
+        ("data".to_owned(), mode.to_string()),
         row("bridge", l1.bridge),
         row("hub", l1.hub),
         row("interop handler", l1.handler),

@@ -34,6 +34,16 @@ pub async fn run(output: &Output, args: StatusArgs, config: &Config) -> Result<(
     Err(Failure::Stuck(reasons.collect::<Vec<_>>().join("; ")))
 }
 
+/// Where the batches' data are. Nodes of older versions, which do not say it, know rollups alone.
+fn data_words(chain: &Value) -> String {
+    match chain["data_mode"].as_str() {
+        Some("validium") => {
+            "validium: batches have no blob, the archive is the only copy of their data".to_owned()
+        }
+        mode => mode.unwrap_or("rollup").to_owned(),
+    }
+}
+
 fn rows(chain: &Value, queue: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -43,6 +53,7 @@ fn rows(chain: &Value, queue: &Value) -> Vec<(String, String)> {
     let reached = &chain["reached"];
     let mut rows = vec![
         ("chain".to_owned(), text(&chain["chain_id"])),
+        ("data".to_owned(), data_words(chain)),
         ("Ethereum".to_owned(), text(&chain["l1"])),
         (
             "operations".to_owned(),
@@ -72,7 +83,7 @@ fn rows(chain: &Value, queue: &Value) -> Vec<(String, String)> {
         ),
     ];
     if let Some(proofs) = proofs(&chain["proving"]) {
-        rows.insert(4, ("proofs".to_owned(), proofs));
+        rows.insert(5, ("proofs".to_owned(), proofs));
     }
     if !queue["l1_block"].is_null() {
         let (head, read) = (text(&queue["l1_block"]), text(&queue["read_block"]));

@@ -1,6 +1,7 @@
 //! The Ethereum side of `run` at its start: first a comparison of everything that the node has with
 //! what the contracts say, then the connection.
 
+use std::path::Path;
 use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
@@ -14,7 +15,7 @@ use carillon_settlement::archive::{Archive, ArchiveError, ChainId};
 use carillon_settlement::deploy::key_hash;
 use carillon_settlement::sender::Policy;
 use carillon_settlement::watch::{NodeSource, WatchOptions};
-use carillon_settlement::{ChainOnL1, receipt_key};
+use carillon_settlement::{ChainOnL1, DataMode, receipt_key};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{L1Plan, Plan};
@@ -48,6 +49,7 @@ impl<'a> L1Start<'a> {
             })?;
         let rollup = RollupOptions {
             home: found.home(),
+            mode: found.mode,
             ..run.rollup
         };
         let node = Intended {
@@ -85,15 +87,14 @@ impl<'a> L1Start<'a> {
         store.bind(&mark)?;
         drop(store);
         step.done(&format!(
-            "{} on {}, {} batches executed",
+            "{} on {}, a {}, {} batches executed",
             plan.chain,
             carillon_redact::url(&plan.url),
+            found.mode,
             found.progress.executed
         ));
-        if plan.archive == run.data_dir.join("archive").display().to_string() {
-            output.note(
-                "the archive is in the node's folder: whoever loses the one loses both; name another disk with --archive",
-            );
+        if let Some(note) = archive_note(found.mode, &plan.archive, &run.data_dir) {
+            output.note(note);
         }
         Ok(Self {
             plan,
@@ -105,6 +106,11 @@ impl<'a> L1Start<'a> {
     /// Where the chain's contracts are.
     pub fn home(&self) -> Home {
         self.found.home()
+    }
+
+    /// Where the batches' data are.
+    pub fn mode(&self) -> DataMode {
+        self.found.mode
     }
 
     /// Compares the verifying key with that of the contract.
@@ -154,6 +160,7 @@ impl<'a> L1Start<'a> {
             operator: self.operator,
             shape: self.plan.shape,
             budget: run.rollup.budget,
+            mode: self.found.mode,
             archive: self.plan.archive.clone(),
             watch: WatchOptions {
                 start: self.plan.from_block,
@@ -174,6 +181,39 @@ impl<'a> L1Start<'a> {
             .map_err(|error| Failure::Settlement(error.to_string()))?;
         step.done("go on");
         Ok(ethereum)
+    }
+}
+
+/// What is said of an archive that is lost together with the node's database.
+fn archive_note(mode: DataMode, archive: &str, data_dir: &Path) -> Option<&'static str> {
+    match mode {
+        DataMode::Rollup if Path::new(archive) == data_dir.join("archive") => Some(
+            "the archive is in the node's folder: whoever loses the one loses both; name another disk with --archive",
+        ),
+        DataMode::Validium if on_one_disk(archive, data_dir) => Some(
+            "VALIDIUM: the archive is the only copy of the chain's data, and it is on the same disk as the node's database: whoever loses both can never rebuild the state, and nobody can leave; name another disk with --archive",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether an archive is a folder of the file system that a node's folder is on. What cannot be told
+/// counts as one.
+fn on_one_disk(archive: &str, data_dir: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let folder = match archive.split_once("://") {
+        Some(("file", path)) => Path::new(path),
+        Some(_) => return false,
+        None => Path::new(archive),
+    };
+    let disk = |path: &Path| {
+        let there = std::path::absolute(path).ok()?;
+        let found = there.ancestors().find_map(|path| path.metadata().ok());
+        found.map(|found| found.dev())
+    };
+    match (disk(folder), disk(data_dir)) {
+        (Some(archive), Some(data)) => archive == data,
+        _ => true,
     }
 }
 
@@ -202,4 +242,31 @@ fn archive_failure(error: ArchiveError) -> Failure {
 
 fn differs(error: Disagreement) -> Failure {
     Failure::Disagreement(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validium_whose_only_copy_is_beside_its_database_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let beside = folder.path().join("elsewhere/archive");
+        let beside = beside.to_str().unwrap();
+        let said = |mode, archive: &str| archive_note(mode, archive, &data);
+        let within = data.join("archive");
+        let within = within.to_str().unwrap();
+        assert!(
+            said(DataMode::Rollup, within)
+                .unwrap()
+                .contains("loses both")
+        );
+        assert_eq!(said(DataMode::Rollup, beside), None);
+        for archive in [within, beside, &format!("file://{beside}")] {
+            let note = said(DataMode::Validium, archive).unwrap();
+            assert!(note.contains("only copy"), "{note}");
+        }
+        assert_eq!(said(DataMode::Validium, "s3://bucket/archive"), None);
+    }
 }

@@ -54,6 +54,7 @@ pub async fn run(output: &Output, mut plan: Plan, stop: &CancellationToken) -> R
     };
     if let Some(l1) = &l1 {
         plan.rollup.home = l1.home();
+        plan.rollup.mode = l1.mode();
     }
     let bundles = plan.bundle_policy.as_deref().map(BundlePolicy::read);
     let bundles = bundles
