@@ -654,11 +654,7 @@ impl Service {
     }
 
     /// The next call's set, if it is time for one; says of the others why they wait.
-    fn choose(
-        &self,
-        waiting: &Waiting,
-        lanes: &BTreeMap<(u64, u64), LaneFacts>,
-    ) -> Option<Chosen> {
+    fn choose(&self, waiting: &Waiting, lanes: &BTreeMap<(u64, u64), LaneFacts>) -> Option<Chosen> {
         let pending: BTreeMap<u64, Vec<Pending>> = waiting
             .iter()
             .map(|(chain, list)| (*chain, list.iter().map(Held::pending).collect()))

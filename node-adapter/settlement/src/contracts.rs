@@ -124,6 +124,15 @@ impl NodeSource {
         Ok(block.ok_or_else(none)?.header.timestamp)
     }
 
+    /// An address's code, as of the newest block; empty if it has none.
+    ///
+    /// # Errors
+    /// Errors of the node.
+    pub async fn code(&self, address: Address) -> Result<Bytes, SettlementError> {
+        let look = self.provider().get_code_at(address);
+        self.ask("eth_getCode", look).await
+    }
+
     /// An address's wei, as of the newest block.
     ///
     /// # Errors

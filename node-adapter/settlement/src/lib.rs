@@ -14,6 +14,8 @@
 //! [`L1Client`] is for everything else: one key, one transaction, one receipt. `deploy` puts the
 //! contracts up; [`Anvil`] is the Ethereum node of the demo and the tests.
 //!
+//! [`network`] reads all chains of a hub and their lanes, and speaks to their governor.
+//!
 //! [`archive`] keeps batches as objects and rebuilds the state from them and L1; [`interop`] has
 //! bundles and alias accounts. [`aave`] puts a lending market up for the demo and the tests.
 //!
@@ -37,6 +39,7 @@ pub mod interop;
 mod l1;
 pub mod lanes;
 pub mod limits;
+pub mod network;
 mod on_l1;
 mod refusal;
 mod retry;

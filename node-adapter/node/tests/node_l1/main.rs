@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod binary;
+mod chains;
 mod deployment;
 mod disagreements;
 mod gateway;

@@ -37,8 +37,8 @@ async fn a_circle_of_sends_and_takes_is_settled_at_once_and_not_one_by_one() {
         vec![net.takes(*source, at, taken), net.sends(*from, *to, sent)]
     };
     let all: Vec<_> = (0..3).map(|at| (at, records(&net, at))).collect();
-    for at in 0..3 {
-        let refused = net.settle_alone(at, all[at].1.clone()).await;
+    for (at, records) in &all {
+        let refused = net.settle_alone(*at, records.clone()).await;
         assert_eq!(refused.unwrap_err().name(), "TakeWithoutSend");
     }
     // Without its third member it does not close.

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod chain;
+mod chain_commands;
 mod commands;
 mod encoding;
 mod gas;

@@ -118,6 +118,17 @@ impl DeployOptions {
     /// [`SettlementError::Setup`]; errors of the node; as [`DeployOptions::check`].
     pub async fn preflight(&self, client: &L1Client) -> Result<Preflight, SettlementError> {
         self.check()?;
+        self.preflight_of(client, client.address(), self.gas())
+            .await
+    }
+
+    /// The same for transactions of so much gas; `holder` lists the tokens.
+    pub(super) async fn preflight_of(
+        &self,
+        client: &L1Client,
+        holder: Address,
+        gas: u64,
+    ) -> Result<Preflight, SettlementError> {
         let setup = |reason: String| SettlementError::Setup { reason };
         for (slot, token) in &self.tokens {
             if client.code(*token).await?.is_empty() {
@@ -125,7 +136,6 @@ impl DeployOptions {
                     "there is no contract at {token}, the token of slot {slot}; check the address and the Ethereum node's chain"
                 )));
             }
-            let holder = client.address();
             let held = Bytes::from(erc20::balanceOfCall { holder }.abi_encode());
             let supply = Bytes::from(erc20::totalSupplyCall {}.abi_encode());
             for (name, call) in [("balanceOf", held), ("totalSupply", supply)] {
@@ -144,7 +154,6 @@ impl DeployOptions {
                 }
             }
         }
-        let gas = self.gas();
         let cost = U256::from(gas) * U256::from(client.gas_price().await?);
         let balance = client.balance(client.address()).await?;
         if balance < cost {
@@ -194,6 +203,17 @@ impl DeployOptions {
         let bytes = bytes + verifiers * Groth16Verifier::BYTECODE.len();
         bytes as u64 * GAS_PER_BYTE + (fixed.len() + verifiers + calls) as u64 * GAS_PER_STEP
     }
+}
+
+/// Gas of one more chain and so many calls, without verifiers.
+pub(super) fn chain_gas(calls: usize) -> u64 {
+    let bytes = RollupChain::BYTECODE.len() + UpgradeableProxy::BYTECODE.len();
+    bytes as u64 * GAS_PER_BYTE + (2 + calls as u64) * GAS_PER_STEP
+}
+
+/// Gas of a verifier.
+pub(super) fn verifier_gas() -> u64 {
+    Groth16Verifier::BYTECODE.len() as u64 * GAS_PER_BYTE + GAS_PER_STEP
 }
 
 #[cfg(test)]

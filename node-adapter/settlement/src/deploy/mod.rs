@@ -4,10 +4,12 @@
 //! deploying key governs while the parts are put together; at the end hub, bridge and chain are
 //! handed over to the timelock, unless [`DeployOptions::hand_over`] is off.
 
+mod add;
 mod check;
 mod journal;
 mod key;
 mod options;
+mod verifier;
 
 use alloy::primitives::{Address, Bytes, U256, Uint};
 use alloy::sol_types::{SolCall, SolConstructor};
@@ -25,10 +27,12 @@ use carillon_protocol::Home;
 use journal::Done;
 use options::PROBE;
 
+pub use add::{Added, Site};
 pub use check::Preflight;
 pub use journal::DeployJournal;
 pub use key::{PUBLIC_INPUTS, key_hash, verifying_key_bytes};
 pub use options::DeployOptions;
+pub use verifier::is_verifier_of;
 
 /// The factory of an interop handler: the handler creates it as its first contract, and the nonce
 /// of a new contract is 1 (EIP-161).
@@ -355,23 +359,8 @@ impl<'a> Deployer<'a> {
             };
             self.call("setReceiptKey", hub, set).await?;
         }
-        let mut verifiers = Vec::with_capacity(options.verifiers.len());
-        for (shape, key) in &options.verifiers {
-            let verifier = match self.verifier_of(key, there).await? {
-                Some(verifier) => verifier,
-                None => self.verifier(key).await?,
-            };
-            let set = RollupChain::setVerifierCall {
-                shape: *shape,
-                verifier_: verifier,
-            };
-            self.call("setVerifier", chain, set).await?;
-            verifiers.push((*shape, verifier));
-        }
-        let least = |slot: u8| {
-            let named = options.least_deposits.iter().find(|(of, _)| *of == slot);
-            U256::from(named.map_or(0, |(_, least)| *least))
-        };
+        let verifiers = self.verifiers(chain, options, there).await?;
+        let least = |slot: u8| U256::from(options.least_deposit(slot));
         for (slot, token) in &options.tokens {
             self.list(bridge, options.chain_id, *slot, *token, least(*slot))
                 .await?;
@@ -385,6 +374,29 @@ impl<'a> Deployer<'a> {
             self.call("setLeastDeposit", bridge, set).await?;
         }
         Ok((chain, verifiers))
+    }
+
+    /// Gives a chain a verifier for each key.
+    async fn verifiers(
+        &mut self,
+        chain: Address,
+        options: &DeployOptions,
+        there: &[(u32, Address)],
+    ) -> Result<Vec<(u32, Address)>, SettlementError> {
+        let mut verifiers = Vec::with_capacity(options.verifiers.len());
+        for (shape, key) in &options.verifiers {
+            let verifier = match self.verifier_of(key, there).await? {
+                Some(verifier) => verifier,
+                None => self.verifier(key).await?,
+            };
+            let set = RollupChain::setVerifierCall {
+                shape: *shape,
+                verifier_: verifier,
+            };
+            self.call("setVerifier", chain, set).await?;
+            verifiers.push((*shape, verifier));
+        }
+        Ok(verifiers)
     }
 
     /// Lists a token. The bridge tries it out with units of the deploying key.

@@ -95,6 +95,12 @@ impl DeployOptions {
         self
     }
 
+    /// The least deposit of a slot's token, in its units.
+    pub fn least_deposit(&self, slot: u8) -> u128 {
+        let named = self.least_deposits.iter().find(|(of, _)| *of == slot);
+        named.map_or(0, |(_, least)| *least)
+    }
+
     /// The same chain with another queue delay, and the times that follow from it moved where the
     /// contracts' rules need it.
     #[must_use]

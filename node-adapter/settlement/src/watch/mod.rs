@@ -27,5 +27,6 @@ pub use arrivals::{Arrival, Arrivals, ArrivalsError, Waiting};
 pub use cursor::{Cursor, CursorError, next_queue_hash};
 pub use event::{ChainEvent, Located};
 pub use queue::{Entry, Queue, QueueError};
+pub(crate) use source::Place;
 pub use source::{NodeSource, Source};
 pub use watcher::{Mismatch, Progress, Sink, SinkError, WatchError, WatchOptions, Watcher};

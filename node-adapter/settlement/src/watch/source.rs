@@ -169,7 +169,7 @@ impl NodeSource {
     }
 
     /// The logs of some blocks, each with its place.
-    async fn logs(
+    pub(crate) async fn logs(
         &self,
         filter: Filter,
         from: u64,
@@ -200,7 +200,7 @@ impl NodeSource {
     }
 
     /// The time of a block, in seconds.
-    async fn block_time(&self, block: BlockRef) -> Result<u64, SettlementError> {
+    pub(crate) async fn block_time(&self, block: BlockRef) -> Result<u64, SettlementError> {
         let look = self.provider().get_block_by_hash(block.hash).into_future();
         let found = self.ask("eth_getBlockByHash", look).await?;
         let gone = || wrong(format!("block {} is gone while it is read", block.number));
@@ -209,12 +209,12 @@ impl NodeSource {
 }
 
 /// Where a log is.
-struct Place {
-    block: BlockRef,
+pub(crate) struct Place {
+    pub block: BlockRef,
     transaction: B256,
     log: u64,
     /// Of the block, if the node says it.
-    time: Option<u64>,
+    pub time: Option<u64>,
 }
 
 impl Place {

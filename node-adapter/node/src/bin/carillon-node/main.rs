@@ -6,6 +6,7 @@
 //! and the crates that it is built on.
 
 mod backup;
+mod chain;
 mod circuit;
 mod config;
 mod demo;
@@ -62,7 +63,7 @@ struct Common {
     /// Above all sections: engine, txs, batch_capacity, seed, key_dir, anvil. In [run], [prover] and [gateway]:
     /// what these commands' options are called, with _ for -. In [fees]: margin_percent,
     /// fill_percent, base_fee, blob_base_fee; in [fees.tokens]: units of a token that are worth a wei,
-    /// by slot. It is read by run, deploy, keys, resync, backup, status, send, bundle send, deposit,
+    /// by slot. It is read by run, deploy, chain create, keys, resync, backup, status, send, bundle send, deposit,
     /// account, prover, gateway and demo [default: carillon/node.toml in the user's configuration folder, if it
     /// exists]
     #[arg(long, global = true, env = "CARILLON_NODE_CONFIG", value_name = "FILE")]
@@ -95,6 +96,9 @@ enum Command {
     /// first transaction; a deployment that was cut off goes on when the command is given again. The
     /// verifying key is an INSECURE development key: for test networks.
     Deploy(Box<deploy::DeployArgs>),
+    /// The chains of one hub and bridge, and the lanes between them
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Prove batches of a node, here or across the network
     ///
     /// Polls the node for jobs, proves them on the engine, sends heartbeats meanwhile and delivers
@@ -237,6 +241,10 @@ async fn run(cli: Cli, output: &Output, stop: &CancellationToken) -> Result<(), 
         Command::Deploy(args) => {
             let config = Config::read(cli.common.config.as_deref())?;
             deploy::run(output, *args, config).await
+        }
+        Command::Chain(command) => {
+            let config = Config::read(cli.common.config.as_deref())?;
+            chain::run(output, command, config).await
         }
         Command::Prover(args) => {
             let config = Config::read(cli.common.config.as_deref())?;

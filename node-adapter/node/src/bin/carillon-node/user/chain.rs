@@ -36,11 +36,11 @@ pub struct ChainArgs {
 pub struct PastArgs {
     /// The block that created the contract, or one before it: events are read from there
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
-    from_block: u64,
+    pub from_block: u64,
     /// Blocks asked for at a time
     #[arg(long, value_name = "N", default_value_t = WatchOptions::default().range,
           value_parser = clap::value_parser!(u64).range(1..))]
-    range: u64,
+    pub range: u64,
 }
 
 /// A chain and the node that it is read from.

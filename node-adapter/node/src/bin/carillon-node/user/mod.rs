@@ -9,7 +9,7 @@ pub mod account;
 mod alias;
 pub mod bundle;
 mod bundle_file;
-mod chain;
+pub mod chain;
 pub mod claim;
 pub mod deposit;
 pub mod exit;
@@ -22,7 +22,7 @@ pub mod recover;
 pub mod share;
 mod units;
 pub mod wait;
-mod wallet;
+pub mod wallet;
 
 pub use bundle_file::BundleFile;
 pub use chain::failure as ethereum_failure;

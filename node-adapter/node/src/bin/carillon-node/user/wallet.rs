@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy::consensus::Transaction;
 use alloy::primitives::utils::format_ether;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, Bytes, U256};
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
 use carillon_cli::{Output, grouped};
@@ -105,6 +105,11 @@ impl Wallet {
         self.client.address()
     }
 
+    /// The client that signs.
+    pub fn client(&self) -> &L1Client {
+        &self.client
+    }
+
     /// Whether nothing is sent.
     pub fn dry_run(&self) -> bool {
         self.dry_run
@@ -134,6 +139,19 @@ impl Wallet {
         value: U256,
         call: impl SolCall,
     ) -> Result<Sent, Failure> {
+        let input = call.abi_encode().into();
+        self.send_bytes(output, action, to, value, input).await
+    }
+
+    /// [`Wallet::send`] of a call that is encoded already.
+    pub async fn send_bytes(
+        &self,
+        output: &Output,
+        action: &'static str,
+        to: Address,
+        value: U256,
+        input: Bytes,
+    ) -> Result<Sent, Failure> {
         let step = output.step(action);
         let from = self.address();
         let balance = self.client.balance(from).await.map_err(failure)?;
@@ -148,7 +166,6 @@ impl Wallet {
         if balance < value || balance.is_zero() {
             return Err(short(value));
         }
-        let input = call.abi_encode().into();
         let signed = self
             .client
             .sign(action, Some(to), value, input, GasLimit::Estimate);
