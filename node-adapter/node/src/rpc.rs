@@ -295,7 +295,7 @@ fn detail(refusal: &ErrorObjectOwned) -> String {
     )
 }
 
-async fn send_operation(context: &Context, params: &Params<'_>) -> Answer {
+async fn send_operation(context: &Arc<Context>, params: &Params<'_>) -> Answer {
     let expected = |refusal: ErrorObjectOwned| {
         let reason = detail(&refusal);
         wrong_parameters(format!(
@@ -316,6 +316,13 @@ async fn send_operation(context: &Context, params: &Params<'_>) -> Answer {
     let operation = json
         .into_operation()
         .map_err(|refusal| wrong_parameters(refusal.to_string()))?;
+    // Whoever asks again because the answer was lost must not hear that it is refused: policy and fees may be others
+    // by now, and the operation counts.
+    let id = operation.id(context.facts.domain);
+    let known = ask(Arc::clone(context), move |store| store.sequence(&id));
+    if let Some(sequence) = known.await? {
+        return Err(refused(SubmitError::Known { sequence }));
+    }
     bundle_policy::check(
         context.bundles.as_ref(),
         context.facts.chain_id,

@@ -302,6 +302,18 @@ impl L1Client {
             .map_err(|error| error.of(action, None))
     }
 
+    /// The code that a contract would have, without creating it.
+    pub async fn would_create(
+        &self,
+        action: &'static str,
+        input: Bytes,
+    ) -> Result<Bytes, SettlementError> {
+        let request = self.request(None, input);
+        self.ask("eth_call", self.node.provider().call(request).latest())
+            .await
+            .map_err(|error| error.of(action, None))
+    }
+
     /// An account's wei.
     pub async fn balance(&self, address: Address) -> Result<U256, SettlementError> {
         let answer = self.node.provider().get_balance(address);

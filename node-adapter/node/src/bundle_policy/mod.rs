@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 use alloy::primitives::{Address, U256, keccak256};
 use alloy::sol_types::SolValue;
+use alloy::sol_types::abi::AbiDecoderConfig;
 use carillon_protocol::{Kind, Operation};
 use carillon_settlement::interop::{Bundle, Call, alias_address};
 
@@ -113,7 +114,12 @@ fn signed(operation: &Operation, encoded: &[u8]) -> Result<Bundle, Refusal> {
         );
         return Err(Refusal::new("bundle_hash", reason));
     }
-    let bundle = Bundle::abi_decode(encoded).map_err(|_| form("these bytes encode no bundle"))?;
+    // What is decoded may be many times what was sent: parts can be named twice.
+    let limits = AbiDecoderConfig::new()
+        .strict(true)
+        .memory_limit(4 * MOST_BYTES);
+    let bundle = Bundle::abi_decode_with_config(encoded, limits)
+        .map_err(|_| form("these bytes encode no bundle"))?;
     // Ethereum hashes its own encoding: other bytes of the same bundle are a bundle that never runs.
     if bundle.abi_encode() != encoded {
         return Err(form(

@@ -2,7 +2,7 @@
 //! enough: a contract can answer any key's hash and accept any proof. Called before a verifier is shared.
 
 use alloy::primitives::{Address, Bytes};
-use alloy::sol_types::SolCall;
+use alloy::sol_types::{SolCall, SolConstructor};
 use carillon_runtime::groth16::{VerifyingKey, eip2537};
 
 use super::key::{key_hash, verifying_key_bytes};
@@ -40,23 +40,31 @@ fn key_store(key: &VerifyingKey) -> Result<Vec<u8>, SettlementError> {
     Ok(code)
 }
 
-/// Whether a code is the template's, but for the immutables, which the template has as zeros.
-fn is_of(code: &[u8], template: &[u8]) -> bool {
-    if code.len() != template.len() {
+/// Whether a code is what the constructor makes of this key, but for the address of the key's store, which is `store`
+/// wherever the constructor would put it. `built` is what it makes elsewhere. The words that the constructor fills in
+/// are told apart: another hash or store in one of them would check other proofs than the contract says.
+fn is_of(code: &[u8], built: &[u8], hash: &[u8], store: Address) -> bool {
+    let template: &[u8] = &Groth16Verifier::DEPLOYED_BYTECODE;
+    if code.len() != template.len() || built.len() != template.len() {
         return false;
     }
+    let mut expected = built.to_vec();
     let mut at = 0;
-    while let (Some(found), Some(wanted)) = (code.get(at), template.get(at)) {
-        if found != wanted {
-            return false;
-        }
+    while let Some(wanted) = template.get(at) {
         at += 1;
-        let word = template.get(at..at + 32);
-        if *wanted == PUSH32 && word.is_some_and(|word| word.iter().all(|byte| *byte == 0)) {
-            at += 32;
+        let hole = template.get(at..at + 32);
+        if *wanted != PUSH32 || !hole.is_some_and(|word| word.iter().all(|byte| *byte == 0)) {
+            continue;
         }
+        let Some(word) = expected.get_mut(at..at + 32) else {
+            return false;
+        };
+        if word != hash {
+            word.copy_from_slice(store.into_word().as_slice());
+        }
+        at += 32;
     }
-    true
+    code == expected
 }
 
 /// Looks at a contract: code, key hash, and the key that it keeps. The inner error says what is not a
@@ -71,11 +79,6 @@ pub async fn is_verifier_of(
 ) -> Result<Result<(), String>, SettlementError> {
     let wanted = key_hash(key)?;
     let code = client.code(at).await?;
-    if !is_of(&code, &Groth16Verifier::DEPLOYED_BYTECODE) {
-        return Ok(Err(format!(
-            "the code at {at} is not that of this version's Groth16Verifier"
-        )));
-    }
     let ask = async |name, input: Vec<u8>| -> Result<Bytes, SettlementError> {
         client.call(name, at, input.into()).await
     };
@@ -89,6 +92,16 @@ pub async fn is_verifier_of(
     let Ok(store) = Groth16Verifier::keyStoreCall::abi_decode_returns(&store) else {
         return Ok(Err(format!("the verifier at {at} names no key store")));
     };
+    let arguments = Groth16Verifier::constructorCall {
+        key: verifying_key_bytes(key)?.into(),
+    };
+    let input = [&Groth16Verifier::BYTECODE[..], &arguments.abi_encode()].concat();
+    let built = client.would_create("the code of Groth16Verifier", input.into());
+    if !is_of(&code, &built.await?, wanted.as_slice(), store) {
+        return Ok(Err(format!(
+            "the code at {at} is not that of this version's Groth16Verifier with this key"
+        )));
+    }
     if client.code(store).await?.as_ref() != key_store(key)?.as_slice() {
         return Ok(Err(format!(
             "the verifier at {at} says the key's hash and keeps another key at {store}"
@@ -102,21 +115,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_constructor_fills_in_may_differ() {
+    fn each_word_that_a_constructor_fills_in_is_its_own() {
         let template = Groth16Verifier::DEPLOYED_BYTECODE.to_vec();
-        assert!(is_of(&template, &template));
-        let slot = (template.windows(33))
-            .position(|part| part[0] == PUSH32 && part[1..].iter().all(|byte| *byte == 0))
-            .unwrap();
-        let mut filled = template.clone();
-        filled[slot + 1..slot + 33].fill(0xab);
-        assert!(is_of(&filled, &template));
-        for at in [0, slot, slot + 33, template.len() - 1] {
-            let mut other = filled.clone();
-            other[at] ^= 1;
-            assert!(!is_of(&other, &template), "{at}");
+        let holes: Vec<usize> = (template.windows(33).enumerate())
+            .filter(|(_, part)| part[0] == PUSH32 && part[1..].iter().all(|byte| *byte == 0))
+            .map(|(at, _)| at + 1)
+            .collect();
+        assert!(holes.len() > 2);
+        let (hash, there, here) = ([7; 32], Address::repeat_byte(1), Address::repeat_byte(2));
+        // Some hold the hash, the others the store.
+        let filled = |store: Address| {
+            let mut code = template.clone();
+            for (index, at) in holes.iter().enumerate() {
+                let word = match index % 2 {
+                    0 => hash,
+                    _ => store.into_word().0,
+                };
+                code[*at..at + 32].copy_from_slice(&word);
+            }
+            code
+        };
+        let (built, good) = (filled(there), filled(here));
+        assert!(is_of(&good, &built, &hash, here));
+        assert!(!is_of(&good, &built, &hash, there));
+        for (index, at) in holes.iter().enumerate() {
+            for word in [[0; 32], hash, here.into_word().0, [9; 32]] {
+                let mut forged = good.clone();
+                forged[*at..at + 32].copy_from_slice(&word);
+                assert_eq!(
+                    is_of(&forged, &built, &hash, here),
+                    forged == good,
+                    "{index}"
+                );
+            }
         }
-        assert!(!is_of(&filled[..filled.len() - 1], &template));
-        assert!(!is_of(&[], &template));
+        for at in [0, holes[0] - 1, template.len() - 1] {
+            let mut other = good.clone();
+            other[at] ^= 1;
+            assert!(!is_of(&other, &built, &hash, here), "{at}");
+        }
+        assert!(!is_of(&good[..good.len() - 1], &built, &hash, here));
+        assert!(!is_of(&[], &built, &hash, here));
     }
 }

@@ -10,6 +10,7 @@ use crate::abi::IRollupChain::Progress;
 use crate::abi::{ChainHub, Groth16Verifier, RollupChain, SharedBridge};
 use crate::watch::{NodeSource, Place, Source};
 use crate::{DataMode, SettlementError};
+use carillon_protocol::TOKENS;
 
 /// A hub with its bridge, read from a block on.
 #[derive(Clone, Debug)]
@@ -172,16 +173,18 @@ impl Network {
     /// # Errors
     /// Errors of the node.
     pub async fn tokens(&self, chain_id: u64) -> Result<Vec<TokenHeld>, SettlementError> {
-        let filter = Filter::new()
-            .address(self.bridge)
-            .event_signature(SharedBridge::TokenSet::SIGNATURE_HASH)
-            .topic1(U256::from(chain_id));
+        // Asked slot by slot: events may be older than what is read of them.
         let mut slots = vec![(0, Address::ZERO)];
-        for (_, log) in self.logs(filter).await? {
-            let event = SharedBridge::TokenSet::decode_log(&log).map_err(undecoded)?;
-            slots.push((event.slot.saturating_to(), event.token));
+        for slot in 1..TOKENS {
+            let call = SharedBridge::tokenAtCall {
+                chainId: chain_id,
+                slot: U256::from(slot),
+            };
+            let token: Address = self.source.read(self.bridge, call).await?;
+            if !token.is_zero() {
+                slots.push((slot, token));
+            }
         }
-        slots.sort_unstable();
         let mut tokens = Vec::new();
         for (slot, token) in slots {
             let (id, number) = (chain_id, U256::from(slot));

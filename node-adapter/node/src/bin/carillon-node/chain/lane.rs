@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::govern::{ProposalArgs, act};
 use super::read::lane_json;
-use super::{PlaceArgs, registered};
+use super::{PlaceArgs, registered, registered_in_range};
 use crate::exit::Failure;
 use crate::user::chain::failure;
 use crate::user::wallet::WalletArgs;
@@ -83,7 +83,7 @@ pub async fn run(output: &Output, command: LaneCommand) -> Result<(), Failure> {
         )));
     }
     let (chain, network) = args.place.open().await?;
-    let this = registered(&network, id).await?;
+    let this = registered_in_range(&network, id).await?;
     registered(&network, other).await?;
     let wallet = args.wallet.open(&args.place.chain)?;
     let facts = network.facts(this).await.map_err(failure)?;
@@ -138,7 +138,7 @@ pub async fn run(output: &Output, command: LaneCommand) -> Result<(), Failure> {
 pub async fn retire(output: &Output, args: RetireArgs) -> Result<(), Failure> {
     let id = args.id;
     let (chain, network) = args.place.open().await?;
-    let this = registered(&network, id).await?;
+    let this = registered_in_range(&network, id).await?;
     let wallet = args.wallet.open(&args.place.chain)?;
     let facts = network.facts(this).await.map_err(failure)?;
     let governor = Governor::find(&chain.source, facts.governor)

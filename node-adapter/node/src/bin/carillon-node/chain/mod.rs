@@ -95,6 +95,18 @@ async fn registered(network: &Network, id: u64) -> Result<Registered, Failure> {
     })
 }
 
+/// A chain whose lanes are read from events: none of them may be older than what is read.
+async fn registered_in_range(network: &Network, id: u64) -> Result<Registered, Failure> {
+    let found = registered(network, id).await?;
+    let chains = network.chains().await.map_err(failure)?;
+    if !chains.contains(&found) {
+        return Err(Failure::input(format!(
+            "chain {id} was registered before the first block that is read, so some of its lanes would not be seen: give --from-block, the block of the bridge's creation or one before it"
+        )));
+    }
+    Ok(found)
+}
+
 /// Runs a command.
 pub async fn run(output: &Output, command: ChainCommand, config: Config) -> Result<(), Failure> {
     match command {
