@@ -68,6 +68,8 @@ pub struct Driver<M: Machine> {
     pub lanes: Option<(Arc<dyn LaneAuthority>, Arc<Feeds>)>,
     /// How long what was taken of a chain may be unsettled.
     pub promise_age: Duration,
+    /// When Ethereum was read last, milliseconds since 1970: while it is silent no chain is late.
+    pub heard: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Between two looks when nothing happens.
     pub poll: Duration,
     /// Told what happens.
@@ -200,7 +202,8 @@ impl<M: Machine> Driver<M> {
             }
         }
         let mut revoked = feeds.revoked();
-        let (mut covered, now) = (BTreeMap::new(), super::writer::now());
+        let mut covered = BTreeMap::new();
+        let now = (self.heard)().min(super::writer::now());
         for (chain, unsettled) in &progress.unsettled {
             match self.covered(&**authority, *chain, unsettled).await {
                 Ok((end, differs)) => {

@@ -128,6 +128,12 @@ pub trait Machine: Send + Sync + 'static {
     where
         Self: Sized;
 
+    /// The account of each owner, which stays the owner's also when the state is taken back: operations name accounts
+    /// by their index alone.
+    fn owners(&self) -> Vec<([u8; 20], u32)> {
+        Vec::new()
+    }
+
     /// An operation of the log as it is executed on another state than before: an exit takes what is
     /// there.
     #[must_use]

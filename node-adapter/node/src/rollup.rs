@@ -130,7 +130,8 @@ impl Rollup {
                 state,
                 point.batch + 1,
             )
-            .with_bridge(options.home.bridge),
+            .with_bridge(options.home.bridge)
+            .with_reserved(store.reserved()?),
             queue: point.queue,
             lanes: point.lanes,
         })
@@ -312,6 +313,10 @@ impl Machine for Rollup {
 
     fn rewound(&self, store: &Store) -> Result<Self, StoreError> {
         Self::restore(&self.options, store)
+    }
+
+    fn owners(&self) -> Vec<([u8; 20], u32)> {
+        self.ledger.owners().collect()
     }
 
     fn again(&self, mut operation: Operation) -> Operation {

@@ -258,6 +258,7 @@ impl Node {
         let jobs = board
             .as_ref()
             .map(|(board, _): &(Arc<JobBoard>, KeyHash)| Arc::clone(board));
+        let heard = options.l1.clone();
         let status = NodeStatus::new(Parts {
             writer: writer.clone(),
             board: jobs.clone(),
@@ -315,6 +316,10 @@ impl Node {
             settler: options.settler,
             lanes: authority.map(|authority| (authority, feeds)),
             promise_age,
+            heard: Arc::new(move || match &heard {
+                None => u64::MAX,
+                Some(l1) => l1.status().queue.last_success.unwrap_or(0),
+            }),
             poll: Duration::from_millis(500),
             observe: options.observe,
             reach: Arc::new(move |reached| reach.reach(reached)),

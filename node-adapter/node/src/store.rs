@@ -56,6 +56,7 @@ const LANES_OUT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("lanes_o
 const SOFT: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("soft");
 const FALLEN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("fallen");
 const AGAIN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("again");
+const RESERVED: TableDefinition<'_, &[u8], u32> = TableDefinition::new("reserved");
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -425,6 +426,7 @@ impl Store {
             write.open_table(BATCHES).map_err(access)?;
             write.open_table(PARTS).map_err(access)?;
             write.open_table(UNDO).map_err(access)?;
+            write.open_table(RESERVED).map_err(access)?;
             write.open_table(LANES_OUT).map_err(access)?;
             write.open_table(SOFT).map_err(access)?;
             write.open_table(FALLEN).map_err(access)?;

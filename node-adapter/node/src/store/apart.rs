@@ -13,8 +13,8 @@ use crate::receipt::Condition;
 
 use super::{
     ACCOUNTS, AGAIN, BATCHES, BatchRow, FALLEN, Group, IDS, LANES_OUT, LOG, LaneMark, META, NAMES,
-    Names, PARTS, SOFT, SealedPoint, Store, StoreError, UNDO, access, copy_table, decode, encode,
-    read_json,
+    Names, PARTS, RESERVED, SOFT, SealedPoint, Store, StoreError, UNDO, access, copy_table, decode,
+    encode, read_json,
 };
 
 /// Chains from which entries below an index are taken from Ethereum alone.
@@ -65,6 +65,8 @@ pub struct Apart<'a> {
     pub marks: BTreeMap<u64, LaneMark>,
     /// Notices for the receipts, by id.
     pub fallen: &'a [([u8; 32], Fallen)],
+    /// The account of each owner, before.
+    pub owners: &'a [([u8; 20], u32)],
 }
 
 impl Group<'_> {
@@ -166,6 +168,12 @@ impl Store {
                 let offered = encode(&offered.unwrap_or(u64::MAX).min(apart.first))?;
                 meta.insert(OFFERED, offered.as_slice()).map_err(access)?;
             }
+            let mut reserved = write.open_table(RESERVED).map_err(access)?;
+            for (owner, index) in apart.owners {
+                if accounts.get(index).map_err(access)?.is_none() {
+                    reserved.insert(&owner[..], index).map_err(access)?;
+                }
+            }
             // What stays of the log is executed from there; new numbers begin behind the last one.
             point.next = begin;
             let floor = encode(&next)?;
@@ -207,6 +215,24 @@ impl Store {
         }
         write_marks(&write, &apart.marks)?;
         write.commit().map_err(access)
+    }
+
+    /// Accounts that were some owners' on a state that was taken back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reserved(&self) -> Result<Vec<([u8; 20], u32)>, StoreError> {
+        let read = self.db.begin_read().map_err(access)?;
+        let table = read.open_table(RESERVED).map_err(access)?;
+        let mut reserved = Vec::new();
+        for item in table.iter().map_err(access)? {
+            let (owner, index) = item.map_err(access)?;
+            let owner = owner.value().try_into().map_err(|_| StoreError::Damaged {
+                what: "an owner of a reserved account".into(),
+            })?;
+            reserved.push((owner, index.value()));
+        }
+        Ok(reserved)
     }
 
     /// Keeps what will be signed of lanes to other chains.

@@ -32,7 +32,9 @@ impl<M: Machine> Core<M> {
             };
             fallen.push((id, notice));
         }
+        let owners = self.machine.owners();
         let apart = Apart {
+            owners: &owners,
             first,
             lane: (chain, from),
             from: sequence,

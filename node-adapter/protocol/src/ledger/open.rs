@@ -53,6 +53,8 @@ pub struct Ledger {
     records: usize,
     /// Account of each owner.
     owners: HashMap<[u8; 20], u32>,
+    /// Accounts that were some owners' on a state that counts no more: nobody else's.
+    reserved: HashMap<[u8; 20], u32>,
     /// Lowest index that may be unused.
     next_unused: u32,
 }
@@ -72,6 +74,7 @@ impl Ledger {
             cells: BTreeSet::new(),
             records: 0,
             owners: HashMap::from([(operator_owner, operator)]),
+            reserved: HashMap::new(),
             next_unused: 0,
         }
     }
@@ -98,6 +101,25 @@ impl Ledger {
         }
         (ledger.state, ledger.number) = (state, number);
         ledger
+    }
+
+    /// The same, with accounts that were these owners' before the state was taken back. Transfers name an account by its
+    /// index alone: one that was signed then must never pay another owner.
+    #[must_use]
+    pub fn with_reserved(mut self, accounts: impl IntoIterator<Item = ([u8; 20], u32)>) -> Self {
+        for (owner, index) in accounts {
+            self.reserved.insert(owner, index);
+            self.next_unused = self.next_unused.max(index.saturating_add(1));
+        }
+        self
+    }
+
+    /// The account of each owner, of those, too, for whom one is reserved.
+    pub fn owners(&self) -> impl Iterator<Item = ([u8; 20], u32)> {
+        let reserved = self.reserved.iter();
+        let reserved = reserved.filter(|(owner, _)| !self.owners.contains_key(*owner));
+        let all = self.owners.iter().chain(reserved);
+        all.map(|(owner, index)| (*owner, *index))
     }
 
     /// The same, refusing withdrawals to the bridge: they could not be claimed.
@@ -146,7 +168,8 @@ impl Ledger {
 
     /// The account of an owner: its first one, or where a deposit would open one.
     pub fn account_for(&self, owner: &[u8; 20]) -> u32 {
-        if let Some(index) = self.owners.get(owner) {
+        let known = self.owners.get(owner).or_else(|| self.reserved.get(owner));
+        if let Some(index) = known {
             return *index;
         }
         let unused =

@@ -58,6 +58,10 @@ async fn ledger(disk: &Disk, policy: PromisePolicy) -> (Writer<Rollup>, Arc<Stor
 
 /// Entries of the lane from chain 271 to Bob, of these amounts.
 fn promise(from: u64, amounts: &[u128]) -> Promised {
+    promise_to(BOB, from, amounts)
+}
+
+fn promise_to(recipient: u8, from: u64, amounts: &[u128]) -> Promised {
     let entries = (from..).zip(amounts).map(|(index, amount)| {
         let record = Record {
             kind: Kind::Take,
@@ -65,7 +69,7 @@ fn promise(from: u64, amounts: &[u128]) -> Promised {
             token: 0,
             amount: *amount,
             words: [
-                owner_word(&[BOB; 20]),
+                owner_word(&[recipient; 20]),
                 Party::new([9; 20], 271).to_word(),
                 blstrs::Scalar::from(0),
             ],
@@ -353,4 +357,53 @@ proptest! {
             }
         });
     }
+}
+
+/// A transfer names an account by its index alone: one that was signed while the account was Carol's never pays Dave.
+#[tokio::test]
+async fn an_account_that_fell_is_kept_for_its_owner() {
+    const CAROL: u8 = 7;
+    const DAVE: u8 = 8;
+    let disk = Disk::new(Vec::new());
+    let (writer, store) = ledger(&disk, PromisePolicy::default()).await;
+    let take = promise_to(CAROL, 0, &[50]);
+    writer.promised(take).await.unwrap();
+    writer.seal().await.unwrap();
+    let owned = |store: &Store, owner: u8| {
+        let name = crate::account_forms::owner_name(&[owner; 20]);
+        store.named(&name, 0, 8).unwrap()
+    };
+    let carol = owned(&store, CAROL);
+    assert_eq!(carol.len(), 1);
+    writer.revoke(271, 0).await.unwrap();
+    assert!(owned(&store, CAROL).is_empty());
+    let deposit = |owner: u8, index: u64| QueueEntry {
+        index,
+        words: Record {
+            kind: Kind::Deposit,
+            account: 0,
+            token: 0,
+            amount: 10,
+            words: [
+                owner_word(&[owner; 20]),
+                blstrs::Scalar::from(0),
+                blstrs::Scalar::from(0),
+            ],
+        }
+        .to_words()
+        .map(|word| word.to_bytes_be()),
+    };
+    // Also after a restart.
+    drop(writer);
+    drop(store);
+    let store = Arc::new(store_of(&disk, &rollup().mark()).unwrap());
+    let machine = Rollup::restore(&rollup(), &store).unwrap();
+    let (writer, _) = Writer::start(machine, Arc::clone(&store), key(), options()).unwrap();
+    writer.queue(vec![deposit(DAVE, 2)]).await.unwrap();
+    writer.seal().await.unwrap();
+    let dave = owned(&store, DAVE);
+    assert_ne!(dave, carol);
+    writer.queue(vec![deposit(CAROL, 3)]).await.unwrap();
+    writer.seal().await.unwrap();
+    assert_eq!(owned(&store, CAROL), carol);
 }
