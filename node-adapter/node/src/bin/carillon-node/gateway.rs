@@ -51,7 +51,7 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "N")]
     confirmations: Option<u64>,
     /// Milliseconds between two looks at Ethereum [default: 4000]
-    #[arg(long, value_name = "MS")]
+    #[arg(long, env = "CARILLON_L1_POLL_MS", value_name = "MS")]
     l1_poll_ms: Option<u64>,
     /// How long the oldest batch waits for others, which make each cheaper [default: 12]
     #[arg(long, value_name = "SECONDS")]

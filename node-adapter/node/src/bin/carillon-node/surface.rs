@@ -69,8 +69,11 @@ type Variable = (Option<String>, bool);
 #[test]
 fn options_of_one_name_read_one_variable() {
     // A node proves only where it is told to; whose account is shown, or where a devnet lies, is said
-    // on the command line; the prover's node is another server than the users'.
+    // on the command line; the prover's node is another server than the users'; a gateway beside a node has a folder and
+    // a key of its own.
     let apart = [
+        ("gateway", "data-dir"),
+        ("gateway", "key"),
         ("run", "engine"),
         ("account", "key"),
         ("devnet", "data-dir"),
@@ -203,7 +206,9 @@ fn quoted(text: &str) -> BTreeSet<String> {
 #[test]
 fn help_and_page_name_every_key_of_the_file() {
     let top = keys("");
-    let sections: BTreeSet<String> = ["run", "fees", "prover"].map(str::to_owned).into();
+    let sections: BTreeSet<String> = ["run", "fees", "prover", "gateway"]
+        .map(str::to_owned)
+        .into();
     assert!(top.is_superset(&sections), "{top:?}");
     let above: BTreeSet<String> = top.difference(&sections).cloned().collect();
     let mut fees = keys("fees");
@@ -215,6 +220,7 @@ fn help_and_page_name_every_key_of_the_file() {
         ("`[run]`", &keys("run")),
         ("`[fees]`", &fees),
         ("`[prover]`", &keys("prover")),
+        ("`[gateway]`", &keys("gateway")),
     ] {
         let head = format!("| {row} | ");
         let line = NODE.lines().find_map(|line| line.strip_prefix(&head));
@@ -256,6 +262,7 @@ fn sections_have_the_options_of_their_commands() {
         assert!(prover.remove(option), "{option}");
     }
     assert_eq!(prover, as_options("prover"));
+    assert_eq!(options(&command("gateway")), as_options("gateway"));
 }
 
 /// The example that packages install is a file that the program reads, also with every line in force.
