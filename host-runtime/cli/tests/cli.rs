@@ -250,9 +250,10 @@ fn two_proofs_keep_the_adder_busy() {
         .unwrap();
     let by = &result["card"]["cycles_by"];
     let commands = by["msm"].as_u64().unwrap() + by["msm_g2"].as_u64().unwrap();
-    // The sums follow one another closely, although the second proof's operands came meanwhile.
+    // The sums follow one another closely, although the second proof's operands came meanwhile. Commands that overlap by the
+    // end of one and the beginning of the next count those cycles twice.
     assert!(
-        sums >= commands && sums < commands + commands / 10,
+        sums + sums / 100 >= commands && sums < commands + commands / 10,
         "{sums} {commands}"
     );
     assert!(

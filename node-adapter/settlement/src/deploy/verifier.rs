@@ -79,6 +79,11 @@ pub async fn is_verifier_of(
 ) -> Result<Result<(), String>, SettlementError> {
     let wanted = key_hash(key)?;
     let code = client.code(at).await?;
+    if code.len() != Groth16Verifier::DEPLOYED_BYTECODE.len() {
+        return Ok(Err(format!(
+            "the code at {at} is not that of this version's Groth16Verifier"
+        )));
+    }
     let ask = async |name, input: Vec<u8>| -> Result<Bytes, SettlementError> {
         client.call(name, at, input.into()).await
     };
