@@ -267,6 +267,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn tick(&self) -> Result<(), ServiceError> {
+        // Before L1 is read: what had its effect by now is seen as executed below.
+        let under_way = self.is_under_way().await?;
         let chains: Vec<u64> = self.board().chains.keys().copied().collect();
         for chain in chains {
             match self.inner.chains.chain(chain).await {
@@ -277,7 +279,7 @@ impl Service {
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.is_under_way().await? {
+        if under_way {
             return Ok(());
         }
         let waiting = self.board().waiting(now());

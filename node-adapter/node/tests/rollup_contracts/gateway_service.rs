@@ -229,7 +229,7 @@ async fn what_is_no_batch_of_its_chain_is_turned_away_with_the_reason() {
             signature: vec![7; 65].into(),
         };
     });
-    case("no verifier for shape 9", &|one| one.shape = 9);
+    case("not signed by the chain's operator", &|one| one.shape = 9);
     case("the verifier refuses the proof", &|one| {
         one.y_b += U256::ONE
     });
@@ -245,6 +245,12 @@ async fn what_is_no_batch_of_its_chain_is_turned_away_with_the_reason() {
             kzg_proof: vec![0; 48].into(),
         };
     });
+    let nine = Batch {
+        shape: 9,
+        ..batch.clone()
+    };
+    let nine = submission(&mut net, A, &nine, LATE);
+    cases.push((nine, "no verifier for shape 9"));
     for (one, expected) in cases {
         let told = reason(service.submit(one).await.unwrap_err());
         assert!(told.contains(expected), "{told} for {expected}");
