@@ -41,7 +41,7 @@ pub struct Options {
     pub linger: Duration,
     /// Most batches of a transaction.
     pub batches: usize,
-    /// What is refused is tried again after this, then ever later, up to a hundred times as long.
+    /// What is refused is tried again after this, then ever later, up to 64 times as long.
     pub retry: Duration,
 }
 

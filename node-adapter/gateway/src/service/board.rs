@@ -188,7 +188,7 @@ impl Board {
             held.reason = Some(reason.to_owned());
             held.refusals += 1;
             let factor = 1u64 << held.refusals.min(7).saturating_sub(1);
-            held.not_before = now() + base * factor.min(100);
+            held.not_before = now() + base * factor;
         }
     }
 
